@@ -1,0 +1,2 @@
+//! Completions of prompts, on the terminal or as JSONL.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Direct preference optimization: a model and preference pairs in, an aligned Hugging Face model directory out.
+fn main() {}

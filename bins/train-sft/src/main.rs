@@ -1,0 +1,2 @@
+//! Supervised fine-tuning: a model and demonstrations in, a Hugging Face model directory out.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What all binaries share: arguments, config file, hub, logging, exit code, memory policy.

@@ -1,0 +1,1 @@
+//! Files to token ids in micro-batches, reproducibly. No tensors.

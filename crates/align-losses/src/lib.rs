@@ -1,0 +1,1 @@
+//! Alignment mathematics as pure tensor functions.

@@ -1,0 +1,1 @@
+//! Trainable decoders: parameters, packing, loading and saving, log-probs, generation.

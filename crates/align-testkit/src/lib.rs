@@ -1,0 +1,1 @@
+//! For tests only: gradient checks and golden files.

@@ -1,0 +1,1 @@
+//! Losses to parameter updates that can be resumed exactly.
