@@ -1,1 +1,15 @@
-//! Alignment mathematics as pure tensor functions.
+#![doc = include_str!("../README.md")]
+
+mod checks;
+
+pub mod kl;
+pub mod likelihood;
+pub mod numerics;
+pub mod preference;
+pub mod sequence;
+
+pub use kl::{k1, k2, k3};
+pub use likelihood::{label_log_probs, nll};
+pub use numerics::{log_sigmoid, log_sum_exp, masked_mean, masked_sum};
+pub use preference::{PairLogProbs, PreferenceLoss, cdpo, dpo};
+pub use sequence::{masked_sequence_log_probs, sequence_log_probs, shift_mask, shifted_log_probs};

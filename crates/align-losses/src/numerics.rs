@@ -1,0 +1,113 @@
+//! Functions that are exact in value *and* in slope, for the losses to be built from.
+//!
+//! Written naively each of them is wrong somewhere: `ln(σ(x))` is −∞ at x = −120 and its gradient NaN;
+//! `min(x, 0) − ln(1 + e^−|x|)` has slope 1 at zero, because candle gives `|x|` the slope 1 there and
+//! shares the slope of `min` between equal operands; `ln(1 + u)` loses a small u. The rules here: a
+//! stabiliser is held constant; both branches of a `where` choose the same side at the tie; the branch
+//! not chosen is fed a harmless input, since `where` passes a NaN backward from either side.
+//!
+//! It deliberately holds only what a loss in this crate uses.
+
+use candle_core::{D, DType, Result, Tensor, bail};
+
+use crate::checks::{at_least_f32, condition, same_shape};
+
+/// log σ(x) = −ln(1 + e^−x), elementwise, for any finite x.
+///
+/// The slope is 1 − σ(x): 0.5 at zero, 0 far right, 1 far left. Any shape; f16 and bf16 give f32.
+///
+/// # Errors
+/// If `x` is not of a floating type.
+pub fn log_sigmoid(x: &Tensor) -> Result<Tensor> {
+    let x = at_least_f32("x", x)?;
+    let right = x.ge(0f64)?;
+    // −|x| and min(x, 0), both taken from the right at zero, where their slopes −1 and 0 add up to
+    // 0 − ½·(−1) = ½.
+    let minus_abs = right.where_cond(&x.neg()?, &x)?;
+    let linear = right.where_cond(&x.zeros_like()?, &x)?;
+    linear - log_one_plus(&minus_abs.exp()?)?
+}
+
+/// ln Σ eˣ over the last dimension: `[.., n]` → `[..]`. f16 and bf16 give f32.
+///
+/// The slope is the softmax, also where the largest value occurs several times.
+///
+/// # Errors
+/// If `x` is not of a floating type, or has no last dimension to sum over.
+pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+    if x.dims().last().is_none_or(|&n| n == 0) {
+        bail!("expected values [.., n] with n at least 1, got {:?}", x.dims());
+    }
+    let x = at_least_f32("x", x)?;
+    // Held constant: the maximum cancels out of value and slope, and its own backward counts ties twice.
+    let largest = x.detach().max_keepdim(D::Minus1)?;
+    let sum = x.broadcast_sub(&largest)?.exp()?.sum(D::Minus1)?;
+    sum.log()? + largest.squeeze(D::Minus1)?
+}
+
+/// Σ values · mask, a scalar. `mask` has the shape of `values`; a non-zero entry counts.
+///
+/// What does not count may be infinite or NaN: it is left out, not multiplied by zero.
+///
+/// # Errors
+/// If the shapes differ or `values` is not of a floating type.
+pub fn masked_sum(values: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    masked(values, mask)?.sum_all()
+}
+
+/// Σ values · mask / Σ mask, a scalar: the mean over what counts. Shapes as in [`masked_sum`].
+///
+/// Not for a gradient-accumulation window: there the divisor is the window's count, not the micro-batch's.
+///
+/// # Errors
+/// As [`masked_sum`], and if the mask counts nothing: the mean of nothing is not a number to train on.
+pub fn masked_mean(values: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    let sum = masked_sum(values, mask)?;
+    let count = condition(mask)?.to_dtype(DType::U32)?.sum_all()?.to_scalar::<u32>()?;
+    if count == 0 {
+        bail!("expected a mask {:?} that counts at least one entry, got none", mask.dims());
+    }
+    sum / f64::from(count)
+}
+
+/// `values` where `mask` is non-zero, 0 elsewhere; no gradient reaches what is masked out.
+pub(crate) fn masked(values: &Tensor, mask: &Tensor) -> Result<Tensor> {
+    same_shape("mask", mask, "the values", values)?;
+    let values = at_least_f32("values", values)?;
+    condition(mask)?.where_cond(&values, &values.zeros_like()?)
+}
+
+/// eˣ − 1 − x, elementwise: how far eˣ lies above its tangent at zero. Never negative.
+///
+/// Around zero the two terms cancel (in f32 nothing is left of the value at x = 10⁻⁴), so there it is
+/// the series x²/2 · (1 + x/3 · (1 + x/4 · (…))), which keeps full precision in value and slope.
+pub(crate) fn exp_above_tangent(x: &Tensor) -> Result<Tensor> {
+    const RADIUS: f64 = 0.25;
+    // At the radius the first term left out is 2·0.25¹²/14! ≈ 10⁻¹⁸ of the value.
+    const TERMS: u32 = 13;
+    let near = x.abs()?.lt(RADIUS)?;
+    let small = near.where_cond(x, &x.zeros_like()?)?;
+    let mut series = small.ones_like()?;
+    for term in (3..=TERMS).rev() {
+        series = ((&small / f64::from(term))? * series)?.affine(1.0, 1.0)?;
+    }
+    let series = (small.sqr()? * 0.5)?.mul(&series)?;
+    let large = near.where_cond(&x.zeros_like()?, x)?;
+    let direct = (large.exp()? - 1.0)?.sub(&large)?;
+    near.where_cond(&series, &direct)
+}
+
+/// ln(1 + u) for u in [0, 1], exact for small u.
+///
+/// Value: with w = 1 + u as rounded, ln(w) · u / (w − 1), where rounding errors of w cancel (Goldberg
+/// 1991, theorem 4). Slope: that of ln(w), which is 1 / (1 + u); the correction is held constant.
+fn log_one_plus(u: &Tensor) -> Result<Tensor> {
+    let w = (u + 1.0)?;
+    let log = w.log()?;
+    let kept = (w.detach() - 1.0)?;
+    let lost_all = kept.eq(0f64)?;
+    let divisor = lost_all.where_cond(&kept.ones_like()?, &kept)?;
+    let corrected = (log.detach() * u.detach())?.div(&divisor)?;
+    let exact = lost_all.where_cond(&u.detach(), &corrected)?;
+    &log + (exact - log.detach())?
+}
