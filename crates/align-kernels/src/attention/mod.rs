@@ -1,0 +1,94 @@
+//! Attention over a packed stream: no padding, prompts computed once for all their completions.
+//!
+//! One primitive serves training and decoding: a [`Segment`] is a range of query rows and the key rows
+//! that form its context.
+
+mod composed;
+
+use std::ops::Range;
+
+use candle_core::{Result, Tensor, bail};
+
+use crate::accumulate::Recorded;
+
+/// A run of query rows and the key rows they attend to.
+///
+/// The key ranges, one after the other, are the segment's context; it ends with the queries' own rows.
+/// Attention is causal from the end: of `n` queries and `m` keys, query `i` sees keys `0 ..= m − n + i`.
+/// A prompt is one segment over itself; a completion lists the prompt's rows before its own and so
+/// sees all of them; in decoding the context is a range of the cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Rows of the query tensor.
+    pub queries: Range<usize>,
+    /// Rows of the key and value tensors, in order of position.
+    pub keys: Vec<Range<usize>>,
+}
+
+impl Segment {
+    /// Number of keys in the context.
+    pub fn context(&self) -> usize {
+        self.keys.iter().map(Range::len).sum()
+    }
+}
+
+/// Softmax attention `softmax(scale · q kᵀ) v` per segment.
+///
+/// `q` is `[tokens, heads, head_dim]`, `k` and `v` are `[keys, kv_heads, head_dim]`; `heads` is a
+/// multiple of `kv_heads` (grouped-query attention, Ainslie et al. 2023). The result is
+/// `[tokens, heads, head_dim]`. With `window`, a query sees only the last `window` keys up to its own.
+/// Nothing of size tokens² is kept: the backward pass computes the probabilities again.
+///
+/// # Errors
+/// If the shapes do not fit, the segments do not cover the queries in order, or (when gradients are
+/// wanted) key ranges overlap without being equal.
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    segments: &[Segment],
+    scale: f64,
+    window: Option<usize>,
+) -> Result<Tensor> {
+    check(q, k, v, segments)?;
+    let (queries, keys, values) = (q.detach(), k.detach(), v.detach());
+    let value = composed::forward(&queries, &keys, &values, segments, scale, window)?;
+    let tracked = [q.track_op(), k.track_op(), v.track_op()];
+    if tracked == [false; 3] {
+        return Ok(value);
+    }
+    let segments = segments.to_vec();
+    let backward = move |grad: &Tensor| {
+        let grads = composed::backward(&queries, &keys, &values, grad, &segments, scale, window)?;
+        let mut tracked = tracked.into_iter();
+        Ok(grads.map(|grad| tracked.next().unwrap_or(false).then_some(grad)))
+    };
+    q.apply_op3(k, v, Recorded { name: "attention", value, backward })
+}
+
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment]) -> Result<()> {
+    let (tokens, heads, head_dim) = q.dims3()?;
+    let (keys, kv_heads, key_dim) = k.dims3()?;
+    if k.dims() != v.dims() || head_dim != key_dim || heads % kv_heads != 0 {
+        bail!("attention: shapes do not fit: q {:?}, k {:?}, v {:?}", q.shape(), k.shape(), v.shape());
+    }
+    let mut next = 0;
+    for segment in segments {
+        if segment.queries.start != next || segment.queries.is_empty() {
+            bail!(
+                "attention: segments must cover the {tokens} query rows in order, got {:?} at row {next}",
+                segment.queries
+            );
+        }
+        next = segment.queries.end;
+        if segment.keys.iter().any(|range| range.end > keys || range.is_empty())
+            || segment.context() < segment.queries.len()
+        {
+            bail!("attention: segment {segment:?} does not fit {keys} keys");
+        }
+    }
+    if next != tokens {
+        bail!("attention: segments cover {next} of {tokens} query rows");
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! The language-model head and its log-softmax in one op that never holds the logits of all rows.
+//!
+//! `[rows, vocab]` is the largest tensor of a training step by far. Here rows go through the head in
+//! chunks, forward and backward: the forward pass keeps one number per row (the log-sum-exp), the
+//! backward pass computes each chunk's logits again and turns them into their gradient.
+
+use std::ops::Range;
+
+use candle_core::{D, DType, Result, Tensor, bail};
+
+use crate::Param;
+use crate::accumulate::Recorded;
+
+/// Memory for one chunk of logits. Chunks of fewer than about 512 rows make the weight gradient's
+/// matrix product slow.
+const CHUNK_BYTES: usize = 128 << 20;
+
+/// What a distribution says beside the label's log-prob; carries no gradient.
+#[derive(Clone, Debug)]
+pub struct TokenStats {
+    /// Entropy of the next-token distribution in nats, `[rows]`.
+    pub entropy: Tensor,
+    /// 1 where the label is the most likely token, else 0, `[rows]`.
+    pub correct: Tensor,
+}
+
+/// `log softmax(hidden Wᵀ)[label]` per row: `[rows]`, for `hidden` `[rows, hidden]`, `weight`
+/// `[vocab, hidden]` and `labels` `[rows]` (u32).
+///
+/// # Errors
+/// If the shapes do not fit or a label is outside the vocabulary.
+pub fn linear_log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
+    in_chunks(hidden, weight, labels, CHUNK_BYTES)
+}
+
+fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usize) -> Result<Tensor> {
+    let chunks = Chunks::new(hidden, weight, labels, chunk_bytes)?;
+    let (mut log_probs, mut normalisers) = (Vec::new(), Vec::new());
+    for range in chunks.ranges() {
+        let logits = chunks.logits(&range)?;
+        let normaliser = log_sum_exp(&logits)?; // [chunk, 1]
+        log_probs.push((chunks.label_logits(&logits, &range)? - &normaliser)?);
+        normalisers.push(normaliser);
+    }
+    chunks.record(hidden, Tensor::cat(&log_probs, 0)?, normalisers)
+}
+
+/// [`linear_log_probs`] with the entropy and the top-1 hit of each row from the same logits.
+///
+/// # Errors
+/// As [`linear_log_probs`].
+pub fn linear_log_probs_with_stats(
+    hidden: &Tensor,
+    weight: &Param,
+    labels: &Tensor,
+) -> Result<(Tensor, TokenStats)> {
+    let chunks = Chunks::new(hidden, weight, labels, CHUNK_BYTES)?;
+    let (mut log_probs, mut normalisers, mut entropy, mut correct) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for range in chunks.ranges() {
+        let logits = chunks.logits(&range)?;
+        let normaliser = log_sum_exp(&logits)?;
+        let expected_logit = (logits.broadcast_sub(&normaliser)?.exp()? * &logits)?.sum(D::Minus1)?;
+        entropy.push((normaliser.squeeze(1)? - expected_logit)?);
+        correct.push(logits.argmax(D::Minus1)?.eq(&chunks.labels(&range)?)?.to_dtype(logits.dtype())?);
+        log_probs.push((chunks.label_logits(&logits, &range)? - &normaliser)?);
+        normalisers.push(normaliser);
+    }
+    let stats = TokenStats { entropy: Tensor::cat(&entropy, 0)?, correct: Tensor::cat(&correct, 0)? };
+    Ok((chunks.record(hidden, Tensor::cat(&log_probs, 0)?, normalisers)?, stats))
+}
+
+/// The detached operands and how their rows are cut.
+struct Chunks {
+    hidden: Tensor,
+    weight: Param,
+    labels: Tensor,
+    rows: usize,
+    per_chunk: usize,
+}
+
+impl Chunks {
+    fn new(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usize) -> Result<Self> {
+        let (rows, width) = hidden.dims2()?;
+        let (vocab, expected) = weight.tensor().dims2()?;
+        if width != expected || labels.dims() != [rows] || labels.dtype() != DType::U32 || rows == 0 {
+            bail!(
+                "linear_log_probs: expected hidden [rows, {expected}] and u32 labels [rows], got {:?} and {:?} {:?}",
+                hidden.shape(),
+                labels.dtype(),
+                labels.shape()
+            );
+        }
+        let row_bytes = vocab * hidden.dtype().size_in_bytes();
+        Ok(Self {
+            hidden: hidden.detach().contiguous()?,
+            weight: weight.clone(),
+            labels: labels.clone(),
+            rows,
+            per_chunk: (chunk_bytes / row_bytes).clamp(1, rows),
+        })
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (rows, per_chunk) = (self.rows, self.per_chunk);
+        (0..rows).step_by(per_chunk).map(move |start| start..rows.min(start + per_chunk))
+    }
+
+    fn hidden(&self, range: &Range<usize>) -> Result<Tensor> {
+        self.hidden.narrow(0, range.start, range.len())
+    }
+
+    fn labels(&self, range: &Range<usize>) -> Result<Tensor> {
+        self.labels.narrow(0, range.start, range.len())
+    }
+
+    fn logits(&self, range: &Range<usize>) -> Result<Tensor> {
+        self.hidden(range)?.matmul(&self.weight.tensor().detach().t()?)
+    }
+
+    fn label_logits(&self, logits: &Tensor, range: &Range<usize>) -> Result<Tensor> {
+        logits.gather(&self.labels(range)?.unsqueeze(1)?.contiguous()?, 1)
+    }
+
+    /// Puts the `[rows, 1]` values in the graph. With `p` a row's probabilities and `g` its gradient, the
+    /// gradient of its logits is `g (onehot(label) − p)`.
+    fn record(self, hidden: &Tensor, log_probs: Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
+        let value = log_probs.squeeze(1)?.contiguous()?;
+        let (buffer, hidden_is_tracked) = (self.weight.grad_buffer().cloned(), hidden.track_op());
+        if buffer.is_none() && !hidden_is_tracked {
+            return Ok(value);
+        }
+        let weight = self.weight.tensor().clone();
+        let backward = move |grad: &Tensor| {
+            let mut d_hidden = Vec::new();
+            for (range, normaliser) in self.ranges().zip(&normalisers) {
+                let grad = grad.narrow(0, range.start, range.len())?.unsqueeze(1)?.contiguous()?;
+                let p = self.logits(&range)?.broadcast_sub(normaliser)?.exp()?;
+                let labels = self.labels(&range)?.unsqueeze(1)?.contiguous()?;
+                let d_logits = p.broadcast_mul(&grad.neg()?)?.scatter_add(&labels, &grad, 1)?;
+                if hidden_is_tracked {
+                    d_hidden.push(d_logits.matmul(&self.weight.tensor().detach())?);
+                }
+                if let Some(buffer) = &buffer {
+                    buffer.accumulate(d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
+                }
+            }
+            Ok([if hidden_is_tracked { Some(Tensor::cat(&d_hidden, 0)?) } else { None }, None])
+        };
+        hidden.apply_op2(&weight, Recorded { name: "linear-log-probs", value, backward })
+    }
+}
+
+/// `[rows, n]` → `[rows, 1]`, no gradient.
+fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
+    let max = x.max_keepdim(D::Minus1)?;
+    x.broadcast_sub(&max)?.exp()?.sum_keepdim(D::Minus1)?.log()? + max
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Result, Tensor};
+
+    use super::in_chunks;
+    use crate::Param;
+
+    #[test]
+    fn chunks_change_neither_values_nor_gradients() -> Result<()> {
+        let values = |rows: usize, columns: usize, seed: f64| {
+            let entries = (0..rows * columns).map(|i| ((i as f64 + seed) * 1.7).sin());
+            Tensor::from_iter(entries, &Device::Cpu)?.reshape((rows, columns))
+        };
+        let labels = Tensor::new(&[3u32, 0, 6, 6, 1], &Device::Cpu)?;
+        let run = |chunk_bytes: usize| -> Result<[Vec<f64>; 3]> {
+            let (hidden, weight) =
+                (Param::tracked(&values(5, 3, 0.1)?)?, Param::tracked(&values(7, 3, 5.3)?)?);
+            let log_probs = in_chunks(&hidden.leaf()?, &weight, &labels, chunk_bytes)?;
+            (&log_probs * &log_probs)?.sum_all()?.backward()?;
+            let grad = |p: &Param| p.grad_buffer().unwrap().get().unwrap().flatten_all()?.to_vec1::<f64>();
+            Ok([log_probs.to_vec1()?, grad(&hidden)?, grad(&weight)?])
+        };
+        let whole = run(1 << 20)?;
+        for rows in [1, 2, 4] {
+            let chunked = run(rows * 7 * 8)?;
+            for (a, b) in whole.iter().flatten().zip(chunked.iter().flatten()) {
+                assert!((a - b).abs() < 1e-12, "{rows} rows a chunk: {b} is not {a}");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,101 @@
+//! A parameter: a tensor and, while it is being trained, the buffer its gradient is written to.
+//!
+//! Three ways of holding the same weight replace every `requires_grad` flag: *tracked* (a variable with
+//! a gradient buffer), *view* (the same storage, no graph, no buffer: it sees every update) and *frozen*
+//! (storage of its own that nothing updates).
+
+use std::sync::{Arc, Mutex};
+
+use candle_core::{Device, Result, Tensor, Var, bail};
+
+use crate::accumulate::add_in_place;
+
+/// A weight of a model. Cloning shares the storage and the gradient buffer.
+#[derive(Clone, Debug)]
+pub struct Param {
+    tensor: Tensor,
+    grad: Option<Arc<GradBuffer>>,
+}
+
+impl Param {
+    /// A trainable parameter that starts from a copy of `tensor`.
+    pub fn tracked(tensor: &Tensor) -> Result<Self> {
+        let var = Var::from_tensor(&tensor.detach().copy()?)?;
+        Ok(Self { tensor: var.as_tensor().clone(), grad: Some(Arc::default()) })
+    }
+
+    /// A parameter that is never updated. Ops compute no gradient for it.
+    pub fn frozen(tensor: &Tensor) -> Self {
+        Self { tensor: tensor.detach(), grad: None }
+    }
+
+    /// The same storage without graph or buffer. It sees every later [`Param::set`].
+    pub fn view(&self) -> Self {
+        Self { tensor: self.tensor.detach(), grad: None }
+    }
+
+    /// The value. Of a tracked parameter this is the variable itself, so plain candle ops on it are
+    /// recorded; the ops of this crate write its gradient to [`Param::grad_buffer`] instead.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Whether ops on this parameter write a gradient.
+    pub fn is_tracked(&self) -> bool {
+        self.grad.is_some()
+    }
+
+    /// The buffer that backward passes write to; none for views and frozen parameters.
+    pub fn grad_buffer(&self) -> Option<&Arc<GradBuffer>> {
+        self.grad.as_ref()
+    }
+
+    /// The parameter as a tensor whose gradient goes to the buffer: for ops that have no accumulating
+    /// form of their own. Costs one copy of the value, so it is meant for vectors (norms, biases).
+    pub fn leaf(&self) -> Result<Tensor> {
+        crate::accumulate::leaf(self)
+    }
+
+    /// Overwrites the value in place; views see it.
+    ///
+    /// # Errors
+    /// If the parameter is not tracked, or `value` has another shape or dtype.
+    pub fn set(&self, value: &Tensor) -> Result<()> {
+        if !self.tensor.is_variable() {
+            bail!("cannot update a parameter that is a view or frozen");
+        }
+        Var::from_tensor(&self.tensor)?.set(value)
+    }
+
+    /// The device the parameter lives on.
+    pub fn device(&self) -> &Device {
+        self.tensor.device()
+    }
+}
+
+/// Where the backward passes of one parameter add up.
+#[derive(Debug, Default)]
+pub struct GradBuffer(Mutex<Option<Tensor>>);
+
+impl GradBuffer {
+    /// Adds `grad`, which must have the parameter's shape. The first contribution after
+    /// [`GradBuffer::clear`] is stored as it is; the caller gives it away.
+    pub fn accumulate(&self, grad: Tensor) -> Result<()> {
+        let mut sum = self.0.lock().expect("no holder of this lock can panic");
+        *sum = Some(match sum.take() {
+            None => grad.detach(),
+            Some(total) => add_in_place(total, &grad)?,
+        });
+        Ok(())
+    }
+
+    /// The gradient accumulated since the last clear, or none if no backward pass wrote any.
+    pub fn get(&self) -> Option<Tensor> {
+        self.0.lock().expect("no holder of this lock can panic").clone()
+    }
+
+    /// Forgets the gradient.
+    pub fn clear(&self) {
+        *self.0.lock().expect("no holder of this lock can panic") = None;
+    }
+}

@@ -1,0 +1,96 @@
+//! An ordered set of named parameters.
+//!
+//! Ordered, because norms, updates and checkpoints walk it and their floating-point sums must come out
+//! the same in every run. (candle's `VarMap` is a `HashMap`.)
+
+use std::collections::BTreeMap;
+
+use candle_core::{Result, Tensor, bail};
+
+use crate::Param;
+
+/// Parameters by their Hugging Face names. Cloning shares storage and gradient buffers.
+#[derive(Clone, Debug, Default)]
+pub struct Params(BTreeMap<String, Param>);
+
+impl Params {
+    /// Trainable parameters that start from copies of `tensors`.
+    pub fn tracked<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Result<Self> {
+        tensors.into_iter().map(|(name, tensor)| Ok((name.clone(), Param::tracked(tensor)?))).collect()
+    }
+
+    /// Parameters that nothing updates and that get no gradient.
+    pub fn frozen<'a>(tensors: impl IntoIterator<Item = (&'a String, &'a Tensor)>) -> Self {
+        tensors.into_iter().map(|(name, tensor)| (name.clone(), Param::frozen(tensor))).collect()
+    }
+
+    /// The same weights without graph or gradient: for evaluation and rollouts. Sees every update.
+    pub fn view(&self) -> Self {
+        self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect()
+    }
+
+    /// A frozen copy with storage of its own: what a reference model is made from.
+    pub fn frozen_copy(&self) -> Result<Self> {
+        self.iter()
+            .map(|(name, p)| Ok((name.to_owned(), Param::frozen(&p.tensor().detach().copy()?))))
+            .collect()
+    }
+
+    /// The parameter of that name, if there is one.
+    pub fn get(&self, name: &str) -> Option<&Param> {
+        self.0.get(name)
+    }
+
+    /// The parameter of that name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn require(&self, name: &str) -> Result<&Param> {
+        match self.0.get(name) {
+            Some(param) => Ok(param),
+            None => bail!("missing tensor `{name}`"),
+        }
+    }
+
+    /// Adds a parameter; a name taken twice is a bug in the caller.
+    ///
+    /// # Errors
+    /// If the name is taken.
+    pub fn insert(&mut self, name: &str, param: Param) -> Result<()> {
+        match self.0.insert(name.to_owned(), param) {
+            None => Ok(()),
+            Some(_) => bail!("two parameters are called `{name}`"),
+        }
+    }
+
+    /// Names and parameters in name order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Param)> {
+        self.0.iter().map(|(name, param)| (name.as_str(), param))
+    }
+
+    /// Number of parameters (tensors, not elements).
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Number of elements in all tensors.
+    pub fn elem_count(&self) -> usize {
+        self.0.values().map(|param| param.tensor().elem_count()).sum()
+    }
+
+    /// Forgets all gradients.
+    pub fn clear_grads(&self) {
+        self.0.values().filter_map(Param::grad_buffer).for_each(|buffer| buffer.clear());
+    }
+}
+
+impl FromIterator<(String, Param)> for Params {
+    fn from_iter<I: IntoIterator<Item = (String, Param)>>(iter: I) -> Self {
+        Self(iter.into_iter().collect())
+    }
+}

@@ -1,0 +1,67 @@
+//! Rotary position embedding (Su et al. 2021, arXiv:2104.09864) in the rotate-half layout of Hugging
+//! Face checkpoints.
+
+use candle_core::{D, DType, Device, Result, Tensor, bail};
+
+use crate::accumulate::Recorded;
+
+/// Cosines and sines of a stream of positions, made once per batch and shared by all layers.
+#[derive(Clone, Debug)]
+pub struct Rope {
+    cos: Tensor, // [tokens, 1, head_dim / 2]
+    sin: Tensor,
+}
+
+impl Rope {
+    /// The rotation of `positions` by the angles `position · inverse_frequencies`, both scaled by
+    /// `attention_scaling` (1 for all but YaRN-like scalings).
+    ///
+    /// Angles are computed in f32 as transformers does.
+    pub fn new(
+        positions: &[u32],
+        inverse_frequencies: &[f32],
+        attention_scaling: f32,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let angles = positions.iter().flat_map(|&p| inverse_frequencies.iter().map(move |f| p as f32 * f));
+        let (cos, sin): (Vec<f32>, Vec<f32>) =
+            angles.map(|a| (a.cos() * attention_scaling, a.sin() * attention_scaling)).unzip();
+        let table = |values: Vec<f32>| {
+            Tensor::from_vec(values, (positions.len(), 1, inverse_frequencies.len()), device)?.to_dtype(dtype)
+        };
+        Ok(Self { cos: table(cos)?, sin: table(sin)? })
+    }
+
+    fn inverse(&self) -> Result<Self> {
+        Ok(Self { cos: self.cos.clone(), sin: self.sin.neg()? })
+    }
+}
+
+/// Rotates each head of `x` `[tokens, heads, head_dim]` to its position. The backward pass is the
+/// rotation by the opposite angles.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
+    let (tokens, _, head_dim) = x.dims3()?;
+    let expected = [tokens, 1, head_dim / 2];
+    if rotation.cos.dims() != expected {
+        bail!("rope: expected a rotation {expected:?} for {:?}, got {:?}", x.shape(), rotation.cos.shape());
+    }
+    let value = rotate(&x.detach(), rotation)?;
+    if !x.track_op() {
+        return Ok(value);
+    }
+    let inverse = rotation.inverse()?;
+    let backward = move |grad: &Tensor| Ok([Some(rotate(grad, &inverse)?)]);
+    x.apply_op1(Recorded { name: "rope", value, backward })
+}
+
+fn rotate(x: &Tensor, Rope { cos, sin }: &Rope) -> Result<Tensor> {
+    let half = x.dim(D::Minus1)? / 2;
+    let (x1, x2) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
+    let y1 = (x1.broadcast_mul(cos)? - x2.broadcast_mul(sin)?)?;
+    let y2 = (x2.broadcast_mul(cos)? + x1.broadcast_mul(sin)?)?;
+    Tensor::cat(&[y1, y2], D::Minus1)
+}
