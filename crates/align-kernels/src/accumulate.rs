@@ -95,7 +95,7 @@ pub(crate) fn leaf(param: &Param) -> Result<Tensor> {
         name: "leaf",
         value: param.tensor().detach(),
         backward: move |grad: &Tensor| {
-            buffer.accumulate(grad.copy()?)?;
+            buffer.accumulate(&grad.copy()?)?;
             Ok([None])
         },
     })

@@ -20,7 +20,7 @@ pub fn embedding(ids: &Tensor, table: &Param) -> Result<Tensor> {
         name: "embedding",
         value,
         backward: move |grad: &Tensor| {
-            buffer.accumulate(like.zeros_like()?.index_add(&ids, &grad.contiguous()?, 0)?)?;
+            buffer.accumulate(&like.zeros_like()?.index_add(&ids, &grad.contiguous()?, 0)?)?;
             Ok([None])
         },
     })

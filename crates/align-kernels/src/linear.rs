@@ -82,7 +82,7 @@ impl CustomOp2 for LinearOp {
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
         if let Some(buffer) = self.0.grad_buffer() {
-            buffer.accumulate(grad.t()?.matmul(&x.detach())?)?;
+            buffer.accumulate(&grad.t()?.matmul(&x.detach())?)?;
         }
         let dx = if x.track_op() { Some(grad.matmul(&w.detach())?) } else { None };
         Ok((dx, None))

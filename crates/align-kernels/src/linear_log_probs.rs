@@ -42,7 +42,7 @@ fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usiz
         log_probs.push((chunks.label_logits(&logits, &range)? - &normaliser)?);
         normalisers.push(normaliser);
     }
-    chunks.record(hidden, Tensor::cat(&log_probs, 0)?, normalisers)
+    chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)
 }
 
 /// [`linear_log_probs`] with the entropy and the top-1 hit of each row from the same logits.
@@ -67,7 +67,7 @@ pub fn linear_log_probs_with_stats(
         normalisers.push(normaliser);
     }
     let stats = TokenStats { entropy: Tensor::cat(&entropy, 0)?, correct: Tensor::cat(&correct, 0)? };
-    Ok((chunks.record(hidden, Tensor::cat(&log_probs, 0)?, normalisers)?, stats))
+    Ok((chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)?, stats))
 }
 
 /// The detached operands and how their rows are cut.
@@ -124,7 +124,7 @@ impl Chunks {
 
     /// Puts the `[rows, 1]` values in the graph. With `p` a row's probabilities and `g` its gradient, the
     /// gradient of its logits is `g (onehot(label) − p)`.
-    fn record(self, hidden: &Tensor, log_probs: Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
+    fn record(self, hidden: &Tensor, log_probs: &Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
         let value = log_probs.squeeze(1)?.contiguous()?;
         let (buffer, hidden_is_tracked) = (self.weight.grad_buffer().cloned(), hidden.track_op());
         if buffer.is_none() && !hidden_is_tracked {
@@ -142,7 +142,7 @@ impl Chunks {
                     d_hidden.push(d_logits.matmul(&self.weight.tensor().detach())?);
                 }
                 if let Some(buffer) = &buffer {
-                    buffer.accumulate(d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
+                    buffer.accumulate(&d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
                 }
             }
             Ok([if hidden_is_tracked { Some(Tensor::cat(&d_hidden, 0)?) } else { None }, None])

@@ -79,12 +79,12 @@ pub struct GradBuffer(Mutex<Option<Tensor>>);
 
 impl GradBuffer {
     /// Adds `grad`, which must have the parameter's shape. The first contribution after
-    /// [`GradBuffer::clear`] is stored as it is; the caller gives it away.
-    pub fn accumulate(&self, grad: Tensor) -> Result<()> {
+    /// [`GradBuffer::clear`] is kept, not copied: the caller must not use its storage again.
+    pub fn accumulate(&self, grad: &Tensor) -> Result<()> {
         let mut sum = self.0.lock().expect("no holder of this lock can panic");
         *sum = Some(match sum.take() {
             None => grad.detach(),
-            Some(total) => add_in_place(total, &grad)?,
+            Some(total) => add_in_place(total, grad)?,
         });
         Ok(())
     }

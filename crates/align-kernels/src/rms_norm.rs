@@ -29,7 +29,7 @@ pub fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<Tensor> {
         if let Some(buffer) = &buffer {
             // A product with ones: candle's sum over rows is many times slower.
             let ones = Tensor::ones((1, rows), grad.dtype(), grad.device())?;
-            buffer.accumulate(ones.matmul(&(grad * &normalised)?)?.squeeze(0)?)?;
+            buffer.accumulate(&ones.matmul(&(grad * &normalised)?)?.squeeze(0)?)?;
         }
         let weighted = grad.broadcast_mul(&w)?;
         let projection = (&weighted * &normalised)?.mean_keepdim(D::Minus1)?; // [rows, 1]
