@@ -8,7 +8,7 @@
 //!
 //! It deliberately holds only what a loss in this crate uses.
 
-use candle_core::{D, DType, Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
 use crate::checks::{at_least_f32, condition, same_shape};
 
@@ -26,23 +26,6 @@ pub fn log_sigmoid(x: &Tensor) -> Result<Tensor> {
     let minus_abs = right.where_cond(&x.neg()?, &x)?;
     let linear = right.where_cond(&x.zeros_like()?, &x)?;
     linear - log_one_plus(&minus_abs.exp()?)?
-}
-
-/// ln Σ eˣ over the last dimension: `[.., n]` → `[..]`. f16 and bf16 give f32.
-///
-/// The slope is the softmax, also where the largest value occurs several times.
-///
-/// # Errors
-/// If `x` is not of a floating type, or has no last dimension to sum over.
-pub fn log_sum_exp(x: &Tensor) -> Result<Tensor> {
-    if x.dims().last().is_none_or(|&n| n == 0) {
-        bail!("expected values [.., n] with n at least 1, got {:?}", x.dims());
-    }
-    let x = at_least_f32("x", x)?;
-    // Held constant: the maximum cancels out of value and slope, and its own backward counts ties twice.
-    let largest = x.detach().max_keepdim(D::Minus1)?;
-    let sum = x.broadcast_sub(&largest)?.exp()?.sum(D::Minus1)?;
-    sum.log()? + largest.squeeze(D::Minus1)?
 }
 
 /// Σ values · mask, a scalar. `mask` has the shape of `values`; a non-zero entry counts.
