@@ -1,1 +1,20 @@
-//! What all binaries share: arguments, config file, hub, logging, exit code, memory policy.
+#![doc = include_str!("../README.md")]
+
+mod arguments;
+mod device;
+pub mod hub;
+mod logging;
+mod memory;
+mod options;
+mod report;
+mod run;
+mod session;
+
+pub use arguments::{ArgumentError, Parsed, Program, parse};
+pub use device::{DeviceChoice, DeviceError, Dtype};
+pub use hub::Hub;
+pub use memory::{keep_memory, peak_memory_mb};
+pub use options::{CommonOptions, OutputOptions};
+pub use report::{print, write_atomically, write_json};
+pub use run::{Invocation, input_error, internal_error, main, one_line};
+pub use session::{SETTINGS_FILE, Session, SessionError};

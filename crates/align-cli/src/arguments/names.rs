@@ -1,0 +1,172 @@
+//! Names of options: today's, older ones, and those that exist elsewhere but not here.
+//!
+//! Names and their history are TRL's and `transformers.TrainingArguments`'; LLaMA-Factory's names for
+//! the same things are understood too. An older name applies only where its successor is an option of
+//! the binary at hand. An option that could have no effect is refused, with the reason.
+
+use clap::Arg;
+
+use super::schema::Schema;
+
+/// A name that was found.
+#[derive(Debug)]
+pub(super) struct Name<'schema> {
+    pub(super) arg: &'schema Arg,
+    /// Said once if an older name was used.
+    pub(super) notice: Option<String>,
+}
+
+/// Older name → name of today.
+const OLDER: &[(&str, &str)] = &[
+    // transformers and TRL
+    ("evaluation-strategy", "eval-strategy"),
+    ("torch-dtype", "dtype"),
+    ("per-gpu-train-batch-size", "per-device-train-batch-size"),
+    ("per-gpu-eval-batch-size", "per-device-eval-batch-size"),
+    ("max-seq-length", "max-length"),
+    ("max-target-length", "max-completion-length"),
+    ("init-kl-coef", "kl-coef"),
+    ("ppo-epochs", "num-ppo-epochs"),
+    // LLaMA-Factory
+    ("cutoff-len", "max-length"),
+    ("pref-beta", "beta"),
+    ("pref-loss", "loss-type"),
+    ("pref-ftx", "rpo-alpha"),
+    ("dpo-label-smoothing", "label-smoothing"),
+    // the DPO authors' code
+    ("loss.beta", "beta"),
+];
+
+const PRECISION: &str = "trainable weights and optimizer state are always float32";
+const ADAMW: &str = "the optimizer is always AdamW with float32 state";
+const LAYOUT: &str = "batches are packed without padding";
+const MEMORY: &str = "activations are not recomputed; lower `per_device_train_batch_size` to save memory";
+const LOADING: &str = "records are read in this process, ahead of training";
+const HUB: &str = "nothing is uploaded; the output directory can be pushed with `hf upload`";
+const DISTRIBUTED: &str = "training runs in one process";
+
+/// Options of TRL and transformers that could have no effect here → why.
+const INEFFECTIVE: &[(&str, &str)] = &[
+    ("bf16", PRECISION),
+    ("fp16", PRECISION),
+    ("tf32", PRECISION),
+    ("bf16-full-eval", PRECISION),
+    ("fp16-full-eval", PRECISION),
+    ("load-in-4bit", PRECISION),
+    ("load-in-8bit", PRECISION),
+    ("optim", ADAMW),
+    ("optim-args", ADAMW),
+    ("adafactor", ADAMW),
+    ("gradient-checkpointing", MEMORY),
+    ("gradient-checkpointing-kwargs", MEMORY),
+    ("activation-offloading", MEMORY),
+    ("use-cpu", "the device is named by `device` (here: `cpu`)"),
+    ("no-cuda", "the device is named by `device` (here: `cpu`)"),
+    ("use-mps-device", "the device is named by `device` (here: `metal`)"),
+    ("attn-implementation", "there is one attention, chosen for the device"),
+    ("use-liger-kernel", "the fused kernels are always on"),
+    ("torch-compile", "there is no compiler; the kernels are ahead-of-time Rust"),
+    ("trust-remote-code", "no code of a model repository is ever run"),
+    ("packing", LAYOUT),
+    ("padding-free", LAYOUT),
+    ("pad-token", LAYOUT),
+    ("pad-to-multiple-of", LAYOUT),
+    ("padding-value", LAYOUT),
+    ("label-pad-token-id", LAYOUT),
+    ("group-by-length", LAYOUT),
+    ("dataloader-num-workers", LOADING),
+    ("dataloader-pin-memory", LOADING),
+    ("dataloader-prefetch-factor", LOADING),
+    ("dataset-num-proc", LOADING),
+    ("dataset-streaming", LOADING),
+    ("remove-unused-columns", "columns that are not needed are never read"),
+    ("full-determinism", "every run on the CPU is deterministic"),
+    ("disable-dropout", "the models have no dropout"),
+    ("generate-during-eval", "samples are always in the report after training"),
+    ("push-to-hub", HUB),
+    ("hub-model-id", HUB),
+    ("hub-token", HUB),
+    ("deepspeed", DISTRIBUTED),
+    ("fsdp", DISTRIBUTED),
+    ("ddp-backend", DISTRIBUTED),
+    ("local-rank", DISTRIBUTED),
+];
+
+/// Trackers of `report_to` that need a service.
+const TRACKERS: &[&str] =
+    &["wandb", "mlflow", "comet_ml", "trackio", "swanlab", "clearml", "neptune", "dvclive", "codecarbon"];
+
+/// How names are written where this one was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spelling {
+    /// `--learning-rate`, on the command line.
+    Flag,
+    /// `learning_rate`, in a file.
+    Key,
+}
+
+impl Spelling {
+    fn of(self, name: &str) -> String {
+        match self {
+            Self::Flag => format!("--{}", name.replace('_', "-")),
+            Self::Key => name.replace('-', "_"),
+        }
+    }
+}
+
+/// Finds the option that `name` means.
+///
+/// # Errors
+/// One sentence: the option has no effect here, or is unknown (with the nearest name).
+pub(super) fn resolve<'schema>(
+    schema: &'schema Schema,
+    name: &str,
+    spelling: Spelling,
+) -> Result<Name<'schema>, String> {
+    if let Some(arg) = schema.option(name) {
+        return Ok(Name { arg, notice: None });
+    }
+    let dashed = name.replace('_', "-");
+    if let Some((_, today)) = OLDER.iter().find(|(older, _)| *older == dashed)
+        && let Some(arg) = schema.option(today)
+    {
+        let notice = format!("`{}` is an older name; taken as `{}`", spelling.of(name), spelling.of(today));
+        return Ok(Name { arg, notice: Some(notice) });
+    }
+    if let Some((_, reason)) = INEFFECTIVE.iter().find(|(ineffective, _)| *ineffective == dashed) {
+        return Err(format!("`{}` has no effect here: {reason}; remove it", spelling.of(name)));
+    }
+    let hint = match nearest(schema, &dashed) {
+        Some(near) => format!("; did you mean `{}`?", spelling.of(near)),
+        None => "; `--help` lists all options".into(),
+    };
+    let noun = if spelling == Spelling::Key { "key" } else { "option" };
+    Err(format!("unknown {noun} `{}`{hint}", spelling.of(name)))
+}
+
+/// Refuses values that this project knows but cannot honour.
+pub(super) fn check_value(long: &str, value: &str) -> Result<(), String> {
+    let tracker = value.split(',').find(|part| TRACKERS.contains(&part.trim()));
+    match tracker {
+        Some(tracker) if long == "report-to" => Err(format!(
+            "`{tracker}` needs a service and is not supported; `tensorboard` and metrics.jsonl are written as files"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a word can be the value of a switch.
+pub(super) fn is_truth_value(word: &str) -> bool {
+    ["true", "false", "yes", "no", "on", "off", "1", "0"].contains(&word.to_ascii_lowercase().as_str())
+}
+
+/// The option whose name is most like `name`, if any is alike.
+fn nearest<'schema>(schema: &'schema Schema, name: &str) -> Option<&'schema str> {
+    let options = schema.options().filter(|arg| !arg.is_hide_set()).filter_map(Arg::get_long);
+    // Jaro-Winkler favours a common beginning, as typing errors have; 0.8 keeps out mere namesakes.
+    options
+        .map(|long| (strsim::jaro_winkler(long, name), long))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, long)| long)
+}

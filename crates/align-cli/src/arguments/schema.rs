@@ -1,0 +1,126 @@
+//! The options that a binary has, as questions to its clap command.
+//!
+//! The command is adjusted once: switches take an optional value, so that a `bool` field needs no
+//! attributes. No table of options exists beside the structs.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::BoolishValueParser;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+use super::{ArgumentError, Program, message};
+
+/// A binary's options.
+pub(super) struct Schema {
+    command: Command,
+}
+
+/// What kind of TOML value an option takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Switch,
+    Integer,
+    Number,
+    Text,
+    /// A type of the component's own, which reads its value from text.
+    Parsed,
+}
+
+impl Schema {
+    pub(super) fn of<C: clap::Args>(program: &Program) -> Self {
+        let command = C::augment_args(Command::new(program.name)).mut_args(|arg| match kind(&arg) {
+            Kind::Switch if !arg.is_positional() => with_optional_value(arg),
+            _ => arg,
+        });
+        // After the structs, whose own doc comments clap would otherwise take for the program's.
+        let command =
+            command.about(program.about).long_about(None::<&str>).version(env!("CARGO_PKG_VERSION"));
+        Self { command }
+    }
+
+    /// The option of this name or alias; dashes and underscores are the same.
+    pub(super) fn option(&self, name: &str) -> Option<&Arg> {
+        let name = name.replace('_', "-");
+        self.options().find(|arg| {
+            arg.get_long() == Some(&name)
+                || arg.get_all_aliases().is_some_and(|aliases| aliases.contains(&name.as_str()))
+        })
+    }
+
+    /// All options that have a `--name`.
+    pub(super) fn options(&self) -> impl Iterator<Item = &Arg> {
+        self.command.get_arguments().filter(|arg| arg.get_long().is_some())
+    }
+
+    /// Parses `flags`; required options must be there.
+    pub(super) fn matches(&self, flags: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+        self.command.clone().no_binary_name(true).try_get_matches_from(flags)
+    }
+
+    /// Parses `flags` as if nothing were required.
+    pub(super) fn lenient_matches(&self, flags: Vec<OsString>) -> Result<ArgMatches, ArgumentError> {
+        self.try_lenient(flags).map_err(|error| message::of_clap(&error, None))
+    }
+
+    /// As [`Self::lenient_matches`], with clap's own error.
+    pub(super) fn try_lenient(&self, flags: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+        let command = self.command.clone().mut_args(|arg| arg.required(false));
+        command.no_binary_name(true).try_get_matches_from(flags)
+    }
+}
+
+/// The kind of value that an option's parser produces.
+pub(super) fn kind(arg: &Arg) -> Kind {
+    let id = arg.get_value_parser().type_id();
+    let is = |types: &[TypeId]| types.iter().any(|of| id == *of);
+    if matches!(arg.get_action(), ArgAction::SetTrue | ArgAction::SetFalse) || is(&[TypeId::of::<bool>()]) {
+        Kind::Switch
+    } else if is(&[TypeId::of::<f32>(), TypeId::of::<f64>()]) {
+        Kind::Number
+    } else if is(&[
+        TypeId::of::<u8>(),
+        TypeId::of::<u16>(),
+        TypeId::of::<u32>(),
+        TypeId::of::<u64>(),
+        TypeId::of::<usize>(),
+        TypeId::of::<i32>(),
+        TypeId::of::<i64>(),
+        TypeId::of::<isize>(),
+    ]) {
+        Kind::Integer
+    } else if is(&[TypeId::of::<String>(), TypeId::of::<PathBuf>(), TypeId::of::<OsString>()]) {
+        Kind::Text
+    } else {
+        Kind::Parsed
+    }
+}
+
+/// Whether the option collects several values.
+pub(super) fn is_list(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Append)
+}
+
+/// Whether the option takes one value after its name.
+pub(super) fn takes_one_value(arg: &Arg) -> bool {
+    arg.get_action().takes_values() && arg.get_num_args().is_none_or(|range| range.max_values() == 1)
+}
+
+/// `--x` alone means true, `--x=false` is possible, and the next word is never swallowed by clap (the
+/// command line's normalisation joins `--x true` beforehand).
+fn with_optional_value(arg: Arg) -> Arg {
+    let arg = match arg.get_action() {
+        ArgAction::SetTrue if arg.get_default_values().is_empty() => {
+            arg.default_value("false").hide_default_value(true)
+        }
+        _ => arg,
+    };
+    arg.action(ArgAction::Set)
+        .num_args(0..=1)
+        .require_equals(true)
+        .default_missing_value("true")
+        .value_parser(BoolishValueParser::new())
+        .value_name("BOOL")
+        .hide_possible_values(true)
+}

@@ -1,0 +1,58 @@
+//! All options of a run as the TOML file that gives them again.
+//!
+//! Written from the words that clap parsed, defaults included, so that it is right by construction for
+//! every type an option may have and so that a later change of a default does not change the repeat.
+
+use std::fmt::Write as _;
+
+use clap::{Arg, ArgMatches};
+
+use super::Program;
+use super::schema::{self, Kind, Schema};
+
+/// Options about one call of the program, not about what it computes. Kept out of the file, so that a
+/// repeat neither overwrites the first run nor stops at its directory.
+const ABOUT_THIS_CALL: &[&str] =
+    &["config", "output-dir", "overwrite-output-dir", "resume-from-checkpoint", "dry-run", "inspect"];
+
+/// One `key = value` line per option that has a value, in the order of `--help`.
+pub(super) fn to_toml(schema: &Schema, program: &Program, matches: &ArgMatches) -> String {
+    let mut toml = format!(
+        "# Every option of this run of {name} {version}; `{name} --config` on this file repeats it.\n",
+        name = program.name,
+        version = env!("CARGO_PKG_VERSION"),
+    );
+    for arg in schema.options() {
+        let long = arg.get_long().expect("options have long names");
+        if ABOUT_THIS_CALL.contains(&long) {
+            continue;
+        }
+        if let Some(value) = value(arg, matches) {
+            let _ = writeln!(toml, "{} = {value}", long.replace('-', "_"));
+        }
+    }
+    toml
+}
+
+fn value(arg: &Arg, matches: &ArgMatches) -> Option<String> {
+    let id = arg.get_id().as_str();
+    if schema::kind(arg) == Kind::Switch && !schema::is_list(arg) {
+        return matches.get_one::<bool>(id).map(ToString::to_string);
+    }
+    // A path that is not Unicode cannot stand in TOML; its nearest spelling is the best record.
+    let mut words = matches.get_raw(id)?.map(|word| literal(schema::kind(arg), &word.to_string_lossy()));
+    if schema::is_list(arg) {
+        return Some(format!("[{}]", words.collect::<Vec<_>>().join(", ")));
+    }
+    words.next_back()
+}
+
+/// A word as TOML: numbers bare, everything else quoted.
+fn literal(kind: Kind, word: &str) -> String {
+    let number = match kind {
+        Kind::Integer => word.parse::<i64>().ok().map(toml::Value::Integer),
+        Kind::Number => word.parse::<f64>().ok().map(toml::Value::Float),
+        _ => None,
+    };
+    number.unwrap_or_else(|| toml::Value::String(word.to_owned())).to_string()
+}

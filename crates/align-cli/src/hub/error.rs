@@ -1,0 +1,104 @@
+//! What can go wrong between a name and its files, each with what to do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a model or data set cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum HubError {
+    /// Neither on disk nor shaped like a hub id.
+    #[error("{kind} `{name}`: no such file or directory, and not a hub id (`org/name`)")]
+    NoSuchPath {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// As the user wrote it.
+        name: String,
+    },
+    /// A path that exists and cannot be a model.
+    #[error("model `{}`: {problem}", .path.display())]
+    BadModel {
+        /// The directory or file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Neither on disk nor on the hub.
+    #[error(
+        "{kind} `{name}`: no such path on disk, and {endpoint} has no {kind} of this name and revision \
+         `{revision}` (a private one needs HF_TOKEN)"
+    )]
+    NotFound {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// The hub id.
+        name: String,
+        /// The revision asked for.
+        revision: String,
+        /// Which hub.
+        endpoint: String,
+    },
+    /// The hub refuses: private or gated.
+    #[error(
+        "{kind} `{name}`: {endpoint} refuses access ({status}); accept its terms at {page} if it is gated, and \
+         set HF_TOKEN to a token of an account that may read it"
+    )]
+    NoAccess {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// The hub id.
+        name: String,
+        /// 401 or 403.
+        status: u16,
+        /// Which hub.
+        endpoint: String,
+        /// The repository's page.
+        page: String,
+    },
+    /// Offline, and the cache does not hold it all.
+    #[error(
+        "{kind} `{name}`: HF_HUB_OFFLINE is set and {missing} is not in the cache {}; run once online, or name a \
+         local path", .cache.display()
+    )]
+    Offline {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// The hub id.
+        name: String,
+        /// The file or revision that is missing.
+        missing: String,
+        /// The cache directory.
+        cache: PathBuf,
+    },
+    /// The repository holds nothing that can be used.
+    #[error("{kind} `{name}`: {problem}")]
+    Unusable {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// The hub id.
+        name: String,
+        /// What is missing or wrong.
+        problem: String,
+    },
+    /// A transfer failed.
+    #[error("{kind} `{name}`: {what} from {endpoint}: {reason}")]
+    Transfer {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// The hub id.
+        name: String,
+        /// Which file, or the list of files.
+        what: String,
+        /// Which hub.
+        endpoint: String,
+        /// The transport's words.
+        reason: String,
+    },
+    /// The cache cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    Cache {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}

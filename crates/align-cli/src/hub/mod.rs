@@ -1,0 +1,113 @@
+//! Models and data sets by name: a path on disk, or an id on the Hugging Face hub.
+//!
+//! The `hf-hub` crate does the transfer and keeps the cache in the layout it shares with Python's
+//! `huggingface_hub`. Added here: the environment variables it does not read, offline mode, the choice of
+//! the files that are needed, a check that they arrived whole, and errors that say what to do. Files are
+//! never written anywhere but into the cache.
+
+mod dataset;
+mod error;
+mod model;
+mod snapshot;
+
+use std::path::{Path, PathBuf};
+
+pub use error::HubError;
+
+/// How to reach the hub. [`Hub::from_env`] in programs; tests and embedders fill the fields.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// Cache directory, which holds `models--org--name` and the like.
+    pub cache: PathBuf,
+    /// Address of the hub, without a slash at the end.
+    pub endpoint: String,
+    /// Access token for private and gated repositories.
+    pub token: Option<String>,
+    /// Use the cache only.
+    pub offline: bool,
+    /// Show a progress bar for each download.
+    pub progress: bool,
+}
+
+impl Hub {
+    /// From the environment, by the rules of Python's `huggingface_hub`: `HF_HUB_CACHE`, else
+    /// `HF_HOME/hub`, else `$XDG_CACHE_HOME/huggingface/hub`, else `~/.cache/huggingface/hub`;
+    /// `HF_TOKEN`, else the file `HF_TOKEN_PATH` or `HF_HOME/token`; `HF_ENDPOINT`; `HF_HUB_OFFLINE=1`
+    /// (or `TRANSFORMERS_OFFLINE=1`).
+    pub fn from_env() -> Self {
+        Self::from_variables(|name| std::env::var(name).ok())
+    }
+
+    /// As [`Self::from_env`], with the environment as a function.
+    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let user_home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_default();
+        let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
+        let home = variable("HF_HOME").map(|home| expanded(&home, &user_home())).unwrap_or_else(|| {
+            caches.unwrap_or_else(|| Path::new(&user_home()).join(".cache")).join("huggingface")
+        });
+        let cache = variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE"));
+        let token_file = variable("HF_TOKEN_PATH")
+            .map_or_else(|| home.join("token"), |path| expanded(&path, &user_home()));
+        let saved = || std::fs::read_to_string(&token_file).ok();
+        let token = variable("HF_TOKEN").or_else(saved).map(|token| token.trim().to_owned());
+        let is_on = |name| {
+            variable(name).is_some_and(|value| {
+                ["1", "true", "yes", "on"].contains(&value.trim().to_ascii_lowercase().as_str())
+            })
+        };
+        Self {
+            cache: cache.map_or_else(|| home.join("hub"), |cache| expanded(&cache, &user_home())),
+            endpoint: variable("HF_ENDPOINT").map_or("https://huggingface.co".into(), |endpoint| {
+                endpoint.trim_end_matches('/').to_owned()
+            }),
+            token: token.filter(|token| !token.is_empty()),
+            offline: is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE"),
+            progress: true,
+        }
+    }
+
+    /// A model as a directory with `config.json`, safetensors and tokenizer files.
+    ///
+    /// `name` is a directory, or a hub id (`org/name`), of which `revision` (a branch, tag or commit;
+    /// `main` by default) is fetched unless it is in the cache. `revision` concerns the hub only.
+    ///
+    /// # Errors
+    /// See [`HubError`].
+    pub fn model(&self, name: &str, revision: &str) -> Result<PathBuf, HubError> {
+        model::resolve(self, name, revision)
+    }
+
+    /// A data set as a path: a file or directory on disk as it is, or the JSON files of a hub data set
+    /// that belong to `split`.
+    ///
+    /// A hub name is `org/name` or `org/name/folder`, optionally with `@revision` at its end. A file belongs
+    /// to a split if its own name or its folder's begins with the split's name (`train.jsonl`,
+    /// `train-00000-of-00002.jsonl.gz`, `data/train/0.json`); in a repository where no file names any
+    /// split, all files are the `train` split. One file is returned as the file, several as the directory
+    /// that holds them.
+    ///
+    /// # Errors
+    /// See [`HubError`].
+    pub fn dataset(&self, name: &str, split: &str) -> Result<PathBuf, HubError> {
+        dataset::resolve(self, name, split)
+    }
+}
+
+fn expanded(path: &str, home: &str) -> PathBuf {
+    match path.strip_prefix("~/") {
+        Some(rest) => Path::new(home).join(rest),
+        None => PathBuf::from(path),
+    }
+}
+
+/// Whether `name` can be a hub id: one or two parts of letters, digits, `-`, `_` and `.`.
+fn is_hub_id(name: &str) -> bool {
+    let is_part = |part: &str| {
+        part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+            && !part.is_empty()
+            && !part.starts_with(['.', '-'])
+    };
+    let parts: Vec<&str> = name.split('/').collect();
+    parts.len() <= 2 && parts.iter().all(|part| is_part(part))
+}

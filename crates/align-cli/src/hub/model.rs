@@ -1,0 +1,89 @@
+//! A model by name: the directory that holds its configuration, weights and tokenizer.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use hf_hub::RepoType;
+use serde::Deserialize;
+
+use super::snapshot::Snapshot;
+use super::{Hub, HubError, is_hub_id};
+
+const CONFIG: &str = "config.json";
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// Small files at the top of the repository that are taken along where they exist.
+const BESIDE: &[&str] = &[
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "tokenizer.model",
+    "chat_template.jinja",
+    "chat_template.json",
+];
+
+/// `model.safetensors.index.json`, as far as it names files.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, HubError> {
+    let path = Path::new(name);
+    if path.exists() {
+        return check_local(path);
+    }
+    if !is_hub_id(name) {
+        return Err(HubError::NoSuchPath { kind: "model", name: name.to_owned() });
+    }
+    let snapshot = Snapshot::open(hub, RepoType::Model, name, revision)?;
+    for file in wanted(&snapshot)? {
+        snapshot.fetch(&file)?;
+    }
+    Ok(snapshot.directory)
+}
+
+/// The loader reads the directory and has more to say about it; here only what a wrong path looks like.
+fn check_local(path: &Path) -> Result<PathBuf, HubError> {
+    let problem = if path.is_file() {
+        "a file; name the directory that holds config.json and model.safetensors"
+    } else if !path.join(CONFIG).is_file() {
+        "no config.json in this directory; expected a Hugging Face model directory"
+    } else {
+        return Ok(path.to_owned());
+    };
+    Err(HubError::BadModel { path: path.to_owned(), problem: problem.into() })
+}
+
+/// The files to have: configuration, tokenizer, and the weights, one file or the shards of an index.
+fn wanted(snapshot: &Snapshot<'_>) -> Result<Vec<String>, HubError> {
+    if !snapshot.has(CONFIG) {
+        return Err(snapshot.unusable("the repository has no config.json; it is not a transformers model"));
+    }
+    let mut files = vec![CONFIG.to_owned()];
+    files.extend(BESIDE.iter().filter(|file| snapshot.has(file)).map(|file| (*file).to_owned()));
+    if snapshot.has(WEIGHTS) {
+        files.push(WEIGHTS.to_owned());
+    } else if snapshot.has(INDEX) {
+        files.push(INDEX.to_owned());
+        files.extend(shards(snapshot, &snapshot.fetch(INDEX)?)?);
+    } else {
+        return Err(snapshot.unusable(format!(
+            "found neither {WEIGHTS} nor {INDEX}; weights in other formats have to be converted to safetensors"
+        )));
+    }
+    Ok(files)
+}
+
+fn shards(snapshot: &Snapshot<'_>, index: &Path) -> Result<BTreeSet<String>, HubError> {
+    let text = std::fs::read_to_string(index)
+        .map_err(|source| HubError::Cache { path: index.to_owned(), source })?;
+    let index: Index =
+        serde_json::from_str(&text).map_err(|error| snapshot.unusable(format!("{INDEX}: {error}")))?;
+    Ok(index.weight_map.into_values().collect())
+}

@@ -1,0 +1,67 @@
+//! Messages for people, on stderr: one plain line each.
+//!
+//! `ALIGN_LOG`, else `RUST_LOG`, chooses what is shown (`ALIGN_LOG=debug`, `ALIGN_LOG=align_data=trace`);
+//! without them it is `info`, and only warnings of the libraries below. Results go to stdout, by
+//! [`crate::print`], never through here.
+
+use std::fmt;
+
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::registry::LookupSpan;
+
+const DEFAULT: &str = "info,hf_hub=warn,ureq=warn,ureq_proto=warn,rustls=warn,tokenizers=warn";
+
+/// Starts logging. A second call in a process changes nothing.
+pub(crate) fn start() {
+    let wanted = ["ALIGN_LOG", "RUST_LOG"].iter().find_map(|name| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+        Some((name, value))
+    });
+    let (filter, complaint) = match wanted {
+        None => (EnvFilter::new(DEFAULT), None),
+        Some((name, value)) => match EnvFilter::try_new(&value) {
+            Ok(filter) => (filter, None),
+            Err(error) => {
+                (EnvFilter::new(DEFAULT), Some(format!("{name}={value}: {error}; using {DEFAULT}")))
+            }
+        },
+    };
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .event_format(PlainLines)
+        .finish();
+    if tracing::subscriber::set_global_default(subscriber).is_ok()
+        && let Some(complaint) = complaint
+    {
+        tracing::warn!("{complaint}");
+    }
+}
+
+/// `info` as the bare message; other levels begin with their name, fine ones also with their origin.
+struct PlainLines;
+
+impl<S, N> FormatEvent<S, N> for PlainLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        ctx: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        match *event.metadata().level() {
+            Level::ERROR => out.write_str("error: ")?,
+            Level::WARN => out.write_str("warning: ")?,
+            Level::INFO => {}
+            level => write!(out, "{} {}: ", level.as_str().to_lowercase(), event.metadata().target())?,
+        }
+        ctx.format_fields(out.by_ref(), event)?;
+        writeln!(out)
+    }
+}

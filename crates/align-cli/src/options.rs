@@ -1,0 +1,60 @@
+//! The options that every binary has, and those that every training binary has.
+//!
+//! What concerns the data, the optimizer or the method lives beside its component; a binary flattens
+//! those structs next to these two.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::device::{DeviceChoice, Dtype};
+
+/// What to load and where to compute: every binary flattens this.
+#[derive(Debug, Clone, Serialize, clap::Args)]
+#[command(next_help_heading = "Model and device")]
+pub struct CommonOptions {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Model: a directory in Hugging Face layout, or a hub id such as `org/model`
+    #[arg(long, alias = "model", value_name = "DIR|ID")]
+    pub model_name_or_path: String,
+
+    /// Branch, tag or commit of a model that comes from the hub
+    #[arg(long, default_value = "main", value_name = "REV")]
+    pub model_revision: String,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
+    #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+
+    /// Precision of the weights; only float32, trainable weights are never anything else
+    #[arg(long, default_value_t = Dtype::Float32, value_name = "DTYPE")]
+    pub dtype: Dtype,
+
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub seed: u64,
+}
+
+/// Where a run writes, and the two ways of only looking: training binaries flatten this.
+#[derive(Debug, Clone, Default, Serialize, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// Directory of the run; without it a new runs/<stage>-<number> is made
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+
+    /// Write into a directory that already holds a run; its checkpoints and logs are removed
+    #[arg(long)]
+    pub overwrite_output_dir: bool,
+
+    /// Load and check everything, then stop before the first step; nothing is written
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Print one batch as text with its mask and stop; nothing is written
+    #[arg(long)]
+    pub inspect: bool,
+}

@@ -1,0 +1,157 @@
+//! From `main` to an exit code: the memory policy, logging, arguments, the program's own function, and
+//! its errors as one line.
+//!
+//! Exit codes: 0 done; 1 training or the program failed; 2 the input is wrong (arguments, data, model
+//! files), known before work began; 101 a bug (a panic). An error says which it is only where the
+//! moment does not: see [`input_error`] and [`internal_error`].
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::arguments::{self, ArgumentError, Program};
+use crate::{logging, memory};
+
+/// One call of a program.
+#[derive(Debug)]
+pub struct Invocation {
+    /// The program.
+    pub program: Program,
+    /// All its options as TOML, as [`crate::Parsed::settings`].
+    pub settings: String,
+    working: AtomicBool,
+}
+
+impl Invocation {
+    /// For a program that parses its options itself, and for tests.
+    pub fn new(program: Program, settings: String) -> Self {
+        Self { program, settings, working: AtomicBool::new(false) }
+    }
+
+    /// All input has been checked: failures from now on are not the user's (exit code 1).
+    /// [`crate::Session::training_starts`] calls this.
+    pub fn work_starts(&self) {
+        self.working.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Runs a program; the whole of a binary's `main`.
+///
+/// The memory policy comes first, while there is one thread. `work` gets the options and the
+/// invocation, from which a training binary opens its [`crate::Session`].
+pub fn main<C: clap::Args>(
+    program: &Program,
+    work: impl FnOnce(C, &Invocation) -> anyhow::Result<()>,
+) -> ExitCode {
+    memory::keep_memory();
+    std::panic::set_hook(Box::new(report_panic));
+    logging::start();
+    let parsed = match arguments::parse::<C>(program, std::env::args_os()) {
+        Ok(parsed) => parsed,
+        Err(ArgumentError::Help(text)) => {
+            crate::print(text.trim_end());
+            return ExitCode::SUCCESS;
+        }
+        Err(ArgumentError::Invalid(message)) => {
+            complain(&message);
+            return ExitCode::from(2);
+        }
+    };
+    for notice in &parsed.notices {
+        tracing::warn!("{notice}");
+    }
+    let invocation = Invocation::new(*program, parsed.settings);
+    match work(parsed.options, &invocation) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&one_line(&error));
+            ExitCode::from(exit_code(&error, &invocation))
+        }
+    }
+}
+
+/// Marks an error as the input's fault, whenever it is found: exit code 2.
+pub fn input_error(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    Marked { error: error.into(), code: 2 }.into()
+}
+
+/// Marks an error as not the input's fault, even before work began: exit code 1.
+pub fn internal_error(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    Marked { error: error.into(), code: 1 }.into()
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+struct Marked {
+    #[source]
+    error: anyhow::Error,
+    code: u8,
+}
+
+fn exit_code(error: &anyhow::Error, invocation: &Invocation) -> u8 {
+    let marked = error.chain().find_map(|cause| cause.downcast_ref::<Marked>());
+    let by_time = if invocation.working.load(Ordering::Relaxed) { 1 } else { 2 };
+    marked.map_or(by_time, |marked| marked.code)
+}
+
+/// The chain of causes joined by `: `. A cause that its parent already quotes is not repeated, and
+/// line breaks inside become spaces.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
+fn complain(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+}
+
+/// Says that the program is wrong, and where; the default would print a Rust developer's backtrace note.
+fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
+    let message = panic.payload_as_str().unwrap_or("no message");
+    if message.starts_with("failed printing to stdout") {
+        // `println!` with nobody left to read it. Not a bug; 141 is what a shell shows for SIGPIPE.
+        std::process::exit(141);
+    }
+    let place = panic.location().map_or(String::new(), |place| format!(" ({place})"));
+    complain(&format!("this is a bug, please report it with the command that led here: {message}{place}"));
+    if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
+        complain(&std::backtrace::Backtrace::force_capture().to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::{Context as _, anyhow};
+
+    const PROGRAM: Program = Program { name: "train-demo", about: "", recipe: None };
+
+    #[test]
+    fn a_chain_is_one_line_without_repeats() {
+        let check = |error: anyhow::Error, line: &str| assert_eq!(one_line(&error), line);
+        check(anyhow!("no tokenizer.json"), "no tokenizer.json");
+        check(anyhow!("no tokenizer.json").context("model x"), "model x: no tokenizer.json");
+        check(anyhow!("end of file").context("x: end of file").context("loading"), "loading: x: end of file");
+        check(anyhow!("a\n  b").context("top"), "top: a b");
+        check(input_error(anyhow!("row 3").context("data")), "data: row 3");
+    }
+
+    #[test]
+    fn the_moment_decides_the_exit_code_unless_the_error_does() {
+        let run = Invocation::new(PROGRAM, String::new());
+        assert_eq!(exit_code(&anyhow!("bad"), &run), 2);
+        assert_eq!(exit_code(&internal_error(anyhow!("disk")), &run), 1);
+        run.work_starts();
+        assert_eq!(exit_code(&anyhow!("NaN"), &run), 1);
+        let wrapped = Err::<(), _>(input_error(anyhow!("row 7"))).context("evaluation").unwrap_err();
+        assert_eq!(exit_code(&wrapped, &run), 2);
+    }
+}

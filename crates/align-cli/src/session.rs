@@ -1,0 +1,259 @@
+//! One run of a training binary: its directory, its device, and the moment at which work begins.
+//!
+//! Opening a session only looks. A mistake in the data or the model is therefore found before anything
+//! exists on disk; the directory is made, and the options are written into it, by
+//! [`Session::training_starts`].
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use candle_core::Device;
+
+use crate::device::DeviceError;
+use crate::options::{CommonOptions, OutputOptions};
+use crate::report;
+use crate::run::Invocation;
+
+/// Name of the file in the output directory that repeats the run when given to `--config`.
+pub const SETTINGS_FILE: &str = "training_args.toml";
+
+/// What an earlier run leaves that a new one would not replace under the same name.
+const LEFTOVERS: &[&str] = &["metrics.jsonl", "trainer_state.json", "report.json", SETTINGS_FILE];
+
+/// A run that has been checked and not yet begun, or has begun.
+#[derive(Debug)]
+pub struct Session<'a> {
+    invocation: &'a Invocation,
+    /// Where to compute.
+    pub device: Device,
+    /// Seed of every random choice.
+    pub seed: u64,
+    /// Stop before the first step and write nothing.
+    pub dry_run: bool,
+    place: Place,
+    output_dir: OnceLock<PathBuf>,
+}
+
+/// Where the output will be.
+#[derive(Debug)]
+enum Place {
+    /// A directory by name; `clean` if an earlier run's leftovers go first.
+    Named { directory: PathBuf, clean: bool },
+    /// The next free number below `runs/`.
+    Numbered { parent: PathBuf, stage: &'static str },
+}
+
+/// Why a run cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The output directory already holds something.
+    #[error(
+        "output_dir {}: not empty, it may hold another run; name a new directory, continue that run with \
+         `--resume-from-checkpoint`, or replace it with `--overwrite-output-dir`", .0.display()
+    )]
+    Occupied(PathBuf),
+    /// The output directory cannot be written.
+    #[error("output_dir {}: cannot write there: {source}", .directory.display())]
+    Unwritable {
+        /// The directory.
+        directory: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Overwriting would remove the model that is to be trained.
+    #[error(
+        "output_dir {}: holds the model {model}, which `--overwrite-output-dir` could remove; name \
+         another directory", .directory.display()
+    )]
+    ModelInside {
+        /// The directory.
+        directory: PathBuf,
+        /// The model as the user named it.
+        model: String,
+    },
+    /// `--resume-from-checkpoint` without a path leaves open which run is meant.
+    #[error("resume_from_checkpoint: {} is not a directory; name it, or name the run with `--output-dir`", .0.display())]
+    NothingToResume(PathBuf),
+    /// Training was started in a dry run.
+    #[error("a dry run ends before training starts; this is a bug in the program")]
+    DryRun,
+    /// The device is not there.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+}
+
+impl<'a> Session<'a> {
+    /// Checks the output directory and opens the device; writes nothing.
+    ///
+    /// `resume` is the checkpoint to continue from, if any: its run's directory is the output
+    /// directory unless another is named, and is allowed to hold a run.
+    ///
+    /// # Errors
+    /// An output directory that is occupied or cannot be written; a device that is not there.
+    pub fn open(
+        invocation: &'a Invocation,
+        common: &CommonOptions,
+        output: &OutputOptions,
+        resume: Option<&Path>,
+    ) -> Result<Self, SessionError> {
+        let place = place(invocation, common, output, resume)?;
+        Ok(Self {
+            invocation,
+            device: common.device.open()?,
+            seed: common.seed,
+            dry_run: output.dry_run,
+            place,
+            output_dir: OnceLock::new(),
+        })
+    }
+
+    /// `dpo`, `sft`, …
+    pub fn stage(&self) -> &'static str {
+        self.invocation.program.stage()
+    }
+
+    /// Makes the output directory and writes [`SETTINGS_FILE`] into it. Until now a failure was bad
+    /// input (exit code 2), from here on it is a failure of training (1). Later calls return the same
+    /// directory.
+    ///
+    /// # Errors
+    /// If the directory cannot be made or written; in a dry run.
+    pub fn training_starts(&self) -> Result<&Path, SessionError> {
+        if self.dry_run {
+            return Err(SessionError::DryRun);
+        }
+        if self.output_dir.get().is_none() {
+            let directory = self.place.make()?;
+            report::write_atomically(&directory.join(SETTINGS_FILE), self.invocation.settings.as_bytes())
+                .map_err(|source| SessionError::Unwritable { directory: directory.clone(), source })?;
+            self.invocation.work_starts();
+            let _ = self.output_dir.set(directory);
+        }
+        Ok(self.output_dir.get().expect("set above"))
+    }
+
+    /// The output directory, once training has started.
+    pub fn output_dir(&self) -> Option<&Path> {
+        self.output_dir.get().map(PathBuf::as_path)
+    }
+}
+
+fn place(
+    invocation: &Invocation,
+    common: &CommonOptions,
+    output: &OutputOptions,
+    resume: Option<&Path>,
+) -> Result<Place, SessionError> {
+    let named = match (&output.output_dir, resume) {
+        (Some(directory), _) => Some(directory.clone()),
+        (None, Some(checkpoint)) => Some(run_of(checkpoint)?),
+        (None, None) => None,
+    };
+    let Some(directory) = named else {
+        let parent = PathBuf::from("runs");
+        check_writable(&parent)?;
+        return Ok(Place::Numbered { parent, stage: invocation.program.stage() });
+    };
+    check_writable(&directory)?;
+    let occupied = fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some());
+    let clean = occupied && resume.is_none();
+    if clean && !output.overwrite_output_dir {
+        return Err(SessionError::Occupied(directory));
+    }
+    if clean && is_inside(Path::new(&common.model_name_or_path), &directory) {
+        return Err(SessionError::ModelInside { directory, model: common.model_name_or_path.clone() });
+    }
+    Ok(Place::Named { directory, clean })
+}
+
+/// The run that a checkpoint belongs to: the directory around it.
+fn run_of(checkpoint: &Path) -> Result<PathBuf, SessionError> {
+    let absolute = checkpoint.canonicalize().ok().filter(|path| path.is_dir());
+    let Some(absolute) = absolute else {
+        return Err(SessionError::NothingToResume(checkpoint.to_owned()));
+    };
+    // Prefer the spelling of the user, which is shorter and relative where theirs was.
+    let parent = checkpoint.parent().filter(|parent| !parent.as_os_str().is_empty());
+    Ok(parent.or_else(|| absolute.parent()).unwrap_or(Path::new("/")).to_owned())
+}
+
+fn is_inside(path: &Path, directory: &Path) -> bool {
+    match (path.canonicalize(), directory.canonicalize()) {
+        (Ok(path), Ok(directory)) => path.starts_with(directory),
+        _ => false,
+    }
+}
+
+/// Tries to create a file in the directory, or in the nearest one above that exists. The file is
+/// anonymous where the system can do that, and gone at once elsewhere.
+fn check_writable(directory: &Path) -> Result<(), SessionError> {
+    let unwritable = |source| SessionError::Unwritable { directory: directory.to_owned(), source };
+    let mut existing = directory;
+    while !existing.exists() {
+        existing = match existing.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+    }
+    if !existing.is_dir() {
+        let message = format!("{} is a file", existing.display());
+        return Err(unwritable(io::Error::new(io::ErrorKind::NotADirectory, message)));
+    }
+    tempfile::tempfile_in(existing).map(drop).map_err(unwritable)
+}
+
+impl Place {
+    fn make(&self) -> Result<PathBuf, SessionError> {
+        match self {
+            Self::Named { directory, clean } => {
+                let make = || {
+                    fs::create_dir_all(directory)?;
+                    if *clean { remove_leftovers(directory) } else { Ok(()) }
+                };
+                make().map_err(|source| SessionError::Unwritable { directory: directory.clone(), source })?;
+                Ok(directory.clone())
+            }
+            Self::Numbered { parent, stage } => next_numbered(parent, stage)
+                .map_err(|source| SessionError::Unwritable { directory: parent.clone(), source }),
+        }
+    }
+}
+
+/// Creates `parent/stage-N` for the first N above all that exist. Creating a directory either makes it
+/// or fails, so of two runs at the same moment one moves on to the next number.
+fn next_numbered(parent: &Path, stage: &str) -> io::Result<PathBuf> {
+    fs::create_dir_all(parent)?;
+    let number = |name: &str| name.strip_prefix(stage)?.strip_prefix('-')?.parse::<u64>().ok();
+    let mut last = 0;
+    for entry in fs::read_dir(parent)? {
+        last = last.max(entry?.file_name().to_str().and_then(number).unwrap_or(0));
+    }
+    loop {
+        last += 1;
+        let directory = parent.join(format!("{stage}-{last}"));
+        match fs::create_dir(&directory) {
+            Ok(()) => return Ok(directory),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Removes an earlier run's checkpoints and logs and nothing else: whatever a user keeps beside them,
+/// and a directory named by mistake, stay as they are.
+fn remove_leftovers(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let is_checkpoint = name.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok());
+        if is_checkpoint && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else if LEFTOVERS.contains(&name.as_ref()) || name.starts_with("events.out.tfevents.") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
