@@ -1,0 +1,67 @@
+//! A decoder with a language-model head: log-probs for training and scoring, logits for sampling.
+
+use align_kernels::{Param, Params, TokenStats, linear, linear_log_probs, linear_log_probs_with_stats};
+use candle_core::{Result, Tensor};
+
+use crate::{Decoder, DecoderConfig, KeyValues, Packed, Stream};
+
+/// A causal language model. Whether it can be trained depends on the parameters it was made from.
+#[derive(Clone, Debug)]
+pub struct CausalLm {
+    decoder: Decoder,
+    head: Param,
+}
+
+impl CausalLm {
+    /// A model over `params`, which must hold every tensor of `config` by its Hugging Face name.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
+        let decoder = Decoder::new(config, params)?;
+        let head = if config.tied_embeddings {
+            decoder.embedding().clone()
+        } else {
+            params.require("lm_head.weight")?.clone()
+        };
+        Ok(Self { decoder, head })
+    }
+
+    /// The backbone.
+    pub fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+
+    /// Log-probs of the targets' labels, `[targets]`. The logits of all rows are never held at once.
+    pub fn token_log_probs(&self, packed: &Packed) -> Result<Tensor> {
+        let (hidden, labels) = self.target_rows(packed)?;
+        linear_log_probs(&hidden, &self.head, &labels)
+    }
+
+    /// [`CausalLm::token_log_probs`] with entropy and top-1 hits from the same pass.
+    pub fn token_log_probs_with_stats(&self, packed: &Packed) -> Result<(Tensor, TokenStats)> {
+        let (hidden, labels) = self.target_rows(packed)?;
+        linear_log_probs_with_stats(&hidden, &self.head, &labels)
+    }
+
+    /// Log-probs of whole sequences, `[sequences]`: the sum over each sequence's targets, zero where a
+    /// sequence has none.
+    pub fn sequence_log_probs(&self, packed: &Packed) -> Result<Tensor> {
+        let tokens = self.token_log_probs(packed)?;
+        let ids = packed.targets.sequence_ids(tokens.device())?;
+        Tensor::zeros(packed.sequences, tokens.dtype(), tokens.device())?.index_add(&ids, &tokens, 0)
+    }
+
+    /// Logits of the stream's rows `rows`, `[rows, vocab]`: for sampling a few rows, not for training.
+    pub fn logits(&self, stream: &Stream, rows: &[u32], key_values: &mut impl KeyValues) -> Result<Tensor> {
+        let hidden = self.decoder.hidden_with(stream, key_values)?;
+        linear(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?, &self.head, None)
+    }
+
+    fn target_rows(&self, packed: &Packed) -> Result<(Tensor, Tensor)> {
+        let hidden = self.decoder.hidden(&packed.stream)?;
+        let rows = Tensor::new(packed.targets.rows.as_slice(), hidden.device())?;
+        let labels = Tensor::new(packed.targets.labels.as_slice(), hidden.device())?;
+        Ok((hidden.index_select(&rows, 0)?, labels))
+    }
+}

@@ -1,0 +1,158 @@
+//! One trainable decoder for every architecture: pre-norm residual blocks of attention and a gated
+//! feed-forward layer. It returns hidden states; heads are separate.
+
+use align_kernels::{Param, Params, Rope, attention, embedding, linear, rms_norm, rope, swiglu};
+use candle_core::{DType, Result, Tensor};
+
+use crate::{DecoderConfig, Stream};
+
+/// A decoder over parameters that it shares with whoever holds the [`Params`].
+#[derive(Clone, Debug)]
+pub struct Decoder {
+    config: DecoderConfig,
+    inverse_frequencies: Vec<f32>,
+    embedding: Param,
+    layers: Vec<Layer>,
+    norm: Param,
+}
+
+#[derive(Clone, Debug)]
+struct Layer {
+    input_norm: Param,
+    query: Projection,
+    key: Projection,
+    value: Projection,
+    output: Projection,
+    post_attention_norm: Param,
+    gate: Projection,
+    up: Projection,
+    down: Projection,
+}
+
+#[derive(Clone, Debug)]
+struct Projection {
+    weight: Param,
+    bias: Option<Param>,
+}
+
+/// Where a layer's keys and values come from: the stream itself, or a cache that it extends.
+pub trait KeyValues {
+    /// Takes the stream's keys and values `[tokens, kv_heads, head_dim]` and returns all that its
+    /// segments refer to.
+    fn extend(&mut self, layer: usize, key: Tensor, value: Tensor) -> Result<(Tensor, Tensor)>;
+}
+
+/// The stream's own keys and values: training and scoring.
+#[derive(Debug)]
+pub struct OwnKeyValues;
+
+impl KeyValues for OwnKeyValues {
+    fn extend(&mut self, _: usize, key: Tensor, value: Tensor) -> Result<(Tensor, Tensor)> {
+        Ok((key, value))
+    }
+}
+
+impl Decoder {
+    /// A decoder over `params`, which must hold every tensor of `config` by its Hugging Face name.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
+        Ok(Self {
+            inverse_frequencies: config.inverse_frequencies(),
+            embedding: params.require("model.embed_tokens.weight")?.clone(),
+            layers: (0..config.layers)
+                .map(|index| Layer::new(config, params, index))
+                .collect::<Result<_>>()?,
+            norm: params.require("model.norm.weight")?.clone(),
+            config: config.clone(),
+        })
+    }
+
+    /// The decoder's shape.
+    pub fn config(&self) -> &DecoderConfig {
+        &self.config
+    }
+
+    /// The embedding table `[vocab, hidden]`, which is also the head of a tied model.
+    pub fn embedding(&self) -> &Param {
+        &self.embedding
+    }
+
+    /// Hidden states after the last norm, `[tokens, hidden]`.
+    pub fn hidden(&self, stream: &Stream) -> Result<Tensor> {
+        self.hidden_with(stream, &mut OwnKeyValues)
+    }
+
+    /// [`Decoder::hidden`] with keys and values from `key_values`.
+    pub fn hidden_with(&self, stream: &Stream, key_values: &mut impl KeyValues) -> Result<Tensor> {
+        let device = self.embedding.device();
+        let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
+        let dtype = self.embedding.tensor().dtype();
+        let rotation = Rope::new(&stream.positions, &self.inverse_frequencies, 1.0, dtype, device)?;
+        let mut hidden = embedding(&tokens, &self.embedding)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let normed = rms_norm(&hidden, &layer.input_norm, self.config.norm_epsilon)?;
+            hidden = (hidden + self.attend(index, layer, &normed, stream, &rotation, key_values)?)?;
+            let normed = rms_norm(&hidden, &layer.post_attention_norm, self.config.norm_epsilon)?;
+            hidden = (hidden + layer.feed_forward(&normed)?)?;
+        }
+        rms_norm(&hidden, &self.norm, self.config.norm_epsilon)
+    }
+
+    fn attend(
+        &self,
+        index: usize,
+        layer: &Layer,
+        x: &Tensor,
+        stream: &Stream,
+        rotation: &Rope,
+        key_values: &mut impl KeyValues,
+    ) -> Result<Tensor> {
+        let DecoderConfig { heads, kv_heads, head_dim, sliding_window, .. } = self.config;
+        let tokens = x.dim(0)?;
+        let query = rope(&layer.query.apply(x)?.reshape((tokens, heads, head_dim))?, rotation)?;
+        let key = rope(&layer.key.apply(x)?.reshape((tokens, kv_heads, head_dim))?, rotation)?;
+        let value = layer.value.apply(x)?.reshape((tokens, kv_heads, head_dim))?;
+        let (keys, values) = key_values.extend(index, key, value)?;
+        let scale = 1.0 / (head_dim as f64).sqrt();
+        let mixed = attention(&query, &keys, &values, &stream.segments, scale, sliding_window)?;
+        layer.output.apply(&mixed.reshape((tokens, heads * head_dim))?)
+    }
+
+    /// The dtype that hidden states have.
+    pub fn dtype(&self) -> DType {
+        self.embedding.tensor().dtype()
+    }
+}
+
+impl Layer {
+    fn new(config: &DecoderConfig, params: &Params, index: usize) -> Result<Self> {
+        let param = |name: &str| params.require(&format!("model.layers.{index}.{name}.weight")).cloned();
+        let projection = |name: &str, with_bias: bool| -> Result<Projection> {
+            let bias = || params.require(&format!("model.layers.{index}.{name}.bias")).cloned();
+            Ok(Projection { weight: param(name)?, bias: with_bias.then(bias).transpose()? })
+        };
+        Ok(Self {
+            input_norm: param("input_layernorm")?,
+            query: projection("self_attn.q_proj", config.attention_bias)?,
+            key: projection("self_attn.k_proj", config.attention_bias)?,
+            value: projection("self_attn.v_proj", config.attention_bias)?,
+            output: projection("self_attn.o_proj", config.attention_bias)?,
+            post_attention_norm: param("post_attention_layernorm")?,
+            gate: projection("mlp.gate_proj", config.mlp_bias)?,
+            up: projection("mlp.up_proj", config.mlp_bias)?,
+            down: projection("mlp.down_proj", config.mlp_bias)?,
+        })
+    }
+
+    fn feed_forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.down.apply(&swiglu(&self.gate.apply(x)?, &self.up.apply(x)?)?)
+    }
+}
+
+impl Projection {
+    fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        linear(x, &self.weight, self.bias.as_ref())
+    }
+}

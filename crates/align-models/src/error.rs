@@ -1,0 +1,45 @@
+//! What can be wrong with a model directory or a batch.
+
+use std::path::PathBuf;
+
+/// This crate's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Errors say which file or tensor, what was expected, and what was found.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file was read but its content is not what it should be.
+    #[error("{path}: {problem}", path = path.display())]
+    Invalid {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A model or generation setting makes no sense.
+    #[error("{0}")]
+    Config(String),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    pub(crate) fn invalid(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
+        Self::Invalid { path: path.into(), problem: problem.into() }
+    }
+
+    /// For `map_err` on a path's operation.
+    pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

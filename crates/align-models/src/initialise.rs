@@ -1,0 +1,36 @@
+//! Weights from nothing, for models that are trained from scratch.
+
+use std::collections::BTreeMap;
+
+use candle_core::{Device, Result, Tensor};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use crate::DecoderConfig;
+
+/// Normal weights of deviation `initializer_range`, zero biases and unit norms, as transformers
+/// initialises a Llama. The same seed gives the same weights.
+pub fn random_weights(
+    config: &DecoderConfig,
+    seed: u64,
+    device: &Device,
+) -> Result<BTreeMap<String, Tensor>> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let tensors = config.weight_shapes().into_iter().map(|(name, shape)| {
+        let count: usize = shape.iter().product();
+        let data: Vec<f32> = match () {
+            () if name.ends_with("norm.weight") => vec![1.0; count],
+            () if name.ends_with(".bias") => vec![0.0; count],
+            () => (0..count).map(|_| (normal(&mut rng) * config.initializer_range) as f32).collect(),
+        };
+        Ok((name, Tensor::from_vec(data, shape, device)?))
+    });
+    tensors.collect()
+}
+
+/// A standard normal number by Box and Muller's transform.
+fn normal(rng: &mut impl Rng) -> f64 {
+    let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64; // in (0, 1), never 0
+    let (radius, angle) = (unit(rng.next_u64()), unit(rng.next_u64()));
+    (-2.0 * radius.ln()).sqrt() * (2.0 * std::f64::consts::PI * angle).cos()
+}

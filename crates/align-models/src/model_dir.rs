@@ -1,0 +1,108 @@
+//! A Hugging Face model directory: read from, and written back as one that transformers loads.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use align_kernels::Params;
+use candle_core::{Device, Tensor};
+use serde_json::{Value, json};
+
+use crate::{DecoderConfig, Error, Result, architectures, weights};
+
+/// Files that a trained model inherits from the one it started from.
+const CARRIED_OVER: [&str; 9] = [
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+];
+
+/// A directory with `config.json` and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct ModelDir {
+    path: PathBuf,
+    json: Value,
+    decoder: DecoderConfig,
+}
+
+impl ModelDir {
+    /// Reads and checks `config.json`.
+    ///
+    /// # Errors
+    /// If it is missing, malformed, or of an architecture that is not supported.
+    pub fn open(path: &Path) -> Result<Self> {
+        let config = path.join("config.json");
+        let json = read_json(&config)?;
+        let decoder = architectures::decoder_config(&config, &json)?;
+        Ok(Self { path: path.to_owned(), json, decoder })
+    }
+
+    /// The decoder's shape.
+    pub fn decoder_config(&self) -> &DecoderConfig {
+        &self.decoder
+    }
+
+    /// Where the directory is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// All weights as f32 tensors on `device`.
+    ///
+    /// # Errors
+    /// If a tensor is missing, unknown, or of another shape than `config.json` says.
+    pub fn load(&self, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+        weights::load(&self.path, &self.decoder, device)
+    }
+
+    /// Token ids that end a completion: `eos_token_id` of `generation_config.json`, else of
+    /// `config.json`; a number or a list.
+    ///
+    /// # Errors
+    /// If a file is malformed.
+    pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
+        let generation = self.path.join("generation_config.json");
+        let generation = if generation.is_file() { read_json(&generation)? } else { Value::Null };
+        let ids = |value: &Value| -> Vec<u32> {
+            let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+            list.iter().filter_map(Value::as_u64).map(|id| id as u32).collect()
+        };
+        let named = ids(&generation["eos_token_id"]);
+        Ok(if named.is_empty() { ids(&self.json["eos_token_id"]) } else { named })
+    }
+
+    /// Writes `params` and everything a loader needs into the existing directory `dir`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
+        weights::save(params, dir)?;
+        let mut json = self.json.clone();
+        // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
+        let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
+        json[name] = json!("float32");
+        let text = serde_json::to_string_pretty(&json).expect("a JSON value serialises");
+        write(&dir.join("config.json"), &(text + "\n"))?;
+        for name in CARRIED_OVER {
+            let from = self.path.join(name);
+            if from.is_file() {
+                std::fs::copy(&from, dir.join(name)).map_err(Error::io(from))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read_json(path: &Path) -> Result<Value> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    serde_json::from_str(&text).map_err(|error| Error::invalid(path, format!("malformed JSON: {error}")))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(Error::io(path))
+}

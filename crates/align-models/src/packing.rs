@@ -1,0 +1,141 @@
+//! The only batch layout: one stream of tokens without padding, prompts computed once.
+//!
+//! A preference pair is a prompt and two completions that see it; a group is a prompt with many; a
+//! demonstration is a sequence of its own. Exact, because a completion's positions continue after its
+//! prompt. Lengths are explicit: nothing is ever inferred from pad ids.
+
+use align_kernels::Segment;
+use candle_core::{Device, Result, Tensor};
+
+/// What a decoder runs over: tokens, their positions, and who sees whom.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stream {
+    /// Token ids.
+    pub tokens: Vec<u32>,
+    /// Position of each token in its own sequence.
+    pub positions: Vec<u32>,
+    /// Runs of tokens and their contexts.
+    pub segments: Vec<Segment>,
+}
+
+impl Stream {
+    /// Appends tokens that continue after `context`, an already pushed run of `context.len()` tokens.
+    fn push(&mut self, tokens: &[u32], context: Option<std::ops::Range<usize>>) -> std::ops::Range<usize> {
+        let own = self.tokens.len()..self.tokens.len() + tokens.len();
+        let first = context.as_ref().map_or(0, std::ops::Range::len) as u32;
+        self.tokens.extend(tokens);
+        self.positions.extend((first..).take(tokens.len()));
+        self.segments
+            .push(Segment { queries: own.clone(), keys: context.into_iter().chain([own.clone()]).collect() });
+        own
+    }
+}
+
+/// The tokens whose log-probs are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Row of the stream that predicts the label.
+    pub rows: Vec<u32>,
+    /// The label's token id.
+    pub labels: Vec<u32>,
+    /// Which sequence the label belongs to.
+    pub sequences: Vec<u32>,
+}
+
+impl Targets {
+    /// Number of labels.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The sequence of each label as a tensor `[labels]`, u32.
+    pub fn sequence_ids(&self, device: &Device) -> Result<Tensor> {
+        Tensor::new(self.sequences.as_slice(), device)
+    }
+}
+
+/// A stream with its targets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// What the decoder runs over.
+    pub stream: Stream,
+    /// What is scored.
+    pub targets: Targets,
+    /// Number of sequences so far: demonstrations, or completions of prompts.
+    pub sequences: usize,
+}
+
+impl Packed {
+    /// Appends one sequence; `mask` says which of its tokens are labels. The first token is predicted by
+    /// nothing and is never one.
+    ///
+    /// # Panics
+    /// If `mask` and `tokens` differ in length.
+    pub fn push_sequence(&mut self, tokens: &[u32], mask: &[bool]) {
+        assert_eq!(tokens.len(), mask.len(), "one mask entry per token");
+        if !tokens.is_empty() {
+            let rows = self.stream.push(tokens, None);
+            for i in (1..tokens.len()).filter(|&i| mask[i]) {
+                self.target(rows.start + i - 1, tokens[i]);
+            }
+        }
+        self.sequences += 1;
+    }
+
+    /// Appends a prompt and completions that share it; every completion token is a label (but the first
+    /// one after an empty prompt, which nothing predicts).
+    pub fn push_completions(&mut self, prompt: &[u32], completions: &[&[u32]]) {
+        let prompt = (!prompt.is_empty()).then(|| self.stream.push(prompt, None));
+        for completion in completions {
+            if !completion.is_empty() {
+                let rows = self.stream.push(completion, prompt.clone());
+                if let Some(prompt) = &prompt {
+                    self.target(prompt.end - 1, completion[0]);
+                }
+                for (row, &label) in rows.zip(&completion[1..]) {
+                    self.target(row, label);
+                }
+            }
+            self.sequences += 1;
+        }
+    }
+
+    fn target(&mut self, row: usize, label: u32) {
+        self.targets.rows.push(row as u32);
+        self.targets.labels.push(label);
+        self.targets.sequences.push(self.sequences as u32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_computes_its_prompt_once() {
+        let mut packed = Packed::default();
+        packed.push_completions(&[1, 2, 3], &[&[4, 5], &[6]]);
+        assert_eq!(packed.stream.tokens, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(packed.stream.positions, [0, 1, 2, 3, 4, 3]);
+        assert_eq!(packed.stream.segments[2].keys, [0..3, 5..6]);
+        assert_eq!(packed.targets.rows, [2, 3, 2]);
+        assert_eq!(packed.targets.labels, [4, 5, 6]);
+        assert_eq!(packed.targets.sequences, [0, 0, 1]);
+        assert_eq!(packed.sequences, 2);
+    }
+
+    #[test]
+    fn the_first_token_of_all_is_no_label() {
+        let mut packed = Packed::default();
+        packed.push_sequence(&[7, 8, 9], &[true, true, false]);
+        packed.push_completions(&[], &[&[4, 5]]);
+        assert_eq!(packed.targets.rows, [0, 3]);
+        assert_eq!(packed.targets.labels, [8, 5]);
+        assert_eq!(packed.targets.sequences, [0, 1]);
+    }
+}

@@ -1,0 +1,287 @@
+//! Logits, log-probs, gradient norms and greedy text against transformers, on every model of
+//! `fixtures/golden/models` (or of the folder that `ALIGN_GOLDEN_MODELS` names, of the same layout).
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it fails and reports what it ran"
+)]
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use align_kernels::{Params, Segment};
+use align_models::generation::{GenerationOptions, generate};
+use align_models::{CausalLm, DecoderConfig, ModelDir, OwnKeyValues, Packed, Stream};
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+
+const CPU: Device = Device::Cpu;
+
+fn folder() -> PathBuf {
+    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/models");
+    std::env::var_os("ALIGN_GOLDEN_MODELS").map_or_else(own, PathBuf::from)
+}
+
+/// A model of the folder, its expectations, and its sequences without padding.
+struct Golden {
+    name: String,
+    dir: ModelDir,
+    expected: Value,
+    tensors: HashMap<String, Tensor>,
+    sequences: Vec<Vec<u32>>,
+}
+
+/// All models of the folder that are causal language models of a supported architecture.
+fn goldens() -> Vec<Golden> {
+    let mut dirs: Vec<_> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    dirs.sort();
+    let goldens: Vec<_> = dirs.iter().filter_map(|dir| golden(dir)).collect();
+    assert!(!goldens.is_empty(), "no golden model in {}", folder().display());
+    goldens
+}
+
+fn golden(path: &Path) -> Option<Golden> {
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    let expected: Value =
+        serde_json::from_str(&std::fs::read_to_string(path.join("expected.json")).ok()?).unwrap();
+    expected.get("generated_min_new_tokens_20")?;
+    let dir = match ModelDir::open(path) {
+        Ok(dir) => dir,
+        Err(error) => {
+            println!("{name}: skipped, {error}");
+            assert!(error.to_string().contains("supported"), "{error}");
+            return None;
+        }
+    };
+    let tensors = candle_core::safetensors::load(path.join("expected.safetensors"), &CPU).unwrap();
+    let ids = tensors["input_ids"].to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap();
+    let mask = tensors["attention_mask"].to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap();
+    let real = |(ids, mask): (Vec<u32>, Vec<u32>)| {
+        ids.into_iter().zip(mask).filter(|p| p.1 == 1).map(|p| p.0).collect()
+    };
+    let sequences = ids.into_iter().zip(mask).map(real).collect();
+    Some(Golden { name, dir, expected, tensors, sequences })
+}
+
+impl Golden {
+    fn tracked(&self) -> (Params, CausalLm) {
+        let params = Params::tracked(&self.dir.load(&CPU).unwrap()).unwrap();
+        let model = CausalLm::new(self.dir.decoder_config(), &params).unwrap();
+        (params, model)
+    }
+
+    fn frozen(&self) -> CausalLm {
+        CausalLm::new(self.dir.decoder_config(), &Params::frozen(&self.dir.load(&CPU).unwrap())).unwrap()
+    }
+
+    /// All sequences in one stream, every token but the first a label.
+    fn packed(&self) -> Packed {
+        let mut packed = Packed::default();
+        self.sequences.iter().for_each(|tokens| packed.push_sequence(tokens, &vec![true; tokens.len()]));
+        packed
+    }
+}
+
+#[test]
+fn logits_and_log_probs_are_those_of_transformers() {
+    for golden in goldens() {
+        let model = golden.frozen();
+        let logits = golden.tensors["logits"].to_vec3::<f32>().unwrap();
+        let log_probs = golden.tensors["logprobs"].to_vec2::<f32>().unwrap();
+        let packed = golden.packed();
+        let rows: Vec<u32> = (0..packed.stream.tokens.len() as u32).collect();
+        let ours = model.logits(&packed.stream, &rows, &mut OwnKeyValues).unwrap().to_vec2::<f32>().unwrap();
+        let theirs =
+            golden.sequences.iter().zip(&logits).flat_map(|(tokens, logits)| &logits[..tokens.len()]);
+        let worst = ours
+            .iter()
+            .zip(theirs)
+            .flat_map(|(a, b)| a.iter().zip(b))
+            .map(|(a, b)| (a - b).abs())
+            .fold(0.0, f32::max);
+
+        let ours = model.token_log_probs(&packed).unwrap().to_vec1::<f32>().unwrap();
+        let theirs =
+            golden.sequences.iter().zip(&log_probs).flat_map(|(tokens, row)| &row[..tokens.len() - 1]);
+        let worst_log_prob = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        println!(
+            "{}: worst logit difference {worst:.1e}, worst log-prob difference {worst_log_prob:.1e}",
+            golden.name
+        );
+        assert!(worst < 1e-4 && worst_log_prob < 1e-4, "{}", golden.name);
+    }
+}
+
+#[test]
+fn every_parameter_has_the_gradient_norm_of_torch() {
+    for golden in goldens() {
+        let (params, model) = golden.tracked();
+        let loss = model.token_log_probs(&golden.packed()).unwrap().mean_all().unwrap().neg().unwrap();
+        let value = f64::from(loss.to_scalar::<f32>().unwrap());
+        assert!((value - golden.expected["loss"].as_f64().unwrap()).abs() < 1e-4);
+        loss.backward().unwrap();
+        let norms = golden.expected["grad_norms"].as_object().unwrap();
+        assert_eq!(
+            norms.keys().collect::<std::collections::BTreeSet<_>>().len(),
+            params.len(),
+            "{}",
+            golden.name
+        );
+        let mut worst = 0f64;
+        for (name, param) in params.iter() {
+            let grad = param.grad_buffer().unwrap().get().unwrap_or_else(|| panic!("{name} has no gradient"));
+            let norm = grad
+                .to_dtype(DType::F64)
+                .unwrap()
+                .sqr()
+                .unwrap()
+                .sum_all()
+                .unwrap()
+                .to_scalar::<f64>()
+                .unwrap()
+                .sqrt();
+            let expected = norms[name].as_f64().unwrap();
+            worst = worst.max((norm - expected).abs() / expected);
+        }
+        println!("{}: worst relative difference of a gradient norm {worst:.1e}", golden.name);
+        assert!(worst < 1e-3, "{}", golden.name);
+    }
+}
+
+#[test]
+fn greedy_text_is_that_of_transformers() {
+    for golden in goldens() {
+        let model = golden.frozen();
+        let prompt =
+            golden.tensors["generate_input_ids"].to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap();
+        let eos = golden.dir.eos_token_ids().unwrap();
+        let text = |min_new_tokens: usize, key: &str| {
+            let options = GenerationOptions { min_new_tokens, ..GenerationOptions::greedy(20) };
+            // Beside another prompt, which must not matter.
+            let prompts = [vec![5, 6, 7], prompt[0].clone()];
+            let ours = generate(&model, &prompts, &eos, &options, 0).unwrap().remove(1).tokens;
+            let theirs: Vec<u32> = serde_json::from_value(golden.expected[key].clone()).unwrap();
+            assert_eq!(ours, theirs, "{} {key}", golden.name);
+        };
+        text(20, "generated_min_new_tokens_20");
+        text(0, "generated_with_eos_stop");
+    }
+}
+
+#[test]
+fn configs_of_transformers_4_and_5_mean_the_same() {
+    for golden in goldens() {
+        let old = golden.dir.path().join("config.v4.json");
+        if old.is_file() {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::copy(old, dir.path().join("config.json")).unwrap();
+            let config = ModelDir::open(dir.path()).unwrap();
+            assert_eq!(config.decoder_config(), golden.dir.decoder_config(), "{}", golden.name);
+        }
+    }
+}
+
+/// The same pairs as sequences of their own, prompt repeated.
+fn as_two_sequences(pairs: &[(Vec<u32>, [Vec<u32>; 2])]) -> Packed {
+    let mut packed = Packed::default();
+    for (prompt, completions) in pairs {
+        for completion in completions {
+            let tokens = [prompt.as_slice(), completion].concat();
+            let mask: Vec<bool> = (0..tokens.len()).map(|i| i >= prompt.len()).collect();
+            packed.push_sequence(&tokens, &mask);
+        }
+    }
+    packed
+}
+
+#[test]
+fn a_shared_prompt_changes_neither_log_probs_nor_gradients() {
+    for golden in goldens() {
+        let vocab = golden.dir.decoder_config().vocab as u32;
+        let tokens = |n: u32, seed: u32| {
+            (0..n).map(|i| 4 + (i * 7919 + seed * 104_729) % (vocab - 4)).collect::<Vec<_>>()
+        };
+        let pairs =
+            [(tokens(9, 1), [tokens(6, 2), tokens(3, 3)]), (tokens(2, 4), [tokens(1, 5), tokens(8, 6)])];
+        let mut shared = Packed::default();
+        for (prompt, [chosen, rejected]) in &pairs {
+            shared.push_completions(prompt, &[chosen, rejected]);
+        }
+        let run = |packed: &Packed| {
+            let (params, model) = golden.tracked();
+            let log_probs = model.sequence_log_probs(packed).unwrap();
+            let weights = Tensor::new(&[0.3f32, -0.2, 0.5, -0.7], &CPU).unwrap();
+            (&log_probs * weights).unwrap().sum_all().unwrap().backward().unwrap();
+            (log_probs.to_vec1::<f32>().unwrap(), params)
+        };
+        let ((a, ours), (b, theirs)) = (run(&shared), run(&as_two_sequences(&pairs)));
+        a.iter()
+            .zip(&b)
+            .for_each(|(a, b)| assert!((a - b).abs() < 1e-5 * b.abs(), "{}: {a} is not {b}", golden.name));
+        let mut worst = 0f32;
+        for ((name, ours), (_, theirs)) in ours.iter().zip(theirs.iter()) {
+            let grad = |p: &align_kernels::Param| p.grad_buffer().unwrap().get().unwrap();
+            let norm = |t: Tensor| t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt();
+            let error = norm((grad(ours) - grad(theirs)).unwrap()) / norm(grad(theirs));
+            worst = worst.max(error);
+            assert!(error < 1e-5, "{} {name}: {error}", golden.name);
+        }
+        println!(
+            "{}: worst relative gradient difference of shared and separate prompts {worst:.1e}",
+            golden.name
+        );
+    }
+}
+
+#[test]
+fn sampled_log_probs_are_teacher_forced_log_probs() {
+    let golden = &goldens()[0];
+    let model = golden.frozen();
+    let options = GenerationOptions { min_new_tokens: 40, ..GenerationOptions::sampled(40) };
+    let prompts = [vec![7, 8, 9, 10], vec![11]];
+    let completions = generate(&model, &prompts, &golden.dir.eos_token_ids().unwrap(), &options, 1).unwrap();
+    for (prompt, completion) in prompts.iter().zip(&completions) {
+        let mut packed = Packed::default();
+        packed.push_completions(prompt, &[&completion.tokens]);
+        let forced = model.token_log_probs(&packed).unwrap().to_vec1::<f32>().unwrap();
+        // EOS was forbidden while sampling: its share is missing from the sampler's normaliser.
+        let eos_share = |i: usize| {
+            let mut seen = Stream::default();
+            seen.tokens = [prompt.as_slice(), &completion.tokens[..i]].concat();
+            seen.positions = (0..seen.tokens.len() as u32).collect();
+            let all = 0..seen.tokens.len();
+            seen.segments = vec![Segment { queries: all.clone(), keys: vec![all.clone()] }];
+            let logits = model
+                .logits(&seen, &[all.end as u32 - 1], &mut OwnKeyValues)
+                .unwrap()
+                .to_vec2::<f32>()
+                .unwrap();
+            let total: f32 = logits[0].iter().map(|l| l.exp()).sum();
+            logits[0][golden.dir.eos_token_ids().unwrap()[0] as usize].exp() / total
+        };
+        for (i, (sampled, forced)) in completion.log_probs.iter().zip(&forced).enumerate() {
+            assert!(
+                (sampled + (1.0 - eos_share(i)).ln() - forced).abs() < 1e-4,
+                "token {i}: {sampled} is not {forced}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_saved_loads_with_the_same_logits() {
+    for golden in goldens() {
+        let dir = tempfile::tempdir().unwrap();
+        let (params, model) = golden.tracked();
+        golden.dir.save(&params, dir.path()).unwrap();
+        let again = ModelDir::open(dir.path()).unwrap();
+        let config: DecoderConfig = again.decoder_config().clone();
+        let reloaded = CausalLm::new(&config, &Params::frozen(&again.load(&CPU).unwrap())).unwrap();
+        let packed = golden.packed();
+        assert_eq!(
+            model.token_log_probs(&packed).unwrap().to_vec1::<f32>().unwrap(),
+            reloaded.token_log_probs(&packed).unwrap().to_vec1::<f32>().unwrap()
+        );
+    }
+}
