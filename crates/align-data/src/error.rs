@@ -1,0 +1,126 @@
+//! What can go wrong between a file and a micro-batch, each as one sentence for the person who can fix it.
+//!
+//! Every variant says what was expected, what was found and where. A row is named as `file:line`
+//! ([`Origin`]), an option by its key. Nothing here is recoverable by this crate: rows that are merely
+//! unusable (too long, empty after tokenization) are dropped and counted in the
+//! [`TokenizeReport`](crate::TokenizeReport) instead.
+
+use std::path::PathBuf;
+
+use crate::record::Origin;
+
+/// An error a user of the data can cause and correct.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file or directory cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the operating system or the decompressor said.
+        source: std::io::Error,
+    },
+    /// A directory holds no data file for the wanted split.
+    #[error("{} has no data file for the split `{split}`; it holds {found} (expected {split}.jsonl, {split}.json, \
+             either with .gz or .zst, or shards whose names contain `{split}`)", dir.display())]
+    NoSplit {
+        /// The directory searched.
+        dir: PathBuf,
+        /// The split asked for.
+        split: String,
+        /// The names found there, or `nothing`.
+        found: String,
+    },
+    /// A data file without a single row.
+    #[error("{} holds no rows", .0.display())]
+    NoRows(PathBuf),
+    /// A line that is not JSON.
+    #[error("{origin}: malformed JSON: {reason}; expected one JSON object per line, or one array of objects")]
+    Json {
+        /// Where the row begins.
+        origin: Origin,
+        /// The parser's complaint.
+        reason: String,
+    },
+    /// A column that is missing, of the wrong type, or empty.
+    #[error("{origin}: `{field}`: expected {expected}, found {found}")]
+    Column {
+        /// The row.
+        origin: Origin,
+        /// The column, or a path into it such as `chosen[2].role`.
+        field: String,
+        /// What would have been right.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// Parallel lists that do not line up.
+    #[error(
+        "lists of unequal length: {prompts} prompts, {chosen} chosen, {rejected} rejected; \
+             every prompt needs one chosen and one rejected answer"
+    )]
+    UnequalLists {
+        /// Number of prompts.
+        prompts: usize,
+        /// Number of chosen answers.
+        chosen: usize,
+        /// Number of rejected answers.
+        rejected: usize,
+    },
+    /// The tokenizer's files are missing or inconsistent.
+    #[error("{}: {reason}", path.display())]
+    Tokenizer {
+        /// The offending file.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
+    /// A chat template that does not compile.
+    #[error("chat template of {}: {reason}", path.display())]
+    Template {
+        /// The directory or file the template came from.
+        path: PathBuf,
+        /// The template engine's complaint.
+        reason: String,
+    },
+    /// A row that the chat template or the tokenizer cannot process.
+    #[error("{origin}: {reason}")]
+    Row {
+        /// The row.
+        origin: Origin,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Tokenization left nothing to train on.
+    #[error("none of the {rows} rows is usable after tokenization: {reasons}")]
+    AllRowsDropped {
+        /// Rows that went in.
+        rows: usize,
+        /// The counted reasons.
+        reasons: String,
+    },
+    /// An option whose value makes no sense.
+    #[error("{field}: {rule}, found {value}")]
+    Option {
+        /// The option's key.
+        field: &'static str,
+        /// The rule it breaks.
+        rule: String,
+        /// The value given.
+        value: String,
+    },
+    /// A saved cursor that does not fit the data.
+    #[error(
+        "the saved data cursor stands at row {position} of an epoch, but there are only {items} rows; \
+             the data changed since the checkpoint was written"
+    )]
+    Cursor {
+        /// Position in the saved cursor.
+        position: usize,
+        /// Rows there are now.
+        items: usize,
+    },
+}
+
+/// `Result` with this crate's error.
+pub type Result<T> = std::result::Result<T, DataError>;

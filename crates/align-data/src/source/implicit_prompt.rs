@@ -1,0 +1,118 @@
+//! Where the prompt ends when a row holds only two whole transcripts.
+//!
+//! The prompt is what both share, but not simply the longest common prefix: two answers that both begin
+//! with "I'm sorry, but" would lose their first words to the prompt, which changes what is learned and the
+//! lengths that length-averaged losses divide by. So the split is made at the last place where a reply
+//! begins in both: after the last shared `\n\nAssistant:` (the hh-rlhf layout; a few of its rows diverge
+//! before their last turn), else at a word boundary; in conversations before the last assistant turn with a
+//! shared past. Always `prompt + answer == original`. Only a transcript that ends with the bare turn marker
+//! yields an empty answer, which the caller reports.
+
+use crate::record::Message;
+
+const ASSISTANT_TURN: &str = "\n\nAssistant:";
+
+/// The byte at which the prompt of two transcripts ends, the same in both.
+pub(super) fn of_texts(chosen: &str, rejected: &str) -> usize {
+    let shared = shared_prefix(chosen, rejected);
+    let turn = chosen[..shared].rfind(ASSISTANT_TURN).map(|at| at + ASSISTANT_TURN.len());
+    turn.unwrap_or_else(|| word_boundary(chosen, rejected, shared))
+}
+
+/// The number of messages that make the prompt of two conversations.
+pub(super) fn of_messages(chosen: &[Message], rejected: &[Message]) -> usize {
+    let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
+    let longest = shared.min(chosen.len() - 1).min(rejected.len() - 1);
+    let reply = |at: &usize| chosen[*at].role == "assistant" && rejected[*at].role == "assistant";
+    (0..=longest).rev().find(reply).unwrap_or(longest)
+}
+
+/// Length in bytes of the longest common prefix that ends between characters.
+fn shared_prefix(a: &str, b: &str) -> usize {
+    let same = a.chars().zip(b.chars()).take_while(|(x, y)| x == y);
+    same.map(|(c, _)| c.len_utf8()).sum()
+}
+
+/// The last word boundary within the shared prefix that leaves both texts an answer.
+///
+/// A space goes with the word after it, as tokenizers have it; a line break stays with the line it ends.
+fn word_boundary(a: &str, b: &str, shared: usize) -> usize {
+    let is_boundary = |&at: &usize| {
+        let before = a[..at].chars().next_back();
+        let after = |text: &str| text[at..].chars().next();
+        match (before, after(a), after(b)) {
+            (_, None, _) | (_, _, None) => false,
+            (None, ..) | (Some('\n'), ..) => true,
+            (Some(before), Some(x), Some(y)) => !before.is_whitespace() && x == ' ' && y == ' ',
+        }
+    };
+    let places = a[..shared].char_indices().map(|(at, _)| at).chain([shared]);
+    places.rev().find(is_boundary).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn split<'a>(chosen: &'a str, rejected: &'a str) -> (&'a str, &'a str, &'a str) {
+        let at = of_texts(chosen, rejected);
+        assert_eq!(chosen[..at], rejected[..at]);
+        (&chosen[..at], &chosen[at..], &rejected[at..])
+    }
+
+    #[test]
+    fn transcripts_split_at_the_last_shared_assistant_turn() {
+        let (prompt, chosen, rejected) =
+            split("\n\nHuman: hi\n\nAssistant: I'm glad", "\n\nHuman: hi\n\nAssistant: I'm not");
+        assert_eq!((prompt, chosen, rejected), ("\n\nHuman: hi\n\nAssistant:", " I'm glad", " I'm not"));
+    }
+
+    #[test]
+    fn transcripts_that_diverge_earlier_split_at_the_turn_they_still_share() {
+        let shared = "\n\nHuman: a\n\nAssistant:";
+        let (prompt, chosen, rejected) = split(
+            "\n\nHuman: a\n\nAssistant: yes\n\nHuman: b\n\nAssistant: c",
+            "\n\nHuman: a\n\nAssistant: no\n\nHuman: b\n\nAssistant: d",
+        );
+        assert_eq!(prompt, shared);
+        assert_eq!(chosen, " yes\n\nHuman: b\n\nAssistant: c");
+        assert_eq!(rejected, " no\n\nHuman: b\n\nAssistant: d");
+    }
+
+    #[test]
+    fn other_texts_split_between_words() {
+        assert_eq!(split("The sky is blue", "The sky is black"), ("The sky is", " blue", " black"));
+        assert_eq!(split("Q: why?\nA: so", "Q: why?\nA: no"), ("Q: why?\nA:", " so", " no"));
+        assert_eq!(split("one\ntwo", "one\nten"), ("one\n", "two", "ten"));
+        assert_eq!(split("same words", "same words"), ("same", " words", " words"));
+        assert_eq!(split("abc", "xyz"), ("", "abc", "xyz"));
+    }
+
+    #[test]
+    fn conversations_split_before_the_last_reply_with_a_shared_past() {
+        let turns = |texts: &[(&str, &str)]| -> Vec<Message> {
+            texts.iter().map(|(role, text)| Message::new(*role, *text)).collect()
+        };
+        let chosen = turns(&[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]);
+        let rejected = turns(&[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "e")]);
+        assert_eq!(of_messages(&chosen, &rejected), 3);
+        assert_eq!(of_messages(&chosen, &chosen), 3);
+        let diverged = turns(&[("user", "a"), ("assistant", "b"), ("user", "other"), ("assistant", "e")]);
+        assert_eq!(of_messages(&chosen, &diverged), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn a_split_is_shared_and_leaves_both_an_answer(
+            shared in "[a-c \n]{0,20}(\n\nAssistant:)?", a in "[a-cé \n]{1,9}", b in "[a-cé \n]{1,9}",
+        ) {
+            let (chosen, rejected) = (format!("{shared}{a}"), format!("{shared}{b}"));
+            let (prompt, x, y) = split(&chosen, &rejected);
+            prop_assert_eq!(format!("{prompt}{x}"), chosen.clone());
+            prop_assert_eq!(format!("{prompt}{y}"), rejected.clone());
+            prop_assert!(!x.is_empty() && !y.is_empty());
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! A file's text to JSON objects, each with the line it begins on.
+//!
+//! `[` at the start means one array of objects, anything else one object per line. Blank lines are skipped.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use super::columns::describe;
+use crate::error::{DataError, Result};
+use crate::record::Origin;
+
+/// One JSON object of a data file.
+pub(super) struct Row {
+    /// Its `file:line`.
+    pub(super) origin: Origin,
+    /// Its columns.
+    pub(super) columns: Map<String, Value>,
+}
+
+/// The rows of a file.
+pub(super) fn parse(file: &Path, text: &str) -> Result<Vec<Row>> {
+    let file: Arc<Path> = file.into();
+    if text.trim_start().starts_with('[') { array(&file, text) } else { lines(&file, text) }
+}
+
+fn lines(file: &Arc<Path>, text: &str) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let origin = Origin::new(file.clone(), index + 1);
+        match serde_json::from_str(line) {
+            Ok(value) => rows.push(object(origin, value)?),
+            Err(error) => return Err(malformed(origin, &error)),
+        }
+    }
+    Ok(rows)
+}
+
+/// Reads element by element rather than the array as a whole, so that each row knows its own line.
+fn array(file: &Arc<Path>, text: &str) -> Result<Vec<Row>> {
+    let mut place = Place { file, text, at: 0, line: 1 };
+    place.advance_to(text.find('[').expect("the caller saw it") + 1);
+    let mut rows = Vec::new();
+    loop {
+        match place.peek() {
+            Some(']') => {
+                place.advance_to(place.at + 1);
+                return match place.peek() {
+                    None => Ok(rows),
+                    Some(_) => Err(place.unexpected("the end of the file after `]`")),
+                };
+            }
+            Some(',') if !rows.is_empty() => place.advance_to(place.at + 1),
+            Some(_) if rows.is_empty() => {}
+            _ => return Err(place.unexpected("`,` or `]` after an object")),
+        }
+        if place.peek() != Some('{') {
+            if place.peek() == Some(']') && rows.is_empty() {
+                continue;
+            }
+            return Err(place.unexpected("an object (`{`) as the next row"));
+        }
+        rows.push(place.object()?);
+    }
+}
+
+/// Where reading stands in an array file.
+struct Place<'a> {
+    file: &'a Arc<Path>,
+    text: &'a str,
+    at: usize,
+    line: usize,
+}
+
+impl Place<'_> {
+    fn origin(&self) -> Origin {
+        Origin::new(self.file.clone(), self.line)
+    }
+
+    fn advance_to(&mut self, at: usize) {
+        self.line += self.text[self.at..at].matches('\n').count();
+        self.at = at;
+    }
+
+    /// The next character that is not white space.
+    fn peek(&mut self) -> Option<char> {
+        let rest = &self.text[self.at..];
+        self.advance_to(self.at + rest.len() - rest.trim_start().len());
+        self.text[self.at..].chars().next()
+    }
+
+    fn object(&mut self) -> Result<Row> {
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<Value>();
+        match values.next() {
+            Some(Ok(value)) => {
+                let row = object(self.origin(), value)?;
+                self.advance_to(self.at + values.byte_offset());
+                Ok(row)
+            }
+            Some(Err(error)) => {
+                let line = self.line + error.line().saturating_sub(1);
+                Err(malformed(Origin::new(self.file.clone(), line), &error))
+            }
+            None => Err(self.unexpected("an object")),
+        }
+    }
+
+    fn unexpected(&mut self, expected: &str) -> DataError {
+        let found = self.peek().map_or("the end of the file".to_owned(), |c| format!("`{c}`"));
+        DataError::Json { origin: self.origin(), reason: format!("expected {expected}, found {found}") }
+    }
+}
+
+fn object(origin: Origin, value: Value) -> Result<Row> {
+    match value {
+        Value::Object(columns) => Ok(Row { origin, columns }),
+        other => Err(DataError::Json { origin, reason: format!("a row is {}", describe(&other)) }),
+    }
+}
+
+fn malformed(origin: Origin, error: &serde_json::Error) -> DataError {
+    // serde_json counts lines from the start of what it was given; our origin is the true line.
+    let text = error.to_string();
+    let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
+    DataError::Json { origin, reason: format!("{reason} (column {})", error.column()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines_of(text: &str) -> Vec<usize> {
+        parse(Path::new("f"), text).unwrap().iter().map(|row| row.origin.line()).collect()
+    }
+
+    fn complaint(text: &str) -> String {
+        parse(Path::new("f"), text).map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn rows_know_the_line_they_begin_on() {
+        assert_eq!(lines_of("{\"a\":1}\n\n{\"a\":2}\n"), [1, 3]);
+        assert_eq!(lines_of("[\n {\"a\":\n 1},\n {\"a\":2}, {}\n]\n"), [2, 4, 4]);
+        assert_eq!(lines_of(" [ ] "), [] as [usize; 0]);
+    }
+
+    #[test]
+    fn malformed_json_names_its_line() {
+        assert!(complaint("{\"a\":1}\n{\"a\":\n").starts_with("f:2: malformed JSON: EOF while parsing"));
+        assert!(complaint("[{\"a\":1},\n{\"a\":tru}]").starts_with("f:2: malformed JSON: expected ident"));
+        assert!(complaint("[{\"a\":1}\n{\"a\":1}]").contains("f:2: malformed JSON: expected `,` or `]`"));
+        assert!(complaint("[{\"a\":1},]").contains("expected an object (`{`) as the next row, found `]`"));
+        assert!(complaint("[{\"a\":1}").contains("found the end of the file"));
+        assert!(complaint("[1]").contains("expected an object"));
+        assert!(complaint("{}\n[1]").contains("f:2: malformed JSON: a row is a list"));
+    }
+}

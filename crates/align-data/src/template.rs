@@ -1,0 +1,231 @@
+//! Chat templates: the Jinja program a tokenizer ships that turns messages into the text a model was trained on.
+//!
+//! The template is executed as transformers executes it (`trim_blocks`, `lstrip_blocks`, loop controls, the
+//! functions of [`functions`], Python's string and dict methods), because retyping templates by hand is how
+//! training text comes to differ from what the model sees later. It is found, in transformers' order, in
+//! `chat_template.jinja` or under `chat_template` in `tokenizer_config.json`, where it may be a list of named
+//! ones. `{% generation %}` marks are accepted and have no effect: masks come from the prompt's length.
+
+mod functions;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Value};
+use serde_json::Map;
+
+use crate::error::{DataError, Result};
+use crate::record::{Message, TemplateArguments};
+
+/// A compiled chat template with the tokenizer's special tokens bound.
+#[derive(Debug)]
+pub struct ChatTemplate {
+    environment: Environment<'static>,
+    special_tokens: BTreeMap<String, String>,
+}
+
+impl ChatTemplate {
+    /// The template of a model directory, if it has one.
+    ///
+    /// `config` is the parsed `tokenizer_config.json`, `special_tokens` maps `bos_token`, `eos_token`, … to
+    /// their texts.
+    ///
+    /// # Errors
+    /// An unreadable file, a `chat_template` of the wrong type, a template that does not compile.
+    pub fn load(
+        dir: &Path,
+        config: &Map<String, serde_json::Value>,
+        special_tokens: BTreeMap<String, String>,
+    ) -> Result<Option<Self>> {
+        let file = dir.join("chat_template.jinja");
+        let (path, mut named) = if file.is_file() {
+            let source = read(&file)?;
+            (file, BTreeMap::from([("default".to_owned(), source)]))
+        } else {
+            let path = dir.join("tokenizer_config.json");
+            let named = named_in(&path, config.get("chat_template"))?;
+            (path, named)
+        };
+        named.extend(additional(&dir.join("additional_chat_templates"))?);
+        if !named.contains_key("default") {
+            return Ok(None);
+        }
+        Self::compile(named, special_tokens)
+            .map(Some)
+            .map_err(|error| DataError::Template { path, reason: complaint(&error) })
+    }
+
+    /// A template from its source.
+    ///
+    /// # Errors
+    /// A source that does not compile.
+    pub fn new(source: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
+        let named = BTreeMap::from([("default".to_owned(), source.to_owned())]);
+        Self::compile(named, special_tokens).map_err(|error| DataError::Template {
+            path: PathBuf::from("<source>"),
+            reason: complaint(&error),
+        })
+    }
+
+    /// The text of a conversation, with the header of the assistant's next turn if `add_generation_prompt`.
+    ///
+    /// # Errors
+    /// What the template raises itself (`raise_exception`) or trips over, as a sentence without a location:
+    /// the caller knows the row.
+    pub fn render(
+        &self,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        arguments: &TemplateArguments,
+    ) -> std::result::Result<String, String> {
+        let tools = (!arguments.tools.is_empty()).then_some(&arguments.tools);
+        let name = match (tools, self.environment.get_template("tool_use").is_ok()) {
+            (Some(_), true) => "tool_use",
+            _ => "default",
+        };
+        let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
+        for (name, token) in &self.special_tokens {
+            variables.insert(name, Value::from(token.as_str()));
+        }
+        for (name, value) in &arguments.chat_template_kwargs {
+            variables.insert(name, from_serde(value));
+        }
+        variables.insert("messages", from_serde(messages));
+        variables.insert("tools", from_serde(tools));
+        variables.insert("documents", Value::from(()));
+        variables.insert("add_generation_prompt", Value::from(add_generation_prompt));
+        let template = self.environment.get_template(name).map_err(|error| complaint(&error))?;
+        template.render(Value::from_pairs(variables)).map_err(|error| complaint(&error))
+    }
+
+    fn compile(
+        named: BTreeMap<String, String>,
+        special_tokens: BTreeMap<String, String>,
+    ) -> std::result::Result<Self, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        functions::add_to(&mut environment);
+        for (name, source) in named {
+            if source.contains("strftime_now") {
+                tracing::warn!(
+                    "the chat template may write today's date into every prompt (strftime_now): \
+                     token ids can differ from one day to the next"
+                );
+            }
+            environment.add_template_owned(name, without_generation_tags(&source))?;
+        }
+        Ok(Self { environment, special_tokens })
+    }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })
+}
+
+/// The templates under `chat_template`: one, or a list of `{name, template}`.
+fn named_in(path: &Path, value: Option<&serde_json::Value>) -> Result<BTreeMap<String, String>> {
+    let wrong = || DataError::Template {
+        path: path.to_path_buf(),
+        reason: "`chat_template` must be a string or a list of objects with `name` and `template`".to_owned(),
+    };
+    match value {
+        None | Some(serde_json::Value::Null) => Ok(BTreeMap::new()),
+        Some(serde_json::Value::String(source)) => {
+            Ok(BTreeMap::from([("default".to_owned(), source.clone())]))
+        }
+        Some(serde_json::Value::Array(entries)) => entries
+            .iter()
+            .map(|entry| {
+                let text = |key: &str| entry.get(key).and_then(|v| v.as_str()).map(str::to_owned);
+                text("name").zip(text("template")).ok_or_else(wrong)
+            })
+            .collect(),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// Named templates that newer versions of transformers keep as `additional_chat_templates/NAME.jinja`.
+fn additional(dir: &Path) -> Result<BTreeMap<String, String>> {
+    let mut named = BTreeMap::new();
+    let Ok(entries) = std::fs::read_dir(dir) else { return Ok(named) };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if let (Some(name), Some("jinja")) =
+            (path.file_stem().and_then(|s| s.to_str()), path.extension().and_then(|e| e.to_str()))
+        {
+            named.insert(name.to_owned(), read(&path)?);
+        }
+    }
+    Ok(named)
+}
+
+/// `{% generation %}` … `{% endgeneration %}` as an `if` that is always taken.
+///
+/// Renaming the tag instead of removing it keeps what `-` and `trim_blocks` do to the white space around it.
+fn without_generation_tags(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(at) = rest.find("{%") {
+        let (before, tag) = rest.split_at(at);
+        out.push_str(before);
+        let end = tag.find("%}").map_or(tag.len(), |end| end + 2);
+        let (tag, after) = tag.split_at(end);
+        let word = tag.trim_matches(|c: char| matches!(c, '{' | '%' | '}' | '-' | '+') || c.is_whitespace());
+        match word {
+            "generation" => out.push_str(&tag.replacen(word, "if true", 1)),
+            "endgeneration" => out.push_str(&tag.replacen(word, "endif", 1)),
+            _ => out.push_str(tag),
+        }
+        rest = after;
+    }
+    out + rest
+}
+
+fn from_serde(value: impl serde::Serialize) -> Value {
+    Value::from(minijinja::value::Serde(value))
+}
+
+/// The innermost reason, which is what the template's author wrote into `raise_exception`.
+fn complaint(error: &minijinja::Error) -> String {
+    let line = error.line().map(|line| format!(" (line {line} of the template)")).unwrap_or_default();
+    format!("{}{line}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, messages: &[Message]) -> std::result::Result<String, String> {
+        let tokens = BTreeMap::from([("eos_token".to_owned(), "</s>".to_owned())]);
+        ChatTemplate::new(source, tokens).unwrap().render(messages, false, &TemplateArguments::default())
+    }
+
+    #[test]
+    fn generation_marks_change_nothing() {
+        let body = "{{ m.content }}{{ eos_token }}";
+        let plain =
+            format!("{{% for m in messages %}}\n{{%- if true %}}\n{body}\n{{%- endif -%}}\n{{% endfor %}}");
+        let marked = plain.replace("if true", "generation").replace("endif", "endgeneration");
+        let messages = [Message::new("assistant", "a"), Message::new("assistant", "b")];
+        assert_eq!(render(&marked, &messages), render(&plain, &messages));
+        assert_eq!(render(&marked, &messages).unwrap(), "a</s>b</s>");
+    }
+
+    #[test]
+    fn exceptions_raised_by_the_template_reach_the_user() {
+        let source = "{% if messages[0].role != 'user' %}{{ raise_exception('user must begin') }}{% endif %}";
+        let error = render(source, &[Message::new("assistant", "a")]).unwrap_err();
+        assert_eq!(error, "user must begin (line 1 of the template)");
+    }
+
+    #[test]
+    fn a_template_that_does_not_compile_is_an_error() {
+        let error = ChatTemplate::new("{% if %}", BTreeMap::new()).unwrap_err();
+        assert!(
+            error.to_string().starts_with("chat template of <source>: unexpected end of block"),
+            "{error}"
+        );
+    }
+}

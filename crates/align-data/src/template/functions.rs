@@ -1,0 +1,206 @@
+//! The functions and filters that transformers gives to chat templates, with Python's output.
+//!
+//! `tojson` is Python's `json.dumps` (no HTML escaping, `", "` and `": "` between items, keys in their own
+//! order), `strftime_now` is `datetime.now().strftime`, `raise_exception` stops with the template's own words,
+//! and `true`, `false` and `none` print as Python prints them.
+
+use std::fmt::Write as _;
+use std::io;
+
+use minijinja::value::{Kwargs, ValueKind};
+use minijinja::{Environment, Error, ErrorKind, Value};
+use serde::Serialize as _;
+use serde_json::ser::Formatter;
+
+/// Registers them.
+pub(super) fn add_to(environment: &mut Environment<'static>) {
+    environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", strftime_now);
+    environment.add_filter("tojson", to_json);
+    environment.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
+        (ValueKind::Bool, true) => Ok(out.write_str("True")?),
+        (ValueKind::Bool, false) => Ok(out.write_str("False")?),
+        (ValueKind::None, _) => Ok(out.write_str("None")?),
+        _ => minijinja::escape_formatter(out, state, value),
+    });
+}
+
+fn raise_exception(message: String) -> Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, message))
+}
+
+fn strftime_now(format: String) -> Result<String, Error> {
+    let mut text = String::new();
+    write!(text, "{}", chrono::Local::now().format(&format)).map_err(|_| {
+        Error::new(ErrorKind::InvalidOperation, format!("strftime_now: bad format `{format}`"))
+    })?;
+    Ok(text)
+}
+
+fn to_json(value: &Value, arguments: Kwargs) -> Result<String, Error> {
+    let wrong =
+        |error: &dyn std::fmt::Display| Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}"));
+    let ensure_ascii: Option<bool> = arguments.get("ensure_ascii")?;
+    let sort_keys: Option<bool> = arguments.get("sort_keys")?;
+    let indent: Option<usize> = arguments.get("indent")?;
+    let separators: Option<Vec<String>> = arguments.get("separators")?;
+    arguments.assert_all_used()?;
+    let (item, key) = match separators.as_deref() {
+        Some([item, key]) => (item.clone(), key.clone()),
+        Some(_) => return Err(wrong(&"separators must be a pair")),
+        None => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
+    };
+    let mut json = serde_json::to_value(value).map_err(|error| wrong(&error))?;
+    if sort_keys == Some(true) {
+        json.sort_all_objects();
+    }
+    let style = PythonJson { item, key, indent, depth: 0, empty: true, ascii: ensure_ascii == Some(true) };
+    let mut bytes = Vec::new();
+    json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, style))
+        .map_err(|error| wrong(&error))?;
+    String::from_utf8(bytes).map_err(|error| wrong(&error))
+}
+
+/// `json.dumps`' layout.
+struct PythonJson {
+    item: String,
+    key: String,
+    indent: Option<usize>,
+    depth: usize,
+    empty: bool,
+    ascii: bool,
+}
+
+impl PythonJson {
+    fn open<W: ?Sized + io::Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth += 1;
+        self.empty = true;
+        out.write_all(bracket)
+    }
+
+    fn close<W: ?Sized + io::Write>(&mut self, out: &mut W, bracket: &[u8]) -> io::Result<()> {
+        self.depth -= 1;
+        if !self.empty {
+            self.break_line(out)?;
+        }
+        self.empty = false;
+        out.write_all(bracket)
+    }
+
+    fn next<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        if !first {
+            out.write_all(self.item.as_bytes())?;
+        }
+        self.empty = false;
+        self.break_line(out)
+    }
+
+    fn break_line<W: ?Sized + io::Write>(&self, out: &mut W) -> io::Result<()> {
+        match self.indent {
+            Some(indent) => write!(out, "\n{:width$}", "", width = indent * self.depth),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Formatter for PythonJson {
+    fn begin_array<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.open(out, b"[")
+    }
+
+    fn end_array<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.close(out, b"]")
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.next(out, first)
+    }
+
+    fn begin_object<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.open(out, b"{")
+    }
+
+    fn end_object<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        self.close(out, b"}")
+    }
+
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        self.next(out, first)
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(self.key.as_bytes())
+    }
+
+    fn write_f64<W: ?Sized + io::Write>(&mut self, out: &mut W, value: f64) -> io::Result<()> {
+        // Rust and Python print the same shortest digits, but Python writes 1e-05 and 1e+16.
+        let text = format!("{value:?}");
+        match text.split_once('e') {
+            Some((digits, exponent)) => match exponent.strip_prefix('-') {
+                Some(exponent) => write!(out, "{digits}e-{exponent:0>2}"),
+                None => write!(out, "{digits}e+{exponent:0>2}"),
+            },
+            None => out.write_all(text.as_bytes()),
+        }
+    }
+
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, out: &mut W, text: &str) -> io::Result<()> {
+        if !self.ascii {
+            // Python escapes DEL neither; control characters never reach a fragment.
+            return out.write_all(text.as_bytes());
+        }
+        for c in text.chars() {
+            if c.is_ascii() {
+                write!(out, "{c}")?;
+            } else {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn render(source: &str, json: &str) -> String {
+        let mut environment = Environment::new();
+        add_to(&mut environment);
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        let x = Value::from(minijinja::value::Serde(value));
+        environment.render_str(source, Value::from_pairs([("x", x)])).unwrap()
+    }
+
+    // The expectations are what Python's json.dumps(…, ensure_ascii=False) prints.
+    #[test]
+    fn tojson_is_pythons() {
+        let json = r#"{"b":[1,2.5,1e16,1e-5,true,null,"<é&'>"],"a":{},"c":[]}"#;
+        assert_eq!(
+            render("{{ x|tojson }}", json),
+            r#"{"b": [1, 2.5, 1e+16, 1e-05, true, null, "<é&'>"], "a": {}, "c": []}"#
+        );
+        assert_eq!(
+            render("{{ x|tojson(indent=2) }}", r#"{"b":[1],"a":{}}"#),
+            "{\n  \"b\": [\n    1\n  ],\n  \"a\": {}\n}"
+        );
+        assert_eq!(render("{{ x|tojson(sort_keys=true) }}", r#"{"b":1,"a":2}"#), r#"{"a": 2, "b": 1}"#);
+        assert_eq!(render("{{ x|tojson(ensure_ascii=true) }}", r#""é😀""#), r#""\u00e9\ud83d\ude00""#);
+        assert_eq!(render("{{ x|tojson(separators=[',', ':']) }}", r#"{"b":[1,2]}"#), r#"{"b":[1,2]}"#);
+    }
+
+    #[test]
+    fn constants_print_as_in_python() {
+        assert_eq!(render("{{ true }} {{ x }} {{ 1 == 2 }}", "null"), "True None False");
+    }
+
+    #[test]
+    fn a_bad_date_format_is_an_error_not_a_panic() {
+        let mut environment = Environment::new();
+        add_to(&mut environment);
+        assert!(environment.render_str("{{ strftime_now('%Q') }}", ()).is_err());
+        assert_eq!(environment.render_str("{{ strftime_now('%Y')|length }}", ()).unwrap(), "4");
+    }
+}

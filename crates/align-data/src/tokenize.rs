@@ -1,0 +1,228 @@
+//! Records to token ids: pairs with one shared prompt, demonstrations with a loss mask, prompts to generate from.
+//!
+//! What is guaranteed for every row: no token crosses from the prompt into the completion ([`boundary`]); a
+//! complete completion ends with a token to stop at and a truncated one never pretends to ([`ending`]); both
+//! answers of a pair follow the very same prompt tokens, whatever was cut ([`truncate`]). What could not be
+//! kept is dropped with a counted reason and reported ([`report`]). Token ids equal those of TRL 1.x wherever
+//! TRL keeps a row's prompt whole.
+//!
+//! Rows are independent and tokenized in parallel; their order is kept.
+
+mod boundary;
+mod ending;
+mod render;
+mod report;
+mod truncate;
+
+use rayon::prelude::*;
+
+pub use report::{DropReason, TokenizeReport};
+pub use truncate::TruncationMode;
+
+use crate::error::{DataError, Result};
+use crate::record::{Demonstration, DemonstrationBody, Origin, PreferencePair, PromptOnly};
+use crate::tokenizer::Tokenizer;
+use boundary::Encoder;
+use report::RowOutcome;
+use truncate::Lengths;
+
+/// How records become token ids; made by checking [`DataOptions`](crate::DataOptions).
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct TokenizeOptions {
+    /// Most tokens of prompt and completion together; `None` is no limit.
+    pub max_length: Option<usize>,
+    /// Most tokens of a prompt; its end is kept.
+    pub max_prompt_length: Option<usize>,
+    /// Most tokens of a completion; its start is kept.
+    pub max_completion_length: Option<usize>,
+    /// Which side loses tokens where `max_length` is exceeded.
+    pub truncation_mode: TruncationMode,
+    /// Whether rows begin with a BOS; `None` leaves it to the tokenizer (or the chat template).
+    pub add_bos_token: Option<bool>,
+}
+
+impl Default for TokenizeOptions {
+    /// TRL's defaults: 1024 tokens, cut at the end, BOS as the tokenizer has it.
+    fn default() -> Self {
+        Self {
+            max_length: Some(1024),
+            max_prompt_length: None,
+            max_completion_length: None,
+            truncation_mode: TruncationMode::KeepStart,
+            add_bos_token: None,
+        }
+    }
+}
+
+/// A preference pair as token ids: `prompt` followed by either answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizedPair {
+    /// The prompt both answers follow; at least one token.
+    pub prompt: Vec<u32>,
+    /// The preferred answer; at least one token.
+    pub chosen: Vec<u32>,
+    /// The other answer; at least one token.
+    pub rejected: Vec<u32>,
+    /// Index of the record it was made of.
+    pub row: usize,
+    /// Where that record came from.
+    pub origin: Origin,
+}
+
+impl TokenizedPair {
+    /// Tokens of the pair with its prompt counted once: what a prefix-shared batch spends on it.
+    pub fn token_count(&self) -> usize {
+        self.prompt.len() + self.chosen.len() + self.rejected.len()
+    }
+}
+
+/// A demonstration as token ids with its loss mask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizedExample {
+    /// The whole sequence.
+    pub tokens: Vec<u32>,
+    /// `[tokens]`; true where the token is a label. The first token can be marked but is never predicted.
+    pub mask: Vec<bool>,
+    /// Index of the record it was made of.
+    pub row: usize,
+    /// Where that record came from.
+    pub origin: Origin,
+}
+
+/// A prompt as token ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizedPrompt {
+    /// The prompt, ending where the model is to write; at least one token.
+    pub tokens: Vec<u32>,
+    /// Index of the record it was made of.
+    pub row: usize,
+    /// Where that record came from.
+    pub origin: Origin,
+}
+
+/// Token ids of preference pairs, and what happened to them.
+///
+/// # Errors
+/// A tokenizer without EOS or (for conversations) without chat template, a row the template rejects, or a data
+/// set of which no row is left.
+pub fn tokenize_pairs(
+    pairs: &[PreferencePair],
+    tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+) -> Result<(Vec<TokenizedPair>, TokenizeReport)> {
+    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
+    let lengths = Lengths::new(options, tokenizer);
+    collect(pairs, |row, pair| {
+        let [chosen, rejected] = render::answers(tokenizer, pair)?;
+        let prompt = encoder.prompt(&chosen)?;
+        let mut repaired = false;
+        let mut encode = |text| -> Result<_> {
+            let completion = encoder.completion(text, &prompt)?;
+            repaired |= completion.repaired;
+            Ok(completion.ids)
+        };
+        let (chosen, rejected) = (encode(&chosen)?, encode(&rejected)?);
+        let cut = lengths.fit(encoder.framed(prompt), vec![chosen, rejected]);
+        let mut outcome = RowOutcome::of(&cut, repaired, |ids| ending::of(tokenizer, ids));
+        let [chosen, rejected] = <[_; 2]>::try_from(cut.completions).expect("two answers went in");
+        outcome.report.identical_answers = usize::from(chosen == rejected);
+        let origin = pair.origin.clone();
+        Ok(outcome.with(TokenizedPair { prompt: cut.prompt, chosen, rejected, row, origin }))
+    })
+}
+
+/// Token ids and masks of demonstrations, and what happened to them.
+///
+/// `completion_only_loss` decides whether the prompt of a prompt-completion row is learned too (`None` and
+/// `Some(true)`: it is not). Texts and whole conversations are learned whole.
+///
+/// # Errors
+/// As [`tokenize_pairs`]; and `completion_only_loss = true` on rows that have no completion.
+pub fn tokenize_demonstrations(
+    demonstrations: &[Demonstration],
+    tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+    completion_only_loss: Option<bool>,
+) -> Result<(Vec<TokenizedExample>, TokenizeReport)> {
+    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
+    let lengths = Lengths::new(options, tokenizer);
+    collect(demonstrations, |row, demonstration| {
+        let text = match &demonstration.body {
+            DemonstrationBody::PromptCompletion { prompt, completion } => {
+                render::answer(tokenizer, prompt, completion, &demonstration.template, &demonstration.origin)?
+            }
+            body => {
+                if completion_only_loss == Some(true) {
+                    return Err(DataError::Option {
+                        field: "completion_only_loss",
+                        rule: format!(
+                            "needs `prompt` and `completion` columns, which {} lacks",
+                            demonstration.origin
+                        ),
+                        value: "true".to_owned(),
+                    });
+                }
+                let text = render::whole(tokenizer, body, &demonstration.template, &demonstration.origin)?;
+                let (ids, origin) = (encoder.whole(&text)?, demonstration.origin.clone());
+                let cut = lengths.fit_whole(ids);
+                let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
+                let [tokens] = <[_; 1]>::try_from(cut.completions).expect("one text went in");
+                let mask = vec![true; tokens.len()];
+                return Ok(outcome.with(TokenizedExample { tokens, mask, row, origin }));
+            }
+        };
+        let prompt = encoder.prompt(&text)?;
+        let completion = encoder.completion(&text, &prompt)?;
+        let cut = lengths.fit(encoder.framed(prompt), vec![completion.ids]);
+        let mut outcome = RowOutcome::of(&cut, completion.repaired, |ids| ending::of(tokenizer, ids));
+        let learn_prompt = completion_only_loss == Some(false);
+        if learn_prompt {
+            outcome.learn_prompt(cut.prompt.len());
+        }
+        let mut mask = vec![learn_prompt; cut.prompt.len()];
+        let mut tokens = cut.prompt;
+        tokens.extend(cut.completions.into_iter().flatten());
+        mask.resize(tokens.len(), true);
+        Ok(outcome.with(TokenizedExample { tokens, mask, row, origin: demonstration.origin.clone() }))
+    })
+}
+
+/// Token ids of prompts to generate from, and what happened to them.
+///
+/// A prompt over `max_prompt_length` (or, without that, over `max_length`) loses its beginning, in either
+/// truncation mode: its end says what to write next. A BOS in front stays.
+///
+/// # Errors
+/// As [`tokenize_pairs`].
+pub fn tokenize_prompts(
+    prompts: &[PromptOnly],
+    tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+) -> Result<(Vec<TokenizedPrompt>, TokenizeReport)> {
+    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
+    let lengths = Lengths::new(options, tokenizer);
+    collect(prompts, |row, prompt| {
+        let text = render::prompt(tokenizer, &prompt.prompt, &prompt.template, &prompt.origin)?;
+        let cut = lengths.fit_prompt(encoder.framed(encoder.prompt(&text)?));
+        let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
+        Ok(outcome.with(TokenizedPrompt { tokens: cut.prompt, row, origin: prompt.origin.clone() }))
+    })
+}
+
+/// Tokenizes all records in parallel and in order; the first failing row decides the error.
+fn collect<R: Sync, T: Send>(
+    records: &[R],
+    tokenize: impl Fn(usize, &R) -> Result<RowOutcome<T>> + Sync,
+) -> Result<(Vec<T>, TokenizeReport)> {
+    let outcomes: Vec<_> =
+        records.par_iter().enumerate().map(|(row, record)| tokenize(row, record)).collect();
+    let mut report = TokenizeReport::default();
+    let mut kept = Vec::with_capacity(records.len());
+    for outcome in outcomes {
+        kept.extend(report.absorb(outcome?));
+    }
+    if kept.is_empty() {
+        return Err(DataError::AllRowsDropped { rows: report.rows, reasons: report.reasons() });
+    }
+    Ok((kept, report))
+}

@@ -1,0 +1,175 @@
+//! What happened to the rows on their way to token ids, for people and for report files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::ending::Ending;
+use super::truncate::Cut;
+
+/// Why a row was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DropReason {
+    /// The prompt alone takes up `max_length`: no completion token is left.
+    PromptFillsMaxLength,
+    /// The prompt has no token, so the first token of an answer could not be predicted.
+    EmptyPrompt,
+    /// No token that could be learned is left.
+    NothingToLearn,
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::PromptFillsMaxLength => "prompt fills max_length",
+            Self::EmptyPrompt => "empty prompt",
+            Self::NothingToLearn => "no token to learn",
+        })
+    }
+}
+
+/// Counts over a tokenized data set. All but `rows` and `dropped` concern the rows that were kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct TokenizeReport {
+    /// Records that went in.
+    pub rows: usize,
+    /// Rows that came out.
+    pub kept: usize,
+    /// Rows left out, by reason.
+    pub dropped: BTreeMap<DropReason, usize>,
+    /// Rows that lost tokens to a length limit.
+    pub truncated: usize,
+    /// Rows whose tokens merged across the end of the prompt and were encoded apart.
+    pub repaired_boundaries: usize,
+    /// Pairs whose two answers are the same tokens: they teach nothing.
+    pub identical_answers: usize,
+    /// Completions (two in a pair; a text counts as one).
+    pub completions: usize,
+    /// Completions that still have their end.
+    pub complete_completions: usize,
+    /// Complete completions that end with EOS, which is then learned.
+    pub eos_in_mask: usize,
+    /// Complete completions that end with another special token, as their chat template has it.
+    pub other_stop_in_mask: usize,
+    /// Tokens, the prompt of a pair counted once.
+    pub tokens: usize,
+    /// Tokens that are labels.
+    pub supervised_tokens: usize,
+}
+
+impl TokenizeReport {
+    /// The share of complete completions that end with EOS; 1 where there are none.
+    pub fn eos_share(&self) -> f64 {
+        share(self.eos_in_mask, self.complete_completions)
+    }
+
+    /// The share of tokens that are labels.
+    pub fn supervised_share(&self) -> f64 {
+        share(self.supervised_tokens, self.tokens)
+    }
+
+    /// The reasons for leaving rows out, with their counts.
+    pub(super) fn reasons(&self) -> String {
+        let reasons: Vec<_> =
+            self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
+        reasons.join(", ")
+    }
+
+    /// Adds a row's counts and hands back what was made of it.
+    pub(super) fn absorb<T>(&mut self, outcome: RowOutcome<T>) -> Option<T> {
+        self.rows += 1;
+        if let Some(reason) = outcome.dropped {
+            *self.dropped.entry(reason).or_default() += 1;
+            return None;
+        }
+        let row = outcome.report;
+        self.kept += 1;
+        self.truncated += row.truncated;
+        self.repaired_boundaries += row.repaired_boundaries;
+        self.identical_answers += row.identical_answers;
+        self.completions += row.completions;
+        self.complete_completions += row.complete_completions;
+        self.eos_in_mask += row.eos_in_mask;
+        self.other_stop_in_mask += row.other_stop_in_mask;
+        self.tokens += row.tokens;
+        self.supervised_tokens += row.supervised_tokens;
+        Some(outcome.item)
+    }
+}
+
+impl fmt::Display for TokenizeReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} rows, {} tokens", self.kept, self.rows, self.tokens)?;
+        if self.completions > 0 {
+            write!(f, ", {:.1} % of them learned", 100.0 * self.supervised_share())?;
+        }
+        if !self.dropped.is_empty() {
+            write!(f, "\n  dropped: {}", self.reasons())?;
+        }
+        for (count, what) in [
+            (self.truncated, "truncated"),
+            (self.repaired_boundaries, "with tokens merged across the end of the prompt, encoded apart"),
+            (self.identical_answers, "with identical answers"),
+        ] {
+            if count > 0 {
+                write!(f, "\n  {count} rows {what}")?;
+            }
+        }
+        if self.complete_completions > 0 {
+            write!(f, "\n  EOS learned in {:.1} % of complete completions", 100.0 * self.eos_share())?;
+        }
+        if self.other_stop_in_mask > 0 {
+            write!(f, " ({} end with another special token of the chat template)", self.other_stop_in_mask)?;
+        }
+        Ok(())
+    }
+}
+
+/// One row's result with its own counts.
+pub(super) struct RowOutcome<T> {
+    item: T,
+    dropped: Option<DropReason>,
+    /// The row's counts.
+    pub(super) report: TokenizeReport,
+}
+
+impl RowOutcome<()> {
+    /// The counts of a cut row; completions are taken to be learned, the prompt not.
+    pub(super) fn of(cut: &Cut, repaired: bool, ending: impl Fn(&[u32]) -> Ending) -> Self {
+        let complete = cut.completions.iter().zip(&cut.complete).filter(|(_, complete)| **complete);
+        let endings: Vec<_> = complete.map(|(completion, _)| ending(completion)).collect();
+        let count = |wanted| endings.iter().filter(|&&ending| ending == wanted).count();
+        let completion_tokens: usize = cut.completions.iter().map(Vec::len).sum();
+        let report = TokenizeReport {
+            truncated: usize::from(cut.truncated),
+            repaired_boundaries: usize::from(repaired),
+            completions: cut.completions.len(),
+            complete_completions: endings.len(),
+            eos_in_mask: count(Ending::Eos),
+            other_stop_in_mask: count(Ending::OtherSpecial),
+            tokens: cut.prompt.len() + completion_tokens,
+            supervised_tokens: completion_tokens,
+            ..TokenizeReport::default()
+        };
+        Self { item: (), dropped: cut.unusable, report }
+    }
+
+    /// Counts the prompt's tokens as learned too, which makes a row usable whose prompt fills `max_length`.
+    pub(super) fn learn_prompt(&mut self, tokens: usize) {
+        self.report.supervised_tokens += tokens;
+        if self.dropped == Some(DropReason::PromptFillsMaxLength) && tokens > 1 {
+            self.dropped = None;
+        }
+    }
+
+    /// The same outcome, holding what was made of the row.
+    pub(super) fn with<T>(self, item: T) -> RowOutcome<T> {
+        RowOutcome { item, dropped: self.dropped, report: self.report }
+    }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}

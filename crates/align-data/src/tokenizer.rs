@@ -1,0 +1,257 @@
+//! A tokenizer as its model directory describes it: `tokenizer.json` beside `tokenizer_config.json`,
+//! `special_tokens_map.json` and the chat template.
+//!
+//! Truncation and padding that a `tokenizer.json` may carry are switched off, as transformers does on every
+//! call: lengths are decided by this crate's options and nothing is ever padded.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+use crate::error::{DataError, Result};
+use crate::template::ChatTemplate;
+
+/// Everything a trained model's directory needs so that others can tokenize for it.
+const FILES: [&str; 9] = [
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "chat_template.jinja",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "vocab.txt",
+    "tokenizer.model",
+];
+/// The files of [`FILES`] that decide token ids.
+const DECISIVE_FILES: usize = 4;
+
+/// A special token: its text and its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpecialToken {
+    /// As it is written, for example `</s>`.
+    pub text: String,
+    /// Its token id.
+    pub id: u32,
+}
+
+/// Text to token ids and back, with what the model's directory says about special tokens.
+#[derive(Debug)]
+pub struct Tokenizer {
+    dir: PathBuf,
+    inner: tokenizers::Tokenizer,
+    eos: Option<SpecialToken>,
+    bos: Option<SpecialToken>,
+    pad: Option<SpecialToken>,
+    template: Option<ChatTemplate>,
+    prefix: Vec<u32>,
+    marks_word_starts: bool,
+    vocab_size: usize,
+    hash: String,
+}
+
+impl Tokenizer {
+    /// The tokenizer of a model directory.
+    ///
+    /// # Errors
+    /// A missing or unreadable `tokenizer.json`, malformed side files, a special token that is not in the
+    /// vocabulary, a chat template that does not compile.
+    pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
+        let dir = dir.as_ref();
+        let path = dir.join("tokenizer.json");
+        let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
+        if !path.is_file() {
+            return Err(wrong(
+                "no such file; a model directory needs its tokenizer.json (save it with \
+                 AutoTokenizer.from_pretrained(..).save_pretrained(..))"
+                    .to_owned(),
+            ));
+        }
+        let mut inner = tokenizers::Tokenizer::from_file(&path).map_err(|error| wrong(error.to_string()))?;
+        inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
+        inner.with_padding(None);
+
+        let config_path = dir.join("tokenizer_config.json");
+        let config = json_object(&config_path)?;
+        let map = json_object(&dir.join("special_tokens_map.json"))?;
+        let texts = special_token_texts(&config, &map);
+        let special = |name: &str| special_token(&inner, &config_path, name, texts.get(name));
+        let (eos, bos, pad) = (special("eos_token")?, special("bos_token")?, special("pad_token")?);
+        let template = ChatTemplate::load(dir, &config, texts)?;
+        let prefix = match (config.get("add_bos_token").and_then(Value::as_bool), &bos) {
+            // transformers rebuilds the post-processor where the config says so explicitly.
+            (Some(true), Some(bos)) => vec![bos.id],
+            (Some(_), _) => Vec::new(),
+            (None, _) => post_processor_prefix(&inner).map_err(|error| wrong(error.to_string()))?,
+        };
+        let marks_word_starts = marks_word_starts(&inner).map_err(|error| wrong(error.to_string()))?;
+        let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        let hash = content_hash(dir)?;
+        let dir = dir.to_path_buf();
+        Ok(Self { dir, inner, eos, bos, pad, template, prefix, marks_word_starts, vocab_size, hash })
+    }
+
+    /// Token ids of the text alone, without the tokens the tokenizer adds around it.
+    ///
+    /// # Errors
+    /// Whatever the tokenizer cannot encode (a word-level vocabulary without an unknown token, for example).
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_as(text, false)
+    }
+
+    /// Token ids as the tokenizer itself makes them, with what its post-processor adds (often a BOS).
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
+        self.encode_as(text, true)
+    }
+
+    /// The text of token ids, special tokens included unless `skip_special_tokens`.
+    ///
+    /// # Errors
+    /// A decoder that rejects the tokens.
+    pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
+        self.inner.decode(ids, skip_special_tokens).map_err(|error| self.wrong(error.to_string()))
+    }
+
+    /// The end-of-sequence token.
+    pub fn eos(&self) -> Option<&SpecialToken> {
+        self.eos.as_ref()
+    }
+
+    /// The beginning-of-sequence token.
+    pub fn bos(&self) -> Option<&SpecialToken> {
+        self.bos.as_ref()
+    }
+
+    /// The padding token. Nothing here pads; it is carried over into a trained model's config.
+    pub fn pad(&self) -> Option<&SpecialToken> {
+        self.pad.as_ref()
+    }
+
+    /// The end-of-sequence token's id, which training needs.
+    ///
+    /// # Errors
+    /// A tokenizer that names none.
+    pub fn eos_id(&self) -> Result<u32> {
+        self.eos.as_ref().map(|eos| eos.id).ok_or_else(|| DataError::Tokenizer {
+            path: self.dir.join("tokenizer_config.json"),
+            reason: "names no `eos_token`; without one a model cannot learn to stop".to_owned(),
+        })
+    }
+
+    /// The chat template, which conversational data needs.
+    pub fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.template.as_ref()
+    }
+
+    /// The tokens the tokenizer puts in front of plain text: nothing, or a BOS.
+    pub fn prefix(&self) -> &[u32] {
+        &self.prefix
+    }
+
+    /// Whether the token is a special one (a turn marker, EOS, …), not text.
+    pub fn is_special(&self, id: u32) -> bool {
+        self.inner.get_added_vocabulary().is_special_token(&self.inner.id_to_token(id).unwrap_or_default())
+    }
+
+    /// The largest token id plus one: a model needs at least as many embeddings.
+    pub fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    /// SHA-256 over the files that decide token ids, in hex; part of the keys of caches.
+    pub fn content_hash(&self) -> &str {
+        &self.hash
+    }
+
+    /// The directory it was loaded from.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Names of the tokenizer files in its directory, to be copied beside a trained model.
+    pub fn carry_over_files(&self) -> Vec<&'static str> {
+        FILES.into_iter().filter(|name| self.dir.join(name).is_file()).collect()
+    }
+
+    /// Whether text encoded on its own gets a word-start mark (`▁`) it does not have in the middle of a text.
+    pub(crate) fn marks_word_starts(&self) -> bool {
+        self.marks_word_starts
+    }
+
+    fn encode_as(&self, text: &str, special_tokens: bool) -> Result<Vec<u32>> {
+        let encoding = self.inner.encode_fast(text, special_tokens);
+        Ok(encoding.map_err(|error| self.wrong(error.to_string()))?.get_ids().to_vec())
+    }
+
+    fn wrong(&self, reason: String) -> DataError {
+        DataError::Tokenizer { path: self.dir.join("tokenizer.json"), reason }
+    }
+}
+
+/// A JSON object file; an absent one is an empty object.
+fn json_object(path: &Path) -> Result<Map<String, Value>> {
+    if !path.is_file() {
+        return Ok(Map::new());
+    }
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    serde_json::from_str(&text).map_err(|error| DataError::Tokenizer {
+        path: path.to_path_buf(),
+        reason: format!("not a JSON object: {error}"),
+    })
+}
+
+/// Every `*_token` of the config, or else of the map; written as a string or as `{"content": …}`.
+fn special_token_texts(config: &Map<String, Value>, map: &Map<String, Value>) -> BTreeMap<String, String> {
+    let text = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
+    let tokens = map.iter().chain(config).filter(|(name, _)| name.ends_with("_token"));
+    tokens.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+}
+
+fn special_token(
+    inner: &tokenizers::Tokenizer,
+    path: &Path,
+    name: &str,
+    text: Option<&String>,
+) -> Result<Option<SpecialToken>> {
+    let Some(text) = text else { return Ok(None) };
+    let id = inner.token_to_id(text).ok_or_else(|| DataError::Tokenizer {
+        path: path.to_path_buf(),
+        reason: format!("`{name}` is `{text}`, which is not in the vocabulary of tokenizer.json"),
+    })?;
+    Ok(Some(SpecialToken { text: text.clone(), id }))
+}
+
+/// What the post-processor puts in front, seen on a probe.
+fn post_processor_prefix(inner: &tokenizers::Tokenizer) -> tokenizers::Result<Vec<u32>> {
+    let plain = inner.encode_fast("a", false)?;
+    let processed = inner.encode_fast("a", true)?;
+    let (plain, processed) = (plain.get_ids(), processed.get_ids());
+    let at = processed.windows(plain.len().max(1)).position(|window| window == plain).unwrap_or(0);
+    Ok(processed[..at].to_vec())
+}
+
+fn marks_word_starts(inner: &tokenizers::Tokenizer) -> tokenizers::Result<bool> {
+    let encoding = inner.encode_fast("a", false)?;
+    let first = encoding.get_ids().first().and_then(|&id| inner.id_to_token(id));
+    Ok(first.is_some_and(|token| token.starts_with('▁') || token.starts_with('Ġ')))
+}
+
+fn content_hash(dir: &Path) -> Result<String> {
+    let mut hash = Sha256::new();
+    for name in &FILES[..DECISIVE_FILES] {
+        let path = dir.join(name);
+        if path.is_file() {
+            let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path, source })?;
+            hash.update(name.as_bytes());
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(&bytes);
+        }
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}

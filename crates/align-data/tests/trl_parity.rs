@@ -1,0 +1,109 @@
+//! Token ids equal TRL's.
+//!
+//! `tests/fixtures/trl` holds small rows and what TRL 1.16 made of them (`make.py` there). A larger folder of
+//! recorded TRL runs is replayed with `ALIGN_TRL_RUNS=DIR cargo test -p align-data --test trl_parity --
+//! --nocapture`; it holds `pairs.jsonl`, `prompt_completion.jsonl`, `text.jsonl`, `model/` with the tokenizer,
+//! and for each run `NAME/tokenized.jsonl`.
+
+use std::path::{Path, PathBuf};
+
+use align_data::{
+    TokenizeOptions, Tokenizer, load_demonstrations, load_pairs, tokenize_demonstrations, tokenize_pairs,
+};
+use serde_json::Value;
+
+/// A row in TRL's terms: prompt, chosen and rejected ids, or input ids and labels (-100 = not learned).
+type Ids = Vec<Vec<i64>>;
+
+fn rows(file: &Path, keys: &[&str]) -> Vec<Ids> {
+    let text = std::fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let row = |line: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let ids = |key: &&str| row[key].as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect();
+        keys.iter().map(ids).collect()
+    };
+    text.lines().map(row).collect()
+}
+
+fn signed(ids: &[u32]) -> Vec<i64> {
+    ids.iter().copied().map(i64::from).collect()
+}
+
+fn our_pairs(data: &Path, tokenizer: &Tokenizer, options: &TokenizeOptions) -> Vec<Ids> {
+    let pairs = load_pairs(data, "train").unwrap();
+    let (pairs, report) = tokenize_pairs(&pairs, tokenizer, options).unwrap();
+    println!("{}: {report}", data.display());
+    pairs
+        .iter()
+        .map(|pair| vec![signed(&pair.prompt), signed(&pair.chosen), signed(&pair.rejected)])
+        .collect()
+}
+
+fn our_demonstrations(data: &Path, tokenizer: &Tokenizer, options: &TokenizeOptions) -> Vec<Ids> {
+    let demonstrations = load_demonstrations(data, "train").unwrap();
+    let (examples, report) = tokenize_demonstrations(&demonstrations, tokenizer, options, None).unwrap();
+    println!("{}: {report}", data.display());
+    let label = |(&id, &learned): (&u32, &bool)| if learned { i64::from(id) } else { -100 };
+    let labels = |tokens: &[u32], mask: &[bool]| tokens.iter().zip(mask).map(label).collect();
+    examples.iter().map(|e| vec![signed(&e.tokens), labels(&e.tokens, &e.mask)]).collect()
+}
+
+fn assert_same(name: &str, ours: &[Ids], theirs: &[Ids]) {
+    assert_eq!(ours.len(), theirs.len(), "{name}: number of rows");
+    for (row, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
+        assert_eq!(ours, theirs, "{name}: row {row}");
+    }
+    println!("{name}: {} rows equal TRL's", ours.len());
+}
+
+/// TRL's preference trainer truncates when it collates a batch: `(prompt + answer)[:max_length]`.
+fn collated(mut row: Ids, max_length: usize) -> Ids {
+    let room = max_length - row[0].len();
+    for answer in &mut row[1..] {
+        answer.truncate(room);
+    }
+    row
+}
+
+#[test]
+fn small_rows_have_trls_token_ids() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let tokenizer = Tokenizer::load(dir.join("tokenizer")).unwrap();
+    let options = TokenizeOptions { max_length: Some(48), ..TokenizeOptions::default() };
+    for name in ["pairs", "pairs_conversational", "pairs_implicit"] {
+        let ours = our_pairs(&dir.join(format!("trl/{name}.jsonl")), &tokenizer, &options);
+        let theirs = rows(
+            &dir.join(format!("trl/{name}.tokenized.jsonl")),
+            &["prompt_ids", "chosen_ids", "rejected_ids"],
+        );
+        let theirs: Vec<_> = theirs.into_iter().map(|row| collated(row, 48)).collect();
+        assert_same(name, &ours, &theirs);
+    }
+    for name in ["prompt_completion", "prompt_completion_conversational", "text", "messages"] {
+        let ours = our_demonstrations(&dir.join(format!("trl/{name}.jsonl")), &tokenizer, &options);
+        let theirs = rows(&dir.join(format!("trl/{name}.tokenized.jsonl")), &["input_ids", "labels"]);
+        assert_same(name, &ours, &theirs);
+    }
+}
+
+#[test]
+fn recorded_runs_have_trls_token_ids() {
+    let Some(dir) = std::env::var_os("ALIGN_TRL_RUNS").map(PathBuf::from) else { return };
+    let tokenizer = Tokenizer::load(dir.join("model")).unwrap();
+    let options = TokenizeOptions { max_length: Some(128), ..TokenizeOptions::default() };
+    let ours = our_pairs(&dir.join("pairs.jsonl"), &tokenizer, &options);
+    for run in ["dpo_sigmoid", "dpo_sigmoid_bs1_accum4", "dpo_precompute", "dpo_lora"] {
+        let file = dir.join(run).join("tokenized.jsonl");
+        let theirs = rows(&file, &["prompt_ids", "chosen_ids", "rejected_ids"]);
+        let theirs: Vec<_> = theirs.into_iter().map(|row| collated(row, 128)).collect();
+        assert_same(run, &ours, &theirs);
+    }
+    for (run, data) in [
+        ("sft_prompt_completion", "prompt_completion.jsonl"),
+        ("sft_dft", "prompt_completion.jsonl"),
+        ("sft_text", "text.jsonl"),
+    ] {
+        let theirs = rows(&dir.join(run).join("tokenized.jsonl"), &["input_ids", "labels"]);
+        assert_same(run, &our_demonstrations(&dir.join(data), &tokenizer, &options), &theirs);
+    }
+}
