@@ -1,0 +1,61 @@
+//! The AdamW step on the CPU: one pass over parameter, gradient and both moments, in place. Temporary
+//! tensors would cost more than the arithmetic.
+
+use std::cell::RefCell;
+
+use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
+
+use super::Coefficients;
+
+/// Updates `param` and the moments. All have the same number of elements; `param` and `grad` are
+/// contiguous.
+pub(super) fn step(
+    param: &Tensor,
+    grad: &Tensor,
+    first: &mut [f32],
+    second: &mut [f32],
+    coefficients: Coefficients,
+) -> Result<()> {
+    if param.shape() != grad.shape() {
+        bail!("gradient {:?} of a parameter {:?}", grad.dims(), param.dims());
+    }
+    param.inplace_op2(grad, &Step { moments: RefCell::new((first, second)), coefficients })
+}
+
+struct Step<'a> {
+    /// An in-place operation may change one tensor and itself only by shared reference.
+    moments: RefCell<(&'a mut [f32], &'a mut [f32])>,
+    coefficients: Coefficients,
+}
+
+impl InplaceOp2 for Step<'_> {
+    fn name(&self) -> &'static str {
+        "adamw"
+    }
+
+    fn cpu_fwd(&self, p: &mut CpuStorage, p_at: &Layout, g: &CpuStorage, g_at: &Layout) -> Result<()> {
+        let (CpuStorage::F32(p), CpuStorage::F32(g)) = (p, g) else {
+            bail!("adamw: parameter and gradient must be f32");
+        };
+        let (Some((p_start, p_end)), Some((g_start, g_end))) =
+            (p_at.contiguous_offsets(), g_at.contiguous_offsets())
+        else {
+            bail!("adamw: parameter and gradient must be contiguous");
+        };
+        let (first, second) = &mut *self.moments.borrow_mut();
+        let c = &self.coefficients;
+        let (grad_scale, decay) = (c.grad_scale as f32, c.decay as f32);
+        let (towards, beta2, one_minus_beta2) =
+            ((1.0 - c.beta1) as f32, c.beta2 as f32, (1.0 - c.beta2) as f32);
+        let (correction, epsilon, minus_step) =
+            ((1.0 / c.correction2_sqrt) as f32, c.epsilon as f32, -c.step_size as f32);
+        let rows = p[p_start..p_end].iter_mut().zip(&g[g_start..g_end]);
+        for ((p, &g), (m, v)) in rows.zip(first.iter_mut().zip(second.iter_mut())) {
+            let g = g * grad_scale;
+            *m += (g - *m) * towards;
+            *v = *v * beta2 + g * one_minus_beta2 * g;
+            *p = *p * decay + *m * minus_step / (v.sqrt() * correction + epsilon);
+        }
+        Ok(())
+    }
+}

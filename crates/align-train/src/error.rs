@@ -1,0 +1,122 @@
+//! Everything that can go wrong in a training run, each as one message that says where and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// What the traits and functions of this crate return.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why training could not start, go on or resume.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// An option has a value that makes no sense, or no effect beside the others.
+    #[error("`{option}` = {value}: {problem}")]
+    Option {
+        /// The option's name as in the configuration file.
+        option: &'static str,
+        /// The value found.
+        value: String,
+        /// The rule it breaks, and what to do.
+        problem: String,
+    },
+    /// The output directory cannot be used.
+    #[error("{}: {problem}", path.display())]
+    OutputDir {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// A checkpoint is missing, incomplete, damaged or of another run.
+    #[error("{}: {problem}", path.display())]
+    Checkpoint {
+        /// The checkpoint or the file in it.
+        path: PathBuf,
+        /// What is wrong with it, and what to do.
+        problem: String,
+    },
+    /// Options differ from those that the checkpoint was made with, in a way that rules out resuming.
+    #[error("{} was made with other options: {changes}; use the same ones, or start a new run from its weights", path.display())]
+    OptionsChanged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Every changed option with its old and new value.
+        changes: String,
+    },
+    /// The loss or a gradient is not finite. The weights are as they were before the step.
+    #[error("step {step}: {what}; rows of the micro-batch: {rows}; the weights were not updated")]
+    NotFinite {
+        /// The step that was being made, counted from 1.
+        step: usize,
+        /// What is not finite.
+        what: String,
+        /// The rows that it comes from.
+        rows: String,
+    },
+    /// The first backward pass did not reach every trainable parameter.
+    #[error(
+        "the first backward pass wrote no gradient for {count} of {total} trainable parameters: {names}; \
+         an operation without a backward pass cuts them off from the loss, or they should not be trainable"
+    )]
+    Coverage {
+        /// How many parameters have no gradient.
+        count: usize,
+        /// How many are trainable.
+        total: usize,
+        /// Their names (the first few).
+        names: String,
+    },
+    /// The metric that the best model is chosen by was not measured.
+    #[error(
+        "`metric_for_best_model` = {metric}: evaluation measures no such metric; it measures {available}"
+    )]
+    UnknownMetric {
+        /// The metric asked for.
+        metric: String,
+        /// The metrics that there are.
+        available: String,
+    },
+    /// An epoch without a single micro-batch.
+    #[error("the training data is empty: not one micro-batch in an epoch")]
+    NoData,
+    /// A file could not be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// An objective, a source of batches or an evaluation failed.
+    #[error(transparent)]
+    Stage(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl Error {
+    /// Wraps an error of an [`Objective`](crate::Objective), [`Batches`](crate::Batches),
+    /// [`Evaluate`](crate::Evaluate) or of the function that saves the model.
+    pub fn stage(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Stage(error.into())
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass numbers, booleans and literals")]
+    pub(crate) fn option(option: &'static str, value: impl ToString, problem: impl Into<String>) -> Self {
+        Self::Option { option, value: value.to_string(), problem: problem.into() }
+    }
+
+    pub(crate) fn output_dir(path: &Path, problem: impl Into<String>) -> Self {
+        Self::OutputDir { path: path.to_owned(), problem: problem.into() }
+    }
+
+    pub(crate) fn checkpoint(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Checkpoint { path: path.to_owned(), problem: problem.into() }
+    }
+
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, source }
+    }
+}

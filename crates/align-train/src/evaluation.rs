@@ -1,0 +1,35 @@
+//! Evaluation with a training objective: the same loss over held-out batches, without an update.
+
+use crate::updater::{scalar, totals};
+use crate::{Batches, Metrics, Objective, Result};
+
+/// The objective's loss and metrics over one epoch of `batches`, as if all of it were one batch: each
+/// loss term is divided by its amount in the whole epoch, whatever the micro-batch size.
+///
+/// `batches` must stand at the start of an epoch, and does so again afterwards. The objective should hold
+/// its policy as a view, so that no graph is recorded.
+///
+/// # Errors
+/// What `batches` and the objective raise.
+pub fn evaluate<O, B>(objective: &O, batches: &mut B) -> Result<Metrics>
+where
+    O: Objective,
+    B: Batches<Batch = O::Batch>,
+{
+    let mut epoch = Vec::new();
+    while let Some(batch) = batches.next()? {
+        epoch.push(batch);
+    }
+    let totals = totals(objective, &epoch);
+    let mut metrics = Metrics::default();
+    let mut loss = 0.0;
+    for batch in &epoch {
+        let share = objective.loss(batch, &totals)?;
+        loss += scalar(&share.loss)?;
+        metrics.merge(&share.metrics);
+    }
+    if !epoch.is_empty() {
+        metrics.mean("loss", loss, 1.0);
+    }
+    Ok(metrics)
+}

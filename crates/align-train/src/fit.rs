@@ -1,0 +1,151 @@
+//! The epoch loop of the offline stages: update, log, evaluate, save, until the steps are done.
+//!
+//! No hooks and no callbacks: what happens in a run stands in [`fit`], in order.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::checkpoint::write_json;
+use crate::windows::Windows;
+use crate::{Batches, Cursor, Error, Evaluate, Every, Interrupt, Objective, Result, Run, Updater, Verdict};
+
+const DATA_CURSOR: &str = "data_cursor.json";
+const OBJECTIVE: &str = "objective";
+
+/// How a run ended. What it measured is in [`Run::state`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps were done.
+    Completed,
+    /// An evaluation metric stopped improving.
+    StoppedEarly,
+    /// A signal asked to stop; the run can be resumed from the checkpoint.
+    Interrupted {
+        /// SIGINT or SIGTERM; by convention the exit code is 128 more.
+        signal: i32,
+        /// Where to go on.
+        checkpoint: PathBuf,
+    },
+}
+
+/// Trains for the updater's `total_steps`, from the beginning or from where a checkpoint stands.
+///
+/// `evaluation` is needed if the options ask for evaluation; the others are those of the stage. At the end
+/// the parameters hold the last weights, or the best ones with `load_best_model_at_end`.
+///
+/// # Errors
+/// What the objective, the batches and the evaluation raise; a loss or gradient that is not finite or not
+/// written; a file that cannot be written.
+pub fn fit<O, B>(
+    objective: &mut O,
+    mut evaluation: Option<&mut dyn Evaluate>,
+    batches: &mut B,
+    updater: &mut Updater,
+    run: &mut Run<'_>,
+) -> Result<Outcome>
+where
+    O: Objective,
+    B: Batches<Batch = O::Batch>,
+{
+    let config = run.config().clone();
+    if config.evaluate != Every::Never && evaluation.is_none() {
+        return Err(Error::option(
+            "eval_strategy",
+            "steps or epoch",
+            "needs evaluation data; give eval_dataset",
+        ));
+    }
+    let interrupt = Interrupt::listen()?;
+    let batches_per_epoch = batches.batches_per_epoch()?;
+    restore(objective, batches, updater, run)?;
+    run.begin(updater, batches_per_epoch);
+
+    let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
+    let mut verdict = Verdict { is_best: false, stop: run.patience_is_used_up() };
+    if run.progress.evaluation_pending || (config.eval_on_start && updater.step() == 0) {
+        run.progress.evaluation_pending = false;
+        verdict = evaluate(&mut evaluation, updater, run)?;
+        if verdict.is_best && run.ends_with_best() {
+            save(objective, &windows.cursor(), updater, run)?;
+        }
+    }
+    while updater.step() < updater.total_steps() && !verdict.stop {
+        let began = Instant::now();
+        let window = windows.next()?;
+        let update = updater.update(objective, &window.batches)?;
+        run.record(&update, window.batches.len(), window.ends_epoch, began.elapsed())?;
+
+        let ends_run = update.step == updater.total_steps();
+        let is_due = |every: Every| every.is_due(update.step, window.ends_epoch, ends_run);
+        verdict = Verdict::default();
+        if is_due(config.evaluate) {
+            // An evaluation can take minutes, which a process that was told to stop may not have.
+            match interrupt.received() {
+                None => verdict = evaluate(&mut evaluation, updater, run)?,
+                Some(_) => run.progress.evaluation_pending = true,
+            }
+        }
+        let stopping = interrupt.received();
+        if is_due(config.save) || (verdict.is_best && run.ends_with_best()) || stopping.is_some() {
+            let checkpoint = save(objective, &windows.cursor(), updater, run)?;
+            if let Some(signal) = stopping {
+                run.pause()?;
+                return Ok(Outcome::Interrupted { signal, checkpoint });
+            }
+        }
+    }
+
+    run.finish()?;
+    if let Some(best) = run.best()? {
+        updater.load_weights(&best)?;
+    }
+    Ok(if verdict.stop { Outcome::StoppedEarly } else { Outcome::Completed })
+}
+
+/// Puts everything back to where the checkpoint was made, if the run is resumed from one.
+fn restore<O, B>(objective: &mut O, batches: &mut B, updater: &mut Updater, run: &Run<'_>) -> Result<()>
+where
+    O: Objective,
+    B: Batches<Batch = O::Batch>,
+{
+    let Some(checkpoint) = run.resumed_from() else { return Ok(()) };
+    updater.restore(checkpoint)?;
+    batches.seek(&checkpoint.read_json(DATA_CURSOR)?)?;
+    let state = checkpoint.path().join(OBJECTIVE);
+    if state.is_dir() {
+        objective.restore_state(&state)?;
+    }
+    tracing::info!("resumed from {} at step {}", checkpoint.path().display(), checkpoint.step());
+    Ok(())
+}
+
+fn evaluate(
+    evaluation: &mut Option<&mut dyn Evaluate>,
+    updater: &Updater,
+    run: &mut Run<'_>,
+) -> Result<Verdict> {
+    let Some(evaluation) = evaluation else { return Ok(Verdict::default()) };
+    let began = Instant::now();
+    let metrics = evaluation.evaluate(updater.step())?;
+    run.record_evaluation(&metrics, began.elapsed())
+}
+
+fn save<O: Objective>(
+    objective: &O,
+    cursor: &Cursor,
+    updater: &Updater,
+    run: &mut Run<'_>,
+) -> Result<PathBuf> {
+    let stage = |dir: &Path| {
+        write_json(&dir.join(DATA_CURSOR), cursor)?;
+        let state = dir.join(OBJECTIVE);
+        fs::create_dir(&state).map_err(Error::io(&state))?;
+        objective.save_state(&state)?;
+        // Most objectives have no state: a directory that stayed empty goes, one that did not stays.
+        fs::remove_dir(&state)
+            .or_else(|error| if state.is_dir() { Ok(()) } else { Err(error) })
+            .map_err(Error::io(&state))
+    };
+    Ok(run.save(updater, stage)?.path().to_owned())
+}

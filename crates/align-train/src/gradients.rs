@@ -1,0 +1,88 @@
+//! What is asked of the gradients of a step: were all written, are they finite, how long are they.
+
+use align_kernels::{Param, Params};
+use candle_core::{CpuStorage, DType, Storage, Tensor};
+
+use crate::{Error, Result};
+
+/// The L2 norm over all gradients. Summed in f64 and in name order, so that it is the same in every run.
+/// Not finite if any gradient is not.
+pub(crate) fn global_norm(params: &Params) -> Result<f64> {
+    let mut sums = Vec::new();
+    let mut on_device = Vec::new();
+    for grad in params.iter().filter_map(|(_, param)| gradient(param)) {
+        match cpu_sum_of_squares(&grad)? {
+            Some(sum) => sums.push(sum),
+            None => on_device.push(grad.sqr()?.sum_all()?.to_dtype(DType::F32)?),
+        }
+    }
+    if !on_device.is_empty() {
+        // One read for all parameters: each would wait for the device.
+        let read = Tensor::stack(&on_device, 0)?.to_vec1::<f32>()?;
+        sums.extend(read.into_iter().map(f64::from));
+    }
+    Ok(sums.into_iter().sum::<f64>().sqrt())
+}
+
+/// Fails unless the first backward pass has written a gradient for every parameter. A cut graph shows
+/// nowhere else: the loss falls a little and the parameters behind the cut never move.
+pub(crate) fn check_coverage(params: &Params) -> Result<()> {
+    let missing: Vec<_> = names(params, |param| gradient(param).is_none());
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Coverage { count: missing.len(), total: params.len(), names: shortened(&missing) })
+}
+
+/// The parameters whose gradient is not finite, as text; none if all are.
+pub(crate) fn not_finite(params: &Params) -> Result<Option<String>> {
+    let mut bad = Vec::new();
+    for (name, param) in params.iter() {
+        let Some(grad) = gradient(param) else { continue };
+        let sum = match cpu_sum_of_squares(&grad)? {
+            Some(sum) => sum,
+            None => f64::from(grad.sqr()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?),
+        };
+        if !sum.is_finite() {
+            bad.push(name.to_owned());
+        }
+    }
+    Ok((!bad.is_empty()).then(|| shortened(&bad)))
+}
+
+fn gradient(param: &Param) -> Option<Tensor> {
+    param.grad_buffer().and_then(|buffer| buffer.get())
+}
+
+fn names(params: &Params, wanted: impl Fn(&Param) -> bool) -> Vec<String> {
+    params.iter().filter(|(_, param)| wanted(param)).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// Eight independent sums, which the processor adds side by side. None if the tensor is not f32 on the CPU.
+fn cpu_sum_of_squares(grad: &Tensor) -> Result<Option<f64>> {
+    let grad = grad.contiguous()?;
+    let (storage, layout) = grad.storage_and_layout();
+    let (Storage::Cpu(CpuStorage::F32(values)), Some((start, end))) =
+        (&*storage, layout.contiguous_offsets())
+    else {
+        return Ok(None);
+    };
+    let chunks = values[start..end].chunks_exact(8);
+    let rest: f64 = chunks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    let mut lanes = [0f64; 8];
+    for chunk in chunks {
+        for (lane, &x) in lanes.iter_mut().zip(chunk) {
+            *lane += f64::from(x) * f64::from(x);
+        }
+    }
+    Ok(Some(lanes.iter().sum::<f64>() + rest))
+}
+
+fn shortened(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}

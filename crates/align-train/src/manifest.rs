@@ -1,0 +1,109 @@
+//! What a checkpoint consists of: every file with its size and SHA-256. Written last, so that a
+//! checkpoint without it is not complete, and one that does not match it is damaged.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::{Error, Result};
+
+pub(crate) const MANIFEST: &str = "MANIFEST.json";
+
+/// Version of the checkpoint layout. Raise it when an older program could misread a newer checkpoint.
+const FORMAT: u32 = 1;
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    format: u32,
+    pub(crate) step: usize,
+    /// By path inside the checkpoint, folders separated by `/`.
+    files: BTreeMap<String, Entry>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    size: u64,
+    sha256: String,
+}
+
+impl Manifest {
+    /// Of all files in the directory and its folders as they are now.
+    pub(crate) fn of(dir: &Path, step: usize) -> Result<Self> {
+        let mut files = BTreeMap::new();
+        collect(dir, "", &mut files)?;
+        files.remove(MANIFEST);
+        Ok(Self { format: FORMAT, step, files })
+    }
+
+    /// Reads the manifest of a directory and compares every file with it.
+    pub(crate) fn verified(dir: &Path) -> Result<Self> {
+        let path = dir.join(MANIFEST);
+        let json = match fs::read(&path) {
+            Ok(json) => json,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let problem = if dir.is_dir() {
+                    "is not a complete checkpoint: it has no MANIFEST.json"
+                } else {
+                    "there is no such checkpoint"
+                };
+                return Err(Error::checkpoint(dir, problem));
+            }
+            Err(error) => return Err(Error::io(&path)(error)),
+        };
+        let manifest: Self = serde_json::from_slice(&json)
+            .map_err(|error| Error::checkpoint(&path, format!("is damaged: {error}")))?;
+        if manifest.format != FORMAT {
+            let found = manifest.format;
+            return Err(Error::checkpoint(&path, format!("has format {found}; this program reads {FORMAT}")));
+        }
+        for (name, expected) in &manifest.files {
+            let file = dir.join(name);
+            let problem = match entry(&file) {
+                Ok(found) if found == *expected => continue,
+                Ok(found) if found.size != expected.size => {
+                    format!("is damaged: {} bytes instead of {}", found.size, expected.size)
+                }
+                Ok(_) => "is damaged: its content is not what was saved".to_owned(),
+                Err(Error::Io { source, .. }) => format!("is missing or unreadable: {source}"),
+                Err(other) => return Err(other),
+            };
+            return Err(Error::checkpoint(&file, format!("{problem}; use another checkpoint")));
+        }
+        Ok(manifest)
+    }
+}
+
+fn collect(dir: &Path, prefix: &str, files: &mut BTreeMap<String, Entry>) -> Result<()> {
+    for item in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let item = item.map_err(Error::io(dir))?;
+        let path = item.path();
+        let name = format!("{prefix}{}", item.file_name().to_string_lossy());
+        if path.is_dir() {
+            collect(&path, &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, entry(&path)?);
+        }
+    }
+    Ok(())
+}
+
+fn entry(path: &Path) -> Result<Entry> {
+    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut size = 0;
+    loop {
+        let read = file.read(&mut buffer).map_err(Error::io(path))?;
+        if read == 0 {
+            break;
+        }
+        hash.update(&buffer[..read]);
+        size += read as u64;
+    }
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(Entry { size, sha256 })
+}

@@ -1,0 +1,110 @@
+//! The seam between the engine and a stage: what is minimised, and where micro-batches come from.
+
+use std::path::Path;
+
+use candle_core::Tensor;
+use serde_json::Value;
+
+use crate::{Metrics, Result, Update, Weights};
+
+/// What a stage minimises.
+///
+/// Gradients must reach [`align_kernels::Param::grad_buffer`] of every trainable parameter in the
+/// backward pass of the loss; candle's own gradient store is dropped unread.
+pub trait Objective {
+    /// A micro-batch.
+    type Batch;
+
+    /// How much of each loss term the micro-batch holds (pairs, tokens): counted, not computed.
+    fn weights(&self, batch: &Self::Batch) -> Weights;
+
+    /// The micro-batch's share of the window's loss: each term's sum over the micro-batch divided by the
+    /// term's amount in `totals`, the weights of the whole window.
+    ///
+    /// # Errors
+    /// Whatever keeps the loss from being computed. A loss that is not finite is no error here: the
+    /// engine finds it and names the rows.
+    fn loss(&self, batch: &Self::Batch, totals: &Weights) -> Result<StepLoss>;
+
+    /// The rows in the micro-batch, as a person would look them up: `preferences.jsonl:17`. They are
+    /// counted as samples, and named when the loss or a gradient is not finite.
+    fn rows(&self, batch: &Self::Batch) -> Vec<String>;
+
+    /// Called after every update: for state that moves with training, such as a running mean or a
+    /// reference model that follows, and for watching what was reported.
+    ///
+    /// # Errors
+    /// Whatever should stop the run.
+    fn after_update(&mut self, _update: &Update) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes state of its own (none by default) into the directory, which belongs to it and is part of
+    /// the checkpoint.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    fn save_state(&self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
+
+    /// Reads back what [`Objective::save_state`] wrote. Not called if it wrote nothing.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    fn restore_state(&mut self, _dir: &Path) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// One micro-batch's share of the window's loss, and what it reports.
+pub struct StepLoss {
+    /// Scalar. The sum over a window's micro-batches is the window's loss.
+    pub loss: Tensor,
+    /// Detached values under TRL's names. The loss itself is reported by the engine.
+    pub metrics: Metrics,
+}
+
+/// Where a source of batches stands: JSON of its own, saved in every checkpoint.
+pub type Cursor = Value;
+
+/// Where micro-batches come from.
+pub trait Batches {
+    /// A micro-batch.
+    type Batch;
+
+    /// The next micro-batch; none at the end of an epoch, after which the next call starts another.
+    ///
+    /// # Errors
+    /// If a batch cannot be made.
+    fn next(&mut self) -> Result<Option<Self::Batch>>;
+
+    /// How many micro-batches an epoch has. Where a token budget makes it vary, the number of the first:
+    /// it fixes the number of steps, and the fraction of an epoch that is shown.
+    ///
+    /// # Errors
+    /// If it cannot be known.
+    fn batches_per_epoch(&mut self) -> Result<usize>;
+
+    /// Where the next call of [`Batches::next`] reads, with the state of every random stream behind the
+    /// order.
+    fn cursor(&self) -> Cursor;
+
+    /// Goes back (or on) to a cursor.
+    ///
+    /// # Errors
+    /// If the cursor is not one of this source.
+    fn seek(&mut self, cursor: &Cursor) -> Result<()>;
+}
+
+/// What is measured every `eval_steps`.
+pub trait Evaluate {
+    /// Measures the model as it is after `step` updates. Names carry no prefix: the engine adds `eval_`.
+    ///
+    /// For a resumed run to equal one that never stopped, the result may depend on the weights and the
+    /// step only: random streams are seeded by the step, not carried on.
+    ///
+    /// # Errors
+    /// Whatever keeps the model from being measured.
+    fn evaluate(&mut self, step: usize) -> Result<Metrics>;
+}

@@ -1,0 +1,279 @@
+//! From options to a config: every rule an option must keep, and every option that would do nothing.
+
+use std::path::PathBuf;
+
+use super::{Every, Length, ReportTo, Resume, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
+use crate::{AdamWConfig, Error, LrSchedulerType, Result};
+
+impl TrainOptions {
+    /// Checks the options; the stage says what the learning rate is if none is given.
+    ///
+    /// # Errors
+    /// For the first option that makes no sense or has no effect: its name, value, the rule, what to do.
+    pub fn check(&self, default_learning_rate: f64) -> Result<TrainConfig> {
+        let learning_rate = self.learning_rate.unwrap_or(default_learning_rate);
+        at_least_0("learning_rate", learning_rate)?;
+        at_least_0("weight_decay", self.weight_decay)?;
+        at_least_0("max_grad_norm", self.max_grad_norm)?;
+        fraction_below_1("adam_beta1", self.adam_beta1)?;
+        fraction_below_1("adam_beta2", self.adam_beta2)?;
+        above_0("adam_epsilon", self.adam_epsilon)?;
+        at_least_1("per_device_train_batch_size", self.per_device_train_batch_size)?;
+        at_least_1("per_device_eval_batch_size", self.per_device_eval_batch_size)?;
+        at_least_1("gradient_accumulation_steps", self.gradient_accumulation_steps)?;
+        at_least_1("logging_steps", self.logging_steps)?;
+        Ok(TrainConfig {
+            length: self.length()?,
+            per_device_train_batch_size: self.per_device_train_batch_size,
+            per_device_eval_batch_size: self.per_device_eval_batch_size,
+            gradient_accumulation_steps: self.gradient_accumulation_steps,
+            learning_rate,
+            lr_scheduler_type: self.lr_scheduler_type,
+            warmup: self.warmup()?,
+            num_decay_steps: self.decay_steps()?,
+            adamw: AdamWConfig {
+                beta1: self.adam_beta1,
+                beta2: self.adam_beta2,
+                epsilon: self.adam_epsilon,
+                weight_decay: self.weight_decay,
+            },
+            max_grad_norm: (self.max_grad_norm > 0.0).then_some(self.max_grad_norm),
+            logging_steps: self.logging_steps,
+            logging_first_step: self.logging_first_step,
+            tensorboard: self.tensorboard()?,
+            evaluate: every(
+                ("eval_strategy", self.eval_strategy),
+                ("eval_steps", self.eval_steps),
+                self.logging_steps,
+            )?,
+            eval_on_start: self.eval_on_start()?,
+            selection: self.selection()?,
+            save: every(("save_strategy", self.save_strategy), ("save_steps", self.save_steps), 500)?,
+            save_total_limit: self.total_limit()?,
+            resume: self.resume(),
+        })
+    }
+
+    fn length(&self) -> Result<Length> {
+        match self.max_steps {
+            -1 => above_0("num_train_epochs", self.num_train_epochs)
+                .map(|()| Length::Epochs(self.num_train_epochs)),
+            steps if steps > 0 => Ok(Length::Steps(steps as usize)),
+            steps => {
+                Err(Error::option("max_steps", steps, "must be at least 1, or -1 to go by num_train_epochs"))
+            }
+        }
+    }
+
+    fn warmup(&self) -> Result<Warmup> {
+        let warmup = match (self.warmup_steps, self.warmup_ratio) {
+            (Some(steps), Some(_)) => {
+                return Err(Error::option(
+                    "warmup_steps",
+                    steps,
+                    "say it once: give warmup_steps or warmup_ratio",
+                ));
+            }
+            (None, None) => Warmup::Steps(0),
+            (None, Some(ratio)) if (0.0..=1.0).contains(&ratio) => Warmup::Ratio(ratio),
+            (None, Some(ratio)) => {
+                return Err(Error::option("warmup_ratio", ratio, "must be a fraction from 0 to 1"));
+            }
+            (Some(steps), None) if (0.0..1.0).contains(&steps) => Warmup::Ratio(steps),
+            (Some(steps), None) if steps >= 1.0 && steps.fract() == 0.0 => Warmup::Steps(steps as usize),
+            (Some(steps), None) => {
+                return Err(Error::option(
+                    "warmup_steps",
+                    steps,
+                    "must be a whole number of updates, or a fraction of the run below 1",
+                ));
+            }
+        };
+        let none = matches!(warmup, Warmup::Steps(0) | Warmup::Ratio(0.0));
+        match self.lr_scheduler_type {
+            LrSchedulerType::Constant if !none => {
+                let (option, value) = match self.warmup_steps {
+                    Some(steps) => ("warmup_steps", steps),
+                    None => ("warmup_ratio", self.warmup_ratio.unwrap_or_default()),
+                };
+                Err(Error::option(
+                    option,
+                    value,
+                    "has no effect with lr_scheduler_type constant; use constant_with_warmup",
+                ))
+            }
+            LrSchedulerType::ConstantWithWarmup if none => Err(Error::option(
+                "lr_scheduler_type",
+                "constant_with_warmup",
+                "has no warmup; give warmup_steps or warmup_ratio, or use constant",
+            )),
+            _ => Ok(warmup),
+        }
+    }
+
+    fn decay_steps(&self) -> Result<usize> {
+        match (self.lr_scheduler_type, self.num_decay_steps) {
+            (LrSchedulerType::WarmupStableDecay, Some(steps)) => {
+                at_least_1("num_decay_steps", steps).map(|()| steps)
+            }
+            (LrSchedulerType::WarmupStableDecay, None) => Err(Error::option(
+                "lr_scheduler_type",
+                "warmup_stable_decay",
+                "needs num_decay_steps, the updates over which the learning rate falls at the end",
+            )),
+            (_, Some(steps)) => Err(Error::option(
+                "num_decay_steps",
+                steps,
+                "has an effect with lr_scheduler_type warmup_stable_decay only; remove it",
+            )),
+            (_, None) => Ok(0),
+        }
+    }
+
+    fn tensorboard(&self) -> Result<bool> {
+        let tensorboard = self.report_to.contains(&ReportTo::Tensorboard);
+        if tensorboard && self.report_to.contains(&ReportTo::None) {
+            return Err(Error::option("report_to", "none,tensorboard", "`none` goes with nothing else"));
+        }
+        Ok(tensorboard)
+    }
+
+    fn eval_on_start(&self) -> Result<bool> {
+        if self.eval_on_start && self.eval_strategy == Strategy::No {
+            return Err(without_evaluation("eval_on_start", true));
+        }
+        Ok(self.eval_on_start)
+    }
+
+    fn selection(&self) -> Result<Option<Selection>> {
+        let used = self.load_best_model_at_end || self.early_stopping_patience.is_some();
+        if !used {
+            return self.unused_selection().map(|()| None);
+        }
+        if self.eval_strategy == Strategy::No {
+            return Err(match self.early_stopping_patience {
+                Some(patience) => without_evaluation("early_stopping_patience", patience),
+                None => without_evaluation("load_best_model_at_end", true),
+            });
+        }
+        if self.load_best_model_at_end && self.save_strategy == Strategy::No {
+            return Err(Error::option(
+                "load_best_model_at_end",
+                true,
+                "needs checkpoints; set save_strategy to steps or epoch",
+            ));
+        }
+        match self.early_stopping_patience {
+            Some(patience) => at_least_1("early_stopping_patience", patience)?,
+            None => no_effect(
+                "early_stopping_threshold",
+                self.early_stopping_threshold.as_ref(),
+                "early_stopping_patience",
+            )?,
+        }
+        let threshold = self.early_stopping_threshold.unwrap_or(0.0);
+        at_least_0("early_stopping_threshold", threshold)?;
+        let metric = self.metric_for_best_model.as_deref().unwrap_or("loss");
+        let metric = metric.strip_prefix("eval_").unwrap_or(metric).to_owned();
+        Ok(Some(Selection {
+            greater_is_better: self.greater_is_better.unwrap_or(!metric.ends_with("loss")),
+            metric,
+            load_best_model_at_end: self.load_best_model_at_end,
+            early_stopping_patience: self.early_stopping_patience,
+            early_stopping_threshold: threshold,
+        }))
+    }
+
+    /// Nothing depends on a best evaluation: fails if an option says how to choose it.
+    fn unused_selection(&self) -> Result<()> {
+        let needed = "load_best_model_at_end or early_stopping_patience";
+        no_effect("metric_for_best_model", self.metric_for_best_model.as_ref(), needed)?;
+        no_effect("greater_is_better", self.greater_is_better.as_ref(), needed)?;
+        no_effect(
+            "early_stopping_threshold",
+            self.early_stopping_threshold.as_ref(),
+            "early_stopping_patience",
+        )
+    }
+
+    fn total_limit(&self) -> Result<Option<usize>> {
+        let Some(limit) = self.save_total_limit else { return Ok(None) };
+        at_least_1("save_total_limit", limit)?;
+        if self.save_strategy == Strategy::No {
+            return Err(Error::option(
+                "save_total_limit",
+                limit,
+                "has no effect with save_strategy no; set save_strategy to steps or epoch, or remove it",
+            ));
+        }
+        Ok(Some(limit))
+    }
+
+    fn resume(&self) -> Resume {
+        match self.resume_from_checkpoint.as_deref() {
+            None | Some("false" | "no" | "") => Resume::No,
+            Some("last" | "true") => Resume::Last,
+            Some(path) => Resume::From(PathBuf::from(path)),
+        }
+    }
+}
+
+fn every(
+    (strategy_name, strategy): (&str, Strategy),
+    (steps_name, steps): (&'static str, Option<usize>),
+    default: usize,
+) -> Result<Every> {
+    if let Some(steps) = steps {
+        at_least_1(steps_name, steps)?;
+        if strategy != Strategy::Steps {
+            let found = if strategy == Strategy::No { "no" } else { "epoch" };
+            return Err(Error::option(
+                steps_name,
+                steps,
+                format!(
+                    "has no effect with {strategy_name} {found}; set {strategy_name} to steps, or remove it"
+                ),
+            ));
+        }
+    }
+    Ok(match strategy {
+        Strategy::No => Every::Never,
+        Strategy::Steps => Every::Steps(steps.unwrap_or(default)),
+        Strategy::Epoch => Every::Epoch,
+    })
+}
+
+fn without_evaluation(option: &'static str, value: impl ToString) -> Error {
+    Error::option(option, value, "needs evaluation; set eval_strategy to steps or epoch")
+}
+
+fn no_effect(option: &'static str, value: Option<&impl ToString>, needed: &str) -> Result<()> {
+    match value {
+        None => Ok(()),
+        Some(value) => Err(Error::option(
+            option,
+            value.to_string(),
+            format!("has no effect without {needed}; remove it"),
+        )),
+    }
+}
+
+fn at_least_0(option: &'static str, value: f64) -> Result<()> {
+    rule(option, value, value.is_finite() && value >= 0.0, "must be a number of at least 0")
+}
+
+fn above_0(option: &'static str, value: f64) -> Result<()> {
+    rule(option, value, value.is_finite() && value > 0.0, "must be a number above 0")
+}
+
+fn fraction_below_1(option: &'static str, value: f64) -> Result<()> {
+    rule(option, value, (0.0..1.0).contains(&value), "must be at least 0 and below 1")
+}
+
+fn at_least_1(option: &'static str, value: usize) -> Result<()> {
+    rule(option, value, value >= 1, "must be at least 1")
+}
+
+fn rule(option: &'static str, value: impl ToString, holds: bool, problem: &str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::option(option, value, problem)) }
+}

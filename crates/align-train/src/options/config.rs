@@ -1,0 +1,154 @@
+//! What training goes by: options that have been checked against each other.
+
+use std::path::PathBuf;
+
+use crate::{AdamWConfig, LrSchedulerType, Result, Schedule, Updater};
+
+/// Checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainConfig {
+    /// How long to train.
+    pub length: Length,
+    /// Examples per micro-batch in training.
+    pub per_device_train_batch_size: usize,
+    /// Examples per micro-batch in evaluation.
+    pub per_device_eval_batch_size: usize,
+    /// Micro-batches per update.
+    pub gradient_accumulation_steps: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// How it moves.
+    pub lr_scheduler_type: LrSchedulerType,
+    /// How it starts.
+    pub warmup: Warmup,
+    /// Steps of the last phase of [`LrSchedulerType::WarmupStableDecay`].
+    pub num_decay_steps: usize,
+    /// The optimizer's coefficients.
+    pub adamw: AdamWConfig,
+    /// Global norm that gradients are clipped to.
+    pub max_grad_norm: Option<f64>,
+    /// Updates between two log entries.
+    pub logging_steps: usize,
+    /// Whether the first update is logged too.
+    pub logging_first_step: bool,
+    /// Whether TensorBoard event files are written.
+    pub tensorboard: bool,
+    /// When to evaluate.
+    pub evaluate: Every,
+    /// Whether to evaluate before the first update.
+    pub eval_on_start: bool,
+    /// How the best evaluation is told, where that matters.
+    pub selection: Option<Selection>,
+    /// When to save a checkpoint.
+    pub save: Every,
+    /// How many checkpoints to keep.
+    pub save_total_limit: Option<usize>,
+    /// Where to start.
+    pub resume: Resume,
+}
+
+/// How long to train.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Length {
+    /// So many updates.
+    Steps(usize),
+    /// So many passes over the data; may be a fraction.
+    Epochs(f64),
+}
+
+/// How many updates the learning rate rises over.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Warmup {
+    /// So many.
+    Steps(usize),
+    /// A fraction of all, rounded up.
+    Ratio(f64),
+}
+
+/// When something is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// Never.
+    Never,
+    /// After every so many steps, and after the last.
+    Steps(usize),
+    /// At the end of every epoch, and of the run.
+    Epoch,
+}
+
+/// How the best evaluation is told, and what follows from it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selection {
+    /// Name of the metric, without `eval_`.
+    pub metric: String,
+    /// Whether more of it is better.
+    pub greater_is_better: bool,
+    /// Whether the run ends with the best weights.
+    pub load_best_model_at_end: bool,
+    /// After how many evaluations without improvement the run stops.
+    pub early_stopping_patience: Option<usize>,
+    /// How much better counts as improvement.
+    pub early_stopping_threshold: f64,
+}
+
+/// Where to start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resume {
+    /// At the beginning.
+    No,
+    /// At the last complete checkpoint in the output directory.
+    Last,
+    /// At this checkpoint.
+    From(PathBuf),
+}
+
+impl TrainConfig {
+    /// Updates in an epoch of so many micro-batches. The last one may be partial.
+    pub fn steps_per_epoch(&self, batches_per_epoch: usize) -> usize {
+        batches_per_epoch.div_ceil(self.gradient_accumulation_steps).max(1)
+    }
+
+    /// Updates in the whole run.
+    pub fn total_steps(&self, batches_per_epoch: usize) -> usize {
+        match self.length {
+            Length::Steps(steps) => steps,
+            Length::Epochs(epochs) => {
+                ((epochs * self.steps_per_epoch(batches_per_epoch) as f64).ceil() as usize).max(1)
+            }
+        }
+    }
+
+    /// The learning rate of every update of a run of so many updates.
+    pub fn schedule(&self, total_steps: usize) -> Schedule {
+        let warmup_steps = match self.warmup {
+            Warmup::Steps(steps) => steps,
+            Warmup::Ratio(ratio) => (ratio * total_steps as f64).ceil() as usize,
+        };
+        Schedule {
+            kind: self.lr_scheduler_type,
+            learning_rate: self.learning_rate,
+            warmup_steps,
+            total_steps,
+            decay_steps: self.num_decay_steps,
+        }
+    }
+
+    /// The updater that a run of so many updates needs.
+    ///
+    /// # Errors
+    /// As [`Updater::new`].
+    pub fn updater(&self, params: &align_kernels::Params, total_steps: usize) -> Result<Updater> {
+        Updater::new(params, self.adamw, self.schedule(total_steps), self.max_grad_norm)
+    }
+}
+
+impl Every {
+    /// Whether it is due after update number `step`.
+    pub(crate) fn is_due(self, step: usize, ends_epoch: bool, ends_run: bool) -> bool {
+        match self {
+            Self::Never => false,
+            Self::Steps(every) => step.is_multiple_of(every) || ends_run,
+            Self::Epoch => ends_epoch || ends_run,
+        }
+    }
+}

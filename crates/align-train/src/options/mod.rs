@@ -1,0 +1,183 @@
+//! The options every training binary has, as the user gives them: names and defaults of TRL and
+//! transformers. [`TrainOptions::check`] turns them into a [`TrainConfig`](crate::TrainConfig), which
+//! holds no nonsense and nothing without effect.
+//!
+//! Options that only mean something beside another one are `Option`s, so that giving one in vain can be
+//! told from its default.
+
+mod check;
+mod config;
+
+pub use config::{Every, Length, Resume, Selection, TrainConfig, Warmup};
+
+use serde::{Deserialize, Serialize};
+
+use crate::LrSchedulerType;
+
+/// When something is done that is not done after every step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// Never.
+    No,
+    /// After every so many steps, and after the last.
+    Steps,
+    /// At the end of every epoch, and of the run.
+    Epoch,
+}
+
+/// Where metrics go beside `metrics.jsonl` and `trainer_state.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ReportTo {
+    /// Nowhere.
+    None,
+    /// Event files in `runs/` of the output directory.
+    Tensorboard,
+}
+
+/// Training: length, batches, optimizer, schedule, logging, evaluation, checkpoints.
+#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainOptions {
+    /// Number of updates; overrides `num_train_epochs`. -1: as many as the epochs have
+    #[arg(long, default_value_t = -1, allow_negative_numbers = true, help_heading = "Training")]
+    pub max_steps: i64,
+    /// Number of passes over the training data; may be a fraction
+    #[arg(long, default_value_t = 3.0, help_heading = "Training")]
+    pub num_train_epochs: f64,
+    /// Examples per micro-batch in training
+    #[arg(long, default_value_t = 8, help_heading = "Training")]
+    pub per_device_train_batch_size: usize,
+    /// Examples per micro-batch in evaluation
+    #[arg(long, default_value_t = 8, help_heading = "Training")]
+    pub per_device_eval_batch_size: usize,
+    /// Micro-batches per update; (batch 1, accumulation 8) gives the update of (8, 1)
+    #[arg(long, default_value_t = 1, help_heading = "Training")]
+    pub gradient_accumulation_steps: usize,
+
+    /// Peak learning rate; the default depends on the stage
+    #[arg(long, help_heading = "Optimizer")]
+    pub learning_rate: Option<f64>,
+    /// How the learning rate moves over the run
+    #[arg(long, value_enum, default_value = "linear", help_heading = "Optimizer")]
+    pub lr_scheduler_type: LrSchedulerType,
+    /// Updates over which the learning rate first rises from 0; below 1: a fraction of the run
+    #[arg(long, help_heading = "Optimizer")]
+    pub warmup_steps: Option<f64>,
+    /// The same as a fraction of the run
+    #[arg(long, help_heading = "Optimizer")]
+    pub warmup_ratio: Option<f64>,
+    /// Updates over which the learning rate falls at the end of `warmup_stable_decay`
+    #[arg(long, help_heading = "Optimizer")]
+    pub num_decay_steps: Option<usize>,
+    /// Decoupled weight decay; not applied to norms and biases
+    #[arg(long, default_value_t = 0.0, help_heading = "Optimizer")]
+    pub weight_decay: f64,
+    /// AdamW: how slowly the first moment moves
+    #[arg(long, default_value_t = 0.9, help_heading = "Optimizer")]
+    pub adam_beta1: f64,
+    /// AdamW: how slowly the second moment moves
+    #[arg(long, default_value_t = 0.999, help_heading = "Optimizer")]
+    pub adam_beta2: f64,
+    /// AdamW: added to the root of the second moment
+    #[arg(long, default_value_t = 1e-8, help_heading = "Optimizer")]
+    pub adam_epsilon: f64,
+    /// Gradients are scaled down to this global norm; 0: no clipping
+    #[arg(long, default_value_t = 1.0, help_heading = "Optimizer")]
+    pub max_grad_norm: f64,
+
+    /// Updates between two log entries
+    #[arg(long, default_value_t = 10, help_heading = "Logging")]
+    pub logging_steps: usize,
+    /// Also log the first update
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, help_heading = "Logging")]
+    pub logging_first_step: bool,
+    /// Where metrics go beside metrics.jsonl and trainer_state.json
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "tensorboard", help_heading = "Logging")]
+    pub report_to: Vec<ReportTo>,
+
+    /// When to evaluate
+    #[arg(long, value_enum, default_value = "no", help_heading = "Evaluation")]
+    pub eval_strategy: Strategy,
+    /// Updates between two evaluations; default: as `logging_steps`
+    #[arg(long, help_heading = "Evaluation")]
+    pub eval_steps: Option<usize>,
+    /// Also evaluate before the first update
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, help_heading = "Evaluation")]
+    pub eval_on_start: bool,
+    /// End with the weights of the best evaluation instead of the last ones
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, help_heading = "Evaluation")]
+    pub load_best_model_at_end: bool,
+    /// The metric that says which evaluation is best, with or without `eval_`; default: loss
+    #[arg(long, help_heading = "Evaluation")]
+    pub metric_for_best_model: Option<String>,
+    /// Whether more of that metric is better; default: unless its name ends in "loss"
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Evaluation")]
+    pub greater_is_better: Option<bool>,
+    /// Stop after so many evaluations without improvement of that metric
+    #[arg(long, help_heading = "Evaluation")]
+    pub early_stopping_patience: Option<usize>,
+    /// How much better it must get to count as improvement; default: 0
+    #[arg(long, help_heading = "Evaluation")]
+    pub early_stopping_threshold: Option<f64>,
+
+    /// When to save a checkpoint
+    #[arg(long, value_enum, default_value = "steps", help_heading = "Checkpoints")]
+    pub save_strategy: Strategy,
+    /// Updates between two checkpoints; default: 500
+    #[arg(long, help_heading = "Checkpoints")]
+    pub save_steps: Option<usize>,
+    /// Keep only so many checkpoints: the newest, and the best where one is chosen
+    #[arg(long, help_heading = "Checkpoints")]
+    pub save_total_limit: Option<usize>,
+    /// Go on from a checkpoint: its path, or `last` (or `true`) for the last complete one in the output
+    /// directory
+    #[arg(long, num_args = 0..=1, default_missing_value = "last", help_heading = "Checkpoints")]
+    pub resume_from_checkpoint: Option<String>,
+}
+
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            max_steps: -1,
+            num_train_epochs: 3.0,
+            per_device_train_batch_size: 8,
+            per_device_eval_batch_size: 8,
+            gradient_accumulation_steps: 1,
+            learning_rate: None,
+            lr_scheduler_type: LrSchedulerType::Linear,
+            warmup_steps: None,
+            warmup_ratio: None,
+            num_decay_steps: None,
+            weight_decay: 0.0,
+            adam_beta1: 0.9,
+            adam_beta2: 0.999,
+            adam_epsilon: 1e-8,
+            max_grad_norm: 1.0,
+            logging_steps: 10,
+            logging_first_step: false,
+            report_to: vec![ReportTo::Tensorboard],
+            eval_strategy: Strategy::No,
+            eval_steps: None,
+            eval_on_start: false,
+            load_best_model_at_end: false,
+            metric_for_best_model: None,
+            greater_is_better: None,
+            early_stopping_patience: None,
+            early_stopping_threshold: None,
+            save_strategy: Strategy::Steps,
+            save_steps: None,
+            save_total_limit: None,
+            resume_from_checkpoint: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Where log entries go: `metrics.jsonl`, TensorBoard, and the terminal.
+
+mod jsonl;
+mod progress_bar;
+mod tensorboard;
+
+use std::path::Path;
+
+use crate::{LogEntry, Result};
+use jsonl::Jsonl;
+use progress_bar::Bar;
+use tensorboard::TensorBoard;
+
+pub(crate) struct Reports {
+    jsonl: Jsonl,
+    tensorboard: Option<TensorBoard>,
+    bar: Bar,
+}
+
+impl Reports {
+    /// Opens all writers. `history` is what has been logged before a resumed run's checkpoint.
+    pub(crate) fn open(dir: &Path, tensorboard: bool, history: &[LogEntry], step: usize) -> Result<Self> {
+        Ok(Self {
+            jsonl: Jsonl::open(dir, history)?,
+            tensorboard: if tensorboard { Some(TensorBoard::open(dir, step)?) } else { None },
+            bar: Bar::hidden(),
+        })
+    }
+
+    /// Shows the bar of a run that stands at `step` of `total`.
+    pub(crate) fn begin(&mut self, step: usize, total: usize) {
+        self.bar = Bar::new(step, total);
+    }
+
+    /// Moves the bar after an update.
+    pub(crate) fn step(&mut self, step: usize, seconds: f64, update: &crate::Update) {
+        self.bar.step(step, seconds, update);
+    }
+
+    /// Writes a log entry everywhere.
+    pub(crate) fn log(&mut self, step: usize, entry: &LogEntry) -> Result<()> {
+        self.jsonl.append(entry)?;
+        if let Some(tensorboard) = &mut self.tensorboard {
+            tensorboard.scalars(step, entry)?;
+        }
+        self.bar.log(step, entry);
+        Ok(())
+    }
+
+    /// Takes the bar away.
+    pub(crate) fn finish(&mut self) {
+        self.bar.finish();
+    }
+}

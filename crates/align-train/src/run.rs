@@ -1,0 +1,273 @@
+//! A run: its output directory, its log, its checkpoints.
+//!
+//! `fit` drives it for the offline stages; a stage with a loop of its own calls the same methods. It holds
+//! everything about a run that is not in the updater, the objective or the source of batches.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::checkpoint::{self, write_json};
+use crate::output_dir::{self, TRAINER_STATE};
+use crate::progress::Progress;
+use crate::report::Reports;
+use crate::selection::{self, Verdict};
+use crate::{
+    Checkpoint, Error, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater, settings,
+};
+
+const PROGRESS: &str = "progress.json";
+const SETTINGS: &str = "options.json";
+
+/// Writes the model as it is at that moment into a directory.
+type SaveModel<'a> = Box<dyn Fn(&Path) -> Result<()> + 'a>;
+
+/// Output directory, log and checkpoints of one run.
+pub struct Run<'a> {
+    output_dir: PathBuf,
+    config: TrainConfig,
+    settings: Value,
+    save_model: SaveModel<'a>,
+    resume: Option<Checkpoint>,
+    state: TrainerState,
+    pub(crate) progress: Progress,
+    batches_per_epoch: usize,
+    reports: Reports,
+    started: Instant,
+}
+
+impl<'a> Run<'a> {
+    /// Opens the output directory for a new run, or for the one to resume.
+    ///
+    /// `settings` are all options of the program; they are stored in every checkpoint, and a resumed run
+    /// must have the same but for those that do not enter into the updates. `save_model` writes the model
+    /// into a directory as it is at that moment: safetensors with the parameters under their names, and
+    /// what belongs to them.
+    ///
+    /// # Errors
+    /// If the directory cannot be written, holds something already, or there is nothing to resume.
+    pub fn open(
+        output_dir: &Path,
+        overwrite_output_dir: bool,
+        config: &TrainConfig,
+        settings: &impl Serialize,
+        save_model: impl Fn(&Path) -> Result<()> + 'a,
+    ) -> Result<Self> {
+        let settings = serde_json::to_value(settings).map_err(Error::stage)?;
+        let resume = output_dir::open(output_dir, overwrite_output_dir, &config.resume)?;
+        let (state, progress) = match &resume {
+            None => (TrainerState::default(), Progress::default()),
+            Some(checkpoint) => {
+                settings::compare(checkpoint, &checkpoint.read_json(SETTINGS)?, &settings)?;
+                (checkpoint.read_json(TRAINER_STATE)?, checkpoint.read_json(PROGRESS)?)
+            }
+        };
+        let reports = Reports::open(output_dir, config.tensorboard, &state.log_history, state.global_step)?;
+        Ok(Self {
+            output_dir: output_dir.to_owned(),
+            config: config.clone(),
+            settings,
+            save_model: Box::new(save_model),
+            resume,
+            state,
+            progress,
+            batches_per_epoch: 1,
+            reports,
+            started: Instant::now(),
+        })
+    }
+
+    /// Where everything is written.
+    pub fn output_dir(&self) -> &Path {
+        &self.output_dir
+    }
+
+    /// The options the run goes by.
+    pub fn config(&self) -> &TrainConfig {
+        &self.config
+    }
+
+    /// The checkpoint that the run starts from, if it is resumed.
+    pub fn resumed_from(&self) -> Option<&Checkpoint> {
+        self.resume.as_ref()
+    }
+
+    /// What the run has done so far, with everything that was logged.
+    pub fn state(&self) -> &TrainerState {
+        &self.state
+    }
+
+    /// Starts the clock and the progress bar: the run stands at the updater's step.
+    pub fn begin(&mut self, updater: &Updater, batches_per_epoch: usize) {
+        let steps = |every| if let Every::Steps(steps) = every { steps } else { 0 };
+        self.batches_per_epoch = batches_per_epoch;
+        self.state.max_steps = updater.total_steps();
+        self.state.num_train_epochs =
+            updater.total_steps().div_ceil(self.config.steps_per_epoch(batches_per_epoch));
+        self.state.train_batch_size = self.config.per_device_train_batch_size;
+        self.state.logging_steps = self.config.logging_steps;
+        self.state.eval_steps = steps(self.config.evaluate);
+        self.state.save_steps = steps(self.config.save);
+        self.started = Instant::now();
+        self.reports.begin(updater.step(), updater.total_steps());
+    }
+
+    /// Takes account of an update made from so many micro-batches, and logs it if that is due.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn record(
+        &mut self,
+        update: &Update,
+        batches: usize,
+        ends_epoch: bool,
+        took: Duration,
+    ) -> Result<()> {
+        self.progress.record(update, batches, ends_epoch, took);
+        self.state.global_step = update.step;
+        self.state.epoch = self.progress.epoch(self.batches_per_epoch);
+        self.state.num_input_tokens_seen =
+            self.progress.since_log.get("num_tokens").unwrap_or_default() as usize;
+        self.reports.step(update.step, took.as_secs_f64(), update);
+        let first = update.step == 1 && self.config.logging_first_step;
+        if first || update.step.is_multiple_of(self.config.logging_steps) {
+            self.log_training(update)?;
+        }
+        Ok(())
+    }
+
+    /// Logs an evaluation under `eval_` names and judges it.
+    ///
+    /// # Errors
+    /// If the log cannot be written, or the metric to judge by was not measured.
+    pub fn record_evaluation(&mut self, metrics: &Metrics, took: Duration) -> Result<Verdict> {
+        let mut entry = LogEntry::new();
+        for (name, value) in metrics.values() {
+            entry.insert(format!("eval_{name}"), value.into());
+        }
+        entry.insert("eval_runtime".into(), took.as_secs_f64().into());
+        self.log(entry)?;
+        let Some(selection) = &self.config.selection else { return Ok(Verdict::default()) };
+        if self.state.global_step == 0 {
+            // As in transformers, the evaluation before the first update does not compete.
+            return Ok(Verdict::default());
+        }
+        let verdict = selection::judge(selection, metrics, &mut self.state, &mut self.progress)?;
+        if verdict.is_best && selection.load_best_model_at_end {
+            let best = self.output_dir.join(checkpoint::name(self.state.global_step));
+            self.state.best_model_checkpoint = Some(best.display().to_string());
+        }
+        Ok(verdict)
+    }
+
+    /// Saves a checkpoint of the updater's step, then removes those beyond `save_total_limit`. `stage`
+    /// writes what belongs to the stage: the data cursor, the objective's state.
+    ///
+    /// # Errors
+    /// If it cannot be written; earlier checkpoints are then as they were.
+    pub fn save(&mut self, updater: &Updater, stage: impl FnOnce(&Path) -> Result<()>) -> Result<Checkpoint> {
+        let step = updater.step();
+        let mut progress = self.progress.clone();
+        progress.seconds += self.started.elapsed().as_secs_f64();
+        let checkpoint = Checkpoint::write(&self.output_dir, step, |dir| {
+            (self.save_model)(dir)?;
+            Checkpoint::save_optimizer(dir, |path| updater.optimizer().save(updater.params(), path))?;
+            stage(dir)?;
+            write_json(&dir.join(TRAINER_STATE), &self.state)?;
+            write_json(&dir.join(PROGRESS), &progress)?;
+            write_json(&dir.join(SETTINGS), &self.settings)
+        })?;
+        if let Some(limit) = self.config.save_total_limit {
+            let keep = self.ends_with_best().then_some(self.state.best_global_step).flatten();
+            checkpoint::rotate(&self.output_dir, limit, keep)?;
+        }
+        Ok(checkpoint)
+    }
+
+    /// The checkpoint of the best evaluation, if the run is to end with it.
+    ///
+    /// # Errors
+    /// If it is gone or damaged.
+    pub fn best(&self) -> Result<Option<Checkpoint>> {
+        let (Some(step), Some(noted), true) =
+            (self.state.best_global_step, &self.state.best_model_checkpoint, self.ends_with_best())
+        else {
+            return Ok(None);
+        };
+        // The directory may have been moved since the path was noted; and the best checkpoint of a run that
+        // was resumed into another directory stayed in the old one.
+        let here = self.output_dir.join(checkpoint::name(step));
+        Checkpoint::open(if here.is_dir() { &here } else { Path::new(noted) }).map(Some)
+    }
+
+    /// Takes the bar away and writes `trainer_state.json` to the output directory: the end of a run that
+    /// was interrupted.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn pause(&mut self) -> Result<()> {
+        self.reports.finish();
+        write_json(&self.output_dir.join(TRAINER_STATE), &self.state)
+    }
+
+    /// Logs runtime, speed and mean loss of the whole run, resumed parts included, then as [`Run::pause`].
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn finish(&mut self) -> Result<()> {
+        let seconds = self.train_seconds();
+        let steps = self.state.global_step as f64;
+        let mut entry = LogEntry::new();
+        entry.insert("train_runtime".into(), seconds.into());
+        entry.insert("train_samples_per_second".into(), (self.progress.samples as f64 / seconds).into());
+        entry.insert("train_steps_per_second".into(), (steps / seconds).into());
+        entry.insert("train_loss".into(), self.train_loss().into());
+        self.log(entry)?;
+        self.pause()
+    }
+
+    /// Mean loss over all updates of the run.
+    pub fn train_loss(&self) -> f64 {
+        self.progress.loss_sum / (self.state.global_step as f64).max(1.0)
+    }
+
+    /// Seconds of training since [`Run::begin`], and in the run that was resumed.
+    pub fn train_seconds(&self) -> f64 {
+        self.progress.seconds + self.started.elapsed().as_secs_f64()
+    }
+
+    /// Whether the run ends with the weights of its best evaluation.
+    pub(crate) fn ends_with_best(&self) -> bool {
+        self.config.selection.as_ref().is_some_and(|selection| selection.load_best_model_at_end)
+    }
+
+    /// Whether the run that is resumed had stopped early already.
+    pub(crate) fn patience_is_used_up(&self) -> bool {
+        let patience = self.config.selection.as_ref().and_then(|selection| selection.early_stopping_patience);
+        patience.is_some_and(|patience| self.progress.evaluations_without_improvement >= patience)
+    }
+
+    /// Means since the last entry; norm and learning rate of the last update; counts since the beginning.
+    fn log_training(&mut self, update: &Update) -> Result<()> {
+        let since_log = &self.progress.since_log;
+        let mut entry = LogEntry::new();
+        entry.insert("loss".into(), since_log.get("loss").into());
+        entry.insert("grad_norm".into(), update.grad_norm.into());
+        entry.insert("learning_rate".into(), update.learning_rate.into());
+        for (name, value) in since_log.values().filter(|(name, _)| *name != "loss") {
+            entry.insert(name.to_owned(), value.into());
+        }
+        self.progress.since_log.clear_means();
+        self.log(entry)
+    }
+
+    fn log(&mut self, mut entry: LogEntry) -> Result<()> {
+        entry.insert("epoch".into(), self.state.epoch.into());
+        entry.insert("step".into(), self.state.global_step.into());
+        self.reports.log(self.state.global_step, &entry)?;
+        self.state.log_history.push(entry);
+        Ok(())
+    }
+}

@@ -1,0 +1,47 @@
+//! Which evaluation is the best so far, and whether enough have passed without a better one.
+
+use crate::progress::Progress;
+use crate::{Error, Metrics, Result, Selection, TrainerState};
+
+/// What an evaluation means for the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The model is better than at any evaluation before.
+    pub is_best: bool,
+    /// Patience is used up.
+    pub stop: bool,
+}
+
+/// Compares an evaluation with the best before it and notes the outcome. As in transformers, any
+/// improvement makes a new best, but only one by more than the threshold restores patience.
+pub(crate) fn judge(
+    selection: &Selection,
+    metrics: &Metrics,
+    state: &mut TrainerState,
+    progress: &mut Progress,
+) -> Result<Verdict> {
+    let Some(value) = metrics.get(&selection.metric) else {
+        let available = metrics.values().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
+        return Err(Error::UnknownMetric { metric: selection.metric.clone(), available });
+    };
+    // A NaN improves on nothing, not even on no evaluation at all.
+    let gain = match state.best_metric {
+        None if value.is_nan() => f64::NEG_INFINITY,
+        None => f64::INFINITY,
+        Some(best) if selection.greater_is_better => value - best,
+        Some(best) => best - value,
+    };
+    let is_best = gain > 0.0;
+    if is_best {
+        state.best_metric = Some(value);
+        state.best_global_step = Some(state.global_step);
+    }
+    if gain > selection.early_stopping_threshold {
+        progress.evaluations_without_improvement = 0;
+    } else {
+        progress.evaluations_without_improvement += 1;
+    }
+    let patience = selection.early_stopping_patience;
+    let stop = patience.is_some_and(|patience| progress.evaluations_without_improvement >= patience);
+    Ok(Verdict { is_best, stop })
+}

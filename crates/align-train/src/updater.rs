@@ -1,0 +1,203 @@
+//! One parameter update, from a window of micro-batches to new weights.
+//!
+//! count weights → forward and backward per micro-batch → norm and finite check → clip → learning rate →
+//! AdamW. It owns no batches and no loop: `fit` calls it for the offline stages, PPO from its own loop.
+
+use align_kernels::Params;
+use candle_core::{DType, Tensor};
+
+use crate::{
+    AdamW, AdamWConfig, Checkpoint, Error, Metrics, Objective, Result, Schedule, Weights, gradients,
+};
+
+/// Makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
+pub struct Updater {
+    params: Params,
+    optimizer: AdamW,
+    schedule: Schedule,
+    max_grad_norm: Option<f64>,
+    step: usize,
+    covered: bool,
+}
+
+/// What one update did.
+#[derive(Clone, Debug)]
+pub struct Update {
+    /// How many updates have been made, this one included.
+    pub step: usize,
+    /// The window's loss before the update.
+    pub loss: f64,
+    /// The L2 norm of all gradients, before clipping.
+    pub grad_norm: f64,
+    /// The learning rate that was used.
+    pub learning_rate: f64,
+    /// Rows in the window.
+    pub samples: usize,
+    /// What the objective reported, over the window.
+    pub metrics: Metrics,
+}
+
+impl Updater {
+    /// An updater of the tracked ones among `params`; views and frozen parameters are left alone.
+    /// Gradients are clipped to a global norm of `max_grad_norm` if there is one.
+    ///
+    /// # Errors
+    /// If no parameter is tracked, or one is not f32.
+    pub fn new(
+        params: &Params,
+        adamw: AdamWConfig,
+        schedule: Schedule,
+        max_grad_norm: Option<f64>,
+    ) -> Result<Self> {
+        let params: Params = params
+            .iter()
+            .filter(|(_, param)| param.is_tracked())
+            .map(|(name, param)| (name.to_owned(), param.clone()))
+            .collect();
+        if params.is_empty() {
+            return Err(candle_core::Error::Msg("there is no parameter to train".into()).into());
+        }
+        let optimizer = AdamW::new(&params, adamw)?;
+        Ok(Self { params, optimizer, schedule, max_grad_norm, step: 0, covered: false })
+    }
+
+    /// How many updates have been made.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// How many updates the schedule is made for.
+    pub fn total_steps(&self) -> usize {
+        self.schedule.total_steps
+    }
+
+    /// The parameters that are updated.
+    pub fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// One update from a window of micro-batches: one forward and one backward pass each.
+    ///
+    /// # Errors
+    /// What the objective raises; a loss or gradient that is not finite, with its rows; in the first
+    /// backward pass, a parameter that got no gradient. The weights are untouched in all these cases.
+    pub fn update<O: Objective>(&mut self, objective: &mut O, window: &[O::Batch]) -> Result<Update> {
+        if window.is_empty() {
+            return Err(Error::NoData);
+        }
+        self.params.clear_grads();
+        let totals = totals(objective, window);
+        let mut metrics = Metrics::default();
+        let mut loss = 0.0;
+        for batch in window {
+            loss += self.accumulate(objective, batch, &totals, &mut metrics)?;
+        }
+
+        let grad_norm = gradients::global_norm(&self.params)?;
+        if !grad_norm.is_finite() {
+            return Err(self.find_not_finite(objective, window, &totals)?);
+        }
+        let learning_rate = self.schedule.rate(self.step);
+        self.optimizer.step(&self.params, learning_rate, clip_factor(grad_norm, self.max_grad_norm))?;
+        self.params.clear_grads();
+        self.step += 1;
+
+        let samples = window.iter().map(|batch| objective.rows(batch).len()).sum();
+        let update = Update { step: self.step, loss, grad_norm, learning_rate, samples, metrics };
+        objective.after_update(&update)?;
+        Ok(update)
+    }
+
+    /// Goes on from a checkpoint: weights, moments and step.
+    ///
+    /// # Errors
+    /// If the checkpoint misses one of the parameters or has it in another shape.
+    pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.load_weights(checkpoint)?;
+        self.optimizer.load(&self.params, &checkpoint.optimizer_file())?;
+        self.step = checkpoint.step();
+        Ok(())
+    }
+
+    /// Overwrites the weights, and only them, with those of a checkpoint.
+    ///
+    /// # Errors
+    /// If the checkpoint misses one of the parameters or has it in another shape.
+    pub fn load_weights(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        checkpoint.load_weights(&self.params)
+    }
+
+    pub(crate) fn optimizer(&self) -> &AdamW {
+        &self.optimizer
+    }
+
+    /// Forward and backward of one micro-batch; its share of the loss. The graph and candle's gradient
+    /// store hold all activations, so both are gone when this returns.
+    fn accumulate<O: Objective>(
+        &mut self,
+        objective: &O,
+        batch: &O::Batch,
+        totals: &Weights,
+        metrics: &mut Metrics,
+    ) -> Result<f64> {
+        let share = objective.loss(batch, totals)?;
+        let loss = scalar(&share.loss)?;
+        if !loss.is_finite() {
+            return Err(self.not_finite(objective, batch, format!("the loss is {loss}")));
+        }
+        metrics.merge(&share.metrics);
+        drop(share.loss.backward()?);
+        if !self.covered {
+            gradients::check_coverage(&self.params)?;
+            self.covered = true;
+        }
+        Ok(loss)
+    }
+
+    /// Which micro-batch made the gradients not finite: each alone again, from the same weights.
+    fn find_not_finite<O: Objective>(
+        &mut self,
+        objective: &O,
+        window: &[O::Batch],
+        totals: &Weights,
+    ) -> Result<Error> {
+        for batch in window {
+            self.params.clear_grads();
+            self.accumulate(objective, batch, totals, &mut Metrics::default())?;
+            if let Some(names) = gradients::not_finite(&self.params)? {
+                return Ok(self.not_finite(
+                    objective,
+                    batch,
+                    format!("the gradient of {names} is not finite"),
+                ));
+            }
+        }
+        let rows = window.iter().flat_map(|batch| objective.rows(batch)).collect::<Vec<_>>().join(", ");
+        let what = "the sum of the window's gradients is not finite".to_owned();
+        Ok(Error::NotFinite { step: self.step + 1, what, rows })
+    }
+
+    fn not_finite<O: Objective>(&self, objective: &O, batch: &O::Batch, what: String) -> Error {
+        Error::NotFinite { step: self.step + 1, what, rows: objective.rows(batch).join(", ") }
+    }
+}
+
+/// The amounts of each loss term in all the micro-batches together.
+pub(crate) fn totals<O: Objective>(objective: &O, window: &[O::Batch]) -> Weights {
+    let mut totals = Weights::default();
+    window.iter().for_each(|batch| totals.merge(&objective.weights(batch)));
+    totals
+}
+
+/// What gradients are multiplied by. The 1e-6 is torch's `clip_grad_norm_`.
+fn clip_factor(norm: f64, max_norm: Option<f64>) -> f64 {
+    max_norm.map_or(1.0, |max_norm| (max_norm / (norm + 1e-6)).min(1.0))
+}
+
+/// The value of a scalar tensor. Via f32 because not every device has f64.
+pub(crate) fn scalar(tensor: &Tensor) -> Result<f64> {
+    Ok(match tensor.dtype() {
+        DType::F64 => tensor.to_scalar::<f64>()?,
+        _ => f64::from(tensor.to_dtype(DType::F32)?.to_scalar::<f32>()?),
+    })
+}
