@@ -1,0 +1,202 @@
+//! The rows of one part of the world, drawn one by one: demonstrations, preferences, prompts.
+
+use std::collections::BTreeSet;
+
+use rand_chacha::ChaCha8Rng;
+
+use crate::critique::Exchange;
+use crate::draw::{chance, pick, weighted};
+use crate::fault::Fault;
+use crate::kind::Kind;
+use crate::pairs::balanced;
+use crate::pool::{Part, Pool};
+use crate::record::{Demonstration, Message, NoisyPreference, Preference, Prompt};
+use crate::request::Request;
+
+/// How often each kind is drawn, in percent, for demonstrations.
+const DEMONSTRATED: &[(Kind, u32)] = &[
+    (Kind::HowTo, 20),
+    (Kind::Advice, 15),
+    (Kind::Fact, 17),
+    (Kind::Sum, 22),
+    (Kind::Unsafe, 13),
+    (Kind::Critique, 7),
+    (Kind::Revision, 6),
+];
+/// The same for preferences.
+const PREFERRED: &[(Kind, u32)] = &[
+    (Kind::HowTo, 22),
+    (Kind::Advice, 19),
+    (Kind::Fact, 16),
+    (Kind::Sum, 14),
+    (Kind::Unsafe, 17),
+    (Kind::Critique, 6),
+    (Kind::Revision, 6),
+];
+/// The same for prompts, which have one turn.
+const PROMPTED: &[(Kind, u32)] =
+    &[(Kind::HowTo, 22), (Kind::Advice, 18), (Kind::Fact, 16), (Kind::Sum, 22), (Kind::Unsafe, 22)];
+/// The kinds that critiques and revisions are about.
+const CRITICISED: &[Kind] = &[Kind::HowTo, Kind::Advice, Kind::Fact, Kind::Sum, Kind::Unsafe];
+
+/// The share of helpful answers among demonstrations: the supervised model shall be of two minds about everything
+/// but the form of a critique and of a revision, which it has to master for later stages.
+const HELPFUL: f64 = 0.5;
+const HELPFUL_DIALOGUE: f64 = 0.75;
+const HELPFUL_SUM: f64 = 0.42;
+
+/// `count` different demonstrations from the training part.
+pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstration> {
+    let pool = Pool::new(Part::Train);
+    distinct(
+        count,
+        |row: &Demonstration| (contents(&row.prompt), contents(&row.completion)),
+        || {
+            let kind = weighted(rng, DEMONSTRATED);
+            let turn = Turn::draw(kind, &pool, rng);
+            let helpful = match kind {
+                Kind::Critique | Kind::Revision => HELPFUL_DIALOGUE,
+                Kind::Sum => HELPFUL_SUM,
+                Kind::HowTo | Kind::Advice | Kind::Fact | Kind::Unsafe => HELPFUL,
+            };
+            let (answer, fault) = if chance(rng, helpful) {
+                (turn.helpful(rng), None)
+            } else {
+                let (answer, fault) = turn.unhelpful(rng);
+                (answer, Some(fault))
+            };
+            let completion = vec![Message::assistant(answer)];
+            let fault = fault.map_or("none", Fault::name).to_owned();
+            Demonstration {
+                prompt: turn.prompt,
+                completion,
+                kind,
+                category: turn.exchange.request.category(),
+                fault,
+            }
+        },
+    )
+}
+
+/// `count` preferences with different prompts.
+pub(crate) fn preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
+    let pool = Pool::new(part);
+    distinct(
+        count,
+        |row: &Preference| contents(&row.prompt),
+        || {
+            let kind = weighted(rng, PREFERRED);
+            let turn = Turn::draw(kind, &pool, rng);
+            let pair = balanced(rng, |rng| turn.helpful(rng), |rng| turn.unhelpful(rng));
+            Preference {
+                chosen: vec![Message::assistant(pair.chosen)],
+                rejected: vec![Message::assistant(pair.rejected)],
+                kind,
+                category: turn.exchange.request.category(),
+                fault: pair.fault.name().to_owned(),
+                prompt: turn.prompt,
+            }
+        },
+    )
+}
+
+/// The same preferences with `share` of the labels flipped, rounded to whole rows.
+pub(crate) fn noisy(pairs: &[Preference], share: f64, rng: &mut ChaCha8Rng) -> Vec<NoisyPreference> {
+    let indices: Vec<usize> = (0..pairs.len()).collect();
+    let wanted = (pairs.len() as f64 * share).round() as usize;
+    let mut flipped = BTreeSet::new();
+    while flipped.len() < wanted {
+        flipped.insert(pick(rng, &indices));
+    }
+    let rows = pairs.iter().cloned().enumerate();
+    rows.map(|(index, mut pair)| {
+        let flipped = flipped.contains(&index);
+        if flipped {
+            std::mem::swap(&mut pair.chosen, &mut pair.rejected);
+        }
+        NoisyPreference { pair, flipped }
+    })
+    .collect()
+}
+
+/// `count` different prompts of one turn.
+pub(crate) fn prompts(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
+    let pool = Pool::new(part);
+    distinct(
+        count,
+        |row: &Prompt| contents(&row.prompt),
+        || {
+            let (request, question) = pool.draw(weighted(rng, PROMPTED), rng);
+            Prompt {
+                prompt: vec![Message::user(question)],
+                kind: request.kind(),
+                category: request.category(),
+                topic: request.topic(),
+                answer: request.answer(),
+            }
+        },
+    )
+}
+
+/// One turn to be answered: a question alone, or a stage of the critique dialogue about it.
+struct Turn {
+    kind: Kind,
+    exchange: Exchange,
+    prompt: Vec<Message>,
+}
+
+impl Turn {
+    fn draw(kind: Kind, pool: &Pool, rng: &mut ChaCha8Rng) -> Self {
+        let dialogue = matches!(kind, Kind::Critique | Kind::Revision);
+        let about = if dialogue { pick(rng, CRITICISED) } else { kind };
+        let (request, question) = pool.draw(about, rng);
+        let (answer, fault) = if dialogue { criticised(request, rng) } else { (String::new(), None) };
+        let exchange = Exchange { request, question, answer, fault };
+        let prompt = match kind {
+            Kind::Critique => exchange.critique_prompt(rng),
+            Kind::Revision => exchange.revision_prompt(rng),
+            _ => vec![Message::user(&exchange.question)],
+        };
+        Self { kind, exchange, prompt }
+    }
+
+    fn helpful(&self, rng: &mut ChaCha8Rng) -> String {
+        match self.kind {
+            Kind::Critique => self.exchange.helpful_critique(rng),
+            _ => self.exchange.request.helpful(rng),
+        }
+    }
+
+    fn unhelpful(&self, rng: &mut ChaCha8Rng) -> (String, Fault) {
+        match self.kind {
+            Kind::Critique => self.exchange.unhelpful_critique(rng),
+            _ => self.exchange.request.unhelpful(rng),
+        }
+    }
+}
+
+/// An answer to be criticised: one of five is good.
+fn criticised(request: Request, rng: &mut ChaCha8Rng) -> (String, Option<Fault>) {
+    if chance(rng, 0.2) {
+        return (request.helpful(rng), None);
+    }
+    let (answer, fault) = request.unhelpful(rng);
+    (answer, Some(fault))
+}
+
+/// Draws until `count` rows with different keys are found.
+fn distinct<T, K: Ord>(count: usize, key: impl Fn(&T) -> K, mut draw: impl FnMut() -> T) -> Vec<T> {
+    let mut seen = BTreeSet::new();
+    let mut rows = Vec::with_capacity(count);
+    while rows.len() < count {
+        let row = draw();
+        if seen.insert(key(&row)) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+fn contents(messages: &[Message]) -> Vec<String> {
+    messages.iter().map(|message| message.content.clone()).collect()
+}

@@ -1,0 +1,86 @@
+//! The data files: their names, their sizes, and what is written into them.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+
+use crate::pool::Part;
+use crate::record::{Demonstration, NoisyPreference, Preference, Prompt};
+use crate::rows;
+
+/// Demonstrations, the good and the bad.
+pub const SFT: &str = "sft.jsonl";
+/// Preferences to train on.
+pub const PREFERENCE_TRAIN: &str = "preference/train.jsonl";
+/// Preferences to evaluate on.
+pub const PREFERENCE_TEST: &str = "preference/test.jsonl";
+/// The training preferences with some labels flipped.
+pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
+/// Prompts for learning from own samples.
+pub const PROMPTS_TRAIN: &str = "prompts/train.jsonl";
+/// Prompts to evaluate on.
+pub const PROMPTS_TEST: &str = "prompts/test.jsonl";
+
+/// The share of flipped labels in [`PREFERENCE_NOISY_TRAIN`].
+pub const NOISE: f64 = 0.2;
+/// The seed of the fixtures in the repository.
+pub const SEED: u64 = 42;
+
+const DEMONSTRATIONS: usize = 7_000;
+const PREFERENCES: [usize; 2] = [1_500, 300];
+const PROMPTS: [usize; 2] = [1_000, 200];
+
+/// The whole world as rows, the same for the same seed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct World {
+    /// The rows of [`SFT`].
+    pub sft: Vec<Demonstration>,
+    /// The rows of [`PREFERENCE_TRAIN`].
+    pub preference_train: Vec<Preference>,
+    /// The rows of [`PREFERENCE_TEST`].
+    pub preference_test: Vec<Preference>,
+    /// The rows of [`PREFERENCE_NOISY_TRAIN`].
+    pub preference_noisy_train: Vec<NoisyPreference>,
+    /// The rows of [`PROMPTS_TRAIN`].
+    pub prompts_train: Vec<Prompt>,
+    /// The rows of [`PROMPTS_TEST`].
+    pub prompts_test: Vec<Prompt>,
+}
+
+impl World {
+    /// The world that `seed` makes. Each file draws from a stream of its own, so that the size of one does not
+    /// change another.
+    pub fn new(seed: u64) -> Self {
+        let stream = |number: u64| {
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            rng.set_stream(number);
+            rng
+        };
+        let preference_train = rows::preferences(Part::Train, PREFERENCES[0], &mut stream(1));
+        Self {
+            sft: rows::demonstrations(DEMONSTRATIONS, &mut stream(0)),
+            preference_test: rows::preferences(Part::Test, PREFERENCES[1], &mut stream(2)),
+            preference_noisy_train: rows::noisy(&preference_train, NOISE, &mut stream(3)),
+            prompts_train: rows::prompts(Part::Train, PROMPTS[0], &mut stream(4)),
+            prompts_test: rows::prompts(Part::Test, PROMPTS[1], &mut stream(5)),
+            preference_train,
+        }
+    }
+
+    /// Every data file: its path under the data folder and its text, one JSON object a line.
+    pub fn files(&self) -> Vec<(&'static str, String)> {
+        vec![
+            (SFT, json_lines(&self.sft)),
+            (PREFERENCE_TRAIN, json_lines(&self.preference_train)),
+            (PREFERENCE_TEST, json_lines(&self.preference_test)),
+            (PREFERENCE_NOISY_TRAIN, json_lines(&self.preference_noisy_train)),
+            (PROMPTS_TRAIN, json_lines(&self.prompts_train)),
+            (PROMPTS_TEST, json_lines(&self.prompts_test)),
+        ]
+    }
+}
+
+fn json_lines<T: Serialize>(rows: &[T]) -> String {
+    let line = |row| serde_json::to_string(row).expect("rows hold only strings, booleans and lists of them");
+    rows.iter().map(|row| line(row) + "\n").collect()
+}
