@@ -1,13 +1,44 @@
 #![doc = include_str!("../README.md")]
 
-mod error;
+// The way of a row, in order.
+
+// What it is.
 mod record;
+
+// Where it comes from.
 mod source;
+
+// What is odd about it and its neighbours.
+mod checks;
+
+// How its messages become text.
 mod template;
-mod tokenize;
+
+// How its text becomes token ids.
 mod tokenizer;
 
+mod tokenize;
+
+// When it is visited.
+mod order;
+
+// Together with which others.
+mod batch;
+
+// What it looks like to a person.
+mod display;
+
+// What a user may choose, and may get wrong.
+mod options;
+
+mod error;
+
+pub use batch::{BatchSize, MicroBatches};
+pub use checks::{DatasetChecks, EvaluationChecks, PairChecks, check_demonstrations, check_pairs};
+pub use display::{MaskStyle, inspect_example, inspect_pair};
 pub use error::{DataError, Result};
+pub use options::{DataConfig, DataOptions, DemonstrationOptions};
+pub use order::{Cursor, Order, SamplingStrategy};
 pub use record::{
     Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, TemplateArguments, Text,
 };

@@ -69,14 +69,14 @@ fn collated(mut row: Ids, max_length: usize) -> Ids {
 fn small_rows_have_trls_token_ids() {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let tokenizer = Tokenizer::load(dir.join("tokenizer")).unwrap();
-    let options = TokenizeOptions { max_length: Some(48), ..TokenizeOptions::default() };
+    let options = TokenizeOptions { max_length: Some(64), ..TokenizeOptions::default() };
     for name in ["pairs", "pairs_conversational", "pairs_implicit"] {
         let ours = our_pairs(&dir.join(format!("trl/{name}.jsonl")), &tokenizer, &options);
         let theirs = rows(
             &dir.join(format!("trl/{name}.tokenized.jsonl")),
             &["prompt_ids", "chosen_ids", "rejected_ids"],
         );
-        let theirs: Vec<_> = theirs.into_iter().map(|row| collated(row, 48)).collect();
+        let theirs: Vec<_> = theirs.into_iter().map(|row| collated(row, 64)).collect();
         assert_same(name, &ours, &theirs);
     }
     for name in ["prompt_completion", "prompt_completion_conversational", "text", "messages"] {

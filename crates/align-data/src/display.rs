@@ -1,0 +1,92 @@
+//! Rows as a person can check them: the text that was tokenized, with what is learned set apart from what is
+//! only context.
+//!
+//! The text shown is decoded from the token ids, special tokens included, so that it shows what the model
+//! sees and not what the file says. Line breaks are marked `⏎` where they are.
+
+use std::fmt::Write as _;
+
+use crate::error::Result;
+use crate::tokenize::{TokenizedExample, TokenizedPair};
+use crate::tokenizer::Tokenizer;
+
+/// How the mask is made visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaskStyle {
+    /// Learned text between `⟦` and `⟧`, for files and pipes.
+    Brackets,
+    /// Learned text in green, the rest dimmed, EOS inverted, for terminals.
+    Ansi,
+}
+
+/// A preference pair: the prompt once, then both answers.
+///
+/// # Errors
+/// Token ids the tokenizer cannot decode.
+pub fn inspect_pair(pair: &TokenizedPair, tokenizer: &Tokenizer, style: MaskStyle) -> Result<String> {
+    let learned = pair.chosen.len() + pair.rejected.len();
+    let mut out = heading(pair.row, &pair.origin, pair.token_count(), learned);
+    for (name, ids, learned) in
+        [("prompt", &pair.prompt, false), ("chosen", &pair.chosen, true), ("rejected", &pair.rejected, true)]
+    {
+        section(&mut out, name, ids.len(), &piece(ids, learned, tokenizer, style)?);
+    }
+    Ok(out)
+}
+
+/// A demonstration: its tokens in one run, the mask changing where it changes.
+///
+/// # Errors
+/// As [`inspect_pair`].
+pub fn inspect_example(
+    example: &TokenizedExample,
+    tokenizer: &Tokenizer,
+    style: MaskStyle,
+) -> Result<String> {
+    let learned = example.mask.iter().filter(|&&learned| learned).count();
+    let mut out = heading(example.row, &example.origin, example.tokens.len(), learned);
+    let mut start = 0;
+    for run in example.mask.chunk_by(|a, b| a == b) {
+        let name = if run[0] { "learned" } else { "context" };
+        let ids = &example.tokens[start..start + run.len()];
+        section(&mut out, name, ids.len(), &piece(ids, run[0], tokenizer, style)?);
+        start += run.len();
+    }
+    Ok(out)
+}
+
+fn heading(row: usize, origin: &crate::Origin, tokens: usize, learned: usize) -> String {
+    let share = 100.0 * learned as f64 / tokens.max(1) as f64;
+    format!("row {row} ({origin}): {tokens} tokens, {learned} learned ({share:.1} %)\n")
+}
+
+fn section(out: &mut String, name: &str, tokens: usize, text: &str) {
+    let label = format!("{name} ({tokens})");
+    for (line, text) in text.split('\n').enumerate() {
+        let label = if line == 0 { label.as_str() } else { "" };
+        writeln!(out, "  {label:>15} │ {text}").expect("writing to a string cannot fail");
+    }
+}
+
+/// A run of tokens as text, marked as learned or not, a final EOS marked by itself.
+fn piece(ids: &[u32], learned: bool, tokenizer: &Tokenizer, style: MaskStyle) -> Result<String> {
+    let at = tokenizer.eos().and_then(|eos| ids.iter().rposition(|&id| id == eos.id)).unwrap_or(ids.len());
+    let text = |ids: &[u32]| Ok::<_, crate::DataError>(tokenizer.decode(ids, false)?.replace('\n', "⏎\n"));
+    let (body, eos, rest) =
+        (text(&ids[..at])?, text(&ids[at..ids.len().min(at + 1)])?, text(&ids[ids.len().min(at + 1)..])?);
+    Ok(match (style, learned) {
+        (MaskStyle::Brackets, true) => format!("⟦{body}{eos}{rest}⟧"),
+        (MaskStyle::Brackets, false) => format!("{body}{eos}{rest}"),
+        (MaskStyle::Ansi, true) => {
+            format!("{}{}{}", coloured("32", &body), coloured("7;32", &eos), coloured("32", &rest))
+        }
+        (MaskStyle::Ansi, false) => coloured("2", &format!("{body}{eos}{rest}")),
+    })
+}
+
+/// Colours every line by itself, so that the gutter between them stays plain.
+fn coloured(code: &str, text: &str) -> String {
+    let line =
+        |line: &str| if line.is_empty() { String::new() } else { format!("\x1b[{code}m{line}\x1b[0m") };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}

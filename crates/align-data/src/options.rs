@@ -1,0 +1,233 @@
+//! The data's options as a user writes them, with TRL's names, and their checked form.
+//!
+//! Options that mean something to one method only are not here: an option without effect would be a trap.
+
+use std::fmt;
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::error::{DataError, Result};
+use crate::order::SamplingStrategy;
+use crate::tokenize::{TokenizeOptions, TruncationMode};
+
+/// Which data to read and how to tokenize it.
+#[derive(Args, Clone, Debug, PartialEq, Serialize)]
+pub struct DataOptions {
+    /// Training data: a .jsonl or .json file (plain, .gz or .zst), a directory with files per split, or a hub id
+    #[arg(long, alias = "dataset", value_name = "PATH")]
+    pub dataset_name: Option<String>,
+
+    /// Split to train on, where the data set is a directory
+    #[arg(long, default_value = "train", value_name = "SPLIT")]
+    pub dataset_train_split: String,
+
+    /// Split to evaluate on, where the data set is a directory that has it
+    #[arg(long, default_value = "test", value_name = "SPLIT")]
+    pub dataset_test_split: String,
+
+    /// Evaluation data, if it is not a split of the training data: a file, a directory, or a hub id
+    #[arg(long, value_name = "PATH")]
+    pub eval_dataset: Option<String>,
+
+    /// Most tokens of prompt and completion together; longer rows are truncated; 0 is no limit
+    #[arg(long, default_value = "1024", value_name = "TOKENS")]
+    pub max_length: Option<usize>,
+
+    /// Most tokens of a prompt; its end is kept
+    #[arg(long, value_name = "TOKENS")]
+    pub max_prompt_length: Option<usize>,
+
+    /// Most tokens of a completion; its start is kept
+    #[arg(long, value_name = "TOKENS")]
+    pub max_completion_length: Option<usize>,
+
+    /// What is kept of a row over max_length: its start (completions get shorter) or its end (the prompt gets
+    /// shorter, one and the same for both answers of a pair)
+    #[arg(long, value_enum, default_value_t)]
+    pub truncation_mode: TruncationMode,
+
+    /// Whether rows begin with a BOS token [default: as the tokenizer or the chat template does it]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub add_bos_token: Option<bool>,
+
+    /// Order of the training rows: shuffled anew every epoch, or as in the file
+    #[arg(long, value_enum, default_value_t)]
+    pub train_sampling_strategy: SamplingStrategy,
+}
+
+/// What only supervised fine-tuning asks about its data.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize)]
+pub struct DemonstrationOptions {
+    /// Whether only completions are learned, not their prompts [default: true for prompt-completion data]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub completion_only_loss: Option<bool>,
+}
+
+/// Checked [`DataOptions`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct DataConfig {
+    /// Where the training data is; `None` where the program brings its own.
+    pub dataset_name: Option<String>,
+    /// Split to train on.
+    pub dataset_train_split: String,
+    /// Split to evaluate on.
+    pub dataset_test_split: String,
+    /// Where separate evaluation data is.
+    pub eval_dataset: Option<String>,
+    /// How rows become token ids.
+    pub tokenize: TokenizeOptions,
+    /// Order of the training rows.
+    pub train_sampling_strategy: SamplingStrategy,
+}
+
+impl DataOptions {
+    /// Checks the options against each other.
+    ///
+    /// # Errors
+    /// Empty names, limits that leave no room for a prompt and a completion, or that cannot take effect.
+    pub fn check(self) -> Result<DataConfig> {
+        let names = [
+            ("dataset_name", self.dataset_name.as_deref()),
+            ("dataset_train_split", Some(self.dataset_train_split.as_str())),
+            ("dataset_test_split", Some(self.dataset_test_split.as_str())),
+            ("eval_dataset", self.eval_dataset.as_deref()),
+        ];
+        for (field, name) in names {
+            if name.is_some_and(|name| name.trim().is_empty()) {
+                return wrong(field, "must not be empty", "nothing");
+            }
+        }
+        let max_length = self.max_length.filter(|&max| max > 0);
+        if max_length == Some(1) {
+            return wrong("max_length", "must be at least 2, a prompt token and a completion token, or 0", 1);
+        }
+        let parts = [
+            ("max_prompt_length", self.max_prompt_length),
+            ("max_completion_length", self.max_completion_length),
+        ];
+        for (field, part) in parts {
+            match (part, max_length) {
+                (Some(0), _) => return wrong(field, "must be at least 1", 0),
+                (Some(part), Some(max)) if part >= max => {
+                    return wrong(field, format!("must be less than max_length = {max}"), part);
+                }
+                _ => {}
+            }
+        }
+        if max_length.is_none() && self.truncation_mode == TruncationMode::KeepEnd {
+            return wrong("truncation_mode", "has no effect without max_length", "keep_end");
+        }
+        let tokenize = TokenizeOptions {
+            max_length,
+            max_prompt_length: self.max_prompt_length,
+            max_completion_length: self.max_completion_length,
+            truncation_mode: self.truncation_mode,
+            add_bos_token: self.add_bos_token,
+        };
+        Ok(DataConfig {
+            dataset_name: self.dataset_name,
+            dataset_train_split: self.dataset_train_split,
+            dataset_test_split: self.dataset_test_split,
+            eval_dataset: self.eval_dataset,
+            tokenize,
+            train_sampling_strategy: self.train_sampling_strategy,
+        })
+    }
+}
+
+impl Default for DataOptions {
+    /// What the command line gives without arguments.
+    fn default() -> Self {
+        Self {
+            dataset_name: None,
+            dataset_train_split: "train".to_owned(),
+            dataset_test_split: "test".to_owned(),
+            eval_dataset: None,
+            max_length: Some(1024),
+            max_prompt_length: None,
+            max_completion_length: None,
+            truncation_mode: TruncationMode::default(),
+            add_bos_token: None,
+            train_sampling_strategy: SamplingStrategy::default(),
+        }
+    }
+}
+
+fn wrong<T>(field: &'static str, rule: impl Into<String>, value: impl fmt::Display) -> Result<T> {
+    Err(DataError::Option { field, rule: rule.into(), value: value.to_string() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser, Debug)]
+    struct Program {
+        #[command(flatten)]
+        data: DataOptions,
+        #[command(flatten)]
+        demonstrations: DemonstrationOptions,
+    }
+
+    fn parse(arguments: &[&str]) -> Program {
+        Program::try_parse_from([&["program"], arguments].concat()).unwrap()
+    }
+
+    fn complaint(arguments: &[&str]) -> String {
+        parse(arguments).data.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_command_lines_defaults_are_default() {
+        assert_eq!(parse(&[]).data, DataOptions::default());
+        assert_eq!(parse(&[]).data.check().unwrap().tokenize, TokenizeOptions::default());
+    }
+
+    #[test]
+    fn booleans_are_written_in_three_ways() {
+        assert_eq!(parse(&["--add-bos-token"]).data.add_bos_token, Some(true));
+        assert_eq!(parse(&["--add-bos-token=false"]).data.add_bos_token, Some(false));
+        assert_eq!(
+            parse(&["--completion-only-loss", "true"]).demonstrations.completion_only_loss,
+            Some(true)
+        );
+    }
+
+    #[test]
+    fn values_have_trls_spelling() {
+        let options = parse(&[
+            "--dataset",
+            "d",
+            "--truncation-mode",
+            "keep_end",
+            "--train-sampling-strategy=sequential",
+        ]);
+        assert_eq!(options.data.truncation_mode, TruncationMode::KeepEnd);
+        assert_eq!(options.data.train_sampling_strategy, SamplingStrategy::Sequential);
+        assert_eq!(options.data.dataset_name.as_deref(), Some("d"));
+        assert_eq!(serde_json::to_value(&options.data).unwrap()["truncation_mode"], "keep_end");
+    }
+
+    #[test]
+    fn nonsense_is_rejected_with_field_rule_and_value() {
+        assert_eq!(
+            complaint(&["--max-length=64", "--max-prompt-length=64"]),
+            "max_prompt_length: must be less than max_length = 64, found 64"
+        );
+        assert!(
+            complaint(&["--max-completion-length=0"])
+                .starts_with("max_completion_length: must be at least 1")
+        );
+        assert!(complaint(&["--max-length=1"]).starts_with("max_length: must be at least 2"));
+        assert!(complaint(&["--max-length=0", "--truncation-mode=keep_end"]).starts_with("truncation_mode"));
+        assert!(complaint(&["--dataset-name="]).starts_with("dataset_name: must not be empty"));
+    }
+
+    #[test]
+    fn zero_max_length_is_no_limit() {
+        assert_eq!(parse(&["--max-length=0"]).data.check().unwrap().tokenize.max_length, None);
+    }
+}

@@ -1,0 +1,57 @@
+//! What `--inspect` shows.
+
+use std::path::Path;
+
+use align_data::{
+    MaskStyle, TokenizeOptions, Tokenizer, inspect_example, inspect_pair, load_demonstrations, load_pairs,
+    tokenize_demonstrations, tokenize_pairs,
+};
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The shown text without the directory this checkout happens to be in.
+fn shown(text: &str) -> String {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/");
+    text.replace(dir.to_str().unwrap(), "").replace('\x1b', "␛")
+}
+
+fn pair(name: &str, row: usize, style: MaskStyle) -> String {
+    let tokenizer = Tokenizer::load(fixture("tokenizer")).unwrap();
+    let pairs = load_pairs(fixture(name), "train").unwrap();
+    let (pairs, _) = tokenize_pairs(&pairs, &tokenizer, &TokenizeOptions::default()).unwrap();
+    shown(&inspect_pair(&pairs[row], &tokenizer, style).unwrap())
+}
+
+fn example(name: &str, row: usize) -> String {
+    let tokenizer = Tokenizer::load(fixture("tokenizer")).unwrap();
+    let rows = load_demonstrations(fixture(name), "train").unwrap();
+    let (rows, _) = tokenize_demonstrations(&rows, &tokenizer, &TokenizeOptions::default(), None).unwrap();
+    shown(&inspect_example(&rows[row], &tokenizer, MaskStyle::Brackets).unwrap())
+}
+
+#[test]
+fn a_plain_pair() {
+    insta::assert_snapshot!(pair("trl/pairs.jsonl", 0, MaskStyle::Brackets));
+}
+
+#[test]
+fn a_plain_pair_on_a_terminal() {
+    insta::assert_snapshot!(pair("trl/pairs.jsonl", 0, MaskStyle::Ansi));
+}
+
+#[test]
+fn a_conversational_pair() {
+    insta::assert_snapshot!(pair("trl/pairs_conversational.jsonl", 1, MaskStyle::Brackets));
+}
+
+#[test]
+fn a_prompt_with_its_completion() {
+    insta::assert_snapshot!(example("trl/prompt_completion.jsonl", 0));
+}
+
+#[test]
+fn a_whole_conversation() {
+    insta::assert_snapshot!(example("trl/messages.jsonl", 0));
+}
