@@ -129,7 +129,7 @@ impl Request {
     pub(crate) fn merit(&self) -> String {
         match self {
             Self::HowTo(task) => format!("gives the right steps to {}", task.phrase),
-            Self::Advice(situation) => format!("gives ideas that help if {}", situation.trouble),
+            Self::Advice(_) => "gives ideas that fit this trouble".to_owned(),
             Self::Fact(fact) if fact.attribute == Attribute::Young => {
                 format!("names the young {}", fact.subject)
             }
