@@ -42,7 +42,7 @@ pub struct CommonOptions {
 #[derive(Debug, Clone, Default, Serialize, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputOptions {
-    /// Directory of the run; without it a new runs/<stage>-<number> is made
+    /// Directory of the run; without it a new one is made, such as runs/dpo-1
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
 

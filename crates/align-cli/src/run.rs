@@ -5,11 +5,12 @@
 //! files), known before work began; 101 a bug (a panic). An error says which it is only where the
 //! moment does not: see [`input_error`] and [`internal_error`].
 
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::arguments::{self, ArgumentError, Program};
+use crate::arguments::{self, ArgumentError, Parsed, Program};
 use crate::{logging, memory};
 
 /// One call of a program.
@@ -19,13 +20,16 @@ pub struct Invocation {
     pub program: Program,
     /// All its options as TOML, as [`crate::Parsed::settings`].
     pub settings: String,
+    /// The options that were set to something other than the default, as [`crate::Parsed::given`].
+    pub given: BTreeSet<String>,
     working: AtomicBool,
 }
 
 impl Invocation {
-    /// For a program that parses its options itself, and for tests.
-    pub fn new(program: Program, settings: String) -> Self {
-        Self { program, settings, working: AtomicBool::new(false) }
+    /// For a program that parses its options itself.
+    pub fn new<C>(program: Program, parsed: &Parsed<C>) -> Self {
+        let (settings, given) = (parsed.settings.clone(), parsed.given.clone());
+        Self { program, settings, given, working: AtomicBool::new(false) }
     }
 
     /// All input has been checked: failures from now on are not the user's (exit code 1).
@@ -41,7 +45,7 @@ impl Invocation {
 /// invocation, from which a training binary opens its [`crate::Session`].
 pub fn main<C: clap::Args>(
     program: &Program,
-    work: impl FnOnce(C, &Invocation) -> anyhow::Result<()>,
+    work: impl FnOnce(&C, &Invocation) -> anyhow::Result<()>,
 ) -> ExitCode {
     memory::keep_memory();
     std::panic::set_hook(Box::new(report_panic));
@@ -60,8 +64,8 @@ pub fn main<C: clap::Args>(
     for notice in &parsed.notices {
         tracing::warn!("{notice}");
     }
-    let invocation = Invocation::new(*program, parsed.settings);
-    match work(parsed.options, &invocation) {
+    let invocation = Invocation::new(*program, &parsed);
+    match work(&parsed.options, &invocation) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&one_line(&error));
@@ -116,7 +120,7 @@ fn complain(message: &str) {
 /// Says that the program is wrong, and where; the default would print a Rust developer's backtrace note.
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
-    if message.starts_with("failed printing to stdout") {
+    if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
         // `println!` with nobody left to read it. Not a bug; 141 is what a shell shows for SIGPIPE.
         std::process::exit(141);
     }
@@ -146,7 +150,9 @@ mod tests {
 
     #[test]
     fn the_moment_decides_the_exit_code_unless_the_error_does() {
-        let run = Invocation::new(PROGRAM, String::new());
+        let parsed =
+            Parsed { options: (), settings: String::new(), given: BTreeSet::new(), notices: Vec::new() };
+        let run = Invocation::new(PROGRAM, &parsed);
         assert_eq!(exit_code(&anyhow!("bad"), &run), 2);
         assert_eq!(exit_code(&internal_error(anyhow!("disk")), &run), 1);
         run.work_starts();

@@ -257,3 +257,49 @@ fn remove_leftovers(directory: &Path) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_go_on_above_the_highest() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("runs");
+        let next = || next_numbered(&parent, "dpo").unwrap().file_name().unwrap().to_owned();
+        assert_eq!(next(), "dpo-1");
+        fs::create_dir(parent.join("dpo-7")).unwrap();
+        fs::create_dir(parent.join("sft-9")).unwrap();
+        fs::create_dir(parent.join("dpo-last")).unwrap();
+        assert_eq!(next(), "dpo-8");
+    }
+
+    #[test]
+    fn runs_that_begin_at_once_get_different_directories() {
+        let dir = tempfile::tempdir().unwrap();
+        let directories: std::collections::BTreeSet<_> = std::thread::scope(|scope| {
+            let make = || scope.spawn(|| next_numbered(dir.path(), "sft").unwrap());
+            let runs: Vec<_> = (0..16).map(|_| make()).collect();
+            runs.into_iter().map(|run| run.join().unwrap()).collect()
+        });
+        assert_eq!(directories.len(), 16);
+    }
+
+    #[test]
+    fn only_leftovers_of_a_run_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in
+            ["metrics.jsonl", "training_args.toml", "events.out.tfevents.1", "notes.md", "model.safetensors"]
+        {
+            fs::write(dir.path().join(file), "x").unwrap();
+        }
+        for folder in ["checkpoint-10", "checkpoint-best", "photos"] {
+            fs::create_dir(dir.path().join(folder)).unwrap();
+        }
+        remove_leftovers(dir.path()).unwrap();
+        let mut left: Vec<_> =
+            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["checkpoint-best", "model.safetensors", "notes.md", "photos"]);
+    }
+}

@@ -288,6 +288,45 @@ fn the_settings_give_the_same_options_again() {
 }
 
 #[test]
+fn given_is_what_a_flag_or_a_file_changes() {
+    let given = |words: &str| run(words).unwrap().given.into_iter().collect::<Vec<_>>();
+    assert_eq!(given(""), Vec::<String>::new(), "the recipe is not the user's choice");
+    assert_eq!(given("--beta 0.1 --load-best-model-at-end false"), Vec::<String>::new(), "the defaults");
+    assert_eq!(given("--pref_beta 0.2 --learning_rate 3e-4"), ["beta", "learning_rate"]);
+    let (_dir, path) = file("model = \"m\"\ndataset = \"d\"\nbeta = 0.1\nreport_to = [\"a\"]\n");
+    let given = given(&format!("--config {} --max-length 5", path.display()));
+    assert_eq!(given, ["config", "dataset_name", "max_length", "model_name_or_path", "report_to"]);
+}
+
+#[test]
+fn options_that_need_or_exclude_each_other_may_stand_in_different_layers() {
+    #[derive(Debug, clap::Args)]
+    struct Pair {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(long, requires = "b")]
+        a: Option<u32>,
+        #[arg(long, conflicts_with = "c")]
+        b: Option<u32>,
+        #[arg(long)]
+        c: Option<u32>,
+    }
+    let program = Program { recipe: None, ..PROGRAM };
+    let (_dir, path) = file("a = 1\n");
+    let config = format!("--config={}", path.display());
+    let run = |words: &[&str]| parse::<Pair>(&program, ["x", &config].iter().chain(words));
+    assert_eq!(run(&["--b=2"]).unwrap().options.b, Some(2));
+    assert_eq!(run(&[]).unwrap_err().to_string(), "`--b` is required; give it here or in a `--config` file");
+    let error = run(&["--b=2", "--c=3"]).unwrap_err().to_string();
+    assert_eq!(error, "`--b` and `--c` exclude each other; keep one");
+}
+
+#[test]
+fn help_is_shown_even_beside_mistakes() {
+    assert!(matches!(run("--config absent.toml --help"), Err(ArgumentError::Help(_))));
+}
+
+#[test]
 fn help_is_grouped_and_shows_defaults() {
     let Err(ArgumentError::Help(help)) = run("--help") else { panic!("expected help") };
     for part in

@@ -4,28 +4,41 @@
 //! (is the next word a value?) are never needed: negative numbers are values, and the word after a
 //! switch is its value only if it is a truth value. Unknown names end here, with a suggestion.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 use super::names::{self, Name, Spelling};
 use super::schema::{self, Kind, Schema};
 use super::{ArgumentError, invalid};
+
+/// A command line in one spelling.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// What clap is to see.
+    pub(super) flags: Vec<OsString>,
+    /// clap's ids of the options in it.
+    pub(super) given: BTreeSet<String>,
+    /// The value of `--config`.
+    pub(super) config: Option<PathBuf>,
+}
 
 /// Rewrites the words after the program's name.
 pub(super) fn normalise(
     schema: &Schema,
     words: impl Iterator<Item = OsString>,
     notices: &mut Vec<String>,
-) -> Result<Vec<OsString>, ArgumentError> {
+) -> Result<Line, ArgumentError> {
     let mut words = words.peekable();
-    let mut flags = Vec::new();
+    let mut line = Line::default();
     while let Some(word) = words.next() {
         if word == "--" {
-            flags.push(word);
-            flags.extend(words);
+            line.flags.push(word);
+            line.flags.extend(words);
             break;
         }
-        let Some((name, value)) = split(&word) else {
-            flags.push(word);
+        let Some((name, value)) = split(&word)? else {
+            line.flags.push(word);
             continue;
         };
         let arg = match names::resolve(schema, name, Spelling::Flag) {
@@ -34,7 +47,7 @@ pub(super) fn normalise(
                 arg
             }
             Err(_) if name == "help" || name == "version" => {
-                flags.push(word);
+                line.flags.push(word);
                 continue;
             }
             Err(message) => return Err(invalid(message)),
@@ -44,13 +57,17 @@ pub(super) fn normalise(
             None if schema::takes_one_value(arg) => words.next_if(|next| is_value(arg, next)),
             None => None,
         };
+        line.given.insert(arg.get_id().to_string());
         let long = arg.get_long().expect("resolved by its long name");
         if let Some(value) = value.as_ref().and_then(|value| value.to_str()) {
             names::check_value(long, value).map_err(|message| invalid(format!("--{long}: {message}")))?;
         }
-        flags.push(joined(long, value.as_deref()));
+        if long == "config" {
+            line.config = value.as_ref().map(PathBuf::from);
+        }
+        line.flags.push(joined(long, value.as_deref()));
     }
-    Ok(flags)
+    Ok(line)
 }
 
 /// `--name=value` or `--name`.
@@ -63,10 +80,14 @@ pub(super) fn joined(long: &str, value: Option<&OsStr>) -> OsString {
     flag
 }
 
-/// Splits `--name=value`. A word that is not a long flag, or not Unicode, is left to clap.
-fn split(word: &OsStr) -> Option<(&str, Option<&str>)> {
-    let flag = word.to_str()?.strip_prefix("--")?;
-    Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
+/// Splits `--name=value`; none for a word that is not a long flag.
+fn split(word: &OsStr) -> Result<Option<(&str, Option<&str>)>, ArgumentError> {
+    if !word.to_string_lossy().starts_with("--") {
+        return Ok(None);
+    }
+    let not_unicode = || invalid(format!("`{}` is not Unicode; write `--name value`", word.display()));
+    let flag = &word.to_str().ok_or_else(not_unicode)?["--".len()..];
+    Ok(Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)))))
 }
 
 fn is_value(arg: &clap::Arg, next: &OsStr) -> bool {

@@ -82,15 +82,10 @@ fn setting(
         names::check_value(long, value).map_err(|message| invalid(format!("{at}: `{key}`: {message}")))?;
     }
     let setting = Setting { id: arg.get_id().to_string(), long: long.to_owned(), values };
-    match schema.try_lenient(setting.flags().collect()) {
-        Ok(_) => Ok(setting),
-        Err(error) => {
-            let ArgumentError::Invalid(message) = message::of_clap(&error, Some(key)) else {
-                unreachable!("a config key is never --help")
-            };
-            Err(invalid(format!("{at}: {message}")))
-        }
-    }
+    schema
+        .check_alone(setting.flags().collect())
+        .map_err(|error| invalid(format!("{at}: {}", message::line(&error, Some(key)))))?;
+    Ok(setting)
 }
 
 /// A value as the words that would follow the flag. The error continues "`key` …".

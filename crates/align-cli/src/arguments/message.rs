@@ -4,22 +4,25 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::{ArgumentError, invalid};
 
-/// Translates an error; `key` replaces the flag's name where the value comes from a config file.
-pub(super) fn of_clap(error: &clap::Error, key: Option<&str>) -> ArgumentError {
-    if matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp
-            | ErrorKind::DisplayVersion
-            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
-    ) {
-        return ArgumentError::Help(error.to_string());
-    }
+/// The text to print if the "error" is that help or the version was asked for.
+pub(super) fn help(error: &clap::Error) -> Option<String> {
+    let is_help = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    is_help.then(|| error.to_string())
+}
+
+/// Translates an error of the command line.
+pub(super) fn of_clap(error: &clap::Error) -> ArgumentError {
+    help(error).map_or_else(|| invalid(line(error, None)), ArgumentError::Help)
+}
+
+/// The one line; `key` replaces the flag's name where the value comes from a config file.
+pub(super) fn line(error: &clap::Error, key: Option<&str>) -> String {
     let flag = text(error, ContextKind::InvalidArg).map(|arg| flag_name(&arg));
     let name = key.map(str::to_owned).or(flag).unwrap_or_default();
     let value = text(error, ContextKind::InvalidValue).unwrap_or_default();
     let missing = value.is_empty();
-    invalid(match error.kind() {
-        ErrorKind::MissingRequiredArgument => return missing_required(error),
+    match error.kind() {
+        ErrorKind::MissingRequiredArgument => missing_required(error),
         ErrorKind::InvalidValue if missing => format!("`{name}` expects a value, found none"),
         ErrorKind::InvalidValue => {
             let expected = text(error, ContextKind::ValidValue).unwrap_or_default();
@@ -40,16 +43,16 @@ pub(super) fn of_clap(error: &clap::Error, key: Option<&str>) -> ArgumentError {
             format!("unexpected argument `{name}`; options start with `--`, `--help` lists them")
         }
         _ => first_line(error),
-    })
+    }
 }
 
-fn missing_required(error: &clap::Error) -> ArgumentError {
+fn missing_required(error: &clap::Error) -> String {
     let names = match error.get(ContextKind::InvalidArg) {
         Some(ContextValue::Strings(args)) => args.iter().map(|arg| format!("`{}`", flag_name(arg))).collect(),
         _ => vec!["an option".to_owned()],
     };
     let is_are = if names.len() == 1 { "is" } else { "are" };
-    invalid(format!("{} {is_are} required; give it here or in a `--config` file", names.join(" and ")))
+    format!("{} {is_are} required; give it here or in a `--config` file", names.join(" and "))
 }
 
 /// `--beta <BETA>` → `--beta`.

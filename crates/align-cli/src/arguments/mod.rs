@@ -20,9 +20,9 @@ mod names;
 mod schema;
 mod settings;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 
-use clap::parser::ValueSource;
 use schema::Schema;
 
 /// What a binary says about itself.
@@ -52,6 +52,9 @@ pub struct Parsed<C> {
     /// options again. Left out is what concerns one call only: `config`, `output_dir`,
     /// `overwrite_output_dir`, `resume_from_checkpoint`, `dry_run`, `inspect`.
     pub settings: String,
+    /// Names (`label_smoothing`) of the options that a flag or the config file sets to something other
+    /// than the default: what a method can refuse because it would have no effect.
+    pub given: BTreeSet<String>,
     /// Things the user should know but that stop nothing, such as an old name of an option.
     pub notices: Vec<String>,
 }
@@ -87,41 +90,58 @@ pub fn parse<C: clap::Args>(
 ) -> Result<Parsed<C>, ArgumentError> {
     let schema = Schema::of::<C>(program);
     let mut notices = Vec::new();
-    let argv = argv.into_iter().skip(1).map(Into::into);
-    let flags = argv::normalise(&schema, argv, &mut notices)?;
+    let words = argv.into_iter().skip(1).map(Into::into);
+    let line = argv::normalise(&schema, words, &mut notices)?;
+    if let Some(help) = schema.matches(line.flags.clone()).err().and_then(|error| message::help(&error)) {
+        return Err(ArgumentError::Help(help)); // also where the config file is wrong
+    }
+    let lower = Layer::below(&schema, program, &line, &mut notices)?;
 
-    let given = schema.lenient_matches(flags.clone())?;
-    let is_given = |id: &str| given.value_source(id) == Some(ValueSource::CommandLine);
-    let lower = lower_layer(&schema, program, &given, &is_given, &mut notices)?;
-
-    let mut all: Vec<OsString> =
-        lower.iter().filter(|setting| !is_given(&setting.id)).flat_map(layer::Setting::flags).collect();
-    // Below the command line: a positional argument or `--` of the user must stay last.
-    all.extend(flags);
-    let matches = schema.matches(all).map_err(|error| message::of_clap(&error, None))?;
-    let options = C::from_arg_matches(&matches).map_err(|error| message::of_clap(&error, None))?;
-    Ok(Parsed { options, settings: settings::to_toml(&schema, program, &matches), notices })
+    let kept = lower.settings.iter().filter(|setting| !line.given.contains(&setting.id));
+    let mut flags: Vec<OsString> = kept.flat_map(layer::Setting::flags).collect();
+    // After the file's, because a positional argument or `--` of the user must stay last.
+    flags.extend(line.flags);
+    let matches = schema.matches(flags).map_err(|error| message::of_clap(&error))?;
+    let options = C::from_arg_matches(&matches).map_err(|error| message::of_clap(&error))?;
+    let mut given = line.given;
+    if !lower.is_recipe {
+        given.extend(lower.settings.into_iter().map(|setting| setting.id));
+    }
+    Ok(Parsed {
+        options,
+        settings: settings::to_toml(&schema, program, &matches),
+        given: settings::not_default(&schema, &matches, &given),
+        notices,
+    })
 }
 
-/// The config file's settings, or the recipe's, or none.
-fn lower_layer(
-    schema: &Schema,
-    program: &Program,
-    given: &clap::ArgMatches,
-    is_given: &dyn Fn(&str) -> bool,
-    notices: &mut Vec<String>,
-) -> Result<Vec<layer::Setting>, ArgumentError> {
-    let config = schema.option("config").map(|arg| arg.get_id().as_str());
-    if let Some(path) = config.filter(|id| is_given(id)).and_then(|id| given.get_raw(id)?.next()) {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| invalid(format!("--config {}: {error}", path.display())))?;
-        return layer::read(schema, &path.display().to_string(), &text, notices);
-    }
-    let names_input = ["model-name-or-path", "dataset-name"]
-        .iter()
-        .any(|name| schema.option(name).is_some_and(|arg| is_given(arg.get_id().as_str())));
-    match program.recipe {
-        Some(recipe) if !names_input => layer::read(schema, "built-in recipe", recipe, notices),
-        _ => Ok(Vec::new()),
+/// What lies below the command line.
+struct Layer {
+    settings: Vec<layer::Setting>,
+    is_recipe: bool,
+}
+
+impl Layer {
+    /// The config file's settings, or the recipe's, or none.
+    fn below(
+        schema: &Schema,
+        program: &Program,
+        line: &argv::Line,
+        notices: &mut Vec<String>,
+    ) -> Result<Self, ArgumentError> {
+        if let Some(path) = &line.config {
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| invalid(format!("--config {}: {error}", path.display())))?;
+            let settings = layer::read(schema, &path.display().to_string(), &text, notices)?;
+            return Ok(Self { settings, is_recipe: false });
+        }
+        let names_input = ["model-name-or-path", "dataset-name"]
+            .iter()
+            .any(|name| schema.option(name).is_some_and(|arg| line.given.contains(arg.get_id().as_str())));
+        let settings = match program.recipe {
+            Some(recipe) if !names_input => layer::read(schema, "built-in recipe", recipe, notices)?,
+            _ => Vec::new(),
+        };
+        Ok(Self { settings, is_recipe: true })
     }
 }

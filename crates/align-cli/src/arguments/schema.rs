@@ -8,9 +8,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::BoolishValueParser;
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
-use super::{ArgumentError, Program, message};
+use super::Program;
 
 /// A binary's options.
 pub(super) struct Schema {
@@ -59,15 +60,14 @@ impl Schema {
         self.command.clone().no_binary_name(true).try_get_matches_from(flags)
     }
 
-    /// Parses `flags` as if nothing were required.
-    pub(super) fn lenient_matches(&self, flags: Vec<OsString>) -> Result<ArgMatches, ArgumentError> {
-        self.try_lenient(flags).map_err(|error| message::of_clap(&error, None))
-    }
-
-    /// As [`Self::lenient_matches`], with clap's own error.
-    pub(super) fn try_lenient(&self, flags: Vec<OsString>) -> Result<ArgMatches, clap::Error> {
+    /// Parses the flags of one option on its own, as if nothing else were required.
+    pub(super) fn check_alone(&self, flags: Vec<OsString>) -> Result<(), clap::Error> {
         let command = self.command.clone().mut_args(|arg| arg.required(false));
-        command.no_binary_name(true).try_get_matches_from(flags)
+        match command.no_binary_name(true).try_get_matches_from(flags) {
+            // The option needs another one, which may be set elsewhere.
+            Err(error) if error.kind() == ErrorKind::MissingRequiredArgument => Ok(()),
+            other => other.map(drop),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Written from the words that clap parsed, defaults included, so that it is right by construction for
 //! every type an option may have and so that a later change of a default does not change the repeat.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::{Arg, ArgMatches};
@@ -32,6 +33,18 @@ pub(super) fn to_toml(schema: &Schema, program: &Program, matches: &ArgMatches) 
         }
     }
     toml
+}
+
+/// The names of those options among `ids` that have another value than their default.
+pub(super) fn not_default(schema: &Schema, matches: &ArgMatches, ids: &BTreeSet<String>) -> BTreeSet<String> {
+    let is_changed = |arg: &&Arg| {
+        let id = arg.get_id().as_str();
+        let is_default = |mut words: clap::parser::RawValues<'_>| {
+            words.by_ref().eq(arg.get_default_values().iter().map(|default| default.as_os_str()))
+        };
+        ids.contains(id) && !matches.get_raw(id).is_some_and(is_default)
+    };
+    schema.options().filter(is_changed).filter_map(Arg::get_long).map(|long| long.replace('-', "_")).collect()
 }
 
 fn value(arg: &Arg, matches: &ArgMatches) -> Option<String> {

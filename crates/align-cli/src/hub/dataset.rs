@@ -1,5 +1,9 @@
-//! A data set by name: a path on disk, or the JSON files of one split of a hub repository.
+//! A data set by name: a path on disk, or the JSON files of a hub repository.
+//!
+//! Which file belongs to which split is not decided here: align-data reads a directory by its rules,
+//! and gets from here a directory with all files that those rules look at.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use hf_hub::RepoType;
@@ -10,79 +14,65 @@ use super::{Hub, HubError, is_hub_id};
 const EXTENSIONS: &[&str] = &[".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst"];
 /// Files of these names describe a data set; they hold no records.
 const NOT_RECORDS: &[&str] = &["dataset_infos.json", "dataset_info.json", "state.json", "package.json"];
-/// Beginnings of names by which repositories tell their splits apart.
-const SPLITS: &[&str] = &["train", "test", "validation", "valid", "val", "dev", "eval"];
+/// Folders that hold the files of the folder above them.
+const TRANSPARENT: &[&str] = &["data", "train", "test", "validation", "valid", "val", "dev", "eval"];
 
-pub(super) fn resolve(hub: &Hub, name: &str, split: &str) -> Result<PathBuf, HubError> {
+pub(super) fn resolve(hub: &Hub, name: &str) -> Result<PathBuf, HubError> {
     if Path::new(name).exists() {
         return Ok(PathBuf::from(name));
     }
-    let (id, folder, revision) = parts(name);
-    if !is_hub_id(&id) {
+    let (id, place, revision) = parts(name);
+    // `data/pairs.jsonl` has the shape of an id, and is a path that was misspelled.
+    if !is_hub_id(id) || has_record_name(id) {
         return Err(HubError::NoSuchPath { kind: "dataset", name: name.to_owned() });
     }
-    let snapshot = Snapshot::open(hub, RepoType::Dataset, &id, revision)?;
-    let records: Vec<&str> = snapshot
-        .files
-        .iter()
-        .map(|file| file.path.as_str())
-        .filter(|path| is_records(path) && Path::new(path).starts_with(folder))
-        .collect();
-    if records.is_empty() {
-        let place =
-            if folder.is_empty() { "the repository".into() } else { format!("the folder `{folder}`") };
-        return Err(snapshot.unusable(format!(
-            "{place} has no .jsonl or .json files (plain, .gz or .zst); other formats have to be converted"
-        )));
-    }
-    let chosen = of_split(&records, split);
-    if chosen.is_empty() {
-        return Err(
-            snapshot.unusable(format!("no file belongs to split `{split}`; found {}", some(&records)))
-        );
-    }
+    let snapshot = Snapshot::open(hub, RepoType::Dataset, id, revision)?;
+    let records: Vec<&str> =
+        snapshot.files.iter().map(|file| file.path.as_str()).filter(|path| has_record_name(path)).collect();
+    let chosen: Vec<&str> =
+        records.iter().copied().filter(|path| *path == place || folder(path) == place).collect();
     for file in &chosen {
         snapshot.fetch(file)?;
     }
-    Ok(match chosen.as_slice() {
-        [file] => snapshot.directory.join(file),
-        _ => snapshot.directory.join(folder),
-    })
-}
-
-/// `org/name/folder@revision` → id, folder, revision.
-fn parts(name: &str) -> (String, &str, &str) {
-    let (path, revision) = name.rsplit_once('@').unwrap_or((name, "main"));
-    let mut cuts = path.match_indices('/').map(|(at, _)| at);
-    match cuts.nth(1) {
-        Some(second) => (path[..second].to_owned(), path[second + 1..].trim_end_matches('/'), revision),
-        None => (path.to_owned(), "", revision),
+    match chosen.as_slice() {
+        [] => Err(nothing_at(&snapshot, id, place, &records)),
+        [file] => Ok(snapshot.directory.join(file)),
+        _ => Ok(snapshot.directory.join(place)),
     }
 }
 
-fn is_records(path: &str) -> bool {
+/// `org/name/place@revision` → id, place, revision; the place is a folder or a file of the repository.
+fn parts(name: &str) -> (&str, &str, &str) {
+    let (path, revision) = name.rsplit_once('@').unwrap_or((name, "main"));
+    match path.match_indices('/').nth(1) {
+        Some((second, _)) => (&path[..second], path[second + 1..].trim_end_matches('/'), revision),
+        None => (path, "", revision),
+    }
+}
+
+fn has_record_name(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or(path);
-    EXTENSIONS.iter().any(|extension| file.ends_with(extension))
-        && !NOT_RECORDS.contains(&file)
-        && !file.starts_with('.')
+    EXTENSIONS.iter().any(|extension| file.ends_with(extension)) && !NOT_RECORDS.contains(&file)
 }
 
-/// The files of `split`; where no file names any split, all are `train`.
-fn of_split<'a>(files: &[&'a str], split: &str) -> Vec<&'a str> {
-    let names = |path: &str, split: &str| path.rsplit('/').take(2).any(|part| begins_with_word(part, split));
-    let chosen: Vec<&str> = files.iter().copied().filter(|path| names(path, split)).collect();
-    let any_named = files.iter().any(|path| SPLITS.iter().any(|split| names(path, split)));
-    if chosen.is_empty() && !any_named && split == "train" { files.to_vec() } else { chosen }
+/// The folder that a file counts as being in.
+fn folder(path: &str) -> &str {
+    let above = |path: &'_ str| path.rfind('/').unwrap_or(0);
+    let folder = &path[..above(path)];
+    let name = folder.rsplit('/').next().unwrap_or(folder);
+    if TRANSPARENT.contains(&name) { &folder[..above(folder)] } else { folder }
 }
 
-/// `train`, `train.jsonl`, `train-00000-of-00001.jsonl`; not `training.jsonl`.
-fn begins_with_word(name: &str, word: &str) -> bool {
-    name.strip_prefix(word).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
-}
-
-fn some(files: &[&str]) -> String {
-    let shown = files.iter().take(5).map(|file| format!("`{file}`")).collect::<Vec<_>>().join(", ");
-    if files.len() > 5 { format!("{shown} and {} more", files.len() - 5) } else { shown }
+fn nothing_at(snapshot: &Snapshot<'_>, id: &str, place: &str, records: &[&str]) -> HubError {
+    let folders: BTreeSet<&str> = records.iter().map(|path| folder(path)).collect();
+    let problem = if folders.is_empty() {
+        "the repository has no .jsonl or .json files (plain, .gz or .zst); convert other formats".into()
+    } else {
+        let here = if place.is_empty() { "its top folder".into() } else { format!("`{place}`") };
+        let names: Vec<String> = folders.iter().take(8).map(|at| format!("`{id}/{at}`")).collect();
+        format!("no .jsonl or .json files in {here}; name one of {}", names.join(", "))
+    };
+    snapshot.lacks("any .jsonl or .json file of it", problem)
 }
 
 #[cfg(test)]
@@ -90,27 +80,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_has_an_id_a_folder_and_a_revision() {
-        let check = |name, id: &str, folder, revision| {
-            assert_eq!(parts(name), (id.to_owned(), folder, revision), "{name}");
-        };
-        check("org/data", "org/data", "", "main");
-        check("org/data@v1", "org/data", "", "v1");
-        check("org/data/harmless-base", "org/data", "harmless-base", "main");
-        check("org/data/a/b/@v2", "org/data", "a/b", "v2");
-        check("imdb", "imdb", "", "main");
+    fn a_name_has_an_id_a_place_and_a_revision() {
+        let check = |name, expected: (&str, &str, &str)| assert_eq!(parts(name), expected, "{name}");
+        check("org/data", ("org/data", "", "main"));
+        check("org/data@v1", ("org/data", "", "v1"));
+        check("org/data/harmless-base", ("org/data", "harmless-base", "main"));
+        check("org/data/a/b/@v2", ("org/data", "a/b", "v2"));
+        check("imdb", ("imdb", "", "main"));
     }
 
     #[test]
-    fn splits_are_told_by_the_names_of_files_and_folders() {
-        let files =
-            ["a/train.jsonl.gz", "a/test.jsonl.gz", "b/train-00000-of-00001.json", "extra/notes.jsonl"];
-        assert_eq!(of_split(&files, "train"), ["a/train.jsonl.gz", "b/train-00000-of-00001.json"]);
-        assert_eq!(of_split(&files, "test"), ["a/test.jsonl.gz"]);
-        assert_eq!(of_split(&files, "validation"), Vec::<&str>::new());
-        assert_eq!(of_split(&["data/train/0.json", "data/test/0.json"], "train"), ["data/train/0.json"]);
-        assert_eq!(of_split(&["pairs.jsonl", "more.jsonl"], "train"), ["pairs.jsonl", "more.jsonl"]);
-        assert_eq!(of_split(&["pairs.jsonl"], "test"), Vec::<&str>::new());
-        assert_eq!(of_split(&["training.jsonl"], "train"), ["training.jsonl"]);
+    fn folders_of_splits_belong_to_the_folder_above() {
+        let check = |path, expected: &str| assert_eq!(folder(path), expected, "{path}");
+        check("train.jsonl", "");
+        check("data/train.jsonl", "");
+        check("train/0.jsonl", "");
+        check("harmless-base/train.jsonl.gz", "harmless-base");
+        check("en/train/0.jsonl", "en");
+        check("a/b/c.json", "a/b");
     }
 }

@@ -70,7 +70,8 @@ impl Hub {
     /// A model as a directory with `config.json`, safetensors and tokenizer files.
     ///
     /// `name` is a directory, or a hub id (`org/name`), of which `revision` (a branch, tag or commit;
-    /// `main` by default) is fetched unless it is in the cache. `revision` concerns the hub only.
+    /// usually `main`) is fetched unless it is in the cache. `org/name@revision` names it in one word and
+    /// wins. `revision` concerns the hub only.
     ///
     /// # Errors
     /// See [`HubError`].
@@ -78,19 +79,17 @@ impl Hub {
         model::resolve(self, name, revision)
     }
 
-    /// A data set as a path: a file or directory on disk as it is, or the JSON files of a hub data set
-    /// that belong to `split`.
+    /// A data set as a path: a file or directory on disk as it is, or the JSON files of a hub data set.
     ///
-    /// A hub name is `org/name` or `org/name/folder`, optionally with `@revision` at its end. A file belongs
-    /// to a split if its own name or its folder's begins with the split's name (`train.jsonl`,
-    /// `train-00000-of-00002.jsonl.gz`, `data/train/0.json`); in a repository where no file names any
-    /// split, all files are the `train` split. One file is returned as the file, several as the directory
-    /// that holds them.
+    /// A hub name is `org/name`, `org/name/folder` or `org/name/folder/file.jsonl`, optionally with
+    /// `@revision` at its end. Of a folder all `.jsonl` and `.json` files (also `.gz`, `.zst`) are fetched
+    /// that lie in it, in its `data/`, or in a folder named after a split. A single file is returned as
+    /// the file, several as the directory, so that the splits can be found in it by their names.
     ///
     /// # Errors
     /// See [`HubError`].
-    pub fn dataset(&self, name: &str, split: &str) -> Result<PathBuf, HubError> {
-        dataset::resolve(self, name, split)
+    pub fn dataset(&self, name: &str) -> Result<PathBuf, HubError> {
+        dataset::resolve(self, name)
     }
 }
 

@@ -38,10 +38,11 @@ pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, 
     if path.exists() {
         return check_local(path);
     }
-    if !is_hub_id(name) {
+    let (id, revision) = name.rsplit_once('@').unwrap_or((name, revision));
+    if !is_hub_id(id) {
         return Err(HubError::NoSuchPath { kind: "model", name: name.to_owned() });
     }
-    let snapshot = Snapshot::open(hub, RepoType::Model, name, revision)?;
+    let snapshot = Snapshot::open(hub, RepoType::Model, id, revision)?;
     for file in wanted(&snapshot)? {
         snapshot.fetch(&file)?;
     }
@@ -63,7 +64,8 @@ fn check_local(path: &Path) -> Result<PathBuf, HubError> {
 /// The files to have: configuration, tokenizer, and the weights, one file or the shards of an index.
 fn wanted(snapshot: &Snapshot<'_>) -> Result<Vec<String>, HubError> {
     if !snapshot.has(CONFIG) {
-        return Err(snapshot.unusable("the repository has no config.json; it is not a transformers model"));
+        let problem = "the repository has no config.json; it is not a transformers model".into();
+        return Err(snapshot.lacks("its config.json", problem));
     }
     let mut files = vec![CONFIG.to_owned()];
     files.extend(BESIDE.iter().filter(|file| snapshot.has(file)).map(|file| (*file).to_owned()));
@@ -73,9 +75,10 @@ fn wanted(snapshot: &Snapshot<'_>) -> Result<Vec<String>, HubError> {
         files.push(INDEX.to_owned());
         files.extend(shards(snapshot, &snapshot.fetch(INDEX)?)?);
     } else {
-        return Err(snapshot.unusable(format!(
-            "found neither {WEIGHTS} nor {INDEX}; weights in other formats have to be converted to safetensors"
-        )));
+        return Err(snapshot.lacks(
+            WEIGHTS,
+            format!("found neither {WEIGHTS} nor {INDEX}; convert weights in other formats to safetensors"),
+        ));
     }
     Ok(files)
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use hf_hub::api::sync::{Api, ApiBuilder, ApiError, ApiRepo};
 use hf_hub::{Cache, Repo, RepoType};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Hub, HubError};
 
@@ -17,7 +17,7 @@ pub(super) struct Snapshot<'a> {
     kind: &'static str,
     name: &'a str,
     revision: &'a str,
-    /// The files of the repository; offline, those of them that are in the cache.
+    /// The files of the repository, as last listed.
     pub(super) files: Vec<RemoteFile>,
     /// Where the files are, or will be.
     pub(super) directory: PathBuf,
@@ -26,14 +26,14 @@ pub(super) struct Snapshot<'a> {
 }
 
 /// A file as the hub lists it.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct RemoteFile {
     #[serde(rename = "rfilename")]
     pub(super) path: String,
     size: Option<u64>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Listing {
     sha: String,
     siblings: Vec<RemoteFile>,
@@ -63,17 +63,16 @@ impl<'a> Snapshot<'a> {
         if hub.offline {
             snapshot.commit = cached_commit(&folder, revision)
                 .ok_or_else(|| snapshot.offline_error(&format!("revision `{revision}`")))?;
+            snapshot.directory = folder.join("snapshots").join(&snapshot.commit);
+            snapshot.files = cached_files(&folder, &snapshot.commit, &snapshot.directory)
+                .map_err(|source| HubError::Cache { path: snapshot.directory.clone(), source })?;
         } else {
             let remote = snapshot.api()?.repo(repo);
             let listing = snapshot.list(&remote)?;
-            snapshot.commit = listing.sha;
-            snapshot.files = listing.siblings;
+            keep_listing(&folder, &listing)?;
+            snapshot.directory = folder.join("snapshots").join(&listing.sha);
+            (snapshot.commit, snapshot.files) = (listing.sha, listing.siblings);
             snapshot.remote = Some(remote);
-        }
-        snapshot.directory = folder.join("snapshots").join(&snapshot.commit);
-        if hub.offline {
-            snapshot.files = files_below(&snapshot.directory, Path::new(""))
-                .map_err(|source| HubError::Cache { path: snapshot.directory.clone(), source })?;
         }
         Ok(snapshot)
     }
@@ -97,8 +96,14 @@ impl<'a> Snapshot<'a> {
         self.files.iter().any(|file| file.path == path)
     }
 
-    pub(super) fn unusable(&self, problem: impl Into<String>) -> HubError {
-        HubError::Unusable { kind: self.kind, name: self.name.to_owned(), problem: problem.into() }
+    /// The repository does not hold what is needed; offline perhaps only the cache does not.
+    pub(super) fn lacks(&self, missing: &str, problem: String) -> HubError {
+        if self.hub.offline { self.offline_error(missing) } else { self.unusable(problem) }
+    }
+
+    /// The repository holds something that cannot be used.
+    pub(super) fn unusable(&self, problem: String) -> HubError {
+        HubError::Unusable { kind: self.kind, name: self.name.to_owned(), problem }
     }
 
     /// hf-hub does not compare what came with what was announced, and the branch may move meanwhile.
@@ -133,7 +138,7 @@ impl<'a> Snapshot<'a> {
     }
 
     fn list(&self, remote: &ApiRepo) -> Result<Listing, HubError> {
-        let what = "the list of files";
+        let what = "no such path on disk, and no list of files";
         let request =
             remote.info_request().query("blobs", "true").config().http_status_as_error(false).build();
         let mut response = request.call().map_err(|error| self.transfer_error(what, error.to_string()))?;
@@ -190,6 +195,30 @@ fn cached_commit(folder: &Path, revision: &str) -> Option<String> {
         return Some(commit.trim().to_owned());
     }
     folder.join("snapshots").join(revision).is_dir().then(|| revision.to_owned())
+}
+
+/// Where the listing of a commit is kept, so that offline a repository fetched in part is not taken for
+/// the whole. Other users of the cache do not look at this folder.
+fn listing_path(folder: &Path, commit: &str) -> PathBuf {
+    folder.join("listings").join(format!("{commit}.json"))
+}
+
+fn keep_listing(folder: &Path, listing: &Listing) -> Result<(), HubError> {
+    let path = listing_path(folder, &listing.sha);
+    let keep = || {
+        std::fs::create_dir_all(folder.join("listings"))?;
+        crate::report::write_json(&path, listing)
+    };
+    keep().map_err(|source| HubError::Cache { path: path.clone(), source })
+}
+
+/// The listing if there is one; a cache filled by another program shows the files that it has.
+fn cached_files(folder: &Path, commit: &str, directory: &Path) -> std::io::Result<Vec<RemoteFile>> {
+    let kept = std::fs::read(listing_path(folder, commit)).ok();
+    match kept.and_then(|bytes| serde_json::from_slice::<Listing>(&bytes).ok()) {
+        Some(listing) => Ok(listing.siblings),
+        None => files_below(directory, Path::new("")),
+    }
 }
 
 fn files_below(root: &Path, below: &Path) -> std::io::Result<Vec<RemoteFile>> {

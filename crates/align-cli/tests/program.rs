@@ -1,0 +1,183 @@
+//! A whole program from `main` to its exit code: this test starts itself as a child, which then is the
+//! program. That needs a `main` of its own, so the checks are plain functions.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::path::Path;
+use std::process::{Command, ExitCode, Output, Stdio};
+
+use align_cli::{CommonOptions, Invocation, OutputOptions, Program, SETTINGS_FILE, Session};
+use anyhow::Context as _;
+
+const PROGRAM: Program = Program {
+    name: "train-demo",
+    about: "A demonstration.",
+    recipe: Some("model = \"tiny\"\ndevice = \"cpu\"\n"),
+};
+const CHILD: &str = "ALIGN_CLI_TEST_CHILD";
+
+#[derive(clap::Args)]
+struct Options {
+    #[command(flatten)]
+    common: CommonOptions,
+    #[command(flatten)]
+    output: OutputOptions,
+    /// How the program ends
+    #[arg(long, default_value = "well")]
+    end: String,
+}
+
+fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
+    let session = Session::open(invocation, &options.common, &options.output, None)?;
+    tracing::debug!("opened");
+    match options.end.as_str() {
+        "bad-data" => return Err(anyhow::anyhow!("data.jsonl:3: no `chosen`")).context("loading"),
+        "bug" => panic!("index out of range"),
+        "println" => print_carelessly(),
+        "faults" => align_cli::print(std::thread::spawn(faults_per_block).join().unwrap()),
+        "print" => (0..100_000).for_each(align_cli::print),
+        _ => {}
+    }
+    if session.dry_run {
+        return Ok(());
+    }
+    let directory = session.training_starts()?;
+    if options.end == "nan" {
+        anyhow::bail!("the loss is NaN at step 3");
+    }
+    tracing::info!("trained");
+    align_cli::print(directory.display());
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "what a dependency might do")]
+fn print_carelessly() {
+    (0..100_000).for_each(|n| println!("{n}"));
+}
+
+/// Page faults for each block of 48 MiB that is allocated, written and freed, after the first.
+fn faults_per_block() -> u64 {
+    let faults = || {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let after_name = stat.rsplit(')').next().unwrap();
+        after_name.split_whitespace().nth(7).unwrap().parse::<u64>().unwrap()
+    };
+    let allocate = || std::hint::black_box(vec![1_u8; 48 << 20]).len();
+    allocate();
+    let before = faults();
+    (0..10).for_each(|_| assert_eq!(allocate(), 48 << 20));
+    (faults() - before) / 10
+}
+
+fn child(dir: &Path, words: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.current_dir(dir).args(words.split_whitespace()).env(CHILD, "1");
+    command.env_remove("ALIGN_LOG").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    command
+}
+
+/// Exit code, stdout, stderr.
+fn ended(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+fn check(dir: &Path, words: &str, code: i32, stdout: &str, stderr: &str) {
+    let found = ended(&child(dir, words).output().unwrap());
+    assert_eq!(found, (code, stdout.to_owned(), stderr.to_owned()), "{words}");
+}
+
+fn each_ending_has_its_exit_code_and_its_line(dir: &Path) {
+    check(dir, "--end bad-data", 2, "", "error: loading: data.jsonl:3: no `chosen`\n");
+    check(dir, "--sed 1", 2, "", "error: unknown option `--sed`; did you mean `--seed`?\n");
+    check(dir, "--dry-run", 0, "", "");
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "bad input and dry runs write nothing");
+    check(dir, "", 0, "runs/demo-1\n", "trained\n");
+    check(
+        dir,
+        "--torch_dtype float32",
+        0,
+        "runs/demo-2\n",
+        "warning: `--torch-dtype` is an older name; taken as `--dtype`\ntrained\n",
+    );
+    check(dir, "--end nan", 1, "", "error: the loss is NaN at step 3\n");
+}
+
+fn the_settings_file_repeats_the_run(dir: &Path) {
+    let first = dir.join("first");
+    check(dir, "--seed 7 --output-dir first", 0, "first\n", "trained\n");
+    let settings = first.join(SETTINGS_FILE);
+    assert!(std::fs::read_to_string(&settings).unwrap().contains("\nseed = 7\n"));
+    check(dir, "--config first/training_args.toml --output-dir second", 0, "second\n", "trained\n");
+    assert_eq!(
+        std::fs::read(settings).unwrap(),
+        std::fs::read(dir.join("second").join(SETTINGS_FILE)).unwrap()
+    );
+}
+
+fn help_goes_to_stdout(dir: &Path) {
+    let (code, stdout, stderr) = ended(&child(dir, "--help").output().unwrap());
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.starts_with("A demonstration.\n\nUsage: train-demo"), "{stdout}");
+    check(dir, "--version", 0, concat!("train-demo ", env!("CARGO_PKG_VERSION"), "\n"), "");
+}
+
+fn a_bug_says_so_and_where(dir: &Path) {
+    let (code, _, stderr) = ended(&child(dir, "--end bug").output().unwrap());
+    assert_eq!(code, 101);
+    assert!(stderr.starts_with("error: this is a bug, please report it"), "{stderr}");
+    assert!(stderr.contains("index out of range (") && stderr.contains("program.rs:"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
+}
+
+fn the_environment_chooses_what_is_logged(dir: &Path) {
+    let logged = |variable: &str, value: &str| {
+        let output = child(dir, "--output-dir log --overwrite-output-dir").env(variable, value).output();
+        ended(&output.unwrap()).2
+    };
+    assert_eq!(logged("ALIGN_LOG", "error"), "");
+    assert_eq!(logged("RUST_LOG", "program=debug"), "debug program: opened\ntrained\n");
+    assert!(logged("ALIGN_LOG", "a=b=c").starts_with("warning: ALIGN_LOG=a=b=c: "));
+}
+
+/// Gives the child a stdout that nobody reads any more.
+fn a_reader_that_leaves_does_not_end_training(dir: &Path) {
+    let end = |words: &str| {
+        let mut child = child(dir, words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let (code, _, stderr) = ended(&child.wait_with_output().unwrap());
+        (code, stderr)
+    };
+    assert_eq!(end("--end print --output-dir unread"), (0, "trained\n".into()));
+    assert_eq!(end("--end println --output-dir unread2"), (141, String::new()), "quiet also with println!");
+}
+
+/// Freed memory is used again, also by other threads. Handed back to the kernel it would cost a fault per
+/// page: 12288 for each block, or 24 where pages are huge.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn memory_is_kept(dir: &Path) {
+    let (_, stdout, _) = ended(&child(dir, "--end faults").output().unwrap());
+    let faults: u64 = stdout.lines().next().unwrap().parse().unwrap();
+    assert!(faults < 10, "{faults} page faults per block");
+}
+
+fn main() -> ExitCode {
+    if std::env::var_os(CHILD).is_some() {
+        return align_cli::main(&PROGRAM, program);
+    }
+    let checks: &[fn(&Path)] = &[
+        each_ending_has_its_exit_code_and_its_line,
+        the_settings_file_repeats_the_run,
+        help_goes_to_stdout,
+        a_bug_says_so_and_where,
+        the_environment_chooses_what_is_logged,
+        a_reader_that_leaves_does_not_end_training,
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        memory_is_kept,
+    ];
+    for check in checks {
+        let dir = tempfile::tempdir().unwrap();
+        check(dir.path());
+    }
+    align_cli::print(format_args!("program: {} checks passed", checks.len()));
+    ExitCode::SUCCESS
+}

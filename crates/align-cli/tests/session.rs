@@ -1,0 +1,145 @@
+//! Where a run writes, when, and when it refuses.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::fs;
+use std::path::Path;
+
+use align_cli::{CommonOptions, Invocation, OutputOptions, Parsed, Program, SETTINGS_FILE, Session};
+
+const PROGRAM: Program = Program { name: "train-demo", about: "", recipe: None };
+
+#[derive(clap::Args)]
+struct Options {
+    #[command(flatten)]
+    common: CommonOptions,
+}
+
+fn parsed(model: &Path) -> Parsed<Options> {
+    align_cli::parse(&PROGRAM, ["x", "--device=cpu", "--model", model.to_str().unwrap()]).unwrap()
+}
+
+fn invocation() -> Invocation {
+    Invocation::new(PROGRAM, &parsed(Path::new("m")))
+}
+
+fn common(model: &Path) -> CommonOptions {
+    parsed(model).options.common
+}
+
+fn output(directory: &Path) -> OutputOptions {
+    OutputOptions { output_dir: Some(directory.to_owned()), ..OutputOptions::default() }
+}
+
+/// The error of opening, as text.
+fn refusal(output: &OutputOptions, model: &Path, resume: Option<&Path>) -> String {
+    Session::open(&invocation(), &common(model), output, resume).unwrap_err().to_string()
+}
+
+#[test]
+fn opening_looks_and_starting_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("a/b");
+    let invocation = invocation();
+    let session = Session::open(&invocation, &common(Path::new("m")), &output(&out), None).unwrap();
+    assert!(!dir.path().join("a").exists(), "opening must not create anything");
+    assert_eq!((session.stage(), session.seed, session.output_dir()), ("demo", 42, None));
+    assert_eq!(session.training_starts().unwrap(), out);
+    assert_eq!(session.training_starts().unwrap(), out, "a second start is the same run");
+    assert_eq!(session.output_dir(), Some(out.as_path()));
+    assert_eq!(fs::read_to_string(out.join(SETTINGS_FILE)).unwrap(), invocation.settings);
+    assert!(invocation.settings.contains("\nmodel_name_or_path = \"m\"\n"), "{}", invocation.settings);
+    assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+}
+
+#[test]
+fn a_dry_run_creates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = OutputOptions { dry_run: true, ..output(&dir.path().join("out")) };
+    let invocation = invocation();
+    let session = Session::open(&invocation, &common(Path::new("m")), &output, None).unwrap();
+    assert!(session.dry_run && session.training_starts().is_err());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_directory_of_another_run_is_refused_unless_told_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let (model, old) = (Path::new("m"), dir.path().join("metrics.jsonl"));
+    fs::write(&old, "old").unwrap();
+    let message = refusal(&output(dir.path()), model, None);
+    assert!(message.starts_with(&format!("output_dir {}: not empty", dir.path().display())), "{message}");
+    assert!(message.contains("`--resume-from-checkpoint`") && message.contains("`--overwrite-output-dir`"));
+    assert!(old.exists());
+
+    let overwrite = OutputOptions { overwrite_output_dir: true, ..output(dir.path()) };
+    let invocation = invocation();
+    let session = Session::open(&invocation, &common(model), &overwrite, None).unwrap();
+    assert!(old.exists(), "until training starts the old run is untouched");
+    session.training_starts().unwrap();
+    assert!(!old.exists());
+}
+
+#[test]
+fn an_empty_directory_is_free() {
+    let dir = tempfile::tempdir().unwrap();
+    let invocation = invocation();
+    let session = Session::open(&invocation, &common(Path::new("m")), &output(dir.path()), None).unwrap();
+    assert_eq!(session.training_starts().unwrap(), dir.path());
+}
+
+#[test]
+fn resuming_goes_on_in_the_run_of_the_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = dir.path().join("checkpoint-5");
+    fs::create_dir(&checkpoint).unwrap();
+    let (common, invocation) = (common(Path::new("m")), invocation());
+    for output in [OutputOptions::default(), output(dir.path())] {
+        let session = Session::open(&invocation, &common, &output, Some(&checkpoint)).unwrap();
+        assert_eq!(session.training_starts().unwrap(), dir.path());
+        assert!(checkpoint.exists());
+    }
+    let absent = dir.path().join("checkpoint-9");
+    let message = refusal(&OutputOptions::default(), Path::new("m"), Some(&absent));
+    assert!(message.contains("checkpoint-9 is not a directory"), "{message}");
+}
+
+#[test]
+fn overwriting_never_removes_the_model_to_be_trained() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = dir.path().join("checkpoint-5");
+    fs::create_dir(&model).unwrap();
+    let overwrite = OutputOptions { overwrite_output_dir: true, ..output(dir.path()) };
+    let message = refusal(&overwrite, &model, None);
+    assert!(message.contains("holds the model") && message.ends_with("name another directory"), "{message}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_found_before_any_work() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    for out in [file.join("out"), file.clone()] {
+        let message = refusal(&output(&out), Path::new("m"), None);
+        assert!(message.contains("cannot write there") && message.contains("file is a file"), "{message}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_system_that_takes_no_files_is_found_before_any_work() {
+    let message = refusal(&output(Path::new("/proc/out")), Path::new("m"), None);
+    assert!(message.starts_with("output_dir /proc/out: cannot write there: "), "{message}");
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn a_device_that_was_not_built_in_says_how_to_get_it() {
+    let mut common = common(Path::new("m"));
+    common.device = "cuda:1".parse().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let error = Session::open(&invocation(), &common, &output(dir.path()), None).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "--device cuda:1: this binary was built without it; build with `--features cuda`"
+    );
+}
