@@ -1,6 +1,7 @@
 //! Values of the ops against their textbook definitions, in f64.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 
 use align_kernels::{Param, Segment, attention, linear_log_probs, linear_log_probs_with_stats};
 use candle_core::{D, DType, Device, Tensor};

@@ -1,6 +1,7 @@
 //! Every op's backward pass against central differences in f64.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+#![expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 
 use align_kernels::{
     Param, Rope, Segment, attention, embedding, linear, linear_log_probs, linear_log_probs_with_stats,
@@ -120,7 +121,6 @@ fn segment(queries: std::ops::Range<usize>, keys: &[std::ops::Range<usize>]) -> 
 }
 
 #[test]
-#[expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 fn attention_over_shared_prefixes() {
     let (q, k, v) = (param(&[9, 4, 2], 1), param(&[9, 2, 2], 2), param(&[9, 2, 2], 3));
     let shared = [

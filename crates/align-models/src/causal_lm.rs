@@ -1,6 +1,7 @@
 //! A decoder with a language-model head: log-probs for training and scoring, logits for sampling.
 
 use align_kernels::{Param, Params, TokenStats, linear, linear_log_probs, linear_log_probs_with_stats};
+use align_losses::sequence_log_probs;
 use candle_core::{Result, Tensor};
 
 use crate::{Decoder, DecoderConfig, KeyValues, Packed, Stream};
@@ -47,9 +48,7 @@ impl CausalLm {
     /// Log-probs of whole sequences, `[sequences]`: the sum over each sequence's targets, zero where a
     /// sequence has none.
     pub fn sequence_log_probs(&self, packed: &Packed) -> Result<Tensor> {
-        let tokens = self.token_log_probs(packed)?;
-        let ids = packed.targets.sequence_ids(tokens.device())?;
-        Tensor::zeros(packed.sequences, tokens.dtype(), tokens.device())?.index_add(&ids, &tokens, 0)
+        sequence_log_probs(&self.token_log_probs(packed)?, &packed.targets.sequences, packed.sequences)
     }
 
     /// Logits of the stream's rows `rows`, `[rows, vocab]`: for sampling a few rows, not for training.

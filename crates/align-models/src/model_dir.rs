@@ -60,6 +60,22 @@ impl ModelDir {
         weights::load(&self.path, &self.decoder, device)
     }
 
+    /// Refuses a tokenizer whose ids the embedding does not have.
+    ///
+    /// # Errors
+    /// With both sizes.
+    pub fn check_vocabulary(&self, tokenizer_vocab: usize) -> Result<()> {
+        if tokenizer_vocab <= self.decoder.vocab {
+            return Ok(());
+        }
+        let vocab = self.decoder.vocab;
+        let problem = format!(
+            "`vocab_size` is {vocab}, but the tokenizer has ids up to {}; use the tokenizer the model was made with",
+            tokenizer_vocab - 1
+        );
+        Err(Error::invalid(self.path.join("config.json"), problem))
+    }
+
     /// Token ids that end a completion: `eos_token_id` of `generation_config.json`, else of
     /// `config.json`; a number or a list.
     ///
@@ -76,7 +92,8 @@ impl ModelDir {
         Ok(if named.is_empty() { ids(&self.json["eos_token_id"]) } else { named })
     }
 
-    /// Writes `params` and everything a loader needs into the existing directory `dir`.
+    /// Writes `params` and everything a loader needs into the existing directory `dir`, each file under a
+    /// temporary name first: a crash leaves no half of one.
     ///
     /// # Errors
     /// If a file cannot be written.
@@ -87,11 +104,14 @@ impl ModelDir {
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!("float32");
         let text = serde_json::to_string_pretty(&json).expect("a JSON value serialises");
-        write(&dir.join("config.json"), &(text + "\n"))?;
+        replace(&dir.join("config.json"), |path| std::fs::write(path, text + "\n").map_err(Error::io(path)))?;
         for name in CARRIED_OVER {
             let from = self.path.join(name);
-            if from.is_file() {
-                std::fs::copy(&from, dir.join(name)).map_err(Error::io(from))?;
+            // A checkpoint that is trained on in place carries its files already.
+            if from.is_file() && from.canonicalize().ok() != dir.join(name).canonicalize().ok() {
+                replace(&dir.join(name), |path| {
+                    std::fs::copy(&from, path).map(drop).map_err(Error::io(&from))
+                })?;
             }
         }
         Ok(())
@@ -103,6 +123,11 @@ fn read_json(path: &Path) -> Result<Value> {
     serde_json::from_str(&text).map_err(|error| Error::invalid(path, format!("malformed JSON: {error}")))
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(Error::io(path))
+/// Writes a file beside `path`, syncs it, and gives it that name.
+pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let temporary = path.with_added_extension("tmp");
+    write(&temporary)?;
+    let file = std::fs::File::open(&temporary).map_err(Error::io(&temporary))?;
+    file.sync_all().map_err(Error::io(&temporary))?;
+    std::fs::rename(&temporary, path).map_err(Error::io(path))
 }

@@ -5,7 +5,6 @@
 //! prompt. Lengths are explicit: nothing is ever inferred from pad ids.
 
 use align_kernels::Segment;
-use candle_core::{Device, Result, Tensor};
 
 /// What a decoder runs over: tokens, their positions, and who sees whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,11 +50,6 @@ impl Targets {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
-    }
-
-    /// The sequence of each label as a tensor `[labels]`, u32.
-    pub fn sequence_ids(&self, device: &Device) -> Result<Tensor> {
-        Tensor::new(self.sequences.as_slice(), device)
     }
 }
 

@@ -9,6 +9,7 @@ use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
+use crate::model_dir::replace;
 use crate::{DecoderConfig, Error, Result};
 
 const SINGLE: &str = "model.safetensors";
@@ -51,13 +52,14 @@ pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Resul
 /// # Errors
 /// If the file cannot be written.
 pub(crate) fn save(params: &Params, dir: &Path) -> Result<()> {
-    let path = dir.join(SINGLE);
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     let tensors = params.iter().map(|(name, param)| Ok((name, param.tensor().detach().contiguous()?)));
     let tensors = tensors.collect::<Result<Vec<_>>>()?;
     let data = tensors.iter().map(|(name, tensor)| (*name, tensor));
-    safetensors::serialize_to_file(data, Some(metadata), &path)
-        .map_err(|error| Error::invalid(&path, format!("could not be written: {error}")))
+    replace(&dir.join(SINGLE), |path| {
+        safetensors::serialize_to_file(data, Some(metadata), path)
+            .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))
+    })
 }
 
 /// The safetensors files of a directory, in order.
