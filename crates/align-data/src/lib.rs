@@ -19,6 +19,9 @@ mod tokenizer;
 
 mod tokenize;
 
+// All of that for a run's data.
+mod prepare;
+
 // When it is visited.
 mod order;
 
@@ -39,6 +42,7 @@ pub use display::{MaskStyle, inspect_example, inspect_pair};
 pub use error::{DataError, Result};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
+pub use prepare::{Findings, Prepared, prepare_demonstrations, prepare_pairs};
 pub use record::{
     Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, TemplateArguments, Text,
 };

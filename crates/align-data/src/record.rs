@@ -52,7 +52,7 @@ pub struct Message {
     /// `system`, `user`, `assistant`, `tool`, or whatever the chat template knows.
     pub role: String,
     /// The text; absent where a turn consists of tool calls alone.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
     /// Everything else the chat template may read: `tool_calls`, `name`, `reasoning_content`, …
     #[serde(flatten)]
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn messages_keep_their_extra_keys() {
-        let json = r#"{"role":"assistant","content":null,"tool_calls":[{"name":"weather"}]}"#;
+        let json = r#"{"role":"assistant","tool_calls":[{"name":"weather"}]}"#;
         let message: Message = serde_json::from_str(json).unwrap();
         assert_eq!(message.content, None);
         assert_eq!(serde_json::to_string(&message).unwrap(), json);

@@ -91,7 +91,7 @@ impl ChatTemplate {
         for (name, value) in &arguments.chat_template_kwargs {
             variables.insert(name, from_serde(value));
         }
-        variables.insert("messages", from_serde(messages));
+        variables.insert("messages", messages.iter().map(plain_message).collect());
         variables.insert("tools", from_serde(tools));
         variables.insert("documents", Value::from(()));
         variables.insert("add_generation_prompt", Value::from(add_generation_prompt));
@@ -115,6 +115,8 @@ impl ChatTemplate {
                      token ids can differ from one day to the next"
                 );
             }
+            // Jinja2 reads every line ending as "\n".
+            let source = source.replace("\r\n", "\n").replace('\r', "\n");
             environment.add_template_owned(name, without_generation_tags(&source))?;
         }
         Ok(Self { environment, special_tokens })
@@ -181,6 +183,15 @@ fn without_generation_tags(source: &str) -> String {
         rest = after;
     }
     out + rest
+}
+
+/// A message as the template sees it: without keys that are null, which transformers drops too.
+fn plain_message(message: &Message) -> Value {
+    let text = |text: &String| Value::from(text.as_str());
+    let content = message.content.as_ref().map(|content| ("content", text(content)));
+    let extra = message.extra.iter().filter(|(_, value)| !value.is_null());
+    let pairs = [("role", text(&message.role))].into_iter().chain(content);
+    Value::from_pairs(pairs.chain(extra.map(|(key, value)| (key.as_str(), from_serde(value)))))
 }
 
 fn from_serde(value: impl serde::Serialize) -> Value {

@@ -2,7 +2,7 @@
 //!
 //! `tojson` is Python's `json.dumps` (no HTML escaping, `", "` and `": "` between items, keys in their own
 //! order), `strftime_now` is `datetime.now().strftime`, `raise_exception` stops with the template's own words,
-//! and `true`, `false` and `none` print as Python prints them.
+//! `true`, `false` and `none` print as Python prints them, and `none` cannot be iterated.
 
 use std::fmt::Write as _;
 use std::io;
@@ -17,12 +17,24 @@ pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter("tojson", to_json);
-    environment.set_formatter(|out, state, value| match (value.kind(), value.is_true()) {
-        (ValueKind::Bool, true) => Ok(out.write_str("True")?),
-        (ValueKind::Bool, false) => Ok(out.write_str("False")?),
-        (ValueKind::None, _) => Ok(out.write_str("None")?),
-        _ => minijinja::escape_formatter(out, state, value),
+    environment.add_filter("string", |value: &Value| {
+        constant(value).map_or_else(|| value.to_string(), str::to_owned)
     });
+    environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
+    environment.set_formatter(|out, state, value| match constant(value) {
+        Some(name) => Ok(out.write_str(name)?),
+        None => minijinja::escape_formatter(out, state, value),
+    });
+}
+
+/// Python's name for a constant.
+fn constant(value: &Value) -> Option<&'static str> {
+    match (value.kind(), value.is_true()) {
+        (ValueKind::Bool, true) => Some("True"),
+        (ValueKind::Bool, false) => Some("False"),
+        (ValueKind::None, _) => Some("None"),
+        _ => None,
+    }
 }
 
 fn raise_exception(message: String) -> Result<Value, Error> {
@@ -193,7 +205,18 @@ mod tests {
 
     #[test]
     fn constants_print_as_in_python() {
-        assert_eq!(render("{{ true }} {{ x }} {{ 1 == 2 }}", "null"), "True None False");
+        assert_eq!(
+            render("{{ true }} {{ x }} {{ 1 == 2 }} {{ 'a' + x|string }}", "null"),
+            "True None False aNone"
+        );
+    }
+
+    #[test]
+    fn none_is_not_iterable() {
+        assert_eq!(
+            render("{{ x is iterable }} {{ [] is iterable }} {{ 'a' is iterable }}", "null"),
+            "False True True"
+        );
     }
 
     #[test]
