@@ -1,0 +1,244 @@
+//! What is read from files, and what each bad row is called.
+
+use std::io::Write as _;
+use std::path::Path;
+
+use align_data::{
+    DemonstrationBody, Message, PreferencePair, Text, has_split, load_demonstrations, load_pairs,
+    load_prompts,
+};
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+fn dir(files: &[(&str, &[u8])]) -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    dir
+}
+
+/// A pair whose prompt says where it came from.
+fn row(prompt: &str) -> Vec<u8> {
+    format!("{{\"prompt\":\"{prompt}\",\"chosen\":\"c\",\"rejected\":\"r\"}}\n").into_bytes()
+}
+
+fn prompts(path: &Path, split: &str) -> Vec<String> {
+    let prompt = |pair: PreferencePair| match pair.prompt {
+        Text::Plain(text) => text,
+        Text::Messages(_) => panic!("plain prompts were written"),
+    };
+    load_pairs(path, split).unwrap().into_iter().map(prompt).collect()
+}
+
+#[test]
+fn gzip_and_zstd_are_unpacked_whatever_their_name() {
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(&row("packed")).unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(
+        row("packed").as_slice(),
+        ruzstd::encoding::CompressionLevel::Fastest,
+    );
+    let dir = dir(&[
+        ("a.jsonl.gz", gzip.finish().unwrap().as_slice()),
+        ("b.jsonl", &zstd),
+        ("c.jsonl.zst", &[zstd.clone(), zstd.clone()].concat()),
+    ]);
+    assert_eq!(prompts(&dir.path().join("a.jsonl.gz"), "train"), ["packed"]);
+    assert_eq!(prompts(&dir.path().join("b.jsonl"), "train"), ["packed"]);
+    assert_eq!(prompts(&dir.path().join("c.jsonl.zst"), "train"), ["packed", "packed"]);
+}
+
+#[test]
+fn a_split_is_its_file_its_shards_or_files_with_its_name_as_a_word() {
+    let (a, b) = (row("a"), row("b"));
+    let exact = dir(&[("train.jsonl", &a), ("train_prefs.jsonl", &b), ("README.md", b"-")]);
+    assert_eq!(prompts(exact.path(), "train"), ["a"]);
+    assert_eq!(prompts(exact.path(), "train_prefs"), ["b"]);
+    let shards = dir(&[("data/train-00001-of-00002.json", &b), ("data/train-00000-of-00002.json", &a)]);
+    assert_eq!(prompts(shards.path(), "train"), ["a", "b"]);
+    let words = dir(&[("base.train.jsonl", &a), ("base.test.jsonl", &b)]);
+    assert_eq!(prompts(words.path(), "test"), ["b"]);
+    let folders = dir(&[("train/part.jsonl", &a), ("test/part.jsonl", &b)]);
+    assert_eq!(prompts(folders.path(), "test"), ["b"]);
+    assert!(has_split(words.path(), "test") && !has_split(words.path(), "validation"));
+    assert!(!has_split(words.path().join("base.test.jsonl"), "test"));
+}
+
+#[test]
+fn a_directory_without_the_split_lists_what_it_holds() {
+    let dir = dir(&[("train.parquet", b"PAR1"), ("notes.txt", b"-")]);
+    let error = load_pairs(dir.path(), "train").unwrap_err().to_string();
+    assert!(
+        error.contains("has no data file for the split `train`; it holds notes.txt, train.parquet"),
+        "{error}"
+    );
+}
+
+#[test]
+fn missing_and_empty_files_are_errors() {
+    let dir = dir(&[("empty.jsonl", b"\n")]);
+    assert!(
+        load_pairs(dir.path().join("none.jsonl"), "train")
+            .unwrap_err()
+            .to_string()
+            .starts_with("cannot read")
+    );
+    let error = load_pairs(dir.path().join("empty.jsonl"), "train").unwrap_err().to_string();
+    assert!(error.ends_with("empty.jsonl holds no rows"), "{error}");
+}
+
+/// What loading a file with this second row says, without the directory.
+fn complaint<T>(second: &str, load: impl Fn(std::path::PathBuf) -> align_data::Result<Vec<T>>) -> String {
+    let good = r#"{"prompt":"p","chosen":"c","rejected":"r","completion":"c"}"#;
+    let dir = dir(&[("f.jsonl", format!("{good}\n{second}\n").as_bytes())]);
+    let error = load(dir.path().join("f.jsonl")).map(|_| ()).unwrap_err().to_string();
+    error.rsplit_once("f.jsonl:").map(|(_, rest)| rest.to_owned()).unwrap_or(error)
+}
+
+#[test]
+fn bad_pairs_are_named_by_line_and_column() {
+    let check = |row: &str, expected: &str| assert_eq!(complaint(row, |f| load_pairs(f, "train")), expected);
+    check(
+        r#"{"prompt":"p","chosen":"c","rejected":true}"#,
+        "2: `rejected`: expected a string or a list of messages, found the boolean `true`",
+    );
+    check(
+        r#"{"prompt":"p","chosen":"","rejected":"r"}"#,
+        "2: `chosen`: expected text, found nothing: it is empty; correct or remove the row",
+    );
+    check(
+        r#"{"prompt":"p","choosen":"c","rejected":"r"}"#,
+        "2: `chosen`: expected a column of this name, found only `prompt`, `choosen`, `rejected` (is `choosen` meant?)",
+    );
+    check(
+        r#"{"prompt":"p","chosen":null,"rejected":"r"}"#,
+        "2: `chosen`: expected a string or a list of messages, found null",
+    );
+    check(
+        r#"{"prompt":"p","chosen":[{"role":"assistant","content":"c"}],"rejected":"r"}"#,
+        "2: `rejected`: expected a list of messages, as in `chosen`, found a string",
+    );
+    check(
+        r#"{"prompt":[{"role":"user","content":"p"}],"chosen":"c","rejected":"r"}"#,
+        "2: `prompt`: expected a string, as in `chosen`, found a list of messages",
+    );
+    check(
+        r#"{"chosen":[{"from":"gpt","value":"c"}],"rejected":[]}"#,
+        "2: `chosen[0]`: expected a message with `role` and `content`, found an object with the keys `from`, `value`",
+    );
+    check(
+        r#"{"prompt":"p","chosen":[{"role":"assistant","content":3}],"rejected":"r"}"#,
+        "2: `chosen[0].content`: expected a string, found the number `3`",
+    );
+    check(
+        r#"{"chosen":"\n\nHuman: a\n\nAssistant:","rejected":"\n\nHuman: a\n\nAssistant: b"}"#,
+        "2: `chosen`: expected an answer after the last `Assistant:`, found nothing: the transcript ends there; \
+         correct or remove the row",
+    );
+    check(
+        r#"{"prompt":"p","chosen":"c","rejected":"r","tools":7}"#,
+        "2: `tools`: expected a list of JSON schemas, found the number `7`",
+    );
+    check(
+        r#"{"prompt": p}"#,
+        "2: malformed JSON: expected value (column 12); expected one JSON object per line, or one array of objects",
+    );
+}
+
+#[test]
+fn bad_demonstrations_are_named_by_line_and_column() {
+    let check =
+        |row: &str, expected: &str| assert_eq!(complaint(row, |f| load_demonstrations(f, "train")), expected);
+    check(
+        r#"{"instruction":"a","output":"b"}"#,
+        "2: `text`: expected `prompt` and `completion`, or `messages`, or `text`, found only `instruction`, `output`",
+    );
+    check(
+        r#"{"prompt":"p","completion":""}"#,
+        "2: `completion`: expected text, found nothing: it is empty; correct or remove the row",
+    );
+    check(r#"{"text":["a"]}"#, "2: `text`: expected a string, found a list of 1");
+    check(
+        r#"{"messages":[]}"#,
+        "2: `messages`: expected at least one message, found an empty list; correct or remove the row",
+    );
+}
+
+#[test]
+fn demonstrations_take_the_shape_their_columns_have() {
+    let rows = br#"[{"prompt":"p","completion":"c","messages":null,"extra":1},
+        {"messages":[{"role":"user","content":"u"}],"prompt":null}, {"text":"t"}]"#;
+    let dir = dir(&[("f.json", rows)]);
+    let bodies: Vec<_> = load_demonstrations(dir.path().join("f.json"), "train")
+        .unwrap()
+        .into_iter()
+        .map(|d| d.body)
+        .collect();
+    assert_eq!(
+        bodies,
+        [
+            DemonstrationBody::PromptCompletion { prompt: "p".into(), completion: "c".into() },
+            DemonstrationBody::Messages { messages: vec![Message::new("user", "u")] },
+            DemonstrationBody::Text { text: "t".to_owned() },
+        ]
+    );
+}
+
+#[test]
+fn a_plain_prompt_beside_whole_conversations_is_found_in_them() {
+    let turns = |answer: &str| {
+        format!(r#"[{{"role":"user","content":"p"}},{{"role":"assistant","content":"{answer}"}}]"#)
+    };
+    let row = format!(r#"{{"prompt":"p","chosen":{},"rejected":{}}}"#, turns("c"), turns("r"));
+    let dir = dir(&[("f.jsonl", row.as_bytes())]);
+    let pair = &load_pairs(dir.path().join("f.jsonl"), "train").unwrap()[0];
+    assert_eq!(pair.prompt, vec![Message::new("user", "p")].into());
+    assert_eq!(pair.rejected, vec![Message::new("assistant", "r")].into());
+    let prompts = load_prompts(dir.path().join("f.jsonl"), "train").unwrap();
+    assert_eq!(prompts[0].prompt, Text::from("p"));
+}
+
+fn text() -> impl Strategy<Value = Text> {
+    let message = ("(user|assistant|tool)", "\\PC{1,12}", proptest::option::of("[a-z]{1,5}"));
+    let message = message.prop_map(|(role, content, name)| {
+        let mut message = Message::new(role, content);
+        message.extra.extend(name.map(|name| ("name".to_owned(), name.into())));
+        message
+    });
+    prop_oneof![
+        "[\\PC\n\t\"\\\\]{1,30}".prop_map(Text::Plain),
+        proptest::collection::vec(message, 1..4).prop_map(Text::Messages),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn reading_what_was_written_gives_the_same_pairs(
+        rows in proptest::collection::vec((text(), text(), text()), 1..6), as_array: bool,
+    ) {
+        let kind = |text: &Text| matches!(text, Text::Plain(_));
+        let rows: Vec<_> = rows.into_iter().filter(|(p, c, r)| kind(p) == kind(c) && kind(c) == kind(r)).collect();
+        prop_assume!(!rows.is_empty());
+        let (mut prompts, mut chosen, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+        for (p, c, r) in rows {
+            prompts.push(p);
+            chosen.push(c);
+            rejected.push(r);
+        }
+        let pairs = PreferencePair::from_lists(prompts, chosen, rejected).unwrap();
+        let written = if as_array {
+            serde_json::to_string_pretty(&pairs).unwrap()
+        } else {
+            pairs.iter().map(|pair| serde_json::to_string(pair).unwrap() + "\n").collect()
+        };
+        let dir = dir(&[("f.jsonl", written.as_bytes())]);
+        let mut read = load_pairs(dir.path().join("f.jsonl"), "train").unwrap();
+        for (read, pair) in read.iter_mut().zip(&pairs) {
+            read.origin = pair.origin.clone();
+        }
+        prop_assert_eq!(read, pairs);
+    }
+}
