@@ -43,3 +43,7 @@ pub use selection::Verdict;
 pub use trainer_state::{LogEntry, TrainerState};
 pub use updater::{Update, Updater};
 pub use weights::Weights;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

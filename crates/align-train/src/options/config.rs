@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{AdamWConfig, LrSchedulerType, Result, Schedule, Updater};
+use crate::{AdamWConfig, Error, LrSchedulerType, Result, Schedule, Updater};
 
 /// Checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
 #[derive(Clone, Debug, PartialEq)]
@@ -119,26 +119,35 @@ impl TrainConfig {
     }
 
     /// The learning rate of every update of a run of so many updates.
-    pub fn schedule(&self, total_steps: usize) -> Schedule {
+    ///
+    /// # Errors
+    /// If warmup and decay do not fit into the run.
+    pub fn schedule(&self, total_steps: usize) -> Result<Schedule> {
         let warmup_steps = match self.warmup {
             Warmup::Steps(steps) => steps,
             Warmup::Ratio(ratio) => (ratio * total_steps as f64).ceil() as usize,
         };
-        Schedule {
-            kind: self.lr_scheduler_type,
-            learning_rate: self.learning_rate,
-            warmup_steps,
-            total_steps,
-            decay_steps: self.num_decay_steps,
+        let decay_steps = self.num_decay_steps;
+        if decay_steps > 0 && warmup_steps + decay_steps > total_steps {
+            let problem =
+                format!("does not fit: the run has {total_steps} updates, {warmup_steps} of warmup");
+            return Err(Error::option("num_decay_steps", decay_steps, problem));
         }
+        if warmup_steps > total_steps {
+            tracing::warn!(
+                "the run has {total_steps} updates, {warmup_steps} of warmup: the learning rate never reaches its peak"
+            );
+        }
+        let (kind, learning_rate) = (self.lr_scheduler_type, self.learning_rate);
+        Ok(Schedule { kind, learning_rate, warmup_steps, total_steps, decay_steps })
     }
 
     /// The updater that a run of so many updates needs.
     ///
     /// # Errors
-    /// As [`Updater::new`].
+    /// As [`TrainConfig::schedule`] and [`Updater::new`].
     pub fn updater(&self, params: &align_kernels::Params, total_steps: usize) -> Result<Updater> {
-        Updater::new(params, self.adamw, self.schedule(total_steps), self.max_grad_norm)
+        Updater::new(params, self.adamw, self.schedule(total_steps)?, self.max_grad_norm)
     }
 }
 

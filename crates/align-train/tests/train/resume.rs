@@ -1,0 +1,209 @@
+//! A resumed run is the run that was never stopped: weights, log and state, to the bit.
+
+use std::fs;
+use std::path::Path;
+
+use align_train::{Checkpoint, Outcome, TrainOptions};
+
+use crate::toy::{Finished, options, train};
+
+/// 9 updates in three epochs of 8 rows: windows of 3, 3 and 2 rows, logged every second step, evaluated
+/// every third.
+fn run_options(change: impl FnOnce(&mut TrainOptions)) -> TrainOptions {
+    options(|options| {
+        options.num_train_epochs = 3.0;
+        options.per_device_train_batch_size = 2;
+        options.gradient_accumulation_steps = 2;
+        options.logging_steps = 2;
+        options.eval_strategy = align_train::Strategy::Steps;
+        options.eval_steps = Some(3);
+        options.save_steps = Some(1);
+        change(options);
+    })
+}
+
+fn resumed(from: &str) -> TrainOptions {
+    run_options(|options| options.resume_from_checkpoint = Some(from.to_owned()))
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for item in fs::read_dir(from).unwrap() {
+        let item = item.unwrap();
+        if item.path().is_dir() {
+            copy(&item.path(), &to.join(item.file_name()));
+        } else {
+            fs::copy(item.path(), to.join(item.file_name())).unwrap();
+        }
+    }
+}
+
+/// A directory as a process leaves it that stopped after the checkpoint of `step`.
+fn stopped_after(step: usize, whole: &Path) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for step in 1..=step {
+        let name = format!("checkpoint-{step}");
+        copy(&whole.join(&name), &dir.path().join(&name));
+    }
+    // It had logged more than the checkpoint knows.
+    fs::copy(whole.join("metrics.jsonl"), dir.path().join("metrics.jsonl")).unwrap();
+    dir
+}
+
+fn whole_run() -> (tempfile::TempDir, Finished) {
+    let dir = tempfile::tempdir().unwrap();
+    let finished = train(dir.path(), &run_options(|_| {})).unwrap();
+    (dir, finished)
+}
+
+fn lines(dir: &Path) -> usize {
+    fs::read_to_string(dir.join("metrics.jsonl")).unwrap().lines().count()
+}
+
+#[test]
+fn a_run_stopped_after_any_step_ends_with_the_same_bits() {
+    let (dir, whole) = whole_run();
+    assert_eq!(whole.state.global_step, 6);
+    for step in 1..=6 {
+        let stopped = stopped_after(step, dir.path());
+        let again = train(stopped.path(), &resumed("last")).unwrap();
+        assert_eq!(again.outcome, Outcome::Completed);
+        assert_eq!(again.objective.bits(), whole.objective.bits(), "weights, stopped after {step}");
+        assert_eq!(again.objective.steps_seen, 6, "the objective's state, stopped after {step}");
+        assert_eq!(again.timeless_log(), whole.timeless_log(), "log, stopped after {step}");
+        assert_eq!(lines(stopped.path()), lines(dir.path()), "metrics.jsonl, stopped after {step}");
+        let moments = |dir: &Path| fs::read(dir.join("checkpoint-6/optimizer.safetensors")).unwrap();
+        if step < 6 {
+            assert_eq!(tensors(&moments(stopped.path())), tensors(&moments(dir.path())), "moments");
+        }
+    }
+}
+
+fn tensors(file: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let tensors = candle_core::safetensors::load_buffer(file, &candle_core::Device::Cpu).unwrap();
+    let bytes = |t: &candle_core::Tensor| format!("{:?}", t.flatten_all().unwrap().to_string()).into_bytes();
+    let mut tensors: Vec<_> = tensors.into_iter().map(|(name, tensor)| (name, bytes(&tensor))).collect();
+    tensors.sort();
+    tensors
+}
+
+#[test]
+fn a_process_killed_while_it_saves_leaves_the_last_checkpoint_usable() {
+    let (dir, whole) = whole_run();
+    // Everything a save writes, in the order it writes it, cut off after each file.
+    let saved = dir.path().join("checkpoint-4");
+    let mut files: Vec<_> = fs::read_dir(&saved).unwrap().map(|item| item.unwrap().file_name()).collect();
+    files.retain(|name| name != "MANIFEST.json" && name != "objective");
+    for written in 0..files.len() {
+        let stopped = stopped_after(3, dir.path());
+        let partial = stopped.path().join(".checkpoint-4.tmp");
+        fs::create_dir(&partial).unwrap();
+        for name in &files[..written] {
+            fs::copy(saved.join(name), partial.join(name)).unwrap();
+        }
+        let again = train(stopped.path(), &resumed("last")).unwrap();
+        assert_eq!(again.objective.bits(), whole.objective.bits(), "killed after {written} files");
+        assert!(!partial.exists());
+    }
+}
+
+#[test]
+fn a_checkpoint_that_was_complete_but_not_in_its_place_counts() {
+    let (dir, _) = whole_run();
+    let stopped = stopped_after(3, dir.path());
+    copy(&dir.path().join("checkpoint-4"), &stopped.path().join(".checkpoint-4.tmp"));
+    // The one that it replaces was half removed.
+    fs::create_dir(stopped.path().join("checkpoint-4")).unwrap();
+    let finished = train(stopped.path(), &resumed("last")).unwrap();
+    assert_eq!(finished.state.global_step, 6);
+    assert_eq!(Checkpoint::open(&stopped.path().join("checkpoint-4")).unwrap().step(), 4);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_skipped_as_last_and_refused_by_name() {
+    let (dir, whole) = whole_run();
+    let stopped = stopped_after(4, dir.path());
+    let damaged = stopped.path().join("checkpoint-4");
+    let weights = damaged.join("model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&weights, bytes).unwrap();
+
+    let error = train(stopped.path(), &resumed(damaged.to_str().unwrap())).err().unwrap().to_string();
+    assert!(error.contains("model.safetensors: is damaged: its content is not what was saved"), "{error}");
+    let again = train(stopped.path(), &resumed("true")).unwrap();
+    assert_eq!(again.objective.bits(), whole.objective.bits());
+
+    fs::remove_file(damaged.join("optimizer.safetensors")).unwrap();
+    let error = Checkpoint::open(&damaged).unwrap_err().to_string();
+    assert!(error.contains("optimizer.safetensors: is missing"), "{error}");
+    fs::remove_file(damaged.join("MANIFEST.json")).unwrap();
+    let error = Checkpoint::open(&damaged).unwrap_err().to_string();
+    assert!(error.contains("is not a complete checkpoint"), "{error}");
+    assert!(
+        Checkpoint::open(&stopped.path().join("checkpoint-99")).unwrap_err().to_string().contains("no such")
+    );
+}
+
+#[test]
+fn resuming_with_other_options_is_an_error_that_names_them() {
+    let (dir, _) = whole_run();
+    let changed = run_options(|options| {
+        options.resume_from_checkpoint = Some("last".into());
+        options.learning_rate = Some(0.1);
+        options.gradient_accumulation_steps = 1;
+    });
+    let error = train(dir.path(), &changed).err().unwrap().to_string();
+    assert!(
+        error.contains("gradient_accumulation_steps was 2, is 1; learning_rate was 0.05, is 0.1"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_finished_run_can_be_made_longer() {
+    let (dir, _) = whole_run();
+    let longer = run_options(|options| {
+        options.resume_from_checkpoint = Some("last".into());
+        options.num_train_epochs = 4.0;
+    });
+    assert_eq!(train(dir.path(), &longer).unwrap().state.global_step, 8);
+}
+
+#[test]
+fn going_back_beyond_a_later_checkpoint_needs_the_later_one_out_of_the_way() {
+    let (dir, whole) = whole_run();
+    let earlier = resumed(dir.path().join("checkpoint-2").to_str().unwrap());
+    let error = train(dir.path(), &earlier).err().unwrap().to_string();
+    assert!(error.contains("is later than the checkpoint to resume from"), "{error}");
+    // Into another directory it may go.
+    let other = tempfile::tempdir().unwrap();
+    assert_eq!(train(other.path(), &earlier).unwrap().objective.bits(), whole.objective.bits());
+}
+
+#[test]
+fn there_must_be_something_to_resume() {
+    let dir = tempfile::tempdir().unwrap();
+    let error = train(dir.path(), &resumed("last")).err().unwrap().to_string();
+    assert!(error.contains("has no complete checkpoint to resume from"), "{error}");
+    let error = train(&dir.path().join("missing"), &resumed("last")).err().unwrap().to_string();
+    assert!(error.contains("there is no such directory"), "{error}");
+}
+
+#[test]
+fn a_run_whose_patience_is_used_up_stays_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let impatient = |options: &mut TrainOptions| {
+        options.eval_steps = Some(1);
+        options.early_stopping_patience = Some(1);
+        options.early_stopping_threshold = Some(1e9);
+    };
+    let first = train(dir.path(), &run_options(impatient)).unwrap();
+    assert_eq!((&first.outcome, first.state.global_step), (&Outcome::StoppedEarly, 2));
+    let again = run_options(|options| {
+        impatient(options);
+        options.resume_from_checkpoint = Some("last".into());
+    });
+    let again = train(dir.path(), &again).unwrap();
+    assert_eq!((&again.outcome, again.state.global_step), (&Outcome::StoppedEarly, 2));
+}
