@@ -46,7 +46,7 @@ pub struct OutputOptions {
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
 
-    /// Write into a directory that already holds a run; its checkpoints and logs are removed
+    /// Replace the run that the output directory holds
     #[arg(long)]
     pub overwrite_output_dir: bool,
 

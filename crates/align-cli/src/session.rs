@@ -2,7 +2,7 @@
 //!
 //! Opening a session only looks. A mistake in the data or the model is therefore found before anything
 //! exists on disk; the directory is made, and the options are written into it, by
-//! [`Session::training_starts`].
+//! [`Session::create_output_dir`].
 
 use std::fs;
 use std::io;
@@ -18,9 +18,6 @@ use crate::run::Invocation;
 
 /// Name of the file in the output directory that repeats the run when given to `--config`.
 pub const SETTINGS_FILE: &str = "training_args.toml";
-
-/// What an earlier run leaves that a new one would not replace under the same name.
-const LEFTOVERS: &[&str] = &["metrics.jsonl", "trainer_state.json", "report.json", SETTINGS_FILE];
 
 /// A run that has been checked and not yet begun, or has begun.
 #[derive(Debug)]
@@ -39,8 +36,8 @@ pub struct Session<'a> {
 /// Where the output will be.
 #[derive(Debug)]
 enum Place {
-    /// A directory by name; `clean` if an earlier run's leftovers go first.
-    Named { directory: PathBuf, clean: bool },
+    /// A directory by name, which must be empty unless it `may_be_occupied`.
+    Named { directory: PathBuf, may_be_occupied: bool },
     /// The next free number below `runs/`.
     Numbered { parent: PathBuf, stage: &'static str },
 }
@@ -62,7 +59,7 @@ pub enum SessionError {
         /// The system's reason.
         source: io::Error,
     },
-    /// Overwriting would remove the model that is to be trained.
+    /// Overwriting could remove the model that is to be trained.
     #[error(
         "output_dir {}: holds the model {model}, which `--overwrite-output-dir` could remove; name \
          another directory", .directory.display()
@@ -87,8 +84,9 @@ pub enum SessionError {
 impl<'a> Session<'a> {
     /// Checks the output directory and opens the device; writes nothing.
     ///
-    /// `resume` is the checkpoint to continue from, if any: its run's directory is the output
-    /// directory unless another is named, and is allowed to hold a run.
+    /// `resume` is the checkpoint to continue from, if any, or a word such as `last`. The run of the
+    /// checkpoint is the output directory unless another is named, and only that run may be continued in
+    /// place: a checkpoint of another run begins a new one, whose directory must be free.
     ///
     /// # Errors
     /// An output directory that is occupied or cannot be written; a device that is not there.
@@ -114,13 +112,13 @@ impl<'a> Session<'a> {
         self.invocation.program.stage()
     }
 
-    /// Makes the output directory and writes [`SETTINGS_FILE`] into it. Until now a failure was bad
-    /// input (exit code 2), from here on it is a failure of training (1). Later calls return the same
-    /// directory.
+    /// Makes the output directory and writes [`SETTINGS_FILE`] into it; later calls return the same
+    /// directory. What an earlier run left in it is not touched here: each component removes what it
+    /// writes, and may, because the directory is either free or the user gave it away.
     ///
     /// # Errors
     /// If the directory cannot be made or written; in a dry run.
-    pub fn training_starts(&self) -> Result<&Path, SessionError> {
+    pub fn create_output_dir(&self) -> Result<&Path, SessionError> {
         if self.dry_run {
             return Err(SessionError::DryRun);
         }
@@ -128,13 +126,23 @@ impl<'a> Session<'a> {
             let directory = self.place.make()?;
             report::write_atomically(&directory.join(SETTINGS_FILE), self.invocation.settings.as_bytes())
                 .map_err(|source| SessionError::Unwritable { directory: directory.clone(), source })?;
-            self.invocation.work_starts();
             let _ = self.output_dir.set(directory);
         }
         Ok(self.output_dir.get().expect("set above"))
     }
 
-    /// The output directory, once training has started.
+    /// Work begins: until now a failure was bad input (exit code 2), from here on it is a failure of
+    /// training (1). Makes the output directory if [`Self::create_output_dir`] has not.
+    ///
+    /// # Errors
+    /// As [`Self::create_output_dir`].
+    pub fn training_starts(&self) -> Result<&Path, SessionError> {
+        let directory = self.create_output_dir()?;
+        self.invocation.work_starts();
+        Ok(directory)
+    }
+
+    /// The output directory, once it has been made.
     pub fn output_dir(&self) -> Option<&Path> {
         self.output_dir.get().map(PathBuf::as_path)
     }
@@ -157,15 +165,28 @@ fn place(
         return Ok(Place::Numbered { parent, stage: invocation.program.stage() });
     };
     check_writable(&directory)?;
-    let occupied = fs::read_dir(&directory).is_ok_and(|mut entries| entries.next().is_some());
-    let clean = occupied && resume.is_none();
-    if clean && !output.overwrite_output_dir {
+    let continues = resume.is_some_and(|checkpoint| continues(checkpoint, &directory));
+    let may_be_occupied = continues || output.overwrite_output_dir;
+    if !may_be_occupied && is_occupied(&directory) {
         return Err(SessionError::Occupied(directory));
     }
-    if clean && is_inside(Path::new(&common.model_name_or_path), &directory) {
+    if !continues && is_inside(Path::new(&common.model_name_or_path), &directory) {
         return Err(SessionError::ModelInside { directory, model: common.model_name_or_path.clone() });
     }
-    Ok(Place::Named { directory, clean })
+    Ok(Place::Named { directory, may_be_occupied })
+}
+
+fn is_occupied(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// Whether resuming goes on in `directory`: from one of its checkpoints, or from whichever is its last.
+fn continues(checkpoint: &Path, directory: &Path) -> bool {
+    match (checkpoint.canonicalize(), directory.canonicalize()) {
+        (Ok(checkpoint), Ok(directory)) => checkpoint.parent() == Some(&directory),
+        (Err(_), Ok(_)) => true,
+        (_, Err(_)) => false,
+    }
 }
 
 /// The run that a checkpoint belongs to: the directory around it.
@@ -207,12 +228,13 @@ fn check_writable(directory: &Path) -> Result<(), SessionError> {
 impl Place {
     fn make(&self) -> Result<PathBuf, SessionError> {
         match self {
-            Self::Named { directory, clean } => {
-                let make = || {
-                    fs::create_dir_all(directory)?;
-                    if *clean { remove_leftovers(directory) } else { Ok(()) }
-                };
-                make().map_err(|source| SessionError::Unwritable { directory: directory.clone(), source })?;
+            Self::Named { directory, may_be_occupied } => {
+                // Once more, for another run may have taken it while this one read its data.
+                if !may_be_occupied && is_occupied(directory) {
+                    return Err(SessionError::Occupied(directory.clone()));
+                }
+                fs::create_dir_all(directory)
+                    .map_err(|source| SessionError::Unwritable { directory: directory.clone(), source })?;
                 Ok(directory.clone())
             }
             Self::Numbered { parent, stage } => next_numbered(parent, stage)
@@ -241,23 +263,6 @@ fn next_numbered(parent: &Path, stage: &str) -> io::Result<PathBuf> {
     }
 }
 
-/// Removes an earlier run's checkpoints and logs and nothing else: whatever a user keeps beside them,
-/// and a directory named by mistake, stay as they are.
-fn remove_leftovers(directory: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        let is_checkpoint = name.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok());
-        if is_checkpoint && entry.file_type()?.is_dir() {
-            fs::remove_dir_all(entry.path())?;
-        } else if LEFTOVERS.contains(&name.as_ref()) || name.starts_with("events.out.tfevents.") {
-            fs::remove_file(entry.path())?;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,23 +288,5 @@ mod tests {
             runs.into_iter().map(|run| run.join().unwrap()).collect()
         });
         assert_eq!(directories.len(), 16);
-    }
-
-    #[test]
-    fn only_leftovers_of_a_run_are_removed() {
-        let dir = tempfile::tempdir().unwrap();
-        for file in
-            ["metrics.jsonl", "training_args.toml", "events.out.tfevents.1", "notes.md", "model.safetensors"]
-        {
-            fs::write(dir.path().join(file), "x").unwrap();
-        }
-        for folder in ["checkpoint-10", "checkpoint-best", "photos"] {
-            fs::create_dir(dir.path().join(folder)).unwrap();
-        }
-        remove_leftovers(dir.path()).unwrap();
-        let mut left: Vec<_> =
-            fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["checkpoint-best", "model.safetensors", "notes.md", "photos"]);
     }
 }

@@ -160,6 +160,24 @@ fn a_named_model_and_data_set_leave_the_recipe_out() {
 }
 
 #[test]
+fn the_data_set_is_required_beside_a_model_even_where_its_type_is_optional() {
+    #[derive(Debug, clap::Args)]
+    struct Loose {
+        #[arg(long)]
+        model_name_or_path: Option<String>,
+        #[arg(long)]
+        dataset_name: Option<String>,
+    }
+    let run = |word: &str, recipe| parse::<Loose>(&Program { recipe, ..PROGRAM }, ["x", word]);
+    let bundled = Some("model_name_or_path = \"m\"");
+    let error = run("--model-name-or-path=m", bundled).unwrap_err().to_string();
+    assert_eq!(error, "`--dataset-name` is required; give it here or in a `--config` file");
+    assert!(parse::<Loose>(&Program { recipe: bundled, ..PROGRAM }, ["x"]).is_ok());
+    let options = run("--model-name-or-path=m", None).unwrap().options;
+    assert_eq!((options.model_name_or_path.as_deref(), options.dataset_name), (Some("m"), None));
+}
+
+#[test]
 fn the_command_line_overrides_the_file_also_for_lists() {
     let (_dir, path) = file(
         "model = \"m\"\ndataset_name = \"d\"\nbeta = 1\nmax-length = 1_024\nreport_to = [\"a\", \"b\"]\n\
@@ -272,12 +290,13 @@ fn older_names_are_taken_with_a_notice() {
 
 #[test]
 fn the_settings_give_the_same_options_again() {
-    let words = "--beta 1e-7 --report-to a,b --output-dir out --overwrite-output-dir --device cuda:1 \
+    let words = "--beta .5 --learning-rate 1e-7 --report-to a,b --output-dir out --overwrite-output-dir --device cuda:1 \
                  --add-bos-token=no --model we\"ird\\name --dataset d --dry-run";
     let first = run(words).unwrap();
     let (_dir, path) = file(&first.settings);
     let again = run(&format!("--config {}", path.display())).unwrap();
     assert_eq!(again.settings, first.settings);
+    assert!(first.settings.contains("\nlearning_rate = 1e-7\nbeta = 0.5\n"), "{}", first.settings);
     assert_eq!(format!("{:?}", again.options.train), format!("{:?}", first.options.train));
     assert_eq!(again.options.common.model_name_or_path, "we\"ird\\name");
     assert_eq!(again.options.common.device, DeviceChoice::Cuda(1));
@@ -329,9 +348,15 @@ fn help_is_shown_even_beside_mistakes() {
 #[test]
 fn help_is_grouped_and_shows_defaults() {
     let Err(ArgumentError::Help(help)) = run("--help") else { panic!("expected help") };
-    for part in
-        ["A demonstration.", "Model and device:", "Output:", "Training:", "--beta <BETA>", "[default: 0.1]"]
-    {
+    for part in [
+        "A demonstration.",
+        "Model and device:",
+        "Output:",
+        "Training:",
+        "--beta <NUMBER>",
+        "[default: 0.1]",
+        "built-in example",
+    ] {
         assert!(help.contains(part), "{part} is missing in\n{help}");
     }
     assert!(matches!(run("--version"), Err(ArgumentError::Help(_))));

@@ -75,8 +75,16 @@ fn a_directory_of_another_run_is_refused_unless_told_otherwise() {
     let invocation = invocation();
     let session = Session::open(&invocation, &common(model), &overwrite, None).unwrap();
     assert!(old.exists(), "until training starts the old run is untouched");
-    session.training_starts().unwrap();
-    assert!(!old.exists());
+    assert_eq!(session.training_starts().unwrap(), dir.path());
+}
+
+#[test]
+fn a_directory_taken_in_the_meantime_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let invocation = invocation();
+    let session = Session::open(&invocation, &common(Path::new("m")), &output(dir.path()), None).unwrap();
+    fs::write(dir.path().join("metrics.jsonl"), "another run").unwrap();
+    assert!(session.create_output_dir().unwrap_err().to_string().contains("not empty"));
 }
 
 #[test]
@@ -98,9 +106,21 @@ fn resuming_goes_on_in_the_run_of_the_checkpoint() {
         assert_eq!(session.training_starts().unwrap(), dir.path());
         assert!(checkpoint.exists());
     }
+    let session = Session::open(&invocation, &common, &output(dir.path()), Some(Path::new("last"))).unwrap();
+    assert_eq!(session.training_starts().unwrap(), dir.path());
     let absent = dir.path().join("checkpoint-9");
     let message = refusal(&OutputOptions::default(), Path::new("m"), Some(&absent));
     assert!(message.contains("checkpoint-9 is not a directory"), "{message}");
+}
+
+#[test]
+fn resuming_into_the_directory_of_a_third_run_is_refused() {
+    let (dir, third) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let checkpoint = dir.path().join("checkpoint-5");
+    fs::create_dir(&checkpoint).unwrap();
+    fs::write(third.path().join("metrics.jsonl"), "third").unwrap();
+    let message = refusal(&output(third.path()), Path::new("m"), Some(&checkpoint));
+    assert!(message.contains("not empty"), "{message}");
 }
 
 #[test]

@@ -46,13 +46,19 @@ pub(super) fn line(error: &clap::Error, key: Option<&str>) -> String {
     }
 }
 
+/// What to say where options are missing.
+pub(super) fn required(names: &[String]) -> String {
+    let are = if names.len() == 1 { "is" } else { "are" };
+    format!("`{}` {are} required; give it here or in a `--config` file", names.join("` and `"))
+}
+
 fn missing_required(error: &clap::Error) -> String {
-    let names = match error.get(ContextKind::InvalidArg) {
-        Some(ContextValue::Strings(args)) => args.iter().map(|arg| format!("`{}`", flag_name(arg))).collect(),
-        _ => vec!["an option".to_owned()],
-    };
-    let is_are = if names.len() == 1 { "is" } else { "are" };
-    format!("{} {is_are} required; give it here or in a `--config` file", names.join(" and "))
+    match error.get(ContextKind::InvalidArg) {
+        Some(ContextValue::Strings(args)) => {
+            required(&args.iter().map(|arg| flag_name(arg)).collect::<Vec<_>>())
+        }
+        _ => first_line(error),
+    }
 }
 
 /// `--beta <BETA>` → `--beta`.

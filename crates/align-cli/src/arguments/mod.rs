@@ -102,6 +102,9 @@ pub fn parse<C: clap::Args>(
     // After the file's, because a positional argument or `--` of the user must stay last.
     flags.extend(line.flags);
     let matches = schema.matches(flags).map_err(|error| message::of_clap(&error))?;
+    if program.recipe.is_some() && !lower.is_recipe {
+        require_inputs(&schema, &matches)?;
+    }
     let options = C::from_arg_matches(&matches).map_err(|error| message::of_clap(&error))?;
     let mut given = line.given;
     if !lower.is_recipe {
@@ -135,13 +138,28 @@ impl Layer {
             let settings = layer::read(schema, &path.display().to_string(), &text, notices)?;
             return Ok(Self { settings, is_recipe: false });
         }
-        let names_input = ["model-name-or-path", "dataset-name"]
-            .iter()
-            .any(|name| schema.option(name).is_some_and(|arg| line.given.contains(arg.get_id().as_str())));
-        let settings = match program.recipe {
-            Some(recipe) if !names_input => layer::read(schema, "built-in recipe", recipe, notices)?,
-            _ => Vec::new(),
-        };
-        Ok(Self { settings, is_recipe: true })
+        let names_input = inputs(schema).any(|(_, id)| line.given.contains(id));
+        match program.recipe {
+            Some(recipe) if !names_input => {
+                let settings = layer::read(schema, "built-in recipe", recipe, notices)?;
+                Ok(Self { settings, is_recipe: true })
+            }
+            _ => Ok(Self { settings: Vec::new(), is_recipe: false }),
+        }
+    }
+}
+
+/// The options that name what to train on, and their ids: all or none must be given.
+fn inputs(schema: &Schema) -> impl Iterator<Item = (&'static str, &str)> {
+    ["model-name-or-path", "dataset-name"]
+        .into_iter()
+        .filter_map(|name| Some((name, schema.option(name)?.get_id().as_str())))
+}
+
+/// Where the recipe stands aside, what it would have brought must be named, also if its type is `Option`.
+fn require_inputs(schema: &Schema, matches: &clap::ArgMatches) -> Result<(), ArgumentError> {
+    match inputs(schema).find(|(_, id)| matches.get_raw(id).is_none()) {
+        Some((name, _)) => Err(invalid(message::required(&[format!("--{name}")]))),
+        None => Ok(()),
     }
 }

@@ -13,6 +13,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Program;
 
+const SPELLING: &str = "Every option can also stand in a TOML file for --config, as `learning_rate = 1e-6`; \
+                        flags override the file.";
+const RECIPE: &str = "Without model, data set and file the built-in example runs.";
+
 /// A binary's options.
 pub(super) struct Schema {
     command: Command,
@@ -33,11 +37,17 @@ impl Schema {
     pub(super) fn of<C: clap::Args>(program: &Program) -> Self {
         let command = C::augment_args(Command::new(program.name)).mut_args(|arg| match kind(&arg) {
             Kind::Switch if !arg.is_positional() => with_optional_value(arg),
-            _ => arg,
+            kind => with_short_value_name(arg, kind),
         });
         // After the structs, whose own doc comments clap would otherwise take for the program's.
-        let command =
-            command.about(program.about).long_about(None::<&str>).version(env!("CARGO_PKG_VERSION"));
+        let mut command = command
+            .about(program.about)
+            .long_about(None::<&str>)
+            .version(env!("CARGO_PKG_VERSION"))
+            .after_help(SPELLING);
+        if program.recipe.is_some() {
+            command = command.after_help(format!("{SPELLING} {RECIPE}"));
+        }
         Self { command }
     }
 
@@ -111,11 +121,10 @@ pub(super) fn takes_one_value(arg: &Arg) -> bool {
 /// command line's normalisation joins `--x true` beforehand).
 fn with_optional_value(arg: Arg) -> Arg {
     let arg = match arg.get_action() {
-        ArgAction::SetTrue if arg.get_default_values().is_empty() => {
-            arg.default_value("false").hide_default_value(true)
-        }
+        ArgAction::SetTrue if arg.get_default_values().is_empty() => arg.default_value("false"),
         _ => arg,
     };
+    let is_off = arg.get_default_values().iter().all(|default| default == "false");
     arg.action(ArgAction::Set)
         .num_args(0..=1)
         .require_equals(true)
@@ -123,4 +132,20 @@ fn with_optional_value(arg: Arg) -> Arg {
         .value_parser(BoolishValueParser::new())
         .value_name("BOOL")
         .hide_possible_values(true)
+        .hide_default_value(is_off)
+}
+
+/// clap's own choice repeats the option's name, which makes a long list hard to read.
+fn with_short_value_name(arg: Arg, kind: Kind) -> Arg {
+    let is_repeated = arg
+        .get_value_names()
+        .is_some_and(|names| names.iter().all(|name| name.to_lowercase() == arg.get_id().as_str()));
+    if !is_repeated {
+        return arg;
+    }
+    arg.value_name(match kind {
+        Kind::Integer => "N",
+        Kind::Number => "NUMBER",
+        Kind::Switch | Kind::Text | Kind::Parsed => "VALUE",
+    })
 }

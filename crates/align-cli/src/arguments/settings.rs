@@ -60,12 +60,16 @@ fn value(arg: &Arg, matches: &ArgMatches) -> Option<String> {
     words.next_back()
 }
 
-/// A word as TOML: numbers bare, everything else quoted.
+/// A word as TOML: numbers as they were written if TOML can read them, everything else quoted.
 fn literal(kind: Kind, word: &str) -> String {
-    let number = match kind {
-        Kind::Integer => word.parse::<i64>().ok().map(toml::Value::Integer),
-        Kind::Number => word.parse::<f64>().ok().map(toml::Value::Float),
-        _ => None,
+    let is_number = |word: &str| {
+        let table = format!("x = {word}").parse::<toml::Table>();
+        table.is_ok_and(|table| table["x"].is_integer() || table["x"].is_float())
     };
-    number.unwrap_or_else(|| toml::Value::String(word.to_owned())).to_string()
+    match (kind, word.parse::<f64>()) {
+        (Kind::Integer | Kind::Number, _) if is_number(word) => word.to_owned(),
+        // `.5` and `1.` are numbers to Rust and not to TOML.
+        (Kind::Number, Ok(number)) => toml::Value::Float(number).to_string(),
+        _ => toml::Value::String(word.to_owned()).to_string(),
+    }
 }
