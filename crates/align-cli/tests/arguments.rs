@@ -353,7 +353,8 @@ fn help_is_grouped_and_shows_defaults() {
         "Model and device:",
         "Output:",
         "Training:",
-        "--beta <NUMBER>",
+        "--beta <BETA>",
+        "--learning-rate <NUMBER>",
         "[default: 0.1]",
         "built-in example",
     ] {

@@ -47,6 +47,10 @@ impl Schema {
             .after_help(SPELLING);
         if program.recipe.is_some() {
             command = command.after_help(format!("{SPELLING} {RECIPE}"));
+            if command.get_positionals().next().is_none() {
+                // clap would list as required what the recipe can bring.
+                command = command.override_usage(format!("{} [OPTIONS]", program.name));
+            }
         }
         Self { command }
     }
@@ -135,12 +139,12 @@ fn with_optional_value(arg: Arg) -> Arg {
         .hide_default_value(is_off)
 }
 
-/// clap's own choice repeats the option's name, which makes a long list hard to read.
+/// clap's own choice repeats the option's name; with long names that makes a list hard to read.
 fn with_short_value_name(arg: Arg, kind: Kind) -> Arg {
     let is_repeated = arg
         .get_value_names()
         .is_some_and(|names| names.iter().all(|name| name.to_lowercase() == arg.get_id().as_str()));
-    if !is_repeated {
+    if !is_repeated || arg.get_id().as_str().len() <= "max_steps".len() {
         return arg;
     }
     arg.value_name(match kind {
