@@ -3,20 +3,25 @@
 //! `cargo run --release -p align-data --example look_at_data -- DATA MODEL_DIR`
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
+use std::process::ExitCode;
 use std::time::Instant;
 
 use align_data::{
     MaskStyle, Result, TokenizeOptions, Tokenizer, check_pairs, inspect_pair, load_pairs, tokenize_pairs,
 };
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [data, model] = arguments.as_slice() else {
         println!("usage: look_at_data DATA MODEL_DIR");
-        return;
+        return ExitCode::from(2);
     };
-    if let Err(error) = look(data, model) {
-        println!("error: {error}");
+    match look(data, model) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("error: {error}");
+            ExitCode::from(2)
+        }
     }
 }
 

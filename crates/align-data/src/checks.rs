@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::record::{Demonstration, DemonstrationBody, PreferencePair, Text};
 
@@ -124,21 +125,21 @@ impl fmt::Display for DatasetChecks {
     }
 }
 
-/// What makes two rows, or their prompts, the same.
+/// What makes two rows, or their prompts, the same: hashes, so that a large data set is not held twice.
 struct Key {
-    prompt: Option<String>,
-    row: String,
+    prompt: Option<[u8; 32]>,
+    row: [u8; 32],
 }
 
 impl Key {
     fn new(prompt: Option<&Text>, answers: &[&Text]) -> Self {
-        Self { prompt: prompt.map(json), row: json(&(prompt, answers)) }
+        Self { prompt: prompt.map(hash), row: hash(&(prompt, answers)) }
     }
 }
 
 /// JSON keeps strings and lists of messages apart, and the parts of a row from running together.
-fn json(value: &(impl Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).expect("records are plain JSON")
+fn hash(value: &(impl Serialize + ?Sized)) -> [u8; 32] {
+    Sha256::digest(serde_json::to_vec(value).expect("records are plain JSON")).into()
 }
 
 fn demonstration_key(body: &DemonstrationBody) -> Key {
@@ -155,15 +156,15 @@ fn checks(
     blank_answers: usize,
     pairs: Option<PairChecks>,
 ) -> DatasetChecks {
-    let rows: HashSet<&str> = training.iter().map(|key| key.row.as_str()).collect();
-    let prompts: HashSet<&str> = training.iter().filter_map(|key| key.prompt.as_deref()).collect();
+    let rows: HashSet<_> = training.iter().map(|key| key.row).collect();
+    let prompts: HashSet<_> = training.iter().filter_map(|key| key.prompt).collect();
     let evaluation = evaluation.map(|keys| EvaluationChecks {
         rows: keys.len(),
         prompts_in_training: keys
             .iter()
-            .filter(|key| key.prompt.as_deref().is_some_and(|prompt| prompts.contains(prompt)))
+            .filter(|key| key.prompt.is_some_and(|prompt| prompts.contains(&prompt)))
             .count(),
-        rows_in_training: keys.iter().filter(|key| rows.contains(key.row.as_str())).count(),
+        rows_in_training: keys.iter().filter(|key| rows.contains(&key.row)).count(),
     });
     DatasetChecks {
         rows: training.len(),

@@ -4,6 +4,7 @@
 //! The text shown is decoded from the token ids, special tokens included, so that it shows what the model
 //! sees and not what the file says. Line breaks are marked `⏎` where they are.
 
+use std::io::IsTerminal as _;
 use std::fmt::Write as _;
 
 use crate::error::Result;
@@ -17,6 +18,13 @@ pub enum MaskStyle {
     Brackets,
     /// Learned text in green, the rest dimmed, EOS inverted, for terminals.
     Ansi,
+}
+
+impl MaskStyle {
+    /// Colour if standard output is a terminal.
+    pub fn of_stdout() -> Self {
+        if std::io::stdout().is_terminal() { Self::Ansi } else { Self::Brackets }
+    }
 }
 
 /// A preference pair: the prompt once, then both answers.

@@ -16,7 +16,7 @@ use crate::tokenize::{TokenizeOptions, TruncationMode};
 pub struct DataOptions {
     /// Training data: a .jsonl or .json file (plain, .gz or .zst), a directory with files per split, or a hub id
     #[arg(long, alias = "dataset", value_name = "PATH")]
-    pub dataset_name: Option<String>,
+    pub dataset_name: String,
 
     /// Split to train on, where the data set is a directory
     #[arg(long, default_value = "train", value_name = "SPLIT")]
@@ -67,8 +67,8 @@ pub struct DemonstrationOptions {
 /// Checked [`DataOptions`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataConfig {
-    /// Where the training data is; `None` where the program brings its own.
-    pub dataset_name: Option<String>,
+    /// Where the training data is.
+    pub dataset_name: String,
     /// Split to train on.
     pub dataset_train_split: String,
     /// Split to evaluate on.
@@ -88,7 +88,7 @@ impl DataOptions {
     /// Empty names, limits that leave no room for a prompt and a completion, or that cannot take effect.
     pub fn check(self) -> Result<DataConfig> {
         let names = [
-            ("dataset_name", self.dataset_name.as_deref()),
+            ("dataset_name", Some(self.dataset_name.as_str())),
             ("dataset_train_split", Some(self.dataset_train_split.as_str())),
             ("dataset_test_split", Some(self.dataset_test_split.as_str())),
             ("eval_dataset", self.eval_dataset.as_deref()),
@@ -137,10 +137,10 @@ impl DataOptions {
 }
 
 impl Default for DataOptions {
-    /// What the command line gives without arguments.
+    /// What the command line gives without arguments, but for the required data set, which is empty here.
     fn default() -> Self {
         Self {
-            dataset_name: None,
+            dataset_name: String::new(),
             dataset_train_split: "train".to_owned(),
             dataset_test_split: "test".to_owned(),
             eval_dataset: None,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     fn parse(arguments: &[&str]) -> Program {
-        Program::try_parse_from([&["program"], arguments].concat()).unwrap()
+        Program::try_parse_from([&["program", "--dataset-name=d"], arguments].concat()).unwrap()
     }
 
     fn complaint(arguments: &[&str]) -> String {
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_command_lines_defaults_are_default() {
-        assert_eq!(parse(&[]).data, DataOptions::default());
+        assert_eq!(parse(&[]).data, DataOptions { dataset_name: "d".to_owned(), ..DataOptions::default() });
         assert_eq!(parse(&[]).data.check().unwrap().tokenize, TokenizeOptions::default());
     }
 
@@ -198,16 +198,9 @@ mod tests {
 
     #[test]
     fn values_have_trls_spelling() {
-        let options = parse(&[
-            "--dataset",
-            "d",
-            "--truncation-mode",
-            "keep_end",
-            "--train-sampling-strategy=sequential",
-        ]);
+        let options = parse(&["--truncation-mode", "keep_end", "--train-sampling-strategy=sequential"]);
         assert_eq!(options.data.truncation_mode, TruncationMode::KeepEnd);
         assert_eq!(options.data.train_sampling_strategy, SamplingStrategy::Sequential);
-        assert_eq!(options.data.dataset_name.as_deref(), Some("d"));
         assert_eq!(serde_json::to_value(&options.data).unwrap()["truncation_mode"], "keep_end");
     }
 
@@ -223,7 +216,7 @@ mod tests {
         );
         assert!(complaint(&["--max-length=1"]).starts_with("max_length: must be at least 2"));
         assert!(complaint(&["--max-length=0", "--truncation-mode=keep_end"]).starts_with("truncation_mode"));
-        assert!(complaint(&["--dataset-name="]).starts_with("dataset_name: must not be empty"));
+        assert!(complaint(&["--eval-dataset="]).starts_with("eval_dataset: must not be empty"));
     }
 
     #[test]

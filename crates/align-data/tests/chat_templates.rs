@@ -3,6 +3,7 @@
 //! `tests/fixtures/templates` holds templates, conversations and what transformers makes of them. Any other
 //! folder of templates, prepared with `python make.py DIR` there, is replayed with
 //! `ALIGN_CHAT_TEMPLATES=DIR cargo test -p align-data --test chat_templates -- --nocapture`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,5 @@
 //! What `--inspect` shows.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::Path;
 

@@ -1,5 +1,6 @@
 //! What tokenization promises for every row, on two kinds of tokenizers: byte-level, and one that marks word
 //! starts (`▁`) and so sees a completion on its own differently from one in the middle of a text.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::path::{Path, PathBuf};
 

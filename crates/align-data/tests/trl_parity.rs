@@ -4,6 +4,8 @@
 //! recorded TRL runs is replayed with `ALIGN_TRL_RUNS=DIR cargo test -p align-data --test trl_parity --
 //! --nocapture`; it holds `pairs.jsonl`, `prompt_completion.jsonl`, `text.jsonl`, `model/` with the tokenizer,
 //! and for each run `NAME/tokenized.jsonl`.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::print_stdout, reason = "a replay says what it replayed")]
 
 use std::path::{Path, PathBuf};
 

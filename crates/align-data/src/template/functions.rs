@@ -41,14 +41,15 @@ fn raise_exception(message: String) -> Result<Value, Error> {
     Err(Error::new(ErrorKind::InvalidOperation, message))
 }
 
-fn strftime_now(format: String) -> Result<String, Error> {
+fn strftime_now(format: &str) -> Result<String, Error> {
     let mut text = String::new();
-    write!(text, "{}", chrono::Local::now().format(&format)).map_err(|_| {
+    write!(text, "{}", chrono::Local::now().format(format)).map_err(|_| {
         Error::new(ErrorKind::InvalidOperation, format!("strftime_now: bad format `{format}`"))
     })?;
     Ok(text)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keyword arguments over by value")]
 fn to_json(value: &Value, arguments: Kwargs) -> Result<String, Error> {
     let wrong =
         |error: &dyn std::fmt::Display| Error::new(ErrorKind::InvalidOperation, format!("tojson: {error}"));
