@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 fn make_fixtures(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_make-fixtures")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_make-fixtures")).args(arguments).output().expect("the program runs")
 }
 
 #[test]
