@@ -16,5 +16,5 @@ pub use hub::Hub;
 pub use memory::{keep_memory, peak_memory_mb};
 pub use options::{CommonOptions, OutputOptions};
 pub use report::{print, write_atomically, write_json};
-pub use run::{Invocation, input_error, internal_error, main, one_line};
+pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use session::{SETTINGS_FILE, Session, SessionError};

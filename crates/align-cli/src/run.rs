@@ -84,6 +84,12 @@ pub fn internal_error(error: impl Into<anyhow::Error>) -> anyhow::Error {
     Marked { error: error.into(), code: 1 }.into()
 }
 
+/// A run that a signal ended, with what was saved in `message`: exit code 128 + signal, as shells have it.
+pub fn interrupted(signal: i32, message: impl std::fmt::Display) -> anyhow::Error {
+    let code = u8::try_from(128 + signal).unwrap_or(1);
+    Marked { error: anyhow::anyhow!("interrupted; {message}"), code }.into()
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 struct Marked {

@@ -4,8 +4,8 @@
 //! The text shown is decoded from the token ids, special tokens included, so that it shows what the model
 //! sees and not what the file says. Line breaks are marked `⏎` where they are.
 
-use std::io::IsTerminal as _;
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use crate::error::Result;
 use crate::tokenize::{TokenizedExample, TokenizedPair};

@@ -3,80 +3,82 @@
 
 use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy, TokenizedPair, Tokenizer};
 use align_models::generation::{GenerationOptions, generate};
-use align_models::{CausalLm, divergence};
+use align_models::{CausalLm, Reference, divergence};
 use align_train::{Error, Evaluate, Metrics, Result, evaluate};
-use serde::Serialize;
 
-use crate::{PairBatches, Preference};
+use crate::{DpoOptions, Method, PairBatches, Preference};
+
+/// Prompts whose completions are shown.
+const SHOWN: usize = 3;
 
 /// Held-out pairs and the models that are compared on them.
 pub struct HeldOut<'a> {
-    /// The pairs.
-    pub pairs: &'a [TokenizedPair],
-    /// The objective over a view of the policy, and a live reference.
-    pub objective: Preference<'a>,
-    /// A view of the policy.
-    pub policy: CausalLm,
-    /// The reference as a model.
-    pub reference: &'a CausalLm,
-    /// Tokens that end a completion.
-    pub eos: &'a [u32],
-    /// Pairs per pass.
-    pub batch_size: usize,
-    /// How many prompts are completed to measure the KL; 0 for no measurement.
-    pub num_kl_prompts: usize,
-    /// Longest sampled completion.
-    pub max_new_tokens: usize,
-    /// What sampling depends on, beside the step.
-    pub seed: u64,
+    pairs: &'a [TokenizedPair],
+    policy: CausalLm,
+    reference: CausalLm,
+    method: Method,
+    eos: Vec<u32>,
+    batch_size: usize,
+    num_kl_prompts: usize,
+    max_new_tokens: usize,
+    seed: u64,
 }
 
-/// The figures of one moment.
-#[derive(Clone, Debug, Serialize)]
-pub struct Measured {
+/// How things stand at one moment.
+#[derive(Clone, Debug)]
+pub struct Look {
     /// Share of pairs whose chosen answer has the higher implicit reward; ties count half.
     pub accuracy: f64,
     /// Mean difference of the implicit rewards.
     pub margin: f64,
     /// KL from the reference in nats per completion, where it is measured.
     pub kl: Option<f64>,
+    /// Number of pairs these are from.
+    pub pairs: usize,
+    /// Some prompts with their markup, and the policy's most likely completion of each.
+    pub texts: Vec<(String, String)>,
 }
 
-/// A held-out prompt and what was said to it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Sample {
-    /// The prompt, with its markup.
-    pub prompt: String,
-    /// The policy's most likely completion before training.
-    pub before: String,
-    /// And after it.
-    pub after: String,
-}
+impl<'a> HeldOut<'a> {
+    /// None if there is nothing to measure on. `policy` is a view, `reference` a live model.
+    pub fn new(
+        pairs: &'a [TokenizedPair],
+        models: (CausalLm, CausalLm),
+        eos: Vec<u32>,
+        options: &DpoOptions,
+        batch_size: usize,
+        seed: u64,
+    ) -> Result<Option<Self>> {
+        let (policy, reference) = models;
+        let method = options.method()?;
+        let DpoOptions { num_kl_prompts, max_new_tokens, .. } = *options;
+        let held_out =
+            Self { pairs, policy, reference, method, eos, batch_size, num_kl_prompts, max_new_tokens, seed };
+        Ok((!pairs.is_empty()).then_some(held_out))
+    }
 
-impl HeldOut<'_> {
-    /// The headline figures after `step` updates.
+    /// The headline figures after `step` updates, and a few texts.
     ///
     /// # Errors
     /// As [`Evaluate::evaluate`].
-    pub fn measure(&mut self, step: usize) -> Result<Measured> {
+    pub fn look(&mut self, step: usize, tokenizer: &Tokenizer) -> Result<Look> {
         let metrics = self.evaluate(step)?;
         let figure = |name: &str| metrics.get(name).unwrap_or(f64::NAN);
-        Ok(Measured {
+        Ok(Look {
             accuracy: figure("rewards/accuracies"),
             margin: figure("rewards/margins"),
             kl: metrics.get("kl"),
+            pairs: self.pairs.len(),
+            texts: self.greedy_texts(tokenizer, SHOWN)?,
         })
     }
 
     /// The policy's most likely completions of the first `count` different prompts, each with its prompt.
-    ///
-    /// # Errors
-    /// If a prompt is too long for the model.
-    pub fn greedy_texts(&self, tokenizer: &Tokenizer, count: usize) -> Result<Vec<(String, String)>> {
+    fn greedy_texts(&self, tokenizer: &Tokenizer, count: usize) -> Result<Vec<(String, String)>> {
         let prompts = self.prompts(count);
         let options = GenerationOptions::greedy(self.max_new_tokens);
         let completions =
-            generate(&self.policy, &prompts, self.eos, &options, self.seed).map_err(Error::stage)?;
+            generate(&self.policy, &prompts, &self.eos, &options, self.seed).map_err(Error::stage)?;
         let text = |ids: &[u32], skip| tokenizer.decode(ids, skip).map_err(Error::stage);
         let pair = |(prompt, completion): (&Vec<u32>, &align_models::generation::Completion)| {
             Ok((text(prompt, false)?, text(&completion.tokens, true)?))
@@ -105,13 +107,15 @@ impl Evaluate for HeldOut<'_> {
         let lengths = self.pairs.iter().map(TokenizedPair::token_count).collect();
         let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
         let batches = MicroBatches::new(lengths, BatchSize::Examples(self.batch_size), order);
+        let reference = Reference::Live(self.reference.clone());
+        let objective = Preference::new(self.policy.clone(), reference, self.method);
         let mut metrics =
-            evaluate(&self.objective, &mut PairBatches::new(self.pairs, batches.map_err(Error::stage)?))?;
+            evaluate(&objective, &mut PairBatches::new(self.pairs, batches.map_err(Error::stage)?))?;
         let prompts = self.prompts(self.num_kl_prompts);
         if !prompts.is_empty() {
             let seed = self.seed.wrapping_add(step as u64);
             let divergence =
-                divergence(&self.policy, self.reference, &prompts, self.eos, self.max_new_tokens, seed);
+                divergence(&self.policy, &self.reference, &prompts, &self.eos, self.max_new_tokens, seed);
             let divergence = divergence.map_err(Error::stage)?;
             metrics.mean("kl", divergence.kl, 1.0);
             metrics.mean("kl_k3", divergence.kl_k3, 1.0);

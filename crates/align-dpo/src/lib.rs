@@ -14,9 +14,9 @@ mod reference;
 mod report;
 
 pub use batch::{PairBatch, PairBatches};
-pub use evaluation::{HeldOut, Measured, Sample};
+pub use evaluation::{HeldOut, Look};
 pub use method::Method;
 pub use objective::Preference;
 pub use options::{DEFAULT_LEARNING_RATE, DpoOptions, LossType};
 pub use reference::prepare_reference;
-pub use report::Report;
+pub use report::{Report, Sample};

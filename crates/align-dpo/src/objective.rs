@@ -13,16 +13,16 @@ const PAIRS: &str = "pairs";
 
 /// A policy, what it is compared with, and how. Over tracked parameters it trains, over a view it only
 /// measures.
-pub struct Preference<'a> {
+pub struct Preference {
     policy: CausalLm,
-    reference: &'a Reference,
+    reference: Reference,
     method: Method,
     displacement: DisplacementMonitor,
 }
 
-impl<'a> Preference<'a> {
+impl Preference {
     /// The objective over a policy's parameters, however they are held.
-    pub fn new(policy: CausalLm, reference: &'a Reference, method: Method) -> Self {
+    pub fn new(policy: CausalLm, reference: Reference, method: Method) -> Self {
         Self { policy, reference, method, displacement: DisplacementMonitor::default() }
     }
 
@@ -57,7 +57,7 @@ impl<'a> Preference<'a> {
     }
 }
 
-impl Objective for Preference<'_> {
+impl Objective for Preference {
     type Batch = PairBatch;
 
     fn weights(&self, batch: &PairBatch) -> Weights {

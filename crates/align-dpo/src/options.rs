@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use align_train::{Error, Result};
 use serde::Serialize;
 
 use crate::Method;
@@ -53,25 +54,45 @@ impl DpoOptions {
     ///
     /// # Errors
     /// Names the option, its value and the rule it breaks.
-    pub fn method(&self) -> Result<Method, String> {
+    pub fn method(&self) -> Result<Method> {
         let beta = self.beta;
         if !(beta.is_finite() && beta > 0.0) {
-            return Err(format!("`beta` = {beta}: must be a positive number"));
+            return refuse("beta", beta, "must be a positive number");
         }
         if !(0.0..0.5).contains(&self.label_smoothing) {
-            return Err(format!("`label_smoothing` = {}: must be in [0, 0.5)", self.label_smoothing));
+            return refuse("label_smoothing", self.label_smoothing, "must be in [0, 0.5)");
         }
-        if self.ref_log_probs_cache.is_some() && !self.precompute_ref_log_probs {
-            return Err(
-                "`ref_log_probs_cache`: has no effect without `precompute_ref_log_probs`; remove it".into()
-            );
+        if let (Some(dir), false) = (&self.ref_log_probs_cache, self.precompute_ref_log_probs) {
+            let problem = "has no effect without `precompute_ref_log_probs`; remove it";
+            return refuse("ref_log_probs_cache", dir.display(), problem);
         }
         if self.max_new_tokens == 0 {
-            return Err("`max_new_tokens` = 0: must be at least 1".into());
+            return refuse("max_new_tokens", 0, "must be at least 1");
         }
         Ok(match (self.loss_type, self.label_smoothing) {
             (LossType::Sigmoid, 0.0) => Method::Sigmoid { beta },
             (LossType::Sigmoid, label_smoothing) => Method::ConservativeSigmoid { beta, label_smoothing },
         })
     }
+
+    /// Where precomputed reference log-probs are kept; none if they are not to be precomputed.
+    ///
+    /// # Errors
+    /// If no directory is named and the system has no cache directory for the user.
+    pub fn cache_dir(&self) -> Result<Option<PathBuf>> {
+        if !self.precompute_ref_log_probs {
+            return Ok(None);
+        }
+        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
+        let dir = self.ref_log_probs_cache.clone().or_else(|| Some(cache()?.join("candle-align")));
+        match dir {
+            Some(dir) => Ok(Some(dir)),
+            None => refuse("ref_log_probs_cache", "nothing", "the system has no cache directory; name one"),
+        }
+    }
+}
+
+fn refuse<T>(option: &'static str, value: impl std::fmt::Display, problem: &str) -> Result<T> {
+    Err(Error::Option { option, value: value.to_string(), problem: problem.to_owned() })
 }

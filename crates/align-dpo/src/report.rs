@@ -1,8 +1,20 @@
 //! `report.json` of a run: what changed on held-out pairs, and what it cost.
 
+use align_train::{Outcome, Run};
 use serde::Serialize;
 
-use crate::{Measured, Sample};
+use crate::Look;
+
+/// A held-out prompt and what was said to it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// The prompt, with its markup.
+    pub prompt: String,
+    /// The policy's most likely completion before training.
+    pub before: String,
+    /// And after it.
+    pub after: String,
+}
 
 /// Everything a script wants to know of a finished run.
 #[derive(Clone, Debug, Serialize)]
@@ -11,8 +23,8 @@ pub struct Report {
     pub kind: &'static str,
     /// Version of its fields.
     pub schema: u32,
-    /// How the run ended: completed, stopped_early or interrupted.
-    pub outcome: String,
+    /// How the run ended: `completed` or `stopped_early`.
+    pub outcome: &'static str,
     /// Updates made.
     pub steps: usize,
     /// Pairs trained on in an epoch.
@@ -40,17 +52,38 @@ pub struct Report {
 }
 
 impl Report {
-    /// Fills in what was measured on held-out pairs.
-    #[must_use]
-    pub fn with_held_out(mut self, before: &Measured, after: &Measured, samples: Vec<Sample>) -> Self {
-        self.accuracy_before = Some(before.accuracy);
-        self.accuracy_after = Some(after.accuracy);
-        self.margin_before = Some(before.margin);
-        self.margin_after = Some(after.margin);
-        self.kl = after.kl;
-        self.samples = samples;
-        self
+    /// A report of how the run went, with how held-out pairs looked before and after.
+    pub fn new(
+        outcome: &Outcome,
+        run: &Run<'_>,
+        train_pairs: usize,
+        held_out: Option<(Look, Look)>,
+        peak_memory_mb: Option<f64>,
+    ) -> Self {
+        let (before, after) = held_out.unzip();
+        Self {
+            kind: "dpo",
+            schema: 1,
+            outcome: outcome.name(),
+            steps: run.state().global_step,
+            train_pairs,
+            held_out_pairs: before.as_ref().map_or(0, |look| look.pairs),
+            accuracy_before: before.as_ref().map(|look| look.accuracy),
+            accuracy_after: after.as_ref().map(|look| look.accuracy),
+            margin_before: before.as_ref().map(|look| look.margin),
+            margin_after: after.as_ref().map(|look| look.margin),
+            kl: after.as_ref().and_then(|look| look.kl),
+            train_loss: run.train_loss(),
+            train_seconds: run.train_seconds(),
+            peak_memory_mb,
+            samples: before.zip(after).map(|(before, after)| samples(before, after)).unwrap_or_default(),
+        }
     }
+}
+
+fn samples(before: Look, after: Look) -> Vec<Sample> {
+    let pairs = before.texts.into_iter().zip(after.texts);
+    pairs.map(|((prompt, before), (_, after))| Sample { prompt, before, after }).collect()
 }
 
 impl std::fmt::Display for Report {

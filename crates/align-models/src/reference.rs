@@ -6,6 +6,7 @@
 //! template or row therefore never reads the wrong numbers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use align_kernels::Params;
 use candle_core::{DType, Device, Tensor};
@@ -36,9 +37,9 @@ impl Reference {
     }
 }
 
-/// One log-prob per sequence of a data set, f32.
+/// One log-prob per sequence of a data set, f32. Cloning shares them.
 #[derive(Clone, Debug)]
-pub struct LogProbCache(Vec<f32>);
+pub struct LogProbCache(Arc<[f32]>);
 
 impl LogProbCache {
     /// Reads the log-probs of `sequences` from `dir`, or computes and keeps them.
@@ -57,7 +58,7 @@ impl LogProbCache {
         let path = dir.join(format!("{key}.safetensors"));
         if let Some(log_probs) = read(&path, count) {
             tracing::info!("reference log-probs of {count} sequences read from {}", path.display());
-            return Ok(Self(log_probs));
+            return Ok(Self(log_probs.into()));
         }
         let log_probs = compute()?;
         if log_probs.len() != count {
@@ -68,7 +69,7 @@ impl LogProbCache {
         }
         write(&path, &log_probs)?;
         tracing::info!("reference log-probs of {count} sequences kept in {}", path.display());
-        Ok(Self(log_probs))
+        Ok(Self(log_probs.into()))
     }
 
     fn get(&self, numbers: &[usize], device: &Device) -> Result<Tensor> {

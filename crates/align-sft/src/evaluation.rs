@@ -7,12 +7,16 @@ use crate::{ExampleBatches, Supervised};
 
 /// Held-out demonstrations and the objective over a view of the policy.
 pub struct HeldOut<'a> {
-    /// The demonstrations.
-    pub examples: &'a [TokenizedExample],
-    /// The objective over a view of the policy.
-    pub objective: Supervised,
-    /// Demonstrations per pass.
-    pub batch_size: usize,
+    examples: &'a [TokenizedExample],
+    objective: Supervised,
+    batch_size: usize,
+}
+
+impl<'a> HeldOut<'a> {
+    /// None if there is nothing to measure on.
+    pub fn new(examples: &'a [TokenizedExample], objective: Supervised, batch_size: usize) -> Option<Self> {
+        (!examples.is_empty()).then_some(Self { examples, objective, batch_size })
+    }
 }
 
 impl Evaluate for HeldOut<'_> {

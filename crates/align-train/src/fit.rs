@@ -29,6 +29,17 @@ pub enum Outcome {
     },
 }
 
+impl Outcome {
+    /// The outcome's name in reports.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::StoppedEarly => "stopped_early",
+            Self::Interrupted { .. } => "interrupted",
+        }
+    }
+}
+
 /// Trains for the updater's `total_steps`, from the beginning or from where a checkpoint stands.
 ///
 /// `evaluation` is needed if the options ask for evaluation; the others are those of the stage. At the end
@@ -59,6 +70,7 @@ where
     let interrupt = Interrupt::listen()?;
     let batches_per_epoch = batches.batches_per_epoch()?;
     restore(objective, batches, updater, run)?;
+    run.best()?; // That it is gone should come out now, not after training.
     run.begin(updater, batches_per_epoch);
 
     let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
@@ -87,6 +99,11 @@ where
             }
         }
         let stopping = interrupt.received();
+        if let Some(signal) = stopping {
+            tracing::warn!(
+                "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"
+            );
+        }
         if is_due(config.save) || (verdict.is_best && run.ends_with_best()) || stopping.is_some() {
             let checkpoint = save(objective, &windows.cursor(), updater, run)?;
             if let Some(signal) = stopping {
