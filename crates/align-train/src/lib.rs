@@ -7,6 +7,7 @@
 
 mod adamw;
 mod checkpoint;
+mod checkpoints;
 mod error;
 mod evaluation;
 mod fit;

@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::checkpoint::{last_complete, list, recover, remove_dir};
+use crate::checkpoint::remove_dir;
+use crate::checkpoints::{last_complete, list, recover};
 use crate::{Checkpoint, Error, Result, Resume};
 
 pub(crate) const METRICS: &str = "metrics.jsonl";

@@ -15,7 +15,8 @@ use crate::progress::Progress;
 use crate::report::Reports;
 use crate::selection::{self, Verdict};
 use crate::{
-    Checkpoint, Error, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater, settings,
+    Checkpoint, Error, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater,
+    checkpoints, settings,
 };
 
 const PROGRESS: &str = "progress.json";
@@ -181,7 +182,7 @@ impl<'a> Run<'a> {
         })?;
         if let Some(limit) = self.config.save_total_limit {
             let keep = self.ends_with_best().then_some(self.state.best_global_step).flatten();
-            checkpoint::rotate(&self.output_dir, limit, keep)?;
+            checkpoints::rotate(&self.output_dir, limit, keep)?;
         }
         Ok(checkpoint)
     }

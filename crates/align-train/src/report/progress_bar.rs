@@ -20,7 +20,7 @@ impl Bar {
 
     /// A bar on stderr, which is hidden if that is no terminal.
     pub(super) fn new(step: usize, total: usize) -> Self {
-        let style = ProgressStyle::with_template("{pos}/{len} {wide_bar} {msg} [{elapsed}<{eta}]")
+        let style = ProgressStyle::with_template("{pos}/{len} {bar:24} {msg} [{elapsed}<{eta}]")
             .expect("the template is well formed");
         let bar = ProgressBar::with_draw_target(Some(total as u64), ProgressDrawTarget::stderr())
             .with_style(style)
