@@ -3,7 +3,7 @@
 //! `tests/fixtures/trl` holds small rows and what TRL 1.16 made of them (`make.py` there). A larger folder of
 //! recorded TRL runs is replayed with `ALIGN_TRL_RUNS=DIR cargo test -p align-data --test trl_parity --
 //! --nocapture`; it holds `pairs.jsonl`, `prompt_completion.jsonl`, `text.jsonl`, `model/` with the tokenizer,
-//! and `NAME/tokenized.jsonl` for those of the named runs it has.
+//! and `NAME/tokenized.jsonl` and `NAME/log.json` for those of the named runs it has.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(clippy::print_stdout, reason = "a replay says what it replayed")]
 
@@ -88,21 +88,17 @@ fn small_rows_have_trls_token_ids() {
     }
 }
 
-/// Replays those of the named runs that the folder has; `ours` is only made for them.
-fn replay(
-    dir: &Path,
-    runs: &[&str],
-    keys: &[&str],
-    max_length: Option<usize>,
-    ours: impl Fn() -> Vec<Ids>,
-) -> usize {
+/// Replays those of the named runs that the folder has, with the length limit in their `log.json`.
+fn replay(dir: &Path, runs: &[&str], keys: &[&str], ours: impl Fn(usize) -> Vec<Ids>) -> usize {
     let recorded = |run: &&&str| dir.join(run).join("tokenized.jsonl").is_file();
     let runs: Vec<_> = runs.iter().filter(recorded).collect();
     for run in &runs {
+        let log = std::fs::read_to_string(dir.join(run).join("log.json")).unwrap();
+        let log: Value = serde_json::from_str(&log).unwrap();
+        let max_length = usize::try_from(log["args"]["max_length"].as_u64().unwrap()).unwrap();
         let theirs = rows(&dir.join(run).join("tokenized.jsonl"), keys).into_iter();
-        let theirs: Vec<_> =
-            theirs.map(|row| max_length.map_or(row.clone(), |max| collated(row, max))).collect();
-        assert_same(run, &ours(), &theirs);
+        let collate = |row| if keys[0] == "prompt_ids" { collated(row, max_length) } else { row };
+        assert_same(run, &ours(max_length), &theirs.map(collate).collect::<Vec<_>>());
     }
     runs.len()
 }
@@ -111,9 +107,9 @@ fn replay(
 fn recorded_runs_have_trls_token_ids() {
     let Some(dir) = std::env::var_os("ALIGN_TRL_RUNS").map(PathBuf::from) else { return };
     let tokenizer = Tokenizer::load(dir.join("model")).unwrap();
-    let options = TokenizeOptions { max_length: Some(128), ..TokenizeOptions::default() };
+    let up_to = |max_length| TokenizeOptions { max_length: Some(max_length), ..TokenizeOptions::default() };
     // The CPO family puts a BOS in front of every row and records prompt and answer as one sequence.
-    let with_bos = TokenizeOptions { max_length: Some(256), add_bos_token: Some(true), ..options.clone() };
+    let with_bos = |max_length| TokenizeOptions { add_bos_token: Some(true), ..up_to(max_length) };
     let joined = |pair: Ids| {
         vec![pair[0].clone(), [&pair[0][..], &pair[1]].concat(), [&pair[0][..], &pair[2]].concat()]
     };
@@ -124,13 +120,13 @@ fn recorded_runs_have_trls_token_ids() {
     let dpo = ["dpo_sigmoid", "dpo_sigmoid_bs1_accum4", "dpo_precompute", "dpo_ipo_ls", "dpo_lora"];
     let (pairs, prompt_completion, text) =
         (dir.join("pairs.jsonl"), dir.join("prompt_completion.jsonl"), dir.join("text.jsonl"));
-    let replayed = replay(&dir, &dpo, &split, Some(128), || our_pairs(&pairs, &tokenizer, &options))
-        + replay(&dir, &["cpo_sigmoid", "orpo"], &whole, None, || {
-            our_pairs(&pairs, &tokenizer, &with_bos).into_iter().map(joined).collect()
+    let replayed = replay(&dir, &dpo, &split, |max| our_pairs(&pairs, &tokenizer, &up_to(max)))
+        + replay(&dir, &["cpo_sigmoid", "orpo"], &whole, |max| {
+            our_pairs(&pairs, &tokenizer, &with_bos(max)).into_iter().map(joined).collect()
         })
-        + replay(&dir, &["sft_prompt_completion", "sft_dft"], &labelled, None, || {
-            our_demonstrations(&prompt_completion, &tokenizer, &options)
+        + replay(&dir, &["sft_prompt_completion", "sft_dft"], &labelled, |max| {
+            our_demonstrations(&prompt_completion, &tokenizer, &up_to(max))
         })
-        + replay(&dir, &["sft_text"], &labelled, None, || our_demonstrations(&text, &tokenizer, &options));
+        + replay(&dir, &["sft_text"], &labelled, |max| our_demonstrations(&text, &tokenizer, &up_to(max)));
     assert!(replayed > 0, "{} holds no run to replay", dir.display());
 }
