@@ -8,6 +8,7 @@
 mod diagnosis;
 mod dialogue;
 mod form;
+mod lexicon;
 mod markers;
 mod words;
 
@@ -23,7 +24,7 @@ use dialogue::Task;
 pub struct Assessment {
     /// What is wrong with the content, `None` if it is helpful.
     pub fault: Option<Fault>,
-    /// How much of the quality its form leaves, in (0, 1]: less for unfinished, repeated or endless text.
+    /// How much of the quality its form leaves, in (0, 1]: less for unfinished, repeated, endless or garbled text.
     pub form: f64,
     /// The true quality in [0, 1]: 1 for a helpful answer in good form.
     pub quality: f64,

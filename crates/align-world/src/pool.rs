@@ -1,8 +1,8 @@
 //! Every question of the world, divided once and for all into a training and a test part.
 //!
-//! What is held out is the core of a question: a topic in one wording, or a pair of numbers in any wording and any
-//! order. Greetings are put around the core afterwards, so that no test question is a training question in other
-//! clothes. Every topic appears in both parts.
+//! What is held out is the core of a question: a topic in one wording, or a sum in any wording (but not the sum with
+//! its numbers exchanged). Greetings are put around the core afterwards, so that no test question is a training
+//! question in other clothes. Every topic appears in both parts.
 
 use std::fmt::Write as _;
 
@@ -15,7 +15,7 @@ use crate::how_to::{self, TASKS};
 use crate::kind::Kind;
 use crate::misdeeds::{self, MISDEEDS};
 use crate::request::Request;
-use crate::sums::{self, Operation, Sum};
+use crate::sums::{self, Sum};
 
 const GREETINGS: &[&str] =
     &["Hello.", "Good morning.", "Hi there.", "I have a question.", "I need some help.", "Excuse me."];
@@ -91,13 +91,10 @@ fn all_worded() -> Vec<(Request, String)> {
     all.flat_map(|(request, cores)| cores.into_iter().map(move |core| (request, core))).collect()
 }
 
-/// The same for four plus seven and seven plus four, whatever the wording.
+/// The same for every wording of four plus seven, and another for seven plus four: a model can work out a sum that it
+/// has never seen from the one it has.
 fn sum_core(sum: Sum) -> String {
-    let (low, high) = match sum.operation {
-        Operation::Plus => (sum.first.min(sum.second), sum.first.max(sum.second)),
-        Operation::Minus => (sum.second, sum.first),
-    };
-    format!("{:?} {low} {high}", sum.operation)
+    format!("{:?} {} {}", sum.operation, sum.first, sum.second)
 }
 
 /// FNV-1a over the core: a rule that never changes with the seed, the order or the number of questions.

@@ -13,7 +13,7 @@ use crate::fault::Fault;
 use crate::phrase::{FACTUAL, capitalised, dressed, fill};
 
 /// Smallest and largest number that is added or taken away.
-const OPERANDS: std::ops::RangeInclusive<u32> = 2..=12;
+const OPERANDS: std::ops::RangeInclusive<u32> = 2..=9;
 const NAMES: &[&str] = &["Tom", "Anna", "Ben", "Lucy", "Sam", "Ella"];
 const THINGS: &[&str] = &["apples", "books", "coins", "eggs", "shells"];
 

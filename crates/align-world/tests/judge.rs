@@ -40,6 +40,12 @@ fn the_judge_finds_the_fault_that_the_generator_put_in() {
     let share = misjudged.len() as f64 / world.sft.len() as f64;
     misjudged.truncate(40);
     assert!(share <= 0.01, "{share}\n{}", misjudged.join("\n"));
+    let form = |row: &align_world::Demonstration| {
+        judge::assess(&row.prompt, &row.completion[0].content).unwrap().form
+    };
+    let malformed: Vec<_> =
+        world.sft.iter().filter(|row| form(row) < 1.0).map(|row| &row.completion).collect();
+    assert!(malformed.is_empty(), "{malformed:?}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
-//! The form of an answer, apart from what it says: finished, begun properly, neither repeating itself nor endless.
+//! The form of an answer, apart from what it says: finished, begun properly, neither repeating itself nor
+//! endless, and made of words.
 
 use std::collections::BTreeSet;
 
+use super::lexicon::known;
 use super::words::words;
 
 /// Answers of more words than this lose quality in proportion. The longest of the world have about 60.
@@ -17,7 +19,8 @@ pub(super) fn form(completion: &str) -> f64 {
     let finished = if text.ends_with(['.', '!', '?']) { 1.0 } else { 0.7 };
     let begun = if text.starts_with(|c: char| c.is_uppercase()) { 1.0 } else { 0.9 };
     let length = (LONG / words.len() as f64).min(1.0);
-    finished * begun * length * variety(&words)
+    let language = (1.0 - 3.0 * (1.0 - known(&words))).max(0.0);
+    finished * begun * length * language * variety(&words)
 }
 
 /// 1 while few groups of four words occur twice, less as more do.
@@ -27,7 +30,7 @@ fn variety(words: &[String]) -> f64 {
         return 1.0;
     }
     let different = groups.iter().collect::<BTreeSet<_>>().len() as f64 / groups.len() as f64;
-    if different >= 0.9 { 1.0 } else { different }
+    if different >= 0.75 { 1.0 } else { different }
 }
 
 #[cfg(test)]
@@ -39,6 +42,7 @@ mod tests {
         assert_eq!(form("Four plus seven is eleven."), 1.0);
         assert_eq!(form(""), 0.0);
         assert_eq!(form("four plus seven is"), 0.7 * 0.9);
+        assert!(form("Four plus sevem isto eleven.") == 0.0);
         assert!(form(&"I hope that helps you now. ".repeat(10)) < 0.2);
     }
 }
