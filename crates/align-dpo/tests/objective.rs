@@ -1,0 +1,106 @@
+//! The objective on a tiny golden model: guards, metrics, and a reference that is live or precomputed.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::path::Path;
+
+use align_data::{Origin, TokenizedPair};
+use align_dpo::{Method, PairBatch, Preference, prepare_reference};
+use align_kernels::Params;
+use align_models::{CausalLm, ModelDir, Reference, weights_hash};
+use align_train::{Objective, Weights};
+use candle_core::Device;
+
+fn model() -> ModelDir {
+    ModelDir::open(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/models/llama")).unwrap()
+}
+
+fn params() -> Params {
+    Params::tracked(&model().load(&Device::Cpu).unwrap()).unwrap()
+}
+
+fn lm(params: &Params) -> CausalLm {
+    CausalLm::new(model().decoder_config(), params).unwrap()
+}
+
+/// Pairs of different lengths; the last one prefers an answer to itself.
+fn pairs() -> Vec<TokenizedPair> {
+    let tokens = |from: u32, n: u32| (0..n).map(|i| 5 + (from * 31 + i * 17) % 200).collect::<Vec<_>>();
+    let pair = |row: usize, chosen: Vec<u32>, rejected: Vec<u32>| TokenizedPair {
+        prompt: tokens(row as u32, 4 + row as u32),
+        chosen,
+        rejected,
+        row,
+        origin: Origin::in_code(row),
+    };
+    vec![pair(0, tokens(1, 5), tokens(2, 3)), pair(1, tokens(3, 2), tokens(4, 9)), pair(2, tokens(5, 4), tokens(5, 4))]
+}
+
+fn objective(params: &Params, reference: Reference) -> Preference {
+    Preference::new(lm(params), reference, Method::Sigmoid { beta: 0.1 })
+}
+
+#[test]
+fn a_policy_that_is_its_own_reference_has_no_reward_and_the_loss_of_indifference() {
+    let params = params();
+    let objective = objective(&params, Reference::Live(lm(&params.frozen_copy().unwrap())));
+    let batch = PairBatch::new(&pairs(), &[0, 1, 2]);
+    objective.check_start(&batch).unwrap();
+    let step = objective.loss(&batch, &Weights::of("pairs", 3.0)).unwrap();
+    assert!((step.loss.to_scalar::<f32>().unwrap() - std::f32::consts::LN_2).abs() < 1e-6);
+    assert_eq!(step.metrics.get("rewards/accuracies"), Some(0.5));
+    assert_eq!(step.metrics.get("rewards/margins"), Some(0.0));
+}
+
+#[test]
+fn another_reference_is_not_taken_for_the_policy_itself() {
+    let params = params();
+    let frozen = params.frozen_copy().unwrap();
+    let embedding = params.require("model.embed_tokens.weight").unwrap();
+    embedding.set(&(embedding.tensor().detach() * 1.5).unwrap()).unwrap();
+    let objective = objective(&params, Reference::Live(lm(&frozen)));
+    let error = objective.check_start(&PairBatch::new(&pairs(), &[0, 1])).unwrap_err().to_string();
+    assert!(error.contains("not computed alike"), "{error}");
+}
+
+#[test]
+fn every_parameter_gets_a_gradient_and_identical_answers_add_none() {
+    let grads = |indices: &[usize]| {
+        let params = params();
+        let objective = objective(&params, Reference::Live(lm(&params.frozen_copy().unwrap())));
+        let batch = PairBatch::new(&pairs(), indices);
+        drop(objective.loss(&batch, &Weights::of("pairs", 2.0)).unwrap().loss.backward().unwrap());
+        let norm = |p: &align_kernels::Param| {
+            let grad = p.grad_buffer().unwrap().get().unwrap();
+            grad.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap().sqrt()
+        };
+        params.iter().map(|(name, param)| (name.to_owned(), norm(param))).collect::<Vec<_>>()
+    };
+    for ((name, with), (_, without)) in grads(&[0, 1, 2]).iter().zip(&grads(&[0, 1])) {
+        assert!(*without > 0.0, "{name}");
+        assert!((with - without).abs() < 1e-4 * without, "{name}: {with} is not {without}");
+    }
+    for (name, norm) in grads(&[2]) {
+        assert!(norm < 1e-6, "{name}: {norm}");
+    }
+}
+
+#[test]
+fn a_precomputed_reference_gives_the_live_ones_loss_in_any_batch() {
+    let params = params();
+    let frozen = params.frozen_copy().unwrap();
+    let cache = tempfile::tempdir().unwrap();
+    let hash = weights_hash(model().decoder_config(), &frozen).unwrap();
+    let precomputed = prepare_reference(&lm(&frozen), &pairs(), Some((cache.path(), &hash))).unwrap();
+    let embedding = params.require("model.embed_tokens.weight").unwrap();
+    embedding.set(&(embedding.tensor().detach() * 1.1).unwrap()).unwrap();
+    let live = objective(&params, Reference::Live(lm(&frozen)));
+    let precomputed = objective(&params, precomputed);
+    for indices in [&[0usize, 1, 2][..], &[2, 0], &[1]] {
+        let batch = PairBatch::new(&pairs(), indices);
+        let loss = |objective: &Preference| {
+            objective.loss(&batch, &Weights::of("pairs", 1.0)).unwrap().loss.to_scalar::<f32>().unwrap()
+        };
+        assert!((loss(&live) - loss(&precomputed)).abs() < 1e-5);
+    }
+}
