@@ -1,6 +1,6 @@
 //! The rows of one part of the world, drawn one by one: demonstrations, preferences, prompts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_chacha::ChaCha8Rng;
 
@@ -78,16 +78,20 @@ pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstr
     )
 }
 
-/// `count` preferences with different prompts.
+/// `count` preferences with different prompts. In each kind the longer answer is chosen every other time.
 pub(crate) fn preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
     let pool = Pool::new(part);
+    let mut drawn: BTreeMap<Kind, usize> = BTreeMap::new();
     distinct(
         count,
         |row: &Preference| contents(&row.prompt),
         || {
             let kind = weighted(rng, PREFERRED);
             let turn = Turn::draw(kind, &pool, rng);
-            let pair = balanced(rng, |rng| turn.helpful(rng), |rng| turn.unhelpful(rng));
+            let drawn = drawn.entry(kind).or_default();
+            *drawn += 1;
+            let pair =
+                balanced(rng, drawn.is_multiple_of(2), |rng| turn.helpful(rng), |rng| turn.unhelpful(rng));
             Preference {
                 chosen: vec![Message::assistant(pair.chosen)],
                 rejected: vec![Message::assistant(pair.rejected)],
