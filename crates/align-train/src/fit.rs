@@ -70,7 +70,7 @@ where
     let interrupt = Interrupt::listen()?;
     let batches_per_epoch = batches.batches_per_epoch()?;
     restore(objective, batches, updater, run)?;
-    run.best()?; // That it is gone should come out now, not after training.
+    run.best()?; // A best checkpoint that is gone should come out now, not after training.
     run.begin(updater, batches_per_epoch);
 
     let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
