@@ -42,6 +42,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let completion_only = options.demonstrations.completion_only_loss;
     let data =
         prepare_demonstrations(&dataset, eval_dataset.as_deref(), &data_config, completion_only, &tokenizer)?;
+    config.check_evaluation(!data.held_out.is_empty())?;
     align_cli::print(&data.findings);
     let order = Order { strategy: data_config.train_sampling_strategy, seed: session.seed };
     let lengths = data.train.iter().map(|example| example.tokens.len()).collect();

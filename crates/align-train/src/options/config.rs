@@ -142,6 +142,17 @@ impl TrainConfig {
         Ok(Schedule { kind, learning_rate, warmup_steps, total_steps, decay_steps })
     }
 
+    /// Refuses evaluation without anything to evaluate on, before any work is done.
+    ///
+    /// # Errors
+    /// If evaluation is asked for and `available` is false.
+    pub fn check_evaluation(&self, available: bool) -> Result<()> {
+        if self.evaluate == Every::Never || available {
+            return Ok(());
+        }
+        Err(Error::option("eval_strategy", "steps or epoch", "needs evaluation data; give eval_dataset"))
+    }
+
     /// The updater that a run of so many updates needs.
     ///
     /// # Errors
