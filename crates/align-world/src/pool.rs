@@ -1,8 +1,8 @@
 //! Every question of the world, divided once and for all into a training and a test part.
 //!
-//! What is held out is the core of a question: a topic in one wording, or a sum in any wording (but not the sum with
-//! its numbers exchanged). Greetings are put around the core afterwards, so that no test question is a training
-//! question in other clothes. Every topic appears in both parts.
+//! What is held out is the core of a question: a topic in one wording. Greetings are put around the core afterwards, so
+//! that no test question is a training question in other clothes. Every topic appears in both parts, but for some sums
+//! that are held out in all wordings: they tell a model that can add from one that has learnt the results by heart.
 
 use std::fmt::Write as _;
 
@@ -23,6 +23,8 @@ const ENDINGS: &[&str] = &["Thank you.", "Thanks for your help.", "I am curious.
 
 /// One core in this many is held out for the test files.
 const HELD_OUT_OF: u64 = 8;
+/// One sum in this many is held out in all wordings.
+const SUM_HELD_OUT_OF: u64 = 16;
 
 /// Which part of the questions a row is drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,16 +39,18 @@ pub enum Part {
 #[derive(Debug)]
 pub(crate) struct Pool {
     worded: Vec<(Request, String)>,
-    sums: Vec<Sum>,
+    /// Each sum with each of its wordings.
+    sums: Vec<(Sum, usize)>,
 }
 
 impl Pool {
     /// All questions of `part`.
     pub(crate) fn new(part: Part) -> Self {
         let mut worded = all_worded();
-        worded.retain(|(_, core)| part_of(core) == part);
-        let mut sums = sums::sums();
-        sums.retain(|sum| part_of(&sum_core(*sum)) == part);
+        worded.retain(|(_, core)| part_of(core, HELD_OUT_OF) == part);
+        let wordings = |sum| (0..sums::WORDINGS).map(move |wording| (sum, wording));
+        let mut sums: Vec<(Sum, usize)> = sums::sums().into_iter().flat_map(wordings).collect();
+        sums.retain(|(sum, wording)| part_of_sum(*sum, *wording) == part);
         Self { worded, sums }
     }
 
@@ -54,7 +58,8 @@ impl Pool {
     /// revisions are not questions of one turn; they are built on one.
     pub(crate) fn draw(&self, kind: Kind, rng: &mut ChaCha8Rng) -> (Request, String) {
         let (request, core) = if kind == Kind::Sum {
-            let (sum, core) = sums::question(pick(rng, &self.sums), rng);
+            let (sum, wording) = pick(rng, &self.sums);
+            let (sum, core) = sums::question(sum, wording, rng);
             (Request::Sum(sum), core)
         } else {
             let of_kind: Vec<_> = self.worded.iter().filter(|(request, _)| request.kind() == kind).collect();
@@ -75,11 +80,11 @@ impl Pool {
 pub fn part_of_question(question: &str) -> Option<Part> {
     let request = Request::parse(question)?;
     if let Request::Sum(sum) = request {
-        return Some(part_of(&sum_core(sum)));
+        return Some(part_of_sum(sum, sums::wording(sum, question)));
     }
     let cores =
         all_worded().into_iter().filter(|(it, core)| *it == request && question.contains(core.as_str()));
-    cores.map(|(_, core)| part_of(&core)).next()
+    cores.map(|(_, core)| part_of(&core, HELD_OUT_OF)).next()
 }
 
 fn all_worded() -> Vec<(Request, String)> {
@@ -91,16 +96,19 @@ fn all_worded() -> Vec<(Request, String)> {
     all.flat_map(|(request, cores)| cores.into_iter().map(move |core| (request, core))).collect()
 }
 
-/// The same for every wording of four plus seven, and another for seven plus four: a model can work out a sum that it
-/// has never seen from the one it has.
-fn sum_core(sum: Sum) -> String {
-    format!("{:?} {} {}", sum.operation, sum.first, sum.second)
+fn part_of_sum(sum: Sum, wording: usize) -> Part {
+    match part_of(&sum.in_words(), SUM_HELD_OUT_OF) {
+        Part::Test => Part::Test,
+        Part::Train => part_of(&format!("{} {wording}", sum.in_words()), HELD_OUT_OF),
+    }
 }
 
-/// FNV-1a over the core: a rule that never changes with the seed, the order or the number of questions.
-fn part_of(core: &str) -> Part {
+/// FNV-1a over the core, its bits mixed once more because the last letters hardly reach the high ones: a rule that
+/// never changes with the seed, the order or the number of questions.
+fn part_of(core: &str, held_out_of: u64) -> Part {
     let hash = core.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    if (hash >> 32).is_multiple_of(HELD_OUT_OF) { Part::Test } else { Part::Train }
+    let mixed = (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    if mixed.is_multiple_of(held_out_of) { Part::Test } else { Part::Train }
 }

@@ -164,16 +164,22 @@ pub(crate) fn sums() -> Vec<Sum> {
     .collect()
 }
 
-/// A wording of the question for `sum`, and the sum as that wording tells it: two of five are stories.
-pub(crate) fn question(sum: Sum, rng: &mut ChaCha8Rng) -> (Sum, String) {
-    let wording = rng.random_range(0..PLAIN[0].len() + 2);
-    match PLAIN[sum.operation as usize].get(wording) {
-        Some(pattern) => (sum, sum.fill(pattern, 0)),
-        None => {
-            let told = Sum { story: Some((pick(rng, NAMES), pick(rng, THINGS))), ..sum };
-            (told, told.fill(STORIES[sum.operation as usize], 0))
-        }
+/// How many wordings a question for a sum has; the last one is the story.
+pub(crate) const WORDINGS: usize = PLAIN[0].len() + 1;
+
+/// The question for `sum` in this wording, below [`WORDINGS`], and the sum as that wording tells it.
+pub(crate) fn question(sum: Sum, wording: usize, rng: &mut ChaCha8Rng) -> (Sum, String) {
+    if let Some(pattern) = PLAIN[sum.operation as usize].get(wording) {
+        return (sum, sum.fill(pattern, 0));
     }
+    let told = Sum { story: Some((pick(rng, NAMES), pick(rng, THINGS))), ..sum };
+    (told, told.fill(STORIES[sum.operation as usize], 0))
+}
+
+/// The wording in which `question` asks for `sum`; the inverse of [`question`].
+pub(crate) fn wording(sum: Sum, question: &str) -> usize {
+    let plain = PLAIN[sum.operation as usize].iter();
+    plain.map(|pattern| sum.fill(pattern, 0)).position(|it| question.contains(&it)).unwrap_or(PLAIN[0].len())
 }
 
 /// A helpful answer: the right result in a whole sentence.

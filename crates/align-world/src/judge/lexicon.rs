@@ -11,7 +11,7 @@ use crate::rows;
 use crate::sums::numbers_in;
 
 /// Demonstrations enough to meet every word of the tables.
-const ROWS: usize = 3_000;
+const ROWS: usize = 10_000;
 
 static LEXICON: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
     let demonstrations = rows::demonstrations(ROWS, &mut ChaCha8Rng::seed_from_u64(0));
