@@ -1,2 +1,61 @@
-//! Completions of prompts, on the terminal or as JSONL.
-fn main() {}
+//! Completions of prompts, on the terminal or as JSON lines.
+
+mod options;
+mod output;
+mod prompts;
+
+use std::iter::{repeat_n, zip};
+use std::process::ExitCode;
+
+use align_cli::{Hub, Invocation, Program};
+use align_data::Tokenizer;
+use align_kernels::Params;
+use align_models::generation::generate_in_batches;
+use align_models::{CausalLm, ModelDir};
+use options::Options;
+use output::{Output, Row};
+
+const PROGRAM: Program = Program {
+    name: "generate",
+    about: "Completions of prompts, on the terminal or as JSON lines.",
+    recipe: None,
+};
+
+fn main() -> ExitCode {
+    align_cli::main(&PROGRAM, complete)
+}
+
+fn complete(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
+    options.check()?;
+    let mut output = Output::open(options.output.as_deref())?;
+    let device = options.common.device.open()?;
+
+    // Prompts, as records and as token ids.
+    let hub = Hub::from_env();
+    let model =
+        ModelDir::open(&hub.model(&options.common.model_name_or_path, &options.common.model_revision)?)?;
+    let tokenizer = Tokenizer::load(model.path())?;
+    model.check_vocabulary(tokenizer.vocab_size())?;
+    let prompts = options.prompts.read(&hub, &tokenizer)?;
+    let (longest, room) = (options.generation.max_new_tokens, model.decoder_config().max_positions);
+    let tokens = options.prompts.tokenize(&prompts, &tokenizer, longest, room)?;
+
+    // The model, and each prompt as often as it is to be completed.
+    let weights = model.load(&device)?;
+    let lm = CausalLm::new(model.decoder_config(), &Params::frozen(&weights))?;
+    let eos = [vec![tokenizer.eos_id()?], model.eos_token_ids()?].concat();
+    let times = options.num_return_sequences as usize;
+    let prompts = prompts.iter().flat_map(|prompt| repeat_n(prompt, times));
+    let tokens: Vec<Vec<u32>> = tokens.into_iter().flat_map(|tokens| repeat_n(tokens, times)).collect();
+    let mut batches = generate_in_batches(&lm, &tokens, &eos, &options.generation, options.common.seed)?;
+
+    // Completions, in the order of the prompts.
+    invocation.work_starts();
+    let mut sequences = zip(prompts, &tokens);
+    while let Some(completions) = batches.next().transpose()? {
+        for (completion, (prompt, tokens)) in zip(&completions, &mut sequences) {
+            output.write(&Row::new(prompt, tokens, completion, &tokenizer)?)?;
+        }
+    }
+    output.finish()
+}

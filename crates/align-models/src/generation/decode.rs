@@ -35,15 +35,32 @@ pub fn generate(
     options: &GenerationOptions,
     seed: u64,
 ) -> Result<Vec<Completion>> {
-    options.check()?;
-    check_prompts(model, prompts, options)?;
     let mut completions = Vec::with_capacity(prompts.len());
-    for (index, batch) in prompts.chunks(BATCH).enumerate() {
-        let first = (index * BATCH) as u64;
-        let samplers = (first..).take(batch.len()).map(|number| Sampler::new(options, seed, number));
-        completions.extend(decode(model, batch, eos, options, samplers)?);
+    for batch in generate_in_batches(model, prompts, eos, options, seed)? {
+        completions.extend(batch?);
     }
     Ok(completions)
+}
+
+/// The completions of [`generate`], handed out batch by batch as they are decoded.
+///
+/// # Errors
+/// Settings and all prompts are checked at once, as in [`generate`]; a batch fails only where a tensor
+/// operation does.
+pub fn generate_in_batches(
+    model: &CausalLm,
+    prompts: &[Vec<u32>],
+    eos: &[u32],
+    options: &GenerationOptions,
+    seed: u64,
+) -> Result<impl Iterator<Item = Result<Vec<Completion>>>> {
+    options.check()?;
+    check_prompts(model, prompts, options)?;
+    Ok(prompts.chunks(BATCH).enumerate().map(move |(index, batch)| {
+        let first = (index * BATCH) as u64;
+        let samplers = (first..).take(batch.len()).map(|number| Sampler::new(options, seed, number));
+        decode(model, batch, eos, options, samplers)
+    }))
 }
 
 fn check_prompts(model: &CausalLm, prompts: &[Vec<u32>], options: &GenerationOptions) -> Result<()> {
@@ -121,7 +138,7 @@ fn decode(
             stream.positions.extend(from as u32..sequence.tokens.len() as u32);
             destinations.push(start + from..start + sequence.tokens.len());
             rows.push(queries.end as u32 - 1);
-            let keys = [start..start + sequence.tokens.len()].to_vec();
+            let keys = std::iter::once(start..start + sequence.tokens.len()).collect();
             stream.segments.push(Segment { queries, keys });
         }
         cache.write_to(destinations);

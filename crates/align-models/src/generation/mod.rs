@@ -9,6 +9,6 @@ mod decode;
 mod options;
 mod sampler;
 
-pub use decode::{Completion, generate};
+pub use decode::{Completion, generate, generate_in_batches};
 pub use options::GenerationOptions;
 pub use sampler::Sampler;
