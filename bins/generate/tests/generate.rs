@@ -116,7 +116,7 @@ fn rows_are_a_data_set_to_train_on() {
 }
 
 #[test]
-fn a_completion_that_ended_says_so_and_is_shorter() {
+fn a_completion_that_ended_before_the_limit_says_so() {
     // The model is random: each token ends the text with about one in a thousand.
     let arguments = ["--prompt=Hello.", "--num-return-sequences=32", "--max-new-tokens=200", "--output=-"];
     let (code, stdout, stderr) = run(&arguments, "");
@@ -125,7 +125,7 @@ fn a_completion_that_ended_says_so_and_is_shorter() {
     let ended = |row: &&Value| row["finished"] == json!(true);
     assert!(rows.iter().filter(ended).count() > 0);
     for row in &rows {
-        assert_eq!(row["tokens"].as_u64().unwrap() == 200, !ended(&row));
+        assert!(row["tokens"] == json!(200) || ended(&row));
         assert!(!row["completion"][0]["content"].as_str().unwrap().contains("</s>"));
     }
 }
