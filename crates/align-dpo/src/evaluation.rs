@@ -107,7 +107,7 @@ impl Evaluate for HeldOut<'_> {
         let lengths = self.pairs.iter().map(TokenizedPair::token_count).collect();
         let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
         let batches = MicroBatches::new(lengths, BatchSize::Examples(self.batch_size), order);
-        let reference = Reference::Live(self.reference.clone());
+        let reference = Reference::Live(Box::new(self.reference.clone()));
         let objective = Preference::new(self.policy.clone(), reference, self.method);
         let mut metrics =
             evaluate(&objective, &mut PairBatches::new(self.pairs, batches.map_err(Error::stage)?))?;

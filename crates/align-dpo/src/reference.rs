@@ -21,7 +21,7 @@ pub fn prepare_reference(
     cache: Option<(&Path, &str)>,
 ) -> Result<Reference> {
     let Some((dir, model_hash)) = cache else {
-        return Ok(Reference::Live(model.clone()));
+        return Ok(Reference::Live(Box::new(model.clone())));
     };
     let sequences = pairs.iter().flat_map(|pair| {
         [(pair.prompt.as_slice(), pair.chosen.as_slice()), (pair.prompt.as_slice(), pair.rejected.as_slice())]

@@ -23,6 +23,10 @@ fn lm(params: &Params) -> CausalLm {
     CausalLm::new(model().decoder_config(), params).unwrap()
 }
 
+fn live(params: &Params) -> Reference {
+    Reference::Live(Box::new(lm(params)))
+}
+
 /// Pairs of different lengths; the last one prefers an answer to itself.
 fn pairs() -> Vec<TokenizedPair> {
     let tokens = |from: u32, n: u32| (0..n).map(|i| 5 + (from * 31 + i * 17) % 200).collect::<Vec<_>>();
@@ -33,7 +37,11 @@ fn pairs() -> Vec<TokenizedPair> {
         row,
         origin: Origin::in_code(row),
     };
-    vec![pair(0, tokens(1, 5), tokens(2, 3)), pair(1, tokens(3, 2), tokens(4, 9)), pair(2, tokens(5, 4), tokens(5, 4))]
+    vec![
+        pair(0, tokens(1, 5), tokens(2, 3)),
+        pair(1, tokens(3, 2), tokens(4, 9)),
+        pair(2, tokens(5, 4), tokens(5, 4)),
+    ]
 }
 
 fn objective(params: &Params, reference: Reference) -> Preference {
@@ -43,7 +51,7 @@ fn objective(params: &Params, reference: Reference) -> Preference {
 #[test]
 fn a_policy_that_is_its_own_reference_has_no_reward_and_the_loss_of_indifference() {
     let params = params();
-    let objective = objective(&params, Reference::Live(lm(&params.frozen_copy().unwrap())));
+    let objective = objective(&params, live(&params.frozen_copy().unwrap()));
     let batch = PairBatch::new(&pairs(), &[0, 1, 2]);
     objective.check_start(&batch).unwrap();
     let step = objective.loss(&batch, &Weights::of("pairs", 3.0)).unwrap();
@@ -58,7 +66,7 @@ fn another_reference_is_not_taken_for_the_policy_itself() {
     let frozen = params.frozen_copy().unwrap();
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.5).unwrap()).unwrap();
-    let objective = objective(&params, Reference::Live(lm(&frozen)));
+    let objective = objective(&params, live(&frozen));
     let error = objective.check_start(&PairBatch::new(&pairs(), &[0, 1])).unwrap_err().to_string();
     assert!(error.contains("not computed alike"), "{error}");
 }
@@ -67,7 +75,7 @@ fn another_reference_is_not_taken_for_the_policy_itself() {
 fn every_parameter_gets_a_gradient_and_identical_answers_add_none() {
     let grads = |indices: &[usize]| {
         let params = params();
-        let objective = objective(&params, Reference::Live(lm(&params.frozen_copy().unwrap())));
+        let objective = objective(&params, live(&params.frozen_copy().unwrap()));
         let batch = PairBatch::new(&pairs(), indices);
         drop(objective.loss(&batch, &Weights::of("pairs", 2.0)).unwrap().loss.backward().unwrap());
         let norm = |p: &align_kernels::Param| {
@@ -94,7 +102,7 @@ fn a_precomputed_reference_gives_the_live_ones_loss_in_any_batch() {
     let precomputed = prepare_reference(&lm(&frozen), &pairs(), Some((cache.path(), &hash))).unwrap();
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.1).unwrap()).unwrap();
-    let live = objective(&params, Reference::Live(lm(&frozen)));
+    let live = objective(&params, live(&frozen));
     let precomputed = objective(&params, precomputed);
     for indices in [&[0usize, 1, 2][..], &[2, 0], &[1]] {
         let batch = PairBatch::new(&pairs(), indices);

@@ -18,7 +18,7 @@ use crate::{CausalLm, DecoderConfig, Error, Packed, Result};
 #[derive(Clone, Debug)]
 pub enum Reference {
     /// A frozen model, run beside the policy on the same batch.
-    Live(CausalLm),
+    Live(Box<CausalLm>),
     /// Log-probs of every sequence of a data set, computed before training.
     Precomputed(LogProbCache),
 }

@@ -37,10 +37,10 @@ pub(super) fn decoder_config(path: &Path, config: &Value) -> Result<DecoderConfi
         "silu" | "swish" => {}
         _ => return fields.fail("hidden_act", "silu"),
     }
-    if heads % decoder.kv_heads != 0 {
+    if !heads.is_multiple_of(decoder.kv_heads) {
         return fields.fail("num_key_value_heads", &format!("a divisor of num_attention_heads ({heads})"));
     }
-    if decoder.head_dim == 0 || decoder.head_dim % 2 != 0 {
+    if decoder.head_dim == 0 || !decoder.head_dim.is_multiple_of(2) {
         return fields.fail("head_dim", "an even number (by default hidden_size / num_attention_heads)");
     }
     Ok(decoder)
