@@ -13,7 +13,7 @@ pub(crate) struct Options {
     pub(crate) common: CommonOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Data")]
     pub(crate) data: DataOptions,
     #[command(flatten)]
     pub(crate) dpo: DpoOptions,

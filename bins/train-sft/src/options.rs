@@ -12,9 +12,9 @@ pub(crate) struct Options {
     pub(crate) common: CommonOptions,
     #[command(flatten)]
     pub(crate) output: OutputOptions,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Data")]
     pub(crate) data: DataOptions,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Data")]
     pub(crate) demonstrations: DemonstrationOptions,
     #[command(flatten)]
     pub(crate) start: StartOptions,

@@ -18,7 +18,7 @@ pub struct CommonOptions {
     pub config: Option<PathBuf>,
 
     /// Model: a directory in Hugging Face layout, or a hub id such as `org/model`
-    #[arg(long, alias = "model", value_name = "DIR|ID")]
+    #[arg(long, visible_alias = "model", value_name = "DIR|ID")]
     pub model_name_or_path: String,
 
     /// Branch, tag or commit of a model that comes from the hub

@@ -15,7 +15,7 @@ use crate::tokenize::{TokenizeOptions, TruncationMode};
 #[derive(Args, Clone, Debug, PartialEq, Serialize)]
 pub struct DataOptions {
     /// Training data: a .jsonl or .json file (plain, .gz or .zst), a directory with files per split, or a hub id
-    #[arg(long, alias = "dataset", value_name = "PATH")]
+    #[arg(long, visible_alias = "dataset", value_name = "PATH")]
     pub dataset_name: String,
 
     /// Split to train on, where the data set is a directory
