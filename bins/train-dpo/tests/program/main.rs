@@ -1,0 +1,16 @@
+//! The program as its user runs it: command lines, exit codes, and files that are left behind.
+//!
+//! What every training program must show is written once, beside `train-sft`; [`stage`] fills in what is this
+//! program's own.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod stage;
+
+#[path = "../../../train-sft/tests/program/accumulation.rs"]
+mod accumulation;
+#[path = "../../../train-sft/tests/program/replay.rs"]
+mod replay;
+#[path = "../../../train-sft/tests/program/resume.rs"]
+mod resume;
+#[path = "../../../train-sft/tests/program/support.rs"]
+mod support;

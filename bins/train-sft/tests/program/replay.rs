@@ -1,0 +1,164 @@
+//! TRL's own runs, step by step: the same options under the same names give the same log.
+//!
+//! The runs are those of `fixtures/golden/runs`, or of the folder that the environment variable
+//! `ALIGN_TRL_RUNS` names, in the same layout. `--nocapture` shows what was replayed and how close it came.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::stage;
+use crate::support::{Place, RUNS, read_weights, training, worst_difference};
+
+/// Arguments that say nothing here: where TRL's trainer ran and wrote, and notes of whoever recorded the run.
+const SAYS_NOTHING: [&str; 10] = [
+    "report_to",
+    "save_strategy",
+    "use_cpu",
+    "disable_tqdm",
+    "bf16",
+    "gradient_checkpointing",
+    "optim",
+    "dataloader_pin_memory",
+    "dataset",
+    "margin",
+];
+
+/// A run's final weights differ where a gradient is almost nothing: Adam divides it by its own size, so that
+/// rounding decides which way the parameter moves, by up to the learning rate. Few of all, hence the norm.
+const WEIGHTS: f64 = 1e-4;
+
+/// How far a metric may be from TRL's, in units of TRL's value, and beyond that.
+fn allowed(metric: &str, expected: f64) -> f64 {
+    let (relative, absolute) = match metric {
+        "loss" | "entropy" | "logps/chosen" | "logps/rejected" => (1e-4, 0.0),
+        "grad_norm" => (1e-3, 0.0),
+        // A reward is β times the small difference of two log-probs of some hundred nats in f32.
+        "rewards/chosen" | "rewards/rejected" | "rewards/margins" => (1e-3, 1e-4),
+        // Shares of a count, divided in f32.
+        "mean_token_accuracy" | "rewards/accuracies" => (1e-6, 0.0),
+        // What is computed without the model: num_tokens, learning_rate, epoch.
+        _ => (1e-9, 0.0),
+    };
+    relative * expected.abs() + absolute
+}
+
+struct Log {
+    name: String,
+    dir: PathBuf,
+    args: Map<String, Value>,
+    entries: Vec<Map<String, Value>>,
+}
+
+/// The folder's runs by this stage's trainer.
+fn logs(folder: &Path) -> Vec<Log> {
+    let mut logs = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let dir = entry.unwrap().path();
+        let Ok(text) = fs::read_to_string(dir.join("log.json")) else { continue };
+        let log: Value = serde_json::from_str(&text).unwrap();
+        if log["trainer"] == stage::TRAINER {
+            let name = dir.file_name().unwrap().to_string_lossy().into_owned();
+            let args = log["args"].as_object().unwrap().clone();
+            let entries = log["log"].as_array().unwrap().iter();
+            let entries = entries.map(|entry| entry.as_object().unwrap().clone()).collect();
+            logs.push(Log { name, dir, args, entries });
+        }
+    }
+    logs.sort_by(|a, b| a.name.cmp(&b.name));
+    logs
+}
+
+impl Log {
+    fn options(&self) -> String {
+        let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let words = |value: &Value| match value {
+            Value::Array(values) => values.iter().map(word).collect::<Vec<_>>().join(","),
+            value => word(value),
+        };
+        let given = self.args.iter().filter(|(name, _)| !SAYS_NOTHING.contains(&name.as_str()));
+        let mut options = String::from("--save-strategy no --report-to none");
+        for (name, value) in given {
+            options += &format!(" --{name} {}", words(value));
+            if name == "precompute_ref_log_probs" {
+                options += " --ref-log-probs-cache cache";
+            }
+        }
+        options
+    }
+
+    /// Whether a row's two answers are the same tokens, once they are cut to length.
+    fn has_ties(&self) -> bool {
+        let max_length = self.args["max_length"].as_u64().unwrap() as usize;
+        let rows = fs::read_to_string(self.dir.join("tokenized.jsonl")).unwrap();
+        rows.lines().any(|line| {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let ids = |name: &str| row[name].as_array().cloned();
+            let cut = |name: &str| Some(ids("prompt_ids")?.into_iter().chain(ids(name)?).take(max_length));
+            cut("chosen_ids").zip(cut("rejected_ids")).is_some_and(|(chosen, rejected)| chosen.eq(rejected))
+        })
+    }
+
+    /// Every metric of every entry; what came nearest to its tolerance, as a sentence.
+    ///
+    /// TRL counts a tie as a miss and this project as half a hit, so accuracies are compared where there is
+    /// none: not at the first step, where policy and reference are the same, and not on data with ties.
+    fn compare(&self, ours: &[Map<String, Value>]) -> String {
+        let ties = self.has_ties();
+        let ours: Vec<_> = ours.iter().filter(|entry| entry.contains_key("loss")).collect();
+        assert_eq!(ours.len(), self.entries.len(), "{}: number of log entries", self.name);
+        let mut worst = (-1.0, String::new());
+        for (found, expected) in ours.into_iter().zip(&self.entries) {
+            for (metric, expected_value) in expected {
+                let step = &expected["step"];
+                let tied = metric == "rewards/accuracies" && (ties || *step == 1);
+                if tied || stage::NOT_LOGGED.contains(&metric.as_str()) {
+                    continue;
+                }
+                let expected_value = expected_value.as_f64().unwrap();
+                let value = found.get(metric).and_then(Value::as_f64);
+                let value = value.unwrap_or_else(|| panic!("{}: step {step} has no {metric}", self.name));
+                let apart = (value - expected_value).abs();
+                let allowed = allowed(metric, expected_value);
+                let place = format!("{metric} at step {step}: {value} for {expected_value}");
+                assert!(apart <= allowed, "{}: {place}, {apart:.1e} apart", self.name);
+                if allowed > 0.0 && apart / allowed > worst.0 {
+                    worst = (apart / allowed, place);
+                }
+            }
+        }
+        format!("{:.1} % of the tolerance, {}", 100.0 * worst.0, worst.1)
+    }
+}
+
+#[test]
+fn trls_runs_come_out_the_same() {
+    let foreign = std::env::var_os("ALIGN_TRL_RUNS").map(PathBuf::from);
+    let folder = foreign.clone().unwrap_or_else(|| PathBuf::from(RUNS));
+    let mut replayed = 0;
+    for log in logs(&folder) {
+        let name = &log.name;
+        if foreign.is_some() && log.dir.join("initial_adapter").exists() {
+            println!("{name}: left out, it trains an adapter");
+            continue;
+        }
+        let place = Place::from(&folder, stage::data_of(name));
+        let ended = place.ended(&training("out", &log.options()));
+        if foreign.is_some() && ended.code == Some(2) {
+            println!("{name}: left out, {}", ended.stderr.trim());
+            continue;
+        }
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
+        let run = place.run("out");
+        println!("{name}: {} steps, at worst {}", log.entries.len(), log.compare(&run.log()));
+        let weights = log.dir.join("final.safetensors");
+        if weights.exists() {
+            let (apart, parameter) = worst_difference(&run.weights(), &read_weights(&weights));
+            println!("{name}: final weights {apart:.1e} apart, {parameter}");
+            assert!(apart < WEIGHTS, "{name}: {parameter} ends {apart:.1e} apart");
+        }
+        replayed += 1;
+    }
+    assert!(replayed > 0, "{} holds no run of {} to replay", folder.display(), stage::TRAINER);
+}

@@ -1,0 +1,152 @@
+//! However a run is stopped, going on from its last checkpoint ends as if it never had been: the same model
+//! byte for byte, the same log but for how long things took.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use crate::stage;
+use crate::support::{Place, Run, copy_dir, training};
+
+/// A run in which everything that a checkpoint must hold matters: 24 rows in micro-batches of 2, five to a
+/// step, so that every third step is of two micro-batches and ends an epoch; rows shuffled anew in each epoch;
+/// moments, weight decay and a schedule that depend on the step; log entries over two steps.
+const OPTIONS: &str = "--train-sampling-strategy random --seed 7 --per-device-train-batch-size 2 \
+    --gradient-accumulation-steps 5 --learning-rate 1e-3 --lr-scheduler-type cosine --warmup-steps 2 \
+    --weight-decay 0.1 --max-length 80 --logging-steps 2";
+const EPOCHS: &str = "--num-train-epochs 3";
+/// Evaluations between the checkpoints, at them, and at the end.
+const EVALUATION: &str = "--eval-dataset data.jsonl --eval-strategy steps --eval-steps 4";
+
+fn assert_same_end(run: &Run, expected: &Run, how: &str) {
+    assert_eq!(run.log(), expected.log(), "{how}: another log");
+    assert!(run.model() == expected.model(), "{how}: another model");
+}
+
+#[test]
+fn a_run_goes_on_from_each_of_its_checkpoints() {
+    let place = Place::new();
+    let options = format!("{OPTIONS} {EPOCHS} {EVALUATION} {} --save-steps 3", stage::QUICK_EVALUATION);
+    let whole = place.train("whole", &options);
+    assert_eq!(whole.json("trainer_state.json")["global_step"], 9);
+    for step in [3, 6, 9] {
+        let from = format!("--resume-from-checkpoint whole/checkpoint-{step}");
+        let resumed = place.train(&format!("from-{step}"), &format!("{options} {from}"));
+        assert_same_end(&resumed, &whole, &format!("from step {step}"));
+    }
+
+    // The word `last`, in the directory of a run that was stopped after step 6.
+    copy_dir(&whole.dir, &place.path("stopped"));
+    fs::remove_dir_all(place.path("stopped/checkpoint-9")).unwrap();
+    let ended = place.succeeds(&training("stopped", &format!("{options} --resume-from-checkpoint last")));
+    assert!(ended.stderr.contains("resumed from stopped/checkpoint-6 at step 6"), "{}", ended.stderr);
+    assert_same_end(&place.run("stopped"), &whole, "from the last");
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_and_the_one_before_it_is_the_last() {
+    let place = Place::new();
+    let options = format!("{OPTIONS} --max-steps 3 --save-steps 1");
+    let whole = place.train("whole", &options);
+    copy_dir(&whole.dir, &place.path("damaged"));
+    fs::remove_dir_all(place.path("damaged/checkpoint-3")).unwrap();
+    let optimizer = place.path("damaged/checkpoint-2/optimizer.safetensors");
+    let mut bytes = fs::read(&optimizer).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&optimizer, bytes).unwrap();
+
+    let named =
+        place.ended(&training("new", &format!("{options} --resume-from-checkpoint damaged/checkpoint-2")));
+    assert_eq!(named.code, Some(2), "{}", named.stderr);
+    assert!(named.stderr.contains("checkpoint-2/optimizer.safetensors: is damaged"), "{}", named.stderr);
+    let last = place.succeeds(&training("damaged", &format!("{options} --resume-from-checkpoint last")));
+    assert!(last.stderr.contains("resumed from damaged/checkpoint-1"), "{}", last.stderr);
+    assert_same_end(&place.run("damaged"), &whole, "from the checkpoint before");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_saves_a_checkpoint_to_go_on_from() {
+    let place = Place::new();
+    // Long enough that the signal comes long before the end.
+    let options = "--per-device-train-batch-size 1 --gradient-accumulation-steps 2 --seed 3 --max-steps 60 \
+        --learning-rate 1e-3 --lr-scheduler-type cosine --warmup-ratio 0.1 --max-length 40 --logging-steps 3 \
+        --report-to none";
+    let whole = place.train("whole", options);
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let child = start(place.command(&training(signal, options)));
+        wait_until(|| {
+            fs::read_to_string(place.path(signal).join("metrics.jsonl")).is_ok_and(|log| log.len() > 200)
+        });
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
+        assert!(sent.unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{stderr}");
+
+        // What to do next stands in the last line; it is done here as it stands there.
+        let (_, advice) = stderr.trim_end().rsplit_once("error: interrupted; go on with ").unwrap();
+        let step = place.run(signal).json("trainer_state.json")["global_step"].as_u64().unwrap();
+        assert!((1..60).contains(&step), "interrupted at step {step}");
+        assert_eq!(advice, format!("--resume-from-checkpoint {signal}/checkpoint-{step}"));
+        place.succeeds(&format!("--model model --dataset data.jsonl {options} {advice}"));
+        assert_same_end(&place.run(signal), &whole, &format!("SIG{signal} at step {step}"));
+    }
+}
+
+/// A checkpoint after every step, and `kill -9` again and again while one is being written.
+#[test]
+fn a_kill_while_saving_leaves_the_last_complete_checkpoint() {
+    let place = Place::new();
+    let options = format!("{OPTIONS} --max-steps 14 --save-steps 1");
+    let whole = place.train("whole", &options);
+
+    let mut torn = 0;
+    // From the moment at which the partial checkpoint appears, in microseconds: at once, in the middle, and
+    // about when it is given its name.
+    for (round, delay) in [0, 400, 1_000, 2_000, 4_000, 8_000].into_iter().enumerate() {
+        // Without a first complete checkpoint there is nothing to go on from.
+        let first = if round == 0 { "" } else { "--resume-from-checkpoint last" };
+        let began = SystemTime::now();
+        let mut child = start(place.command(&training("killed", &format!("{options} {first}"))));
+        wait_until(|| place.path("killed/checkpoint-1").is_dir() && is_saving(&place.path("killed"), began));
+        sleep(Duration::from_micros(delay));
+        child.kill().unwrap();
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), None, "round {round}: the run was over before it could be killed");
+        torn += usize::from(is_saving(&place.path("killed"), began));
+    }
+    println!("{torn} of 6 kills left a partial checkpoint");
+    place.succeeds(&training("killed", &format!("{options} --resume-from-checkpoint last")));
+    assert_same_end(&place.run("killed"), &whole, "after the kills");
+    let hidden = |name: &str| name.starts_with('.');
+    let names = fs::read_dir(place.path("killed")).unwrap();
+    let left: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    assert!(!left.iter().any(|name| hidden(name)), "something partial is left: {left:?}");
+}
+
+fn start(mut command: Command) -> Child {
+    command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Whether a checkpoint is being written that was not begun before `since`.
+fn is_saving(dir: &Path, since: SystemTime) -> bool {
+    let Ok(entries) = fs::read_dir(dir) else { return false };
+    entries.filter_map(Result::ok).any(|entry| {
+        let is_partial = entry.file_name().to_string_lossy().ends_with(".tmp");
+        is_partial && entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time > since)
+    })
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    for _ in 0..400_000 {
+        if condition() {
+            return;
+        }
+        sleep(Duration::from_micros(200));
+    }
+    panic!("waited for more than a minute");
+}

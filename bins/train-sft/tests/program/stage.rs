@@ -1,0 +1,21 @@
+//! What is this program's own in the tests that it shares with `train-dpo`.
+
+/// The program.
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_train-sft");
+/// Its part in the names of run directories and in reports.
+pub(crate) const STAGE: &str = "sft";
+/// Its counterpart in TRL.
+pub(crate) const TRAINER: &str = "SFTTrainer";
+/// The data file of the golden runs that it trains on in the other tests.
+pub(crate) const DATA: &str = "prompt_completion.jsonl";
+/// The columns of that file that are learned.
+pub(crate) const COMPLETIONS: &[&str] = &["completion"];
+/// What TRL logs and this project does not.
+pub(crate) const NOT_LOGGED: &[&str] = &[];
+/// Makes an evaluation quick.
+pub(crate) const QUICK_EVALUATION: &str = "";
+
+/// The data file of a golden run.
+pub(crate) fn data_of(run: &str) -> &'static str {
+    if run.contains("text") { "text.jsonl" } else { DATA }
+}
