@@ -10,9 +10,10 @@ use align_cli::{Hub, Invocation, Program, Session};
 use align_data::{
     BatchSize, MaskStyle, MicroBatches, Order, TokenizedPair, Tokenizer, inspect_pair, prepare_pairs,
 };
-use align_dpo::{DEFAULT_LEARNING_RATE, HeldOut, PairBatch, PairBatches, Preference, Report};
+use align_dpo::{DEFAULT_LEARNING_RATE, HeldOut, PairBatch, Preference, Report};
 use align_kernels::Params;
 use align_models::{CausalLm, ModelDir};
+use align_stage::{RowBatches, RunFigures};
 use align_train::{Batches, Error, Evaluate, Outcome, Run, fit};
 use options::Options;
 
@@ -66,7 +67,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let eos = [vec![tokenizer.eos_id()?], model.eos_token_ids()?].concat();
     let (models, batch_size) = ((lm(&params.view())?, reference_model), config.per_device_eval_batch_size);
     let mut held_out = HeldOut::new(&data.held_out, models, eos, &options.dpo, batch_size, session.seed)?;
-    let mut batches = PairBatches::new(&data.train, order);
+    let mut batches = RowBatches::new(&data.train, order, PairBatch::new);
     let total_steps = config.total_steps(batches.batches_per_epoch()?);
     let mut updater = config.updater(&params, total_steps)?;
     if session.dry_run {
@@ -90,8 +91,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
 
     // What changed.
     let after = held_out.as_mut().map(|held_out| held_out.look(updater.step(), &tokenizer)).transpose()?;
-    let report =
-        Report::new(&outcome, &run, data.train.len(), before.zip(after), align_cli::peak_memory_mb());
+    let run = RunFigures::new("dpo", &outcome, &run, data.train.len(), align_cli::peak_memory_mb());
+    let report = Report::new(run, before.zip(after));
     align_cli::write_json(&output_dir.join("report.json"), &report)?;
     align_cli::print(format_args!("\n{report}\nmodel written to {}", output_dir.display()));
     Ok(())

@@ -11,7 +11,8 @@ use align_data::{
 };
 use align_kernels::Params;
 use align_models::{CausalLm, ModelDir, random_weights};
-use align_sft::{DEFAULT_LEARNING_RATE, ExampleBatches, HeldOut, Report, Supervised};
+use align_sft::{DEFAULT_LEARNING_RATE, ExampleBatch, HeldOut, Report, Supervised};
+use align_stage::{RowBatches, RunFigures};
 use align_train::{Batches, Error, Evaluate, Outcome, Run, fit};
 use options::Options;
 
@@ -66,7 +67,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let mut objective = Supervised::new(CausalLm::new(model.decoder_config(), &params)?);
     let view = Supervised::new(CausalLm::new(model.decoder_config(), &params.view())?);
     let mut held_out = HeldOut::new(&data.held_out, view, config.per_device_eval_batch_size);
-    let mut batches = ExampleBatches::new(&data.train, order);
+    let mut batches = RowBatches::new(&data.train, order, ExampleBatch::new);
     let total_steps = config.total_steps(batches.batches_per_epoch()?);
     let mut updater = config.updater(&params, total_steps)?;
     if session.dry_run {
@@ -90,8 +91,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
 
     // What changed.
     let after = held_out.as_mut().map(|held_out| held_out.evaluate(updater.step())).transpose()?;
-    let report =
-        Report::new(&outcome, &run, data.train.len(), before.zip(after), align_cli::peak_memory_mb());
+    let run = RunFigures::new("sft", &outcome, &run, data.train.len(), align_cli::peak_memory_mb());
+    let report = Report::new(run, before.zip(after));
     align_cli::write_json(&output_dir.join("report.json"), &report)?;
     align_cli::print(format_args!("\n{report}model written to {}", output_dir.display()));
     Ok(())

@@ -37,6 +37,11 @@ impl Invocation {
     pub fn work_starts(&self) {
         self.working.store(true, Ordering::Relaxed);
     }
+
+    /// Whether [`Self::work_starts`] was called.
+    pub(crate) fn has_work_started(&self) -> bool {
+        self.working.load(Ordering::Relaxed)
+    }
 }
 
 /// Runs a program; the whole of a binary's `main`.
@@ -100,7 +105,7 @@ struct Marked {
 
 fn exit_code(error: &anyhow::Error, invocation: &Invocation) -> u8 {
     let marked = error.chain().find_map(|cause| cause.downcast_ref::<Marked>());
-    let by_time = if invocation.working.load(Ordering::Relaxed) { 1 } else { 2 };
+    let by_time = if invocation.has_work_started() { 1 } else { 2 };
     marked.map_or(by_time, |marked| marked.code)
 }
 

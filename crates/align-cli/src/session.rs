@@ -1,8 +1,9 @@
 //! One run of a training binary: its directory, its device, and the moment at which work begins.
 //!
 //! Opening a session only looks. A mistake in the data or the model is therefore found before anything
-//! exists on disk; the directory is made, and the options are written into it, by
-//! [`Session::create_output_dir`].
+//! exists on disk. [`Session::create_output_dir`] makes the directory; [`Session::training_starts`] writes
+//! the options into it. A session that ends between the two, because the checkpoint to resume from is
+//! refused, takes back the directories it made and leaves an earlier run as it was.
 
 use std::fs;
 use std::io;
@@ -31,6 +32,8 @@ pub struct Session<'a> {
     pub dry_run: bool,
     place: Place,
     output_dir: OnceLock<PathBuf>,
+    /// The directories that were made for it, the outermost first.
+    made: OnceLock<Vec<PathBuf>>,
 }
 
 /// Where the output will be.
@@ -104,6 +107,7 @@ impl<'a> Session<'a> {
             dry_run: output.dry_run,
             place,
             output_dir: OnceLock::new(),
+            made: OnceLock::new(),
         })
     }
 
@@ -112,32 +116,38 @@ impl<'a> Session<'a> {
         self.invocation.program.stage()
     }
 
-    /// Makes the output directory and writes [`SETTINGS_FILE`] into it; later calls return the same
-    /// directory. What an earlier run left in it is not touched here: each component removes what it
-    /// writes, and may, because the directory is either free or the user gave it away.
+    /// Makes the output directory; later calls return the same one. What an earlier run left in it is not
+    /// touched here: each component removes what it writes, and may, because the directory is either free
+    /// or the user gave it away.
     ///
     /// # Errors
-    /// If the directory cannot be made or written; in a dry run.
+    /// If the directory cannot be made; in a dry run.
     pub fn create_output_dir(&self) -> Result<&Path, SessionError> {
         if self.dry_run {
             return Err(SessionError::DryRun);
         }
         if self.output_dir.get().is_none() {
+            let mut missing = self.place.missing();
             let directory = self.place.make()?;
-            report::write_atomically(&directory.join(SETTINGS_FILE), self.invocation.settings.as_bytes())
-                .map_err(|source| SessionError::Unwritable { directory: directory.clone(), source })?;
+            if let Place::Numbered { .. } = self.place {
+                missing.push(directory.clone());
+            }
+            let _ = self.made.set(missing);
             let _ = self.output_dir.set(directory);
         }
         Ok(self.output_dir.get().expect("set above"))
     }
 
     /// Work begins: until now a failure was bad input (exit code 2), from here on it is a failure of
-    /// training (1). Makes the output directory if [`Self::create_output_dir`] has not.
+    /// training (1). Makes the output directory if [`Self::create_output_dir`] has not, and writes
+    /// [`SETTINGS_FILE`] into it.
     ///
     /// # Errors
-    /// As [`Self::create_output_dir`].
+    /// As [`Self::create_output_dir`]; if the file cannot be written.
     pub fn training_starts(&self) -> Result<&Path, SessionError> {
         let directory = self.create_output_dir()?;
+        report::write_atomically(&directory.join(SETTINGS_FILE), self.invocation.settings.as_bytes())
+            .map_err(|source| SessionError::Unwritable { directory: directory.to_owned(), source })?;
         self.invocation.work_starts();
         Ok(directory)
     }
@@ -145,6 +155,17 @@ impl<'a> Session<'a> {
     /// The output directory, once it has been made.
     pub fn output_dir(&self) -> Option<&Path> {
         self.output_dir.get().map(PathBuf::as_path)
+    }
+}
+
+/// Of a session whose training never started nothing stays behind.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if !self.invocation.has_work_started() {
+            // Only empty directories can be removed this way; one that has been filled is no longer ours.
+            let made = self.made.get().into_iter().flatten().rev();
+            let _ = made.map(fs::remove_dir).take_while(Result::is_ok).count();
+        }
     }
 }
 
@@ -226,6 +247,15 @@ fn check_writable(directory: &Path) -> Result<(), SessionError> {
 }
 
 impl Place {
+    /// The directories that making it by name, or making its parent, will bring about, the outermost first.
+    fn missing(&self) -> Vec<PathBuf> {
+        let (Self::Named { directory, .. } | Self::Numbered { parent: directory, .. }) = self;
+        let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+        let mut missing: Vec<_> = directory.ancestors().take_while(missing).map(Path::to_owned).collect();
+        missing.reverse();
+        missing
+    }
+
     fn make(&self) -> Result<PathBuf, SessionError> {
         match self {
             Self::Named { directory, may_be_occupied } => {

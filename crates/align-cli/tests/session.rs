@@ -52,6 +52,26 @@ fn opening_looks_and_starting_writes() {
 }
 
 #[test]
+fn a_session_that_ends_before_training_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let (invocation, common) = (invocation(), common(Path::new("m")));
+    let session = Session::open(&invocation, &common, &output(&dir.path().join("a/b")), None).unwrap();
+    assert!(session.create_output_dir().unwrap().is_dir());
+    drop(session);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+    let old = dir.path().join("checkpoint-5");
+    fs::create_dir(&old).unwrap();
+    let settings = dir.path().join(SETTINGS_FILE);
+    fs::write(&settings, "old").unwrap();
+    let session = Session::open(&invocation, &common, &output(dir.path()), Some(&old)).unwrap();
+    session.create_output_dir().unwrap();
+    drop(session);
+    assert_eq!(fs::read_to_string(&settings).unwrap(), "old", "the run that was not resumed is as it was");
+    assert!(old.is_dir());
+}
+
+#[test]
 fn a_dry_run_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let output = OutputOptions { dry_run: true, ..output(&dir.path().join("out")) };

@@ -1,9 +1,8 @@
 //! Micro-batches of preference pairs: each prompt once, its two answers behind it.
 
-use align_data::{MicroBatches, TokenizedPair};
+use align_data::TokenizedPair;
 use align_losses::PairLogProbs;
 use align_models::Packed;
-use align_train::{Batches, Cursor, Error, Result};
 use candle_core::Tensor;
 
 /// Some pairs of a data set, packed.
@@ -61,40 +60,6 @@ impl PairBatch {
     pub fn by_answer(&self, log_probs: &Tensor) -> candle_core::Result<PairLogProbs> {
         let by_pair = log_probs.reshape((self.len(), 2))?.t()?.contiguous()?; // [2, pairs]
         Ok(PairLogProbs { chosen: by_pair.get(0)?, rejected: by_pair.get(1)? })
-    }
-}
-
-/// A data set of pairs in micro-batches, epoch after epoch.
-pub struct PairBatches<'a> {
-    pairs: &'a [TokenizedPair],
-    order: MicroBatches,
-}
-
-impl<'a> PairBatches<'a> {
-    /// The pairs in the order and sizes of `order`, which was made for as many rows.
-    pub fn new(pairs: &'a [TokenizedPair], order: MicroBatches) -> Self {
-        Self { pairs, order }
-    }
-}
-
-impl Batches for PairBatches<'_> {
-    type Batch = PairBatch;
-
-    fn next(&mut self) -> Result<Option<PairBatch>> {
-        Ok(self.order.next_batch().map(|indices| PairBatch::new(self.pairs, &indices)))
-    }
-
-    fn batches_per_epoch(&mut self) -> Result<usize> {
-        Ok(self.order.batches_in_epoch(0))
-    }
-
-    fn cursor(&self) -> Cursor {
-        serde_json::json!(self.order.cursor())
-    }
-
-    fn seek(&mut self, cursor: &Cursor) -> Result<()> {
-        let cursor = serde_json::from_value(cursor.clone()).map_err(Error::stage)?;
-        self.order.seek(cursor).map_err(Error::stage)
     }
 }
 

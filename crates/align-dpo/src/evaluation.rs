@@ -1,12 +1,13 @@
 //! What is measured on held-out pairs: the objective itself, the KL from the reference on what the policy
 //! now says, and a few texts to look at.
 
-use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy, TokenizedPair, Tokenizer};
+use align_data::{TokenizedPair, Tokenizer};
 use align_models::generation::{GenerationOptions, generate};
 use align_models::{CausalLm, Reference, divergence};
+use align_stage::RowBatches;
 use align_train::{Error, Evaluate, Metrics, Result, evaluate};
 
-use crate::{DpoOptions, Method, PairBatches, Preference};
+use crate::{DpoOptions, Method, PairBatch, Preference};
 
 /// Prompts whose completions are shown.
 const SHOWN: usize = 3;
@@ -104,13 +105,10 @@ impl<'a> HeldOut<'a> {
 
 impl Evaluate for HeldOut<'_> {
     fn evaluate(&mut self, step: usize) -> Result<Metrics> {
-        let lengths = self.pairs.iter().map(TokenizedPair::token_count).collect();
-        let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
-        let batches = MicroBatches::new(lengths, BatchSize::Examples(self.batch_size), order);
         let reference = Reference::Live(Box::new(self.reference.clone()));
         let objective = Preference::new(self.policy.clone(), reference, self.method);
-        let mut metrics =
-            evaluate(&objective, &mut PairBatches::new(self.pairs, batches.map_err(Error::stage)?))?;
+        let mut batches = RowBatches::in_order(self.pairs, self.batch_size, PairBatch::new)?;
+        let mut metrics = evaluate(&objective, &mut batches)?;
         let prompts = self.prompts(self.num_kl_prompts);
         if !prompts.is_empty() {
             let seed = self.seed.wrapping_add(step as u64);

@@ -13,7 +13,7 @@ mod options;
 mod reference;
 mod report;
 
-pub use batch::{PairBatch, PairBatches};
+pub use batch::PairBatch;
 pub use evaluation::{HeldOut, Look};
 pub use method::Method;
 pub use objective::Preference;

@@ -37,6 +37,11 @@ impl Preference {
         let reward = worst(&loss.chosen_rewards)?.max(worst(&loss.rejected_rewards)?);
         let expected = self.method.loss_at_reference();
         let deviation = worst(&(loss.losses.detach() - expected)?)?;
+        if !(reward.is_finite() && deviation.is_finite()) {
+            let problem =
+                "the model's log-probs are not finite before the first step: its weights are damaged";
+            return Err(Error::stage(problem));
+        }
         // Precomputed log-probs come from other batches, so sums differ in their last bits.
         if reward <= 1e-3 && deviation <= 1e-3 {
             return Ok(());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use align_kernels::Params;
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
+use safetensors::Dtype;
 use serde_json::Value;
 
 use crate::model_dir::replace;
@@ -41,6 +42,13 @@ pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Resul
                 format!("tensor `{name}`: expected shape {shape:?} by config.json, found {:?}", view.shape());
             return Err(Error::invalid(dir, problem));
         }
+        if !matches!(view.dtype(), Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16) {
+            let found = view.dtype();
+            let problem = format!(
+                "tensor `{name}`: expected floating-point weights, found {found:?}; dequantize them first"
+            );
+            return Err(Error::invalid(dir, problem));
+        }
         let tensor = stored.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?;
         Ok((name, tensor.to_device(device)?))
     };
@@ -57,8 +65,12 @@ pub(crate) fn save(params: &Params, dir: &Path) -> Result<()> {
     let tensors = tensors.collect::<Result<Vec<_>>>()?;
     let data = tensors.iter().map(|(name, tensor)| (*name, tensor));
     replace(&dir.join(SINGLE), |path| {
+        // safetensors makes a file that only its owner may read; a model is for whom new files are for.
+        let permissions = std::fs::File::create(path).and_then(|file| Ok(file.metadata()?.permissions()));
+        let permissions = permissions.map_err(Error::io(path))?;
         safetensors::serialize_to_file(data, Some(metadata), path)
-            .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))
+            .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))?;
+        std::fs::set_permissions(path, permissions).map_err(Error::io(path))
     })
 }
 

@@ -1,9 +1,10 @@
 //! The objective on held-out demonstrations.
 
-use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy, TokenizedExample};
-use align_train::{Error, Evaluate, Metrics, Result, evaluate};
+use align_data::TokenizedExample;
+use align_stage::RowBatches;
+use align_train::{Evaluate, Metrics, Result, evaluate};
 
-use crate::{ExampleBatches, Supervised};
+use crate::{ExampleBatch, Supervised};
 
 /// Held-out demonstrations and the objective over a view of the policy.
 pub struct HeldOut<'a> {
@@ -21,10 +22,7 @@ impl<'a> HeldOut<'a> {
 
 impl Evaluate for HeldOut<'_> {
     fn evaluate(&mut self, _step: usize) -> Result<Metrics> {
-        let lengths = self.examples.iter().map(|example| example.tokens.len()).collect();
-        let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
-        let order =
-            MicroBatches::new(lengths, BatchSize::Examples(self.batch_size), order).map_err(Error::stage)?;
-        evaluate(&self.objective, &mut ExampleBatches::new(self.examples, order))
+        let mut batches = RowBatches::in_order(self.examples, self.batch_size, ExampleBatch::new)?;
+        evaluate(&self.objective, &mut batches)
     }
 }

@@ -5,7 +5,7 @@ mod evaluation;
 mod objective;
 mod report;
 
-pub use batch::{ExampleBatch, ExampleBatches};
+pub use batch::ExampleBatch;
 pub use evaluation::HeldOut;
 pub use objective::Supervised;
 pub use report::Report;

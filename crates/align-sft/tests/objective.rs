@@ -38,7 +38,8 @@ fn examples() -> Vec<TokenizedExample> {
 fn window(cut: &[&[usize]]) -> (f32, f64, Vec<f32>) {
     let params = params();
     let objective = Supervised::new(lm(&params));
-    let batches: Vec<ExampleBatch> = cut.iter().map(|indices| ExampleBatch::new(&examples(), indices)).collect();
+    let batches: Vec<ExampleBatch> =
+        cut.iter().map(|indices| ExampleBatch::new(&examples(), indices)).collect();
     let mut totals = Weights::default();
     batches.iter().for_each(|batch| totals.merge(&objective.weights(batch)));
     let (mut loss, mut metrics) = (0.0, align_train::Metrics::default());

@@ -14,7 +14,7 @@ use serde::Deserialize;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 12] = [
+const LAYERS: [(&str, u8); 13] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
@@ -22,11 +22,12 @@ const LAYERS: [(&str, u8); 12] = [
     ("align-world", 0),
     ("align-train", 1),
     ("align-models", 1),
-    ("align-sft", 2),
-    ("align-reward", 2),
-    ("align-dpo", 2),
-    ("align-ppo", 3),
-    ("align-eval", 3),
+    ("align-stage", 2),
+    ("align-sft", 3),
+    ("align-reward", 3),
+    ("align-dpo", 3),
+    ("align-ppo", 4),
+    ("align-eval", 4),
 ];
 /// Beside the layers: what all binaries share, and what all tests share.
 const CLI: &str = "align-cli";

@@ -1,0 +1,59 @@
+//! What every finished run has to say.
+
+use align_train::{Outcome, Run};
+use serde::Serialize;
+
+/// The part of `report.json` that all stages have; a stage flattens it into its own report.
+#[derive(Clone, Debug, Serialize)]
+pub struct RunFigures {
+    /// Which kind of report this is: the stage.
+    pub kind: &'static str,
+    /// Version of its fields.
+    pub schema: u32,
+    /// How the run ended: `completed` or `stopped_early`.
+    pub outcome: &'static str,
+    /// Updates made.
+    pub steps: usize,
+    /// Rows trained on in an epoch.
+    pub train_rows: usize,
+    /// Mean training loss.
+    pub train_loss: f64,
+    /// Seconds of training, evaluations and checkpoints included.
+    pub train_seconds: f64,
+    /// Largest memory of the process in MB, where the system tells.
+    pub peak_memory_mb: Option<f64>,
+}
+
+impl RunFigures {
+    /// The figures of a run that has ended.
+    pub fn new(
+        kind: &'static str,
+        outcome: &Outcome,
+        run: &Run<'_>,
+        train_rows: usize,
+        peak_memory_mb: Option<f64>,
+    ) -> Self {
+        Self {
+            kind,
+            schema: 1,
+            outcome: outcome.name(),
+            steps: run.state().global_step,
+            train_rows,
+            train_loss: run.train_loss(),
+            train_seconds: run.train_seconds(),
+            peak_memory_mb,
+        }
+    }
+}
+
+impl std::fmt::Display for RunFigures {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { steps, train_rows, train_seconds, outcome, train_loss, .. } = self;
+        writeln!(f, "{steps} steps on {train_rows} rows in {train_seconds:.1} s, {outcome}\n")?;
+        writeln!(f, "training loss         {train_loss:.4}")?;
+        match self.peak_memory_mb {
+            None => Ok(()),
+            Some(memory) => writeln!(f, "peak memory           {memory:.0} MB"),
+        }
+    }
+}
