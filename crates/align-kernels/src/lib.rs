@@ -1,14 +1,8 @@
-//! Differentiable ops with exact backward passes, and the parameter with its gradient buffer that
-//! they write to.
-//!
-//! Candle's own fused `rms_norm`, `rope`, `softmax_last_dim` and `sdpa` have no backward: a model that
-//! calls them trains with its gradients silently cut. Every op here has one, checked against finite
-//! differences in f64.
-//!
-//! Each op is a folder or file whose `composed` form, made of device-neutral tensor ops, is the
-//! definition, the fallback on every device, and the oracle that a faster form is tested against.
-//! Callers cannot tell which form ran. This crate knows no model, no file and no other crate of the
-//! workspace.
+#![doc = include_str!("../README.md")]
+
+// Each op is a folder or file whose `composed` form, made of device-neutral tensor ops, is the definition,
+// the fallback on every device, and the oracle that a faster form is tested against. Callers cannot tell
+// which form ran.
 
 mod accumulate;
 mod attention;

@@ -1,12 +1,4 @@
-//! Trainable decoders: parameters, packing, loading and saving, sequence log-probs, generation.
-//!
-//! candle-transformers' models cannot be trained: they call fused ops without backward, and their
-//! gradients vanish without an error. The decoder here is made of `align-kernels`' ops. A model returns
-//! hidden states; heads are small separate things over one backbone. Weights come in three ways
-//! (tracked, view, frozen: see [`align_kernels::Params`]) and the model does not know which it has.
-//!
-//! In the order data flows: [`ModelDir`] (files) → [`DecoderConfig`] → [`Packed`] (tokens without
-//! padding, prompts shared) → [`Decoder`] → [`CausalLm`] → [`Reference`] and [`generation`].
+#![doc = include_str!("../README.md")]
 
 mod architectures;
 mod causal_lm;
