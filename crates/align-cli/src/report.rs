@@ -1,6 +1,7 @@
 //! Results on their way out: JSON files that are whole or absent, and text on stdout.
 
 use std::fmt::Display;
+use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -19,28 +20,24 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
 
 /// Writes a file that is complete under its name or not there at all.
 ///
+/// What a killed process leaves of it has one name, so that the next write replaces it; for that, two
+/// processes may not write the same file at once.
+///
 /// # Errors
 /// The system's, with the path in the message.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.tmp"));
     let write = || {
-        let mut builder = tempfile::Builder::new();
-        #[cfg(unix)]
-        {
-            // Temporary files are private by default; a report is an ordinary file.
-            use std::os::unix::fs::PermissionsExt as _;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        let mut file = builder.prefix(".writing-").tempfile_in(directory)?;
+        let mut file = File::create(&temporary)?;
         file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
+        file.sync_all()?;
+        fs::rename(&temporary, path)
     };
-    write().map_err(|error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+    write().map_err(|error| {
+        let _ = fs::remove_file(&temporary);
+        io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+    })
 }
 
 /// Prints a line on stdout. A reader that has gone away (`… | head`) is no reason to stop training, so
@@ -61,6 +58,14 @@ mod tests {
         write_json(&path, &serde_json::json!({ "kl": 2.5, "accuracy_after": 0.9 })).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "{\n  \"kl\": 2.5,\n  \"accuracy_after\": 0.9\n}\n");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(".report.json.tmp"), "{ \"kl\":").unwrap();
+        write_json(&dir.path().join("report.json"), &1).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
