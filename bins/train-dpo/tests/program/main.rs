@@ -4,10 +4,15 @@
 //! program's own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod preference;
 mod stage;
 
 #[path = "../../../train-sft/tests/program/accumulation.rs"]
 mod accumulation;
+#[path = "../../../train-sft/tests/program/bad_input.rs"]
+mod bad_input;
+#[path = "../../../train-sft/tests/program/flags.rs"]
+mod flags;
 #[path = "../../../train-sft/tests/program/replay.rs"]
 mod replay;
 #[path = "../../../train-sft/tests/program/resume.rs"]

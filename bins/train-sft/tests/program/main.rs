@@ -1,9 +1,12 @@
 //! The program as its user runs it: command lines, exit codes, and files that are left behind.
 //!
-//! `train-dpo` includes the modules that both programs share, all but `stage` and `flags`.
+//! `train-dpo` includes the modules that both programs share: all but `stage` and `demonstrations`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accumulation;
+mod bad_input;
+mod demonstrations;
+mod flags;
 mod replay;
 mod resume;
 mod stage;

@@ -97,7 +97,8 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
     }
 }
 
-/// A checkpoint after every step, and `kill -9` again and again while one is being written.
+/// A checkpoint after every step, and `kill -9` again and again while one is being written or, in a run that
+/// goes on after a kill, tidied up.
 #[test]
 fn a_kill_while_saving_leaves_the_last_complete_checkpoint() {
     let place = Place::new();
@@ -132,11 +133,11 @@ fn start(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Whether a checkpoint is being written that was not begun before `since`.
+/// Whether a checkpoint is being written, or what was left of one tidied up, since that time.
 fn is_saving(dir: &Path, since: SystemTime) -> bool {
     let Ok(entries) = fs::read_dir(dir) else { return false };
     entries.filter_map(Result::ok).any(|entry| {
-        let is_partial = entry.file_name().to_string_lossy().ends_with(".tmp");
+        let is_partial = entry.file_name().to_string_lossy().starts_with(".checkpoint-");
         is_partial && entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time > since)
     })
 }

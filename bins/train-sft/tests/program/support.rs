@@ -85,7 +85,7 @@ impl Place {
         Run { dir: self.path(out) }
     }
 
-    /// Everything below the directory: names and sizes.
+    /// Everything below the directory: names, and sizes of files.
     pub(crate) fn tree(&self) -> BTreeMap<PathBuf, u64> {
         let mut found = BTreeMap::new();
         list(self.dir.path(), &mut found);
@@ -194,8 +194,9 @@ pub(crate) fn copy_dir(from: &Path, to: &Path) {
 fn list(dir: &Path, found: &mut BTreeMap<PathBuf, u64>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        found.insert(path.clone(), path.metadata().unwrap().len());
-        if path.is_dir() {
+        let data = path.metadata().unwrap();
+        found.insert(path.clone(), if data.is_dir() { 0 } else { data.len() });
+        if data.is_dir() {
             list(&path, found);
         }
     }

@@ -1,0 +1,35 @@
+//! The options that only supervised fine-tuning has.
+
+use crate::support::{Place, training};
+
+#[test]
+fn the_prompt_is_learned_where_one_says_so() {
+    let place = Place::new();
+    let learned = |options: &str| {
+        let shown = place.succeeds(&training("out", &format!("--inspect {options}"))).stdout;
+        let parts = |name| shown.lines().filter(|line| line.trim_start().starts_with(name)).count();
+        (parts("context ("), parts("learned ("))
+    };
+    assert_eq!(learned(""), (8, 8), "a context and a learned part in each of 8 rows");
+    assert_eq!(learned("--completion-only-loss"), (8, 8));
+    assert_eq!(learned("--completion-only-loss false"), (0, 8));
+}
+
+#[test]
+fn a_model_from_scratch_depends_on_the_seed_alone() {
+    let place = Place::new();
+    // A learning rate of nothing leaves the weights as they begin.
+    let begin = |out: &str, options: &str| {
+        let options =
+            format!("--max-steps 1 --learning-rate 0 --save-strategy no --report-to none {options}");
+        place.train(out, &options)
+    };
+    let loaded = begin("loaded", "");
+    let original = place.run("model");
+    assert_eq!(loaded.weights(), original.weights(), "nothing was learned, so nothing may have changed");
+    let scratch = begin("scratch", "--from-scratch");
+    assert_ne!(scratch.weights(), original.weights());
+    std::fs::remove_file(place.path("model/model.safetensors")).unwrap();
+    assert!(begin("again", "--from-scratch").model() == scratch.model());
+    assert!(begin("other", "--from-scratch --seed 1").model() != scratch.model());
+}
