@@ -9,10 +9,16 @@ mod stage;
 
 #[path = "../../../train-sft/tests/program/accumulation.rs"]
 mod accumulation;
+#[path = "../../../train-sft/tests/program/bad_data.rs"]
+mod bad_data;
 #[path = "../../../train-sft/tests/program/bad_input.rs"]
 mod bad_input;
+#[path = "../../../train-sft/tests/program/bad_model.rs"]
+mod bad_model;
 #[path = "../../../train-sft/tests/program/flags.rs"]
 mod flags;
+#[path = "../../../train-sft/tests/program/invocation.rs"]
+mod invocation;
 #[path = "../../../train-sft/tests/program/replay.rs"]
 mod replay;
 #[path = "../../../train-sft/tests/program/resume.rs"]

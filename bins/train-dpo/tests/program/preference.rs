@@ -5,10 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::support::{Place, training, worst_difference};
-
-const QUICK: &str = "--max-steps 3 --learning-rate 1e-3 --max-length 60 --logging-steps 1 --report-to none \
-    --save-strategy no";
+use crate::support::{Place, QUICK, training, worst_difference};
 
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-5 * expected.abs()

@@ -15,6 +15,14 @@ pub(crate) const NOT_LOGGED: &[&str] =
     &["logits/chosen", "logits/rejected", "entropy", "mean_token_accuracy"];
 /// Makes an evaluation quick.
 pub(crate) const QUICK_EVALUATION: &str = "--num-kl-prompts 2 --max-new-tokens 4";
+/// The tests in which options are tried.
+pub(crate) const TESTS: &[&str] = &[
+    include_str!("../../../train-sft/tests/program/bad_input.rs"),
+    include_str!("../../../train-sft/tests/program/flags.rs"),
+    include_str!("../../../train-sft/tests/program/invocation.rs"),
+    include_str!("../../../train-sft/tests/program/resume.rs"),
+    include_str!("preference.rs"),
+];
 
 /// The data file of a golden run.
 pub(crate) fn data_of(_run: &str) -> &'static str {

@@ -4,9 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accumulation;
+mod bad_data;
 mod bad_input;
+mod bad_model;
 mod demonstrations;
 mod flags;
+mod invocation;
 mod replay;
 mod resume;
 mod stage;

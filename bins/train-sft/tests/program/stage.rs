@@ -14,6 +14,14 @@ pub(crate) const COMPLETIONS: &[&str] = &["completion"];
 pub(crate) const NOT_LOGGED: &[&str] = &[];
 /// Makes an evaluation quick.
 pub(crate) const QUICK_EVALUATION: &str = "";
+/// The tests in which options are tried.
+pub(crate) const TESTS: &[&str] = &[
+    include_str!("bad_input.rs"),
+    include_str!("flags.rs"),
+    include_str!("invocation.rs"),
+    include_str!("resume.rs"),
+    include_str!("demonstrations.rs"),
+];
 
 /// The data file of a golden run.
 pub(crate) fn data_of(run: &str) -> &'static str {

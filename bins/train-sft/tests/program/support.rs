@@ -3,7 +3,7 @@
 //! The directory holds a copy of the tiny model and of its data, so that commands read as a user writes
 //! them, with short relative names, and a test may damage what it likes. Children never see the network.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,6 +23,10 @@ const TIMEOUT: Duration = Duration::from_secs(240);
 /// What differs between two runs of the same computation: how long things took.
 const TIMINGS: [&str; 5] =
     ["step_time", "eval_runtime", "train_runtime", "train_samples_per_second", "train_steps_per_second"];
+
+/// Three quick steps.
+pub(crate) const QUICK: &str = "--max-steps 3 --learning-rate 1e-3 --max-length 60 --logging-steps 1 --report-to none \
+    --save-strategy no";
 
 /// A working directory with `model/` and `data.jsonl`.
 pub(crate) struct Place {
@@ -98,6 +102,11 @@ pub(crate) fn training(out: &str, options: &str) -> String {
     format!("--model model --dataset data.jsonl --output-dir {out} {options}")
 }
 
+/// Options that evaluate on the training data, quickly.
+pub(crate) fn evaluated(options: &str) -> String {
+    format!("--eval-dataset data.jsonl {} {options}", stage::QUICK_EVALUATION)
+}
+
 /// How a child ended.
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -143,6 +152,12 @@ impl Run {
     pub(crate) fn weights(&self) -> Weights {
         read_weights(&self.dir.join("model.safetensors"))
     }
+}
+
+/// The names of what is in a folder of the run.
+pub(crate) fn names(run: &Run, folder: &str) -> BTreeSet<String> {
+    let entries = fs::read_dir(run.dir.join(folder)).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 /// Values by parameter.
