@@ -9,8 +9,11 @@ use align_train::{Error, Evaluate, Metrics, Result, evaluate};
 
 use crate::{DpoOptions, Method, PairBatch, Preference};
 
-/// Prompts whose completions are shown.
-const SHOWN: usize = 3;
+/// Prompts whose completions are compared before and after.
+const COMPARED: usize = 12;
+
+/// Temperature of those completions: what the policy usually says, without the tail of its distribution.
+const TEMPERATURE: f64 = 0.7;
 
 /// Held-out pairs and the models that are compared on them.
 pub struct HeldOut<'a> {
@@ -36,7 +39,7 @@ pub struct Look {
     pub kl: Option<f64>,
     /// Number of pairs these are from.
     pub pairs: usize,
-    /// Some prompts with their markup, and the policy's most likely completion of each.
+    /// Some prompts with their markup, and a completion of each.
     pub texts: Vec<(String, String)>,
 }
 
@@ -70,14 +73,15 @@ impl<'a> HeldOut<'a> {
             margin: figure("rewards/margins"),
             kl: metrics.get("kl"),
             pairs: self.pairs.len(),
-            texts: self.greedy_texts(tokenizer, SHOWN)?,
+            texts: self.texts(tokenizer, COMPARED)?,
         })
     }
 
-    /// The policy's most likely completions of the first `count` different prompts, each with its prompt.
-    fn greedy_texts(&self, tokenizer: &Tokenizer, count: usize) -> Result<Vec<(String, String)>> {
+    /// Completions of the first `count` different prompts, each with its prompt; the same seed every time.
+    fn texts(&self, tokenizer: &Tokenizer, count: usize) -> Result<Vec<(String, String)>> {
         let prompts = self.prompts(count);
-        let options = GenerationOptions::greedy(self.max_new_tokens);
+        let options =
+            GenerationOptions { temperature: TEMPERATURE, ..GenerationOptions::sampled(self.max_new_tokens) };
         let completions =
             generate(&self.policy, &prompts, &self.eos, &options, self.seed).map_err(Error::stage)?;
         let text = |ids: &[u32], skip| tokenizer.decode(ids, skip).map_err(Error::stage);

@@ -5,14 +5,17 @@ use serde::Serialize;
 
 use crate::Look;
 
+/// How many changed answers are shown.
+const SHOWN: usize = 3;
+
 /// A held-out prompt and what was said to it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Sample {
     /// The prompt, with its markup.
     pub prompt: String,
-    /// The policy's most likely completion before training.
+    /// A completion sampled before training.
     pub before: String,
-    /// And after it.
+    /// And one after it, with the same seed.
     pub after: String,
 }
 
@@ -35,7 +38,11 @@ pub struct Report {
     pub margin_after: Option<f64>,
     /// KL from the reference in nats per sampled completion, after training.
     pub kl: Option<f64>,
-    /// Held-out prompts with the policy's most likely completion before and after.
+    /// Held-out prompts whose completions were compared.
+    pub prompts_compared: usize,
+    /// How many of those are answered otherwise than before.
+    pub prompts_changed: usize,
+    /// The first few of the changed ones.
     pub samples: Vec<Sample>,
 }
 
@@ -43,6 +50,10 @@ impl Report {
     /// A report of how the run went, and how held-out pairs looked before and after.
     pub fn new(run: RunFigures, held_out: Option<(Look, Look)>) -> Self {
         let (before, after) = held_out.unzip();
+        let compared = before.as_ref().map_or(0, |look| look.texts.len());
+        let mut samples = before.as_ref().zip(after.as_ref()).map(changed).unwrap_or_default();
+        let prompts_changed = samples.len();
+        samples.truncate(SHOWN);
         Self {
             run,
             held_out_pairs: before.as_ref().map_or(0, |look| look.pairs),
@@ -51,14 +62,22 @@ impl Report {
             margin_before: before.as_ref().map(|look| look.margin),
             margin_after: after.as_ref().map(|look| look.margin),
             kl: after.as_ref().and_then(|look| look.kl),
-            samples: before.zip(after).map(|(before, after)| samples(before, after)).unwrap_or_default(),
+            prompts_compared: compared,
+            prompts_changed,
+            samples,
         }
     }
 }
 
-fn samples(before: Look, after: Look) -> Vec<Sample> {
-    let pairs = before.texts.into_iter().zip(after.texts);
-    pairs.map(|((prompt, before), (_, after))| Sample { prompt, before, after }).collect()
+/// The prompts that are answered otherwise than before.
+fn changed((before, after): (&Look, &Look)) -> Vec<Sample> {
+    let pairs = before.texts.iter().zip(&after.texts).filter(|(before, after)| before.1 != after.1);
+    let sample = |(before, after): (&(String, String), &(String, String))| Sample {
+        prompt: before.0.clone(),
+        before: before.1.clone(),
+        after: after.1.clone(),
+    };
+    pairs.map(sample).collect()
 }
 
 impl std::fmt::Display for Report {
@@ -76,6 +95,10 @@ impl std::fmt::Display for Report {
         }
         if let Some(kl) = self.kl {
             writeln!(f, "KL from reference     {kl:.2} nats per completion")?;
+        }
+        if self.prompts_compared > 0 {
+            let (changed, compared) = (self.prompts_changed, self.prompts_compared);
+            writeln!(f, "\n{changed} of {compared} held-out prompts are answered otherwise than before:")?;
         }
         for Sample { prompt, before, after } in &self.samples {
             writeln!(f, "\n{}\n  before: {}\n  after:  {}", prompt.trim(), before.trim(), after.trim())?;

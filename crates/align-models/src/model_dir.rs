@@ -126,7 +126,11 @@ fn read_json(path: &Path) -> Result<Value> {
 /// Writes a file beside `path`, syncs it, and gives it that name.
 pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     let temporary = path.with_added_extension("tmp");
+    // Whoever writes may make the file anew, for its owner only, or copy a read-only one.
+    let new = std::fs::File::create(&temporary).and_then(|file| file.metadata());
+    let permissions = new.map_err(Error::io(&temporary))?.permissions();
     write(&temporary)?;
+    std::fs::set_permissions(&temporary, permissions).map_err(Error::io(&temporary))?;
     let file = std::fs::File::open(&temporary).map_err(Error::io(&temporary))?;
     file.sync_all().map_err(Error::io(&temporary))?;
     std::fs::rename(&temporary, path).map_err(Error::io(path))

@@ -63,7 +63,11 @@ impl Checkpoint {
     }
 
     pub(crate) fn save_optimizer(dir: &Path, save: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        save(&dir.join(OPTIMIZER))
+        let path = dir.join(OPTIMIZER);
+        // safetensors makes the file anew and for its owner only; a checkpoint is as readable as any file.
+        let new = File::create(&path).and_then(|file| file.metadata()).map_err(Error::io(&path))?;
+        save(&path)?;
+        fs::set_permissions(&path, new.permissions()).map_err(Error::io(&path))
     }
 
     pub(crate) fn optimizer_file(&self) -> PathBuf {
