@@ -90,6 +90,7 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
         // What to do next stands in the last line; it is done here as it stands there.
         let (_, advice) = stderr.trim_end().rsplit_once("error: interrupted; go on with ").unwrap();
         let step = place.run(signal).json("trainer_state.json")["global_step"].as_u64().unwrap();
+        println!("SIG{signal} stopped the run after step {step} of 60");
         assert!((1..60).contains(&step), "interrupted at step {step}");
         assert_eq!(advice, format!("--resume-from-checkpoint {signal}/checkpoint-{step}"));
         place.succeeds(&format!("--model model --dataset data.jsonl {options} {advice}"));
