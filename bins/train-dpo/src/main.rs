@@ -78,7 +78,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     // Training, from the beginning or from where a checkpoint stands.
     let output_dir = session.create_output_dir()?;
     let save = |dir: &Path| model.save(&params, dir).map_err(Error::stage);
-    let mut run = Run::open(output_dir, true, &config, options, save)?;
+    let settings = serde_json::json!({ "options": options, "training_rows": data.fingerprint });
+    let mut run = Run::open(output_dir, true, &config, &settings, save)?;
     session.training_starts()?;
     let before = held_out.as_mut().map(|held_out| held_out.look(0, &tokenizer)).transpose()?;
     let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use crate::checks::{DatasetChecks, check_demonstrations, check_pairs};
-use crate::error::Result;
+use crate::error::{DataError, Result};
 use crate::options::DataConfig;
 use crate::source::{has_split, load_demonstrations, load_pairs};
 use crate::tokenize::{
@@ -20,6 +21,8 @@ pub struct Prepared<T> {
     pub train: Vec<T>,
     /// Rows to measure on; empty if there are none.
     pub held_out: Vec<T>,
+    /// A hash of the training rows' token ids, in order: a run can only be resumed on the same rows.
+    pub fingerprint: String,
     /// What was seen on the way.
     pub findings: Findings,
 }
@@ -58,7 +61,10 @@ pub fn prepare_pairs(
 ) -> Result<Prepared<TokenizedPair>> {
     let tokenize = |pairs: &[_]| tokenize_pairs(pairs, tokenizer, &config.tokenize);
     let load = |path: &Path, split: &str| load_pairs(path, split);
-    prepare(dataset, eval_dataset, config, load, check_pairs, tokenize)
+    let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
+        [&pair.prompt, &pair.chosen, &pair.rejected].into_iter().for_each(|ids| hash.add(ids));
+    };
+    prepare(dataset, eval_dataset, config, load, check_pairs, tokenize, ids)
 }
 
 /// Demonstrations, as [`prepare_pairs`].
@@ -75,7 +81,11 @@ pub fn prepare_demonstrations(
     let tokenize =
         |rows: &[_]| tokenize_demonstrations(rows, tokenizer, &config.tokenize, completion_only_loss);
     let load = |path: &Path, split: &str| load_demonstrations(path, split);
-    prepare(dataset, eval_dataset, config, load, check_demonstrations, tokenize)
+    let ids = |example: &TokenizedExample, hash: &mut Fingerprint| {
+        hash.add(&example.tokens);
+        hash.add(&example.mask.iter().map(|&learned| u32::from(learned)).collect::<Vec<_>>());
+    };
+    prepare(dataset, eval_dataset, config, load, check_demonstrations, tokenize, ids)
 }
 
 fn prepare<R, T>(
@@ -85,7 +95,12 @@ fn prepare<R, T>(
     load: impl Fn(&Path, &str) -> Result<Vec<R>>,
     check: impl Fn(&[R], Option<&[R]>) -> DatasetChecks,
     tokenize: impl Fn(&[R]) -> Result<(Vec<T>, TokenizeReport)>,
+    ids: impl Fn(&T, &mut Fingerprint),
 ) -> Result<Prepared<T>> {
+    refuse_split_of_a_file(dataset, "dataset_train_split", &config.dataset_train_split, "train")?;
+    if let Some(path) = eval_dataset {
+        refuse_split_of_a_file(path, "dataset_test_split", &config.dataset_test_split, "test")?;
+    }
     let training = load(dataset, &config.dataset_train_split)?;
     let test_split = &config.dataset_test_split;
     let evaluation = match eval_dataset {
@@ -97,5 +112,32 @@ fn prepare<R, T>(
     let (train, train_report) = tokenize(&training)?;
     let (held_out, held_out_report) = evaluation.map(|rows| tokenize(&rows)).transpose()?.unzip();
     let findings = Findings { checks, train: train_report, held_out: held_out_report };
-    Ok(Prepared { train, held_out: held_out.unwrap_or_default(), findings })
+    let mut fingerprint = Fingerprint::default();
+    train.iter().for_each(|row| ids(row, &mut fingerprint));
+    let fingerprint = fingerprint.hex();
+    Ok(Prepared { train, held_out: held_out.unwrap_or_default(), fingerprint, findings })
+}
+
+/// A file has no splits, so choosing one would do nothing.
+fn refuse_split_of_a_file(path: &Path, field: &'static str, split: &str, default: &str) -> Result<()> {
+    if path.is_dir() || split == default {
+        return Ok(());
+    }
+    let rule = format!("has no effect on {}, which is a single file; remove it", path.display());
+    Err(DataError::Option { field, rule, value: split.to_owned() })
+}
+
+/// Hashes runs of token ids and their lengths.
+#[derive(Default)]
+struct Fingerprint(Sha256);
+
+impl Fingerprint {
+    fn add(&mut self, ids: &[u32]) {
+        self.0.update((ids.len() as u64).to_le_bytes());
+        ids.iter().for_each(|id| self.0.update(id.to_le_bytes()));
+    }
+
+    fn hex(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }

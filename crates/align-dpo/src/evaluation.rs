@@ -55,6 +55,12 @@ impl<'a> HeldOut<'a> {
     ) -> Result<Option<Self>> {
         let (policy, reference) = models;
         let method = options.method()?;
+        let positions = policy.decoder().config().max_positions;
+        if options.max_new_tokens >= positions {
+            let problem = format!("must be less than the model's max_position_embeddings, {positions}");
+            let value = options.max_new_tokens.to_string();
+            return Err(Error::Option { option: "max_new_tokens", value, problem });
+        }
         let DpoOptions { num_kl_prompts, max_new_tokens, .. } = *options;
         let held_out =
             Self { pairs, policy, reference, method, eos, batch_size, num_kl_prompts, max_new_tokens, seed };

@@ -26,8 +26,8 @@ pub const NOISE: f64 = 0.2;
 /// The seed of the fixtures in the repository.
 pub const SEED: u64 = 42;
 
-const DEMONSTRATIONS: usize = 7_000;
-const PREFERENCES: [usize; 2] = [1_500, 300];
+const DEMONSTRATIONS: usize = 16_000;
+const PREFERENCES: [usize; 2] = [4_000, 300];
 const PROMPTS: [usize; 2] = [1_000, 200];
 
 /// The whole world as rows, the same for the same seed.
