@@ -169,8 +169,10 @@ mod tests {
     fn a_saved_sampler_goes_on_as_if_never_saved() {
         let mut sampler = Sampler::new(&GenerationOptions::sampled(1), 3, 5);
         let logits = [0.1f32, 0.2, 0.3, 0.4];
-        let mut next = |sampler: &mut Sampler| sampler.sample(&mut logits.to_vec(), &[], &[]).token;
-        (0..5).for_each(|_| drop(next(&mut sampler)));
+        let next = |sampler: &mut Sampler| sampler.sample(&mut logits.to_vec(), &[], &[]).token;
+        (0..5).for_each(|_| {
+            next(&mut sampler);
+        });
         let mut restored: Sampler = serde_json::from_str(&serde_json::to_string(&sampler).unwrap()).unwrap();
         assert_eq!(
             (0..20).map(|_| next(&mut sampler)).collect::<Vec<_>>(),
