@@ -38,10 +38,10 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let model =
         ModelDir::open(&hub.model(&options.common.model_name_or_path, &options.common.model_revision)?)?;
     let tokenizer = Tokenizer::load(model.path())?;
-    model.check_vocabulary(tokenizer.vocab_size())?;
     let dataset = hub.dataset(&data_config.dataset_name)?;
     let eval_dataset = data_config.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
     let data = prepare_pairs(&dataset, eval_dataset.as_deref(), &data_config, &tokenizer)?;
+    model.check_data(tokenizer.vocab_size(), data.longest)?;
     config.check_evaluation(!data.held_out.is_empty())?;
     align_cli::print(&data.findings);
     let order = Order { strategy: data_config.train_sampling_strategy, seed: session.seed };
@@ -58,7 +58,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     // Models: the policy, what it is held to, and a view of it to measure with.
     let params = Params::tracked(&model.load(&session.device)?)?;
     let lm = |params: &Params| CausalLm::new(model.decoder_config(), params);
-    let (reference_model, reference) = reference::load(&options.dpo, &hub, &model, &params, &data.train)?;
+    let (reference_model, reference) = reference::load(options, &hub, &model, &params, &data.train)?;
     let mut objective = Preference::new(lm(&params)?, reference, method);
     if options.dpo.ref_model.is_none() {
         let first = order.clone().next_batch().unwrap_or_default();

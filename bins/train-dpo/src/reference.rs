@@ -2,20 +2,22 @@
 
 use align_cli::Hub;
 use align_data::TokenizedPair;
-use align_dpo::{DpoOptions, prepare_reference};
+use align_dpo::prepare_reference;
 use align_kernels::Params;
 use align_models::{CausalLm, ModelDir, Reference, weights_hash};
 
+use crate::options::Options;
+
 /// The reference as a model, and as training asks it: live, or its log-probs of `pairs`.
 pub(crate) fn load(
-    options: &DpoOptions,
+    options: &Options,
     hub: &Hub,
     model: &ModelDir,
     params: &Params,
     pairs: &[TokenizedPair],
 ) -> anyhow::Result<(CausalLm, Reference)> {
     let device = params.iter().next().map(|(_, param)| param.device().clone());
-    let (dir, params) = match &options.ref_model {
+    let (dir, params) = match &options.dpo.ref_model {
         None => (model.clone(), params.frozen_copy()?),
         Some(name) => {
             let dir = ModelDir::open(&hub.model(name, "main")?)?;
@@ -30,7 +32,9 @@ pub(crate) fn load(
         }
     };
     let reference_model = CausalLm::new(dir.decoder_config(), &params)?;
-    let reference = match options.cache_dir()? {
+    // A dry run writes nothing, so it computes nothing in advance.
+    let cache = options.dpo.cache_dir()?.filter(|_| !options.output.dry_run);
+    let reference = match cache {
         None => prepare_reference(&reference_model, pairs, None)?,
         Some(cache) => {
             let hash = weights_hash(dir.decoder_config(), &params)?;

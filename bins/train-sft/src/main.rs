@@ -37,12 +37,12 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let model =
         ModelDir::open(&hub.model(&options.common.model_name_or_path, &options.common.model_revision)?)?;
     let tokenizer = Tokenizer::load(model.path())?;
-    model.check_vocabulary(tokenizer.vocab_size())?;
     let dataset = hub.dataset(&data_config.dataset_name)?;
     let eval_dataset = data_config.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
     let completion_only = options.demonstrations.completion_only_loss;
     let data =
         prepare_demonstrations(&dataset, eval_dataset.as_deref(), &data_config, completion_only, &tokenizer)?;
+    model.check_data(tokenizer.vocab_size(), data.longest)?;
     config.check_evaluation(!data.held_out.is_empty())?;
     align_cli::print(&data.findings);
     let order = Order { strategy: data_config.train_sampling_strategy, seed: session.seed };

@@ -23,6 +23,8 @@ pub struct Prepared<T> {
     pub held_out: Vec<T>,
     /// A hash of the training rows' token ids, in order: a run can only be resumed on the same rows.
     pub fingerprint: String,
+    /// Tokens of the longest sequence in either: a prompt with its longer answer, or a demonstration.
+    pub longest: usize,
     /// What was seen on the way.
     pub findings: Findings,
 }
@@ -63,6 +65,7 @@ pub fn prepare_pairs(
     let load = |path: &Path, split: &str| load_pairs(path, split);
     let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
         [&pair.prompt, &pair.chosen, &pair.rejected].into_iter().for_each(|ids| hash.add(ids));
+        pair.prompt.len() + pair.chosen.len().max(pair.rejected.len())
     };
     prepare(dataset, eval_dataset, config, load, check_pairs, tokenize, ids)
 }
@@ -84,6 +87,7 @@ pub fn prepare_demonstrations(
     let ids = |example: &TokenizedExample, hash: &mut Fingerprint| {
         hash.add(&example.tokens);
         hash.add(&example.mask.iter().map(|&learned| u32::from(learned)).collect::<Vec<_>>());
+        example.tokens.len()
     };
     prepare(dataset, eval_dataset, config, load, check_demonstrations, tokenize, ids)
 }
@@ -95,7 +99,7 @@ fn prepare<R, T>(
     load: impl Fn(&Path, &str) -> Result<Vec<R>>,
     check: impl Fn(&[R], Option<&[R]>) -> DatasetChecks,
     tokenize: impl Fn(&[R]) -> Result<(Vec<T>, TokenizeReport)>,
-    ids: impl Fn(&T, &mut Fingerprint),
+    ids: impl Fn(&T, &mut Fingerprint) -> usize,
 ) -> Result<Prepared<T>> {
     refuse_split_of_a_file(dataset, "dataset_train_split", &config.dataset_train_split, "train")?;
     if let Some(path) = eval_dataset {
@@ -112,10 +116,12 @@ fn prepare<R, T>(
     let (train, train_report) = tokenize(&training)?;
     let (held_out, held_out_report) = evaluation.map(|rows| tokenize(&rows)).transpose()?.unzip();
     let findings = Findings { checks, train: train_report, held_out: held_out_report };
+    let held_out = held_out.unwrap_or_default();
+    let longest =
+        |rows: &[T], hash: &mut Fingerprint| rows.iter().map(|row| ids(row, hash)).max().unwrap_or(0);
     let mut fingerprint = Fingerprint::default();
-    train.iter().for_each(|row| ids(row, &mut fingerprint));
-    let fingerprint = fingerprint.hex();
-    Ok(Prepared { train, held_out: held_out.unwrap_or_default(), fingerprint, findings })
+    let longest = longest(&train, &mut fingerprint).max(longest(&held_out, &mut Fingerprint::default()));
+    Ok(Prepared { train, held_out, fingerprint: fingerprint.hex(), longest, findings })
 }
 
 /// A file has no splits, so choosing one would do nothing.

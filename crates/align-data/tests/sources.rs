@@ -202,6 +202,31 @@ fn a_plain_prompt_beside_whole_conversations_is_found_in_them() {
     assert_eq!(prompts[0].prompt, Text::from("p"));
 }
 
+#[test]
+fn an_answer_by_another_role_is_refused() {
+    let turn = |role: &str| format!(r#"[{{"role":"{role}","content":"x"}}]"#);
+    for (chosen, field) in [("user", "chosen"), ("assistant", "rejected")] {
+        let row = format!(
+            r#"{{"prompt":{},"chosen":{},"rejected":{}}}"#,
+            turn("user"),
+            turn(chosen),
+            turn("system")
+        );
+        let dir = dir(&[("f.jsonl", row.as_bytes())]);
+        let error = load_pairs(dir.path().join("f.jsonl"), "train").unwrap_err().to_string();
+        assert!(error.contains("f.jsonl:1") && error.contains(&format!("`{field}`")), "{error}");
+        assert!(error.contains("role `assistant`"), "{error}");
+    }
+}
+
+#[test]
+fn texts_without_a_prompt_column_or_a_shared_turn_are_refused() {
+    let row = br#"{"promt":"q","chosen":"The answer is five.","rejected":"The answer is six."}"#;
+    let dir = dir(&[("f.jsonl", row)]);
+    let error = load_pairs(dir.path().join("f.jsonl"), "train").unwrap_err().to_string();
+    assert!(error.contains("f.jsonl:1") && error.contains("(is `promt` meant?)"), "{error}");
+}
+
 fn text() -> impl Strategy<Value = Text> {
     let message = ("(user|assistant|tool)", "\\PC{1,12}", proptest::option::of("[a-z]{1,5}"));
     let message = message.prop_map(|(role, content, name)| {
@@ -224,7 +249,13 @@ proptest! {
         let rows: Vec<_> = rows.into_iter().filter(|(p, c, r)| kind(p) == kind(c) && kind(c) == kind(r)).collect();
         prop_assume!(!rows.is_empty());
         let (mut prompts, mut chosen, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
-        for (p, c, r) in rows {
+        for (p, mut c, mut r) in rows {
+            for answer in [&mut c, &mut r] {
+                // An answer begins with the assistant's message; what follows it may be anyone's.
+                if let Text::Messages(messages) = answer {
+                    messages[0].role = "assistant".to_owned();
+                }
+            }
             prompts.push(p);
             chosen.push(c);
             rejected.push(r);

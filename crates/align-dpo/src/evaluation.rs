@@ -44,7 +44,10 @@ pub struct Look {
 }
 
 impl<'a> HeldOut<'a> {
-    /// None if there is nothing to measure on. `policy` is a view, `reference` a live model.
+    /// None if there is nothing to measure on. `models` are a view of the policy and a live reference.
+    ///
+    /// # Errors
+    /// If the options make no sense, or completions would outgrow the model's positions.
     pub fn new(
         pairs: &'a [TokenizedPair],
         models: (CausalLm, CausalLm),
@@ -53,6 +56,9 @@ impl<'a> HeldOut<'a> {
         batch_size: usize,
         seed: u64,
     ) -> Result<Option<Self>> {
+        if pairs.is_empty() {
+            return Ok(None);
+        }
         let (policy, reference) = models;
         let method = options.method()?;
         let positions = policy.decoder().config().max_positions;
@@ -64,7 +70,7 @@ impl<'a> HeldOut<'a> {
         let DpoOptions { num_kl_prompts, max_new_tokens, .. } = *options;
         let held_out =
             Self { pairs, policy, reference, method, eos, batch_size, num_kl_prompts, max_new_tokens, seed };
-        Ok((!pairs.is_empty()).then_some(held_out))
+        Ok(Some(held_out))
     }
 
     /// The headline figures after `step` updates, and a few texts.

@@ -60,6 +60,22 @@ impl ModelDir {
         weights::load(&self.path, &self.decoder, device)
     }
 
+    /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model
+    /// was made for: it can run over them, but has never seen such positions.
+    ///
+    /// # Errors
+    /// As [`ModelDir::check_vocabulary`].
+    pub fn check_data(&self, tokenizer_vocab: usize, longest: usize) -> Result<()> {
+        let positions = self.decoder.max_positions;
+        if longest > positions {
+            tracing::warn!(
+                "the longest row has {longest} tokens, but the model was made for {positions} \
+                 (max_position_embeddings); give `--max-length {positions}`"
+            );
+        }
+        self.check_vocabulary(tokenizer_vocab)
+    }
+
     /// Refuses a tokenizer whose ids the embedding does not have.
     ///
     /// # Errors

@@ -35,6 +35,10 @@ const FREE: &[&str] = &[
     "save_total_limit",
 ];
 
+/// Those of them that every resume changes, or that say nothing of the run.
+const UNSAID: &[&str] =
+    &["config", "dry_run", "inspect", "output_dir", "overwrite_output_dir", "resume_from_checkpoint"];
+
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
 ///
@@ -46,7 +50,7 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     let (free, fixed): (Vec<&String>, Vec<&String>) = names
         .into_iter()
         .filter(|&name| old.get(name) != new.get(name))
-        .partition(|name| FREE.contains(&name.rsplit('.').next().unwrap_or_default()));
+        .partition(|name| FREE.contains(&last_part(name)));
     let describe = |names: &[&String]| {
         let one =
             |name: &&String| format!("{name} was {}, is {}", shown(old.get(*name)), shown(new.get(*name)));
@@ -58,13 +62,18 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     }
     let moves_schedule =
         free.iter().any(|name| name.ends_with("max_steps") || name.ends_with("num_train_epochs"));
-    if !free.is_empty() {
-        tracing::warn!("resuming with changed options: {}", describe(&free));
+    let told: Vec<&String> = free.into_iter().filter(|name| !UNSAID.contains(&last_part(name))).collect();
+    if !told.is_empty() {
+        tracing::warn!("resuming with changed options: {}", describe(&told));
     }
     if moves_schedule {
         tracing::warn!("the length of the run changed, and with it the learning rates of the steps to come");
     }
     Ok(())
+}
+
+fn last_part(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or_default()
 }
 
 fn shown(value: Option<&Value>) -> String {

@@ -36,6 +36,19 @@ impl Row {
         Ok(text)
     }
 
+    /// An answer made of messages must begin with the assistant's: another role would be learned as it is.
+    pub(super) fn check_reply(&self, field: &str, answer: &Text) -> Result<()> {
+        let Text::Messages(messages) = answer else { return Ok(()) };
+        match messages.first().map_or("nothing", |message| message.role.as_str()) {
+            "assistant" => Ok(()),
+            other => Err(self.wrong(
+                field,
+                "an answer that begins with a message of role `assistant`",
+                format!("`{other}`"),
+            )),
+        }
+    }
+
     /// A column that must be a string with something in it.
     pub(super) fn string(&mut self, field: &str) -> Result<String> {
         match self.take(field)? {

@@ -39,6 +39,9 @@ fn prompt_completion(row: &mut Row) -> Result<DemonstrationBody> {
         (Text::Messages(_), Text::Plain(_)) => {
             Err(row.wrong("completion", "a list of messages, as in `prompt`", "a string"))
         }
-        _ => Ok(DemonstrationBody::PromptCompletion { prompt, completion }),
+        _ => {
+            row.check_reply("completion", &completion)?;
+            Ok(DemonstrationBody::PromptCompletion { prompt, completion })
+        }
     }
 }

@@ -4,19 +4,19 @@
 //! with "I'm sorry, but" would lose their first words to the prompt, which changes what is learned and the
 //! lengths that length-averaged losses divide by. So the split is made at the last place where a reply
 //! begins in both: after the last shared `\n\nAssistant:` (the hh-rlhf layout; a few of its rows diverge
-//! before their last turn), else at a word boundary; in conversations before the last assistant turn with a
-//! shared past. Always `prompt + answer == original`. Only a transcript that ends with the bare turn marker
-//! yields an empty answer, which the caller reports.
+//! before their last turn), in conversations before the last assistant turn with a shared past. Texts
+//! without such a turn have no prompt that could be told from the answers (TRL would cut them between
+//! words): most often their `prompt` column is missing or misspelled. Always `prompt + answer == original`.
+//! Only a transcript that ends with the bare turn marker yields an empty answer, which the caller reports.
 
 use crate::record::Message;
 
 const ASSISTANT_TURN: &str = "\n\nAssistant:";
 
-/// The byte at which the prompt of two transcripts ends, the same in both.
-pub(super) fn of_texts(chosen: &str, rejected: &str) -> usize {
+/// The byte at which the prompt of two transcripts ends, the same in both; none if they share no turn.
+pub(super) fn of_texts(chosen: &str, rejected: &str) -> Option<usize> {
     let shared = shared_prefix(chosen, rejected);
-    let turn = chosen[..shared].rfind(ASSISTANT_TURN).map(|at| at + ASSISTANT_TURN.len());
-    turn.unwrap_or_else(|| word_boundary(chosen, rejected, shared))
+    chosen[..shared].rfind(ASSISTANT_TURN).map(|at| at + ASSISTANT_TURN.len())
 }
 
 /// The number of messages that make the prompt of two conversations.
@@ -33,23 +33,6 @@ fn shared_prefix(a: &str, b: &str) -> usize {
     same.map(|(c, _)| c.len_utf8()).sum()
 }
 
-/// The last word boundary within the shared prefix that leaves both texts an answer.
-///
-/// A space goes with the word after it, as tokenizers have it; a line break stays with the line it ends.
-fn word_boundary(a: &str, b: &str, shared: usize) -> usize {
-    let is_boundary = |&at: &usize| {
-        let before = a[..at].chars().next_back();
-        let after = |text: &str| text[at..].chars().next();
-        match (before, after(a), after(b)) {
-            (_, None, _) | (_, _, None) => false,
-            (None, ..) | (Some('\n'), ..) => true,
-            (Some(before), Some(x), Some(y)) => !before.is_whitespace() && x == ' ' && y == ' ',
-        }
-    };
-    let places = a[..shared].char_indices().map(|(at, _)| at).chain([shared]);
-    places.rev().find(is_boundary).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -57,7 +40,7 @@ mod tests {
     use super::*;
 
     fn split<'a>(chosen: &'a str, rejected: &'a str) -> (&'a str, &'a str, &'a str) {
-        let at = of_texts(chosen, rejected);
+        let at = of_texts(chosen, rejected).unwrap();
         assert_eq!(chosen[..at], rejected[..at]);
         (&chosen[..at], &chosen[at..], &rejected[at..])
     }
@@ -82,12 +65,9 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_split_between_words() {
-        assert_eq!(split("The sky is blue", "The sky is black"), ("The sky is", " blue", " black"));
-        assert_eq!(split("Q: why?\nA: so", "Q: why?\nA: no"), ("Q: why?\nA:", " so", " no"));
-        assert_eq!(split("one\ntwo", "one\nten"), ("one\n", "two", "ten"));
-        assert_eq!(split("same words", "same words"), ("same", " words", " words"));
-        assert_eq!(split("abc", "xyz"), ("", "abc", "xyz"));
+    fn texts_without_a_shared_turn_have_no_prompt() {
+        assert_eq!(of_texts("The sky is blue", "The sky is black"), None);
+        assert_eq!(of_texts("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: c\n\nAssistant: d"), None);
     }
 
     #[test]
@@ -106,8 +86,9 @@ mod tests {
     proptest! {
         #[test]
         fn a_split_is_shared_and_leaves_both_an_answer(
-            shared in "[a-c \n]{0,20}(\n\nAssistant:)?", a in "[a-cé \n]{1,9}", b in "[a-cé \n]{1,9}",
+            past in "[a-c \n]{0,20}", a in "[a-cé \n]{1,9}", b in "[a-cé \n]{1,9}",
         ) {
+            let shared = format!("{past}\n\nAssistant:");
             let (chosen, rejected) = (format!("{shared}{a}"), format!("{shared}{b}"));
             let (prompt, x, y) = split(&chosen, &rejected);
             prop_assert_eq!(format!("{prompt}{x}"), chosen.clone());

@@ -17,7 +17,11 @@ pub(super) fn pair(mut row: Row) -> Result<PreferencePair> {
             (prompt, chosen, rejected)
         }
         (None, Text::Plain(chosen), Text::Plain(rejected)) => {
-            let at = implicit_prompt::of_texts(&chosen, &rejected);
+            let Some(at) = implicit_prompt::of_texts(&chosen, &rejected) else {
+                let expected =
+                    "a string (or transcripts in `chosen` and `rejected` that share an `Assistant:` turn)";
+                return Err(row.missing("prompt", expected));
+            };
             for (field, text) in [("chosen", &chosen), ("rejected", &rejected)] {
                 if text.len() == at {
                     let found = "nothing: the transcript ends there; correct or remove the row";
@@ -42,6 +46,9 @@ pub(super) fn pair(mut row: Row) -> Result<PreferencePair> {
             ));
         }
     };
+    for (field, answer) in [("chosen", &chosen), ("rejected", &rejected)] {
+        row.check_reply(field, answer)?;
+    }
     Ok(PreferencePair { prompt, chosen, rejected, template, origin: row.origin })
 }
 
