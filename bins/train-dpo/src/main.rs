@@ -42,7 +42,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let eval_dataset = data_config.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
     let data = prepare_pairs(&dataset, eval_dataset.as_deref(), &data_config, &tokenizer)?;
     model.check_data(tokenizer.vocab_size(), data.longest)?;
-    config.check_evaluation(!data.held_out.is_empty())?;
+    Options::check_evaluation(&config, invocation, !data.held_out.is_empty())?;
     align_cli::print(&data.findings);
     let order = Order { strategy: data_config.train_sampling_strategy, seed: session.seed };
     let lengths = data.train.iter().map(TokenizedPair::token_count).collect();

@@ -43,7 +43,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let data =
         prepare_demonstrations(&dataset, eval_dataset.as_deref(), &data_config, completion_only, &tokenizer)?;
     model.check_data(tokenizer.vocab_size(), data.longest)?;
-    config.check_evaluation(!data.held_out.is_empty())?;
+    Options::check_evaluation(&config, invocation, !data.held_out.is_empty())?;
     align_cli::print(&data.findings);
     let order = Order { strategy: data_config.train_sampling_strategy, seed: session.seed };
     let lengths = data.train.iter().map(|example| example.tokens.len()).collect();

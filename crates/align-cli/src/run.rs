@@ -32,6 +32,17 @@ impl Invocation {
         Self { program, settings, given, working: AtomicBool::new(false) }
     }
 
+    /// Refuses options that the user gave although they can have no effect, for the reason in `because`.
+    ///
+    /// # Errors
+    /// Names the first one that was given.
+    pub fn refuse_given(&self, names: &[&str], because: &str) -> anyhow::Result<()> {
+        match names.iter().find(|name| self.given.contains(**name)) {
+            None => Ok(()),
+            Some(name) => Err(anyhow::anyhow!("`{name}`: has no effect, {because}; remove it")),
+        }
+    }
+
     /// All input has been checked: failures from now on are not the user's (exit code 1).
     /// [`crate::Session::training_starts`] calls this.
     pub fn work_starts(&self) {

@@ -134,6 +134,7 @@ fn options_of_the_objective_that_make_no_sense_are_refused() {
     refused("--label-smoothing 0.7", "`label_smoothing` = 0.7: must be in [0, 0.5)");
     refused("--loss-type sigmoyd", "did you mean `sigmoid`?");
     refused("--ref-log-probs-cache cache", "`ref_log_probs_cache` = cache: has no effect");
+    refused("--num-kl-prompts 5", "`num_kl_prompts`: has no effect, there are no held-out rows");
     refused("--max-new-tokens 0", "`max_new_tokens` = 0");
     refused("--ref-model ./nothing", "model `./nothing`: no such file or directory");
     refused("--completion-only-loss", "unknown option `--completion-only-loss`");
