@@ -60,7 +60,10 @@ fn options_without_effect_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
     refused("--bf16", &["`--bf16` has no effect here"]);
-    refused("--per-device-eval-batch-size 3", &["`per_device_eval_batch_size`: has no effect", "no held-out rows"]);
+    refused(
+        "--per-device-eval-batch-size 3",
+        &["`per_device_eval_batch_size`: has no effect", "no held-out rows"],
+    );
     refused("--early-stopping-patience 2", &["`early_stopping_patience` = 2", "eval_strategy"]);
     refused("--early-stopping-threshold 0.1", &["`early_stopping_threshold` = 0.1", "no effect"]);
     refused("--load-best-model-at-end", &["`load_best_model_at_end`", "eval_strategy"]);
