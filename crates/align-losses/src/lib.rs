@@ -10,6 +10,6 @@ pub mod sequence;
 
 pub use kl::{k1, k2, k3};
 pub use likelihood::{label_log_probs, nll};
-pub use numerics::{log_sigmoid, masked_mean, masked_sum};
-pub use preference::{PairLogProbs, PreferenceLoss, cdpo, dpo};
-pub use sequence::{masked_sequence_log_probs, sequence_log_probs, shift_mask, shifted_log_probs};
+pub use numerics::{log_sigmoid, masked_mean, masked_sum, relu, sigmoid};
+pub use preference::{LogRatios, PairLengths, PairLogProbs, PairRewards, cdpo, dpo};
+pub use sequence::{Sequences, masked_sequence_log_probs, sequence_log_probs, shift_mask, shifted_log_probs};

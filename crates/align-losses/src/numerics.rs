@@ -28,6 +28,29 @@ pub fn log_sigmoid(x: &Tensor) -> Result<Tensor> {
     linear - log_one_plus(&minus_abs.exp()?)?
 }
 
+/// σ(x) = 1 / (1 + e^−x), elementwise, for any finite x; never rounds to a slope of NaN.
+///
+/// For 1 − σ(x) take σ(−x): it keeps its digits where σ(x) is almost 1. Any shape; f16 and bf16 give f32.
+///
+/// # Errors
+/// If `x` is not of a floating type.
+pub fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    let x = at_least_f32("x", x)?;
+    let right = x.ge(0f64)?;
+    let small = right.where_cond(&x.neg()?, &x)?.exp()?; // e^−|x|
+    let larger = (&small + 1.0)?.recip()?;
+    right.where_cond(&larger, &(&small * &larger)?)
+}
+
+/// max(x, 0), elementwise, with slope 0 at zero (as PyTorch has it). Any shape; f16 and bf16 give f32.
+///
+/// # Errors
+/// If `x` is not of a floating type.
+pub fn relu(x: &Tensor) -> Result<Tensor> {
+    let x = at_least_f32("x", x)?;
+    x.gt(0f64)?.where_cond(&x, &x.zeros_like()?)
+}
+
 /// Σ values · mask, a scalar. `mask` has the shape of `values`; a non-zero entry counts.
 ///
 /// What does not count may be infinite or NaN: it is left out, not multiplied by zero.

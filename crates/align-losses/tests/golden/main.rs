@@ -1,0 +1,127 @@
+//! Values and gradients against PyTorch: replays `fixtures/golden/losses.json`, in f64 and in f32.
+//!
+//! `ALIGN_GOLDEN_LOSSES=FILE` replays another file of that format and prints what it covered. A case of a loss
+//! that this crate does not have fails, in either file.
+
+mod inputs;
+mod likelihood;
+mod policy;
+mod preference;
+
+use std::collections::BTreeSet;
+
+use align_testkit::{Case, GoldenFile, Tolerance, worst_mismatch};
+use candle_core::{DType, Result, Tensor, bail};
+use inputs::{Computed, Inputs, Precision};
+
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/losses.json");
+
+/// f64 against the file.
+const DOUBLE: Tolerance = Tolerance { relative: 1e-9, absolute: 1e-12 };
+/// f32 against f64 on the same inputs, those that f32 holds. (Against the file a log-prob of −9000 would already
+/// be off by 5e-4 when it is read.) Absolute: β·(−300 + 280) and the like cancel.
+const SINGLE: Tolerance = Tolerance { relative: 2e-5, absolute: 2e-6 };
+
+#[test]
+fn values_and_gradients_equal_pytorch() {
+    let replayed = replay(&GoldenFile::read(SHIPPED).unwrap());
+    assert_eq!(replayed.unknown, [""; 0], "cases without a function here");
+    assert!(replayed.cases > 40, "only {} cases", replayed.cases);
+    assert_eq!(replayed.failures, [""; 0]);
+}
+
+#[test]
+fn another_file_of_the_format_replays() {
+    let Ok(path) = std::env::var("ALIGN_GOLDEN_LOSSES") else { return };
+    let replayed = replay(&GoldenFile::read(&path).unwrap());
+    println!("{path}: {} cases replayed of {} losses", replayed.cases, replayed.losses.len());
+    println!("worst relative error of a value in f64: {:.1e}", replayed.worst_value);
+    println!("worst relative error of a gradient in f64: {:.1e}", replayed.worst_gradient);
+    assert_eq!(replayed.unknown, [""; 0], "cases without a function here");
+    assert_eq!(replayed.failures, [""; 0]);
+    assert!(replayed.cases > 0, "the file has no cases");
+}
+
+/// What became of a file.
+#[derive(Default)]
+struct Replayed {
+    cases: usize,
+    losses: BTreeSet<String>,
+    unknown: Vec<String>,
+    failures: Vec<String>,
+    worst_value: f64,
+    worst_gradient: f64,
+}
+
+fn replay(file: &GoldenFile) -> Replayed {
+    let mut replayed = Replayed::default();
+    for case in &file.cases {
+        match check(file, case, &mut replayed) {
+            Ok(true) => {
+                replayed.cases += 1;
+                replayed.losses.insert(case.loss.clone());
+            }
+            Ok(false) => replayed.unknown.push(case.id.clone()),
+            Err(error) => replayed.failures.push(format!("{}: {error}", case.id)),
+        }
+    }
+    replayed
+}
+
+/// Whether the case has a function here; what is wrong with it goes into `replayed`.
+fn check(file: &GoldenFile, case: &Case, replayed: &mut Replayed) -> Result<bool> {
+    let compute = |precision| run(&Inputs { file, case, precision });
+    let Some(double) = compute(Precision::Double)? else { return Ok(false) };
+    let (Some(single), Some(rounded)) = (compute(Precision::Single)?, compute(Precision::Rounded)?) else {
+        bail!("known in f64 only");
+    };
+    for (name, value) in &double.values {
+        let worst =
+            replayed.compare(case, "value", name, value, &case.output(name)?.tensor(DType::F64)?, DOUBLE)?;
+        replayed.worst_value = replayed.worst_value.max(worst);
+    }
+    for (name, grad) in &double.grads {
+        let worst =
+            replayed.compare(case, "gradient", name, grad, &case.grad(name)?.tensor(DType::F64)?, DOUBLE)?;
+        replayed.worst_gradient = replayed.worst_gradient.max(worst);
+    }
+    double.check_complete(case)?;
+    for (kind, singles, doubles) in
+        [("f32 value", &single.values, &rounded.values), ("f32 gradient", &single.grads, &rounded.grads)]
+    {
+        for ((name, single), (_, double)) in singles.iter().zip(doubles) {
+            // What overflows f32 is infinite there, and should be.
+            replayed.compare(case, kind, name, single, &double.to_dtype(DType::F32)?, SINGLE)?;
+        }
+    }
+    Ok(true)
+}
+
+/// The case in one precision; `None` if it needs a function that this crate does not have.
+fn run(inputs: &Inputs<'_>) -> Result<Option<Computed>> {
+    for family in [preference::run, likelihood::run, policy::run] {
+        if let Some(computed) = family(inputs)? {
+            return Ok(Some(computed));
+        }
+    }
+    Ok(None)
+}
+
+impl Replayed {
+    /// The worst relative error, of what the absolute tolerance does not cover.
+    fn compare(
+        &mut self,
+        case: &Case,
+        kind: &str,
+        name: &str,
+        found: &Tensor,
+        expected: &Tensor,
+        tolerance: Tolerance,
+    ) -> Result<f64> {
+        let Some(worst) = worst_mismatch(found, expected, tolerance)? else { bail!("{name} is empty") };
+        if worst.severity > 1.0 {
+            self.failures.push(format!("{} {kind} {name} {worst}", case.id));
+        }
+        Ok(if worst.expected.abs() > tolerance.absolute { worst.relative } else { 0.0 })
+    }
+}
