@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use crate::error::Result;
-use crate::tokenize::{TokenizedExample, TokenizedPair};
+use crate::tokenize::{TokenizedCompletion, TokenizedExample, TokenizedPair};
 use crate::tokenizer::Tokenizer;
 
 /// How the mask is made visible.
@@ -27,18 +27,33 @@ impl MaskStyle {
     }
 }
 
-/// A preference pair: the prompt once, then both answers.
+/// A preference pair: the prompt once, then both answers and any gold answer.
 ///
 /// # Errors
 /// Token ids the tokenizer cannot decode.
 pub fn inspect_pair(pair: &TokenizedPair, tokenizer: &Tokenizer, style: MaskStyle) -> Result<String> {
-    let learned = pair.chosen.len() + pair.rejected.len();
+    let learned = pair.token_count() - pair.prompt.len();
     let mut out = heading(pair.row, &pair.origin, pair.token_count(), learned);
-    for (name, ids, learned) in
-        [("prompt", &pair.prompt, false), ("chosen", &pair.chosen, true), ("rejected", &pair.rejected, true)]
-    {
-        section(&mut out, name, ids.len(), &piece(ids, learned, tokenizer, style)?);
+    section(&mut out, "prompt", pair.prompt.len(), &piece(&pair.prompt, false, tokenizer, style)?);
+    for (name, ids) in ["chosen", "rejected", "reference"].into_iter().zip(pair.answers()) {
+        section(&mut out, name, ids.len(), &piece(ids, true, tokenizer, style)?);
     }
+    Ok(out)
+}
+
+/// A labelled answer: the prompt, the answer, and whether it is desirable.
+///
+/// # Errors
+/// As [`inspect_pair`].
+pub fn inspect_completion(
+    row: &TokenizedCompletion,
+    tokenizer: &Tokenizer,
+    style: MaskStyle,
+) -> Result<String> {
+    let mut out = heading(row.row, &row.origin, row.token_count(), row.completion.len());
+    section(&mut out, "prompt", row.prompt.len(), &piece(&row.prompt, false, tokenizer, style)?);
+    section(&mut out, "completion", row.completion.len(), &piece(&row.completion, true, tokenizer, style)?);
+    labelled(&mut out, "label", if row.desirable { "desirable" } else { "undesirable" });
     Ok(out)
 }
 
@@ -69,9 +84,12 @@ fn heading(row: usize, origin: &crate::Origin, tokens: usize, learned: usize) ->
 }
 
 fn section(out: &mut String, name: &str, tokens: usize, text: &str) {
-    let label = format!("{name} ({tokens})");
+    labelled(out, &format!("{name} ({tokens})"), text);
+}
+
+fn labelled(out: &mut String, label: &str, text: &str) {
     for (line, text) in text.split('\n').enumerate() {
-        let label = if line == 0 { label.as_str() } else { "" };
+        let label = if line == 0 { label } else { "" };
         writeln!(out, "  {label:>15} │ {text}").expect("writing to a string cannot fail");
     }
 }

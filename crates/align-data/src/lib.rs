@@ -37,19 +37,28 @@ mod options;
 mod error;
 
 pub use batch::{BatchSize, MicroBatches};
-pub use checks::{DatasetChecks, EvaluationChecks, PairChecks, check_demonstrations, check_pairs};
-pub use display::{MaskStyle, inspect_example, inspect_pair};
+pub use checks::{
+    DatasetChecks, EvaluationChecks, PairChecks, UnpairedChecks, check_demonstrations, check_pairs,
+    check_unpaired,
+};
+pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair};
 pub use error::{DataError, Result};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
-pub use prepare::{Findings, Prepared, prepare_demonstrations, prepare_pairs};
+pub use prepare::{
+    Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_pairs_with_reference, prepare_unpaired,
+};
 pub use record::{
     Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, TemplateArguments, Text,
+    UnpairedPreference, unpair_preferences,
 };
-pub use source::{has_split, load_demonstrations, load_pairs, load_prompts};
+pub use source::{
+    has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_prompts, load_unpaired,
+};
 pub use template::ChatTemplate;
 pub use tokenize::{
-    DropReason, TokenizeOptions, TokenizeReport, TokenizedExample, TokenizedPair, TokenizedPrompt,
-    TruncationMode, tokenize_demonstrations, tokenize_pairs, tokenize_prompts,
+    DropReason, TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair,
+    TokenizedPrompt, TruncationMode, tokenize_demonstrations, tokenize_pairs, tokenize_prompts,
+    tokenize_unpaired,
 };
 pub use tokenizer::{SpecialToken, Tokenizer};

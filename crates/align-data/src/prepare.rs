@@ -5,12 +5,14 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::checks::{DatasetChecks, check_demonstrations, check_pairs};
+use crate::checks::{DatasetChecks, check_demonstrations, check_pairs, check_unpaired};
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
-use crate::source::{has_split, load_demonstrations, load_pairs};
+use crate::record::PreferencePair;
+use crate::source::{has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_unpaired};
 use crate::tokenize::{
-    TokenizeReport, TokenizedExample, TokenizedPair, tokenize_demonstrations, tokenize_pairs,
+    TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, tokenize_demonstrations,
+    tokenize_pairs, tokenize_unpaired,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -21,9 +23,9 @@ pub struct Prepared<T> {
     pub train: Vec<T>,
     /// Rows to measure on; empty if there are none.
     pub held_out: Vec<T>,
-    /// A hash of the training rows' token ids, in order: a run can only be resumed on the same rows.
+    /// A hash of the training rows' token ids and labels, in order: a run can only be resumed on the same rows.
     pub fingerprint: String,
-    /// Tokens of the longest sequence in either: a prompt with its longer answer, or a demonstration.
+    /// Tokens of the longest sequence in either: a prompt with its longest answer, or a demonstration.
     pub longest: usize,
     /// What was seen on the way.
     pub findings: Findings,
@@ -61,13 +63,42 @@ pub fn prepare_pairs(
     config: &DataConfig,
     tokenizer: &Tokenizer,
 ) -> Result<Prepared<TokenizedPair>> {
-    let tokenize = |pairs: &[_]| tokenize_pairs(pairs, tokenizer, &config.tokenize);
     let load = |path: &Path, split: &str| load_pairs(path, split);
-    let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
-        [&pair.prompt, &pair.chosen, &pair.rejected].into_iter().for_each(|ids| hash.add(ids));
-        pair.prompt.len() + pair.chosen.len().max(pair.rejected.len())
+    pairs(dataset, eval_dataset, config, load, tokenizer)
+}
+
+/// Preference pairs with their gold answers, as [`prepare_pairs`].
+///
+/// # Errors
+/// As [`load_pairs_with_reference`] and [`tokenize_pairs`].
+pub fn prepare_pairs_with_reference(
+    dataset: &Path,
+    eval_dataset: Option<&Path>,
+    config: &DataConfig,
+    tokenizer: &Tokenizer,
+) -> Result<Prepared<TokenizedPair>> {
+    let load = |path: &Path, split: &str| load_pairs_with_reference(path, split);
+    pairs(dataset, eval_dataset, config, load, tokenizer)
+}
+
+/// Labelled answers, as [`prepare_pairs`].
+///
+/// # Errors
+/// As [`load_unpaired`] and [`tokenize_unpaired`].
+pub fn prepare_unpaired(
+    dataset: &Path,
+    eval_dataset: Option<&Path>,
+    config: &DataConfig,
+    tokenizer: &Tokenizer,
+) -> Result<Prepared<TokenizedCompletion>> {
+    let tokenize = |rows: &[_]| tokenize_unpaired(rows, tokenizer, &config.tokenize);
+    let load = |path: &Path, split: &str| load_unpaired(path, split);
+    let ids = |row: &TokenizedCompletion, hash: &mut Fingerprint| {
+        [&row.prompt, &row.completion, &row.cut_off].into_iter().for_each(|ids| hash.add(ids));
+        hash.add(&[u32::from(row.desirable)]);
+        row.token_count()
     };
-    prepare(dataset, eval_dataset, config, load, check_pairs, tokenize, ids)
+    prepare(dataset, eval_dataset, config, load, check_unpaired, tokenize, ids)
 }
 
 /// Demonstrations, as [`prepare_pairs`].
@@ -90,6 +121,22 @@ pub fn prepare_demonstrations(
         example.tokens.len()
     };
     prepare(dataset, eval_dataset, config, load, check_demonstrations, tokenize, ids)
+}
+
+fn pairs(
+    dataset: &Path,
+    eval_dataset: Option<&Path>,
+    config: &DataConfig,
+    load: impl Fn(&Path, &str) -> Result<Vec<PreferencePair>>,
+    tokenizer: &Tokenizer,
+) -> Result<Prepared<TokenizedPair>> {
+    let tokenize = |pairs: &[_]| tokenize_pairs(pairs, tokenizer, &config.tokenize);
+    let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
+        hash.add(&pair.prompt);
+        pair.answers().for_each(|ids| hash.add(ids));
+        pair.prompt.len() + pair.answers().map(Vec::len).max().unwrap_or(0)
+    };
+    prepare(dataset, eval_dataset, config, load, check_pairs, tokenize, ids)
 }
 
 fn prepare<R, T>(

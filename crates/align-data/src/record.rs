@@ -1,8 +1,10 @@
-//! The records training data is made of: preference pairs, demonstrations, prompts.
+//! The records training data is made of: preference pairs, labelled answers, demonstrations, prompts.
 //!
 //! A record is what a row *means*, whatever file layout it came from: an implicit prompt has been split
 //! off, lists of messages and plain strings are told apart, and every record remembers the `file:line` it
 //! came from so that each later error can name it. Nothing here knows a tokenizer or a chat template.
+
+mod preference;
 
 use std::fmt;
 use std::path::Path;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::error::{DataError, Result};
+pub use preference::{PreferencePair, UnpairedPreference, unpair_preferences};
 
 /// Where a record came from; displayed as `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,49 +119,6 @@ pub struct TemplateArguments {
     pub chat_template_kwargs: Map<String, Value>,
 }
 
-/// Two answers to one prompt, the first preferred over the second.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PreferencePair {
-    /// What both answers reply to.
-    pub prompt: Text,
-    /// The preferred answer.
-    pub chosen: Text,
-    /// The other answer.
-    pub rejected: Text,
-    /// Tools and template variables of this row.
-    #[serde(flatten)]
-    pub template: TemplateArguments,
-    /// The row.
-    #[serde(skip)]
-    pub origin: Origin,
-}
-
-impl PreferencePair {
-    /// Pairs from parallel lists, as code that generates its own data has them.
-    ///
-    /// # Errors
-    /// Lists of unequal length are an error: zipping them would silently pair answers with the wrong prompts.
-    pub fn from_lists<T: Into<Text>>(prompts: Vec<T>, chosen: Vec<T>, rejected: Vec<T>) -> Result<Vec<Self>> {
-        if prompts.len() != chosen.len() || prompts.len() != rejected.len() {
-            return Err(DataError::UnequalLists {
-                prompts: prompts.len(),
-                chosen: chosen.len(),
-                rejected: rejected.len(),
-            });
-        }
-        let rows = prompts.into_iter().zip(chosen).zip(rejected).enumerate();
-        Ok(rows
-            .map(|(row, ((prompt, chosen), rejected))| Self {
-                prompt: prompt.into(),
-                chosen: chosen.into(),
-                rejected: rejected.into(),
-                template: TemplateArguments::default(),
-                origin: Origin::in_code(row),
-            })
-            .collect())
-    }
-}
-
 /// Text to imitate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Demonstration {
@@ -220,25 +179,6 @@ impl From<&PreferencePair> for PromptOnly {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn lists_of_unequal_length_are_an_error() {
-        let error = PreferencePair::from_lists(vec!["a", "b"], vec!["x", "y"], vec!["z"]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "lists of unequal length: 2 prompts, 2 chosen, 1 rejected; \
-             every prompt needs one chosen and one rejected answer"
-        );
-    }
-
-    #[test]
-    fn pairs_from_lists_keep_their_rows_together() {
-        let pairs = PreferencePair::from_lists(vec!["p", "q"], vec!["c", "d"], vec!["r", "s"]).unwrap();
-        assert_eq!(pairs[1].prompt, Text::from("q"));
-        assert_eq!(pairs[1].chosen, Text::from("d"));
-        assert_eq!(pairs[1].rejected, Text::from("s"));
-        assert_eq!(pairs[1].origin.to_string(), "row 2");
-    }
 
     #[test]
     fn messages_keep_their_extra_keys() {

@@ -1,7 +1,7 @@
 //! Files to records: JSON lines or a JSON array, plain, gzip or zstd, one file or a directory of splits.
 //!
 //! `files` finds and unpacks them, `rows` cuts them into JSON objects that know their line, `columns`
-//! reads typed columns out of a row, `preference` and `demonstration` make records of them, and
+//! reads typed columns out of a row, `preference`, `unpaired` and `demonstration` make records of them, and
 //! `implicit_prompt` splits the prompt off where a row holds only two whole transcripts. Columns that no
 //! record needs are ignored; a needed one that is missing, empty or of the wrong type stops the load with
 //! `file:line` and the column's name, because guessing there is how bad rows get trained on.
@@ -12,13 +12,14 @@ mod files;
 mod implicit_prompt;
 mod preference;
 mod rows;
+mod unpaired;
 
 use std::path::Path;
 
 pub use files::has_split;
 
-use crate::error::Result;
-use crate::record::{Demonstration, PreferencePair, PromptOnly};
+use crate::error::{DataError, Result};
+use crate::record::{Demonstration, PreferencePair, PromptOnly, UnpairedPreference};
 use rows::Row;
 
 /// The preference pairs of a split: `prompt`, `chosen`, `rejected`, or whole transcripts in `chosen` and
@@ -30,6 +31,30 @@ use rows::Row;
 /// Unreadable or missing files, malformed JSON, and rows whose columns do not make a pair.
 pub fn load_pairs(path: impl AsRef<Path>, split: &str) -> Result<Vec<PreferencePair>> {
     load(path.as_ref(), split, preference::pair)
+}
+
+/// The preference pairs of a split, each with its gold answer in the column `reference`.
+///
+/// The column has the shape of `chosen`: an answer, or a whole transcript where `chosen` is one. Data sets use
+/// the name for other things too, so [`load_pairs`] does not look at it.
+///
+/// # Errors
+/// As [`load_pairs`]; and rows without the column.
+pub fn load_pairs_with_reference(path: impl AsRef<Path>, split: &str) -> Result<Vec<PreferencePair>> {
+    load(path.as_ref(), split, preference::pair_with_reference)
+}
+
+/// The labelled answers of a split: `prompt`, `completion` and `label`, or the answers of preference pairs as
+/// [`unpair_preferences`](crate::unpair_preferences) labels and orders them.
+///
+/// A label is a boolean, or 1 or 0.
+///
+/// # Errors
+/// As [`load_pairs`]; and a split that mixes the two kinds of rows.
+pub fn load_unpaired(path: impl AsRef<Path>, split: &str) -> Result<Vec<UnpairedPreference>> {
+    let mut answers = unpaired::Answers::default();
+    load(path.as_ref(), split, |row| answers.add(row))?;
+    Ok(answers.into_records())
 }
 
 /// The demonstrations of a split: `prompt` and `completion`, or `messages`, or `text`.
@@ -48,7 +73,7 @@ pub fn load_prompts(path: impl AsRef<Path>, split: &str) -> Result<Vec<PromptOnl
     load(path.as_ref(), split, demonstration::prompt)
 }
 
-fn load<T>(path: &Path, split: &str, record: impl Fn(Row) -> Result<T>) -> Result<Vec<T>> {
+fn load<T>(path: &Path, split: &str, mut record: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
     let mut records = Vec::new();
     for file in files::split_files(path, split)? {
         let text = files::read_text(&file)?;
@@ -57,7 +82,7 @@ fn load<T>(path: &Path, split: &str, record: impl Fn(Row) -> Result<T>) -> Resul
         }
     }
     if records.is_empty() {
-        return Err(crate::error::DataError::NoRows(path.to_path_buf()));
+        return Err(DataError::NoRows(path.to_path_buf()));
     }
     tracing::debug!(rows = records.len(), path = %path.display(), split, "loaded");
     Ok(records)

@@ -1,4 +1,5 @@
-//! Records to token ids: pairs with one shared prompt, demonstrations with a loss mask, prompts to generate from.
+//! Records to token ids: pairs with one shared prompt and labelled answers (`pairs`, `unpaired`), demonstrations
+//! with a loss mask, prompts to generate from.
 //!
 //! What is guaranteed for every row: no token crosses from the prompt into the completion ([`boundary`]); a
 //! complete completion ends with a token to stop at and a truncated one never pretends to ([`ending`]); both
@@ -10,17 +11,21 @@
 
 mod boundary;
 mod ending;
+mod pairs;
 mod render;
 mod report;
 mod truncate;
+mod unpaired;
 
 use rayon::prelude::*;
 
+pub use pairs::{TokenizedPair, tokenize_pairs};
 pub use report::{DropReason, TokenizeReport};
 pub use truncate::TruncationMode;
+pub use unpaired::{TokenizedCompletion, tokenize_unpaired};
 
 use crate::error::{DataError, Result};
-use crate::record::{Demonstration, DemonstrationBody, Origin, PreferencePair, PromptOnly};
+use crate::record::{Demonstration, DemonstrationBody, Origin, PromptOnly};
 use crate::tokenizer::Tokenizer;
 use boundary::Encoder;
 use report::RowOutcome;
@@ -54,28 +59,6 @@ impl Default for TokenizeOptions {
     }
 }
 
-/// A preference pair as token ids: `prompt` followed by either answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizedPair {
-    /// The prompt both answers follow; at least one token.
-    pub prompt: Vec<u32>,
-    /// The preferred answer; at least one token.
-    pub chosen: Vec<u32>,
-    /// The other answer; at least one token.
-    pub rejected: Vec<u32>,
-    /// Index of the record it was made of.
-    pub row: usize,
-    /// Where that record came from.
-    pub origin: Origin,
-}
-
-impl TokenizedPair {
-    /// Tokens of the pair with its prompt counted once: what a prefix-shared batch spends on it.
-    pub fn token_count(&self) -> usize {
-        self.prompt.len() + self.chosen.len() + self.rejected.len()
-    }
-}
-
 /// A demonstration as token ids with its loss mask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedExample {
@@ -100,44 +83,13 @@ pub struct TokenizedPrompt {
     pub origin: Origin,
 }
 
-/// Token ids of preference pairs, and what happened to them.
-///
-/// # Errors
-/// A tokenizer without EOS or (for conversations) without chat template, a row the template rejects, or a data
-/// set of which no row is left.
-pub fn tokenize_pairs(
-    pairs: &[PreferencePair],
-    tokenizer: &Tokenizer,
-    options: &TokenizeOptions,
-) -> Result<(Vec<TokenizedPair>, TokenizeReport)> {
-    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
-    let lengths = Lengths::new(options, tokenizer);
-    collect(pairs, |row, pair| {
-        let [chosen, rejected] = render::answers(tokenizer, pair)?;
-        let prompt = encoder.prompt(&chosen)?;
-        let mut repaired = false;
-        let mut encode = |text| -> Result<_> {
-            let completion = encoder.completion(text, &prompt)?;
-            repaired |= completion.repaired;
-            Ok(completion.ids)
-        };
-        let (chosen, rejected) = (encode(&chosen)?, encode(&rejected)?);
-        let cut = lengths.fit(encoder.framed(prompt), vec![chosen, rejected]);
-        let mut outcome = RowOutcome::of(&cut, repaired, |ids| ending::of(tokenizer, ids));
-        let [chosen, rejected] = <[_; 2]>::try_from(cut.completions).expect("two answers went in");
-        outcome.report.identical_answers = usize::from(chosen == rejected);
-        let origin = pair.origin.clone();
-        Ok(outcome.with(TokenizedPair { prompt: cut.prompt, chosen, rejected, row, origin }))
-    })
-}
-
 /// Token ids and masks of demonstrations, and what happened to them.
 ///
 /// `completion_only_loss` decides whether the prompt of a prompt-completion row is learned too (`None` and
 /// `Some(true)`: it is not). Texts and whole conversations are learned whole.
 ///
 /// # Errors
-/// As [`tokenize_pairs`]; and `completion_only_loss = true` on rows that have no completion.
+/// As [`tokenize_pairs`](crate::tokenize_pairs); and `completion_only_loss = true` on rows that have no completion.
 pub fn tokenize_demonstrations(
     demonstrations: &[Demonstration],
     tokenizer: &Tokenizer,
@@ -193,7 +145,7 @@ pub fn tokenize_demonstrations(
 /// truncation mode: its end says what to write next. A BOS in front stays.
 ///
 /// # Errors
-/// As [`tokenize_pairs`].
+/// As [`tokenize_pairs`](crate::tokenize_pairs).
 pub fn tokenize_prompts(
     prompts: &[PromptOnly],
     tokenizer: &Tokenizer,

@@ -13,20 +13,9 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{DataError, Result};
 use crate::template::ChatTemplate;
 
-/// Everything a trained model's directory needs so that others can tokenize for it.
-const FILES: [&str; 9] = [
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "chat_template.jinja",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "tokenizer.model",
-];
-/// The files of [`FILES`] that decide token ids.
-const DECISIVE_FILES: usize = 4;
+/// The files that decide token ids.
+const FILES: [&str; 4] =
+    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
 
 /// A special token: its text and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -173,11 +162,6 @@ impl Tokenizer {
         &self.dir
     }
 
-    /// Names of the tokenizer files in its directory, to be copied beside a trained model.
-    pub fn carry_over_files(&self) -> Vec<&'static str> {
-        FILES.into_iter().filter(|name| self.dir.join(name).is_file()).collect()
-    }
-
     /// Whether text encoded on its own gets a word-start mark (`▁`) it does not have in the middle of a text.
     pub(crate) fn marks_word_starts(&self) -> bool {
         self.marks_word_starts
@@ -244,7 +228,7 @@ fn marks_word_starts(inner: &tokenizers::Tokenizer) -> tokenizers::Result<bool> 
 
 fn content_hash(dir: &Path) -> Result<String> {
     let mut hash = Sha256::new();
-    for name in &FILES[..DECISIVE_FILES] {
+    for name in FILES {
         let path = dir.join(name);
         if path.is_file() {
             let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path, source })?;

@@ -1,28 +1,61 @@
-//! Micro-batches of preference pairs: each prompt once, its two answers behind it.
+//! Micro-batches of preference pairs: each prompt once, its answers behind it.
 
 use align_data::TokenizedPair;
-use align_losses::PairLogProbs;
+use align_losses::{PairLengths, PairLogProbs};
 use align_models::Packed;
-use candle_core::Tensor;
+use candle_core::{Device, Result, Tensor, bail};
 
 /// Some pairs of a data set, packed.
 pub struct PairBatch {
-    /// Sequences `2i` and `2i + 1` are the chosen and the rejected answer of the batch's pair `i`.
+    /// The stream. Each pair has [`Self::sequences_per_pair`] sequences: its prompt if that is scored, the
+    /// chosen and the rejected answer, and the gold one if there is one.
     pub packed: Packed,
     indices: Vec<usize>,
     origins: Vec<String>,
+    prompt_is_scored: bool,
+    has_gold: bool,
 }
 
 impl PairBatch {
-    /// Packs the pairs with the given indices.
+    /// Packs the pairs with the given indices: chosen and rejected answers.
     pub fn new(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
-        let mut packed = Packed::default();
-        for &index in indices {
-            let pair = &pairs[index];
-            packed.push_completions(&pair.prompt, &[&pair.chosen, &pair.rejected]);
+        let mut batch = Self::empty(pairs, indices);
+        for pair in indices.iter().map(|&index| &pairs[index]) {
+            batch.packed.push_completions(&pair.prompt, &[&pair.chosen, &pair.rejected]);
         }
-        let origins = indices.iter().map(|&index| pairs[index].origin.to_string()).collect();
-        Self { packed, indices: indices.to_vec(), origins }
+        batch
+    }
+
+    /// [`PairBatch::new`] with the prompts' tokens scored too.
+    pub fn with_prompts(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
+        let mut batch = Self { prompt_is_scored: true, ..Self::empty(pairs, indices) };
+        for pair in indices.iter().map(|&index| &pairs[index]) {
+            batch.packed.push_prompt_and_completions(&pair.prompt, &[&pair.chosen, &pair.rejected]);
+        }
+        batch
+    }
+
+    /// [`PairBatch::new`] with the pairs' gold answers as a third answer.
+    ///
+    /// # Panics
+    /// If a pair has none: they must have been read with their references.
+    pub fn with_gold(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
+        let mut batch = Self { has_gold: true, ..Self::empty(pairs, indices) };
+        for pair in indices.iter().map(|&index| &pairs[index]) {
+            let gold = pair.reference.as_ref().expect("the pairs were read with their references");
+            batch.packed.push_completions(&pair.prompt, &[&pair.chosen, &pair.rejected, gold]);
+        }
+        batch
+    }
+
+    fn empty(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
+        Self {
+            packed: Packed::default(),
+            indices: indices.to_vec(),
+            origins: indices.iter().map(|&index| pairs[index].origin.to_string()).collect(),
+            prompt_is_scored: false,
+            has_gold: false,
+        }
     }
 
     /// Number of pairs.
@@ -40,8 +73,13 @@ impl PairBatch {
         self.origins.clone()
     }
 
-    /// Each sequence's number in the whole data set: pair `i` has `2i` and `2i + 1`.
-    pub fn sequence_numbers(&self) -> Vec<usize> {
+    /// Sequences of a pair in the stream.
+    pub fn sequences_per_pair(&self) -> usize {
+        2 + usize::from(self.prompt_is_scored) + usize::from(self.has_gold)
+    }
+
+    /// Each answer's number in the whole data set: pair `i` has `2i` and `2i + 1`.
+    pub fn answer_numbers(&self) -> Vec<usize> {
         self.indices.iter().flat_map(|index| [2 * index, 2 * index + 1]).collect()
     }
 
@@ -53,13 +91,56 @@ impl PairBatch {
         self.packed.stream.segments.iter().map(context).sum()
     }
 
-    /// Sequence log-probs `[2 · pairs]` by answer.
+    /// Values of sequences, `[pairs · sequences_per_pair]`, by answer.
     ///
     /// # Errors
-    /// If there are not two per pair.
-    pub fn by_answer(&self, log_probs: &Tensor) -> candle_core::Result<PairLogProbs> {
-        let by_pair = log_probs.reshape((self.len(), 2))?.t()?.contiguous()?; // [2, pairs]
-        Ok(PairLogProbs { chosen: by_pair.get(0)?, rejected: by_pair.get(1)? })
+    /// If there are not as many.
+    pub fn by_answer(&self, values: &Tensor) -> Result<PairLogProbs> {
+        let chosen = usize::from(self.prompt_is_scored);
+        Ok(PairLogProbs { chosen: self.column(values, chosen)?, rejected: self.column(values, chosen + 1)? })
+    }
+
+    /// Values of the scored prompts among those of all sequences, `[pairs]`.
+    ///
+    /// # Errors
+    /// If prompts are not scored.
+    pub fn of_prompts(&self, values: &Tensor) -> Result<Tensor> {
+        if !self.prompt_is_scored {
+            bail!("expected a batch whose prompts are scored");
+        }
+        self.column(values, 0)
+    }
+
+    /// Values of the gold answers among those of all sequences, `[pairs]`.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn of_gold(&self, values: &Tensor) -> Result<Tensor> {
+        if !self.has_gold {
+            bail!("expected a batch with gold answers");
+        }
+        self.column(values, self.sequences_per_pair() - 1)
+    }
+
+    /// Scored tokens of each sequence.
+    pub fn lengths(&self) -> Vec<usize> {
+        let mut lengths = vec![0; self.packed.sequences];
+        self.packed.targets.sequences.iter().for_each(|&sequence| lengths[sequence as usize] += 1);
+        lengths
+    }
+
+    /// Scored tokens of the answers.
+    ///
+    /// # Errors
+    /// If they cannot be put on the device.
+    pub fn answer_lengths(&self, device: &Device) -> Result<PairLengths> {
+        let lengths: Vec<f32> = self.lengths().into_iter().map(|length| length as f32).collect();
+        let answers = self.by_answer(&Tensor::new(lengths, device)?)?;
+        Ok(PairLengths { chosen: answers.chosen, rejected: answers.rejected })
+    }
+
+    fn column(&self, values: &Tensor, column: usize) -> Result<Tensor> {
+        values.reshape((self.len(), self.sequences_per_pair()))?.narrow(1, column, 1)?.squeeze(1)?.contiguous()
     }
 }
 
@@ -69,22 +150,51 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn answers_come_apart_as_they_went_in() {
-        let pair = |row: usize| TokenizedPair {
+    fn pair(row: usize) -> TokenizedPair {
+        TokenizedPair {
             prompt: vec![1; row + 1],
             chosen: vec![2, 3],
             rejected: vec![4],
+            reference: Some(vec![5, 6, 7]),
             row,
             origin: Origin::in_code(row),
-        };
-        let batch = PairBatch::new(&[pair(0), pair(1), pair(2)], &[2, 0]);
-        assert_eq!(batch.sequence_numbers(), [4, 5, 0, 1]);
+        }
+    }
+
+    fn pairs() -> [TokenizedPair; 3] {
+        [pair(0), pair(1), pair(2)]
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.to_vec1().unwrap()
+    }
+
+    #[test]
+    fn answers_come_apart_as_they_went_in() {
+        let batch = PairBatch::new(&pairs(), &[2, 0]);
+        assert_eq!(batch.answer_numbers(), [4, 5, 0, 1]);
         // Prompts of three and one tokens, each with answers of two tokens and one.
         assert_eq!(batch.num_tokens(), (3 + 2) + (3 + 1) + (1 + 2) + (1 + 1));
-        let log_probs = Tensor::new(&[1f32, 2.0, 3.0, 4.0], &candle_core::Device::Cpu).unwrap();
+        let log_probs = Tensor::new(&[1f32, 2.0, 3.0, 4.0], &Device::Cpu).unwrap();
         let answers = batch.by_answer(&log_probs).unwrap();
-        assert_eq!(answers.chosen.to_vec1::<f32>().unwrap(), [1.0, 3.0]);
-        assert_eq!(answers.rejected.to_vec1::<f32>().unwrap(), [2.0, 4.0]);
+        assert_eq!((values(&answers.chosen), values(&answers.rejected)), (vec![1.0, 3.0], vec![2.0, 4.0]));
+        let lengths = batch.answer_lengths(&Device::Cpu).unwrap();
+        assert_eq!((values(&lengths.chosen), values(&lengths.rejected)), (vec![2.0, 2.0], vec![1.0, 1.0]));
+        assert!(batch.of_prompts(&log_probs).is_err() && batch.of_gold(&log_probs).is_err());
+    }
+
+    #[test]
+    fn scored_prompts_and_gold_answers_are_sequences_beside_the_answers() {
+        let numbers = Tensor::arange(0f32, 6.0, &Device::Cpu).unwrap();
+        let prompts = PairBatch::with_prompts(&pairs(), &[2, 0]);
+        assert_eq!(values(&prompts.of_prompts(&numbers).unwrap()), [0.0, 3.0]);
+        assert_eq!(values(&prompts.by_answer(&numbers).unwrap().rejected), [2.0, 5.0]);
+        assert_eq!(prompts.lengths(), [2, 2, 1, 0, 2, 1]);
+        assert_eq!(prompts.num_tokens(), PairBatch::new(&pairs(), &[2, 0]).num_tokens());
+
+        let gold = PairBatch::with_gold(&pairs(), &[2, 0]);
+        assert_eq!(values(&gold.of_gold(&numbers).unwrap()), [2.0, 5.0]);
+        assert_eq!(values(&gold.by_answer(&numbers).unwrap().chosen), [0.0, 3.0]);
+        assert_eq!(gold.lengths(), [2, 1, 3, 2, 1, 3]);
     }
 }

@@ -60,6 +60,16 @@ impl Row {
         }
     }
 
+    /// A column that must say yes or no: a boolean, or 1 or 0 as exporters without booleans write them.
+    pub(super) fn flag(&mut self, field: &str) -> Result<bool> {
+        let value = self.take(field)?;
+        match (value.as_bool(), value.as_u64()) {
+            (Some(flag), _) => Ok(flag),
+            (None, Some(number @ (0 | 1))) => Ok(number == 1),
+            _ => Err(self.wrong(field, "`true` or `false` (or 1 or 0)", describe(&value))),
+        }
+    }
+
     /// A column that must be a list of messages.
     pub(super) fn messages(&mut self, field: &str) -> Result<Vec<Message>> {
         match self.take(field)? {

@@ -8,7 +8,8 @@ use crate::record::{Demonstration, DemonstrationBody, PromptOnly, Text};
 /// The demonstration in a row; which shape it has, its columns say.
 pub(super) fn demonstration(mut row: Row) -> Result<Demonstration> {
     let body = if row.has("prompt") {
-        prompt_completion(&mut row)?
+        let (prompt, completion) = prompt_completion(&mut row)?;
+        DemonstrationBody::PromptCompletion { prompt, completion }
     } else if row.has("messages") {
         DemonstrationBody::Messages { messages: row.messages("messages")? }
     } else if row.columns.contains_key("text") {
@@ -29,7 +30,8 @@ pub(super) fn prompt(mut row: Row) -> Result<PromptOnly> {
     Ok(PromptOnly { prompt, template: row.template_arguments()?, origin: row.origin })
 }
 
-fn prompt_completion(row: &mut Row) -> Result<DemonstrationBody> {
+/// The columns `prompt` and `completion`, both plain or both messages.
+pub(super) fn prompt_completion(row: &mut Row) -> Result<(Text, Text)> {
     let prompt = row.text("prompt")?;
     let completion = row.non_empty_text("completion")?;
     match (&prompt, &completion) {
@@ -41,7 +43,7 @@ fn prompt_completion(row: &mut Row) -> Result<DemonstrationBody> {
         }
         _ => {
             row.check_reply("completion", &completion)?;
-            Ok(DemonstrationBody::PromptCompletion { prompt, completion })
+            Ok((prompt, completion))
         }
     }
 }

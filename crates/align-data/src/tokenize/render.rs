@@ -20,10 +20,10 @@ pub(super) struct Rendered {
     pub(super) templated: bool,
 }
 
-/// Both answers of a pair, with the same prompt text.
-pub(super) fn answers(tokenizer: &Tokenizer, pair: &PreferencePair) -> Result<[Rendered; 2]> {
-    let render = |text| answer(tokenizer, &pair.prompt, text, &pair.template, &pair.origin);
-    Ok([render(&pair.chosen)?, render(&pair.rejected)?])
+/// The answers of a pair, chosen, rejected and any gold answer, with the same prompt text.
+pub(super) fn answers(tokenizer: &Tokenizer, pair: &PreferencePair) -> Result<Vec<Rendered>> {
+    let answers = [&pair.chosen, &pair.rejected].into_iter().chain(&pair.reference);
+    answers.map(|text| answer(tokenizer, &pair.prompt, text, &pair.template, &pair.origin)).collect()
 }
 
 /// A prompt with one answer.

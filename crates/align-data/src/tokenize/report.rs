@@ -45,7 +45,7 @@ pub struct TokenizeReport {
     pub repaired_boundaries: usize,
     /// Pairs whose two answers are the same tokens: they teach nothing.
     pub identical_answers: usize,
-    /// Completions (two in a pair; a text counts as one).
+    /// Completions (two in a pair, three with a gold answer; a text counts as one).
     pub completions: usize,
     /// Completions that still have their end.
     pub complete_completions: usize,

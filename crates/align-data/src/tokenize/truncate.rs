@@ -22,7 +22,7 @@ pub enum TruncationMode {
     /// The end is cut: completions get shorter, and rows whose prompt fills `max_length` are dropped.
     #[default]
     KeepStart,
-    /// The beginning is cut: the prompt gets shorter, one and the same for both answers of a pair.
+    /// The beginning is cut: the prompt gets shorter, one and the same for all answers to it.
     KeepEnd,
 }
 
@@ -47,6 +47,16 @@ pub(super) struct Cut {
 impl<'a> Lengths<'a> {
     pub(super) fn new(options: &'a TokenizeOptions, tokenizer: &Tokenizer) -> Self {
         Self { options, bos: tokenizer.bos().map(|bos| bos.id) }
+    }
+
+    /// Fits one prompt and completions whose log-probs will be compared, which takes a prompt before them: the
+    /// first token of each is to be predicted too.
+    pub(super) fn fit_compared(&self, prompt: Vec<u32>, completions: Vec<Vec<u32>>) -> Cut {
+        let mut cut = self.fit(prompt, completions);
+        if cut.prompt.is_empty() {
+            cut.unusable = Some(DropReason::EmptyPrompt);
+        }
+        cut
     }
 
     /// Fits one prompt and the completions that share it.
@@ -75,8 +85,6 @@ impl<'a> Lengths<'a> {
         let truncated = prompt.len() < prompt_before || complete.contains(&false);
         let unusable = if prompt_fills {
             Some(DropReason::PromptFillsMaxLength)
-        } else if prompt.is_empty() && completions.len() > 1 {
-            Some(DropReason::EmptyPrompt)
         } else if completions.iter().any(|c| c.len() + prompt.len().min(1) < 2) {
             Some(DropReason::NothingToLearn)
         } else {
@@ -139,7 +147,7 @@ mod tests {
 
     fn fit(options: &TokenizeOptions, prompt: &[u32], completions: &[&[u32]]) -> Cut {
         let lengths = Lengths { options, bos: Some(BOS) };
-        lengths.fit(prompt.to_vec(), completions.iter().map(|c| c.to_vec()).collect())
+        lengths.fit_compared(prompt.to_vec(), completions.iter().map(|c| c.to_vec()).collect())
     }
 
     #[test]
@@ -167,6 +175,13 @@ mod tests {
     fn a_prompt_that_fills_max_length_makes_the_row_unusable() {
         let cut = fit(&options(3, TruncationMode::KeepStart), &[1, 10, 11], &[&[20, 2], &[30, 2]]);
         assert_eq!(cut.unusable, Some(DropReason::PromptFillsMaxLength));
+    }
+
+    #[test]
+    fn a_third_completion_takes_part_in_cutting_the_prompt() {
+        let keep_end = options(5, TruncationMode::KeepEnd);
+        let cut = fit(&keep_end, &[1, 10, 11, 12], &[&[20, 2], &[30, 2], &[40, 41, 2]]);
+        assert_eq!((cut.prompt, cut.complete), (vec![1, 12], vec![true, true, true]));
     }
 
     #[test]

@@ -1,0 +1,109 @@
+//! Checks of labelled answers.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::{DatasetChecks, Key, checks, is_blank};
+use crate::record::UnpairedPreference;
+
+/// Checks of labelled answers.
+///
+/// Whether the two counts call for weights depends on the method's weights, so it is not judged here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct UnpairedChecks {
+    /// Rows whose answer is desirable.
+    pub desirable: usize,
+    /// Rows whose answer is not.
+    pub undesirable: usize,
+    /// Answers to a prompt that one row calls desirable and another one does not.
+    pub labelled_both_ways: usize,
+}
+
+/// Checks labelled answers. Rows that differ in the label only are no duplicates of each other, but they count
+/// as the same row between training and evaluation: the answer was seen.
+pub fn check_unpaired(
+    training: &[UnpairedPreference],
+    evaluation: Option<&[UnpairedPreference]>,
+) -> DatasetChecks {
+    let keys = |rows: &[UnpairedPreference]| -> Vec<Key> {
+        rows.iter().map(|row| Key::new(Some(&row.prompt), &[&row.completion])).collect()
+    };
+    let training_keys = keys(training);
+    let labelled = |wanted: bool| -> HashSet<_> {
+        let rows = training.iter().zip(&training_keys).filter(|(row, _)| row.label == wanted);
+        rows.map(|(_, key)| key.row).collect()
+    };
+    let (liked, disliked) = (labelled(true), labelled(false));
+    let desirable = training.iter().filter(|row| row.label).count();
+    let unpaired = UnpairedChecks {
+        desirable,
+        undesirable: training.len() - desirable,
+        labelled_both_ways: liked.intersection(&disliked).count(),
+    };
+    let blank = training.iter().filter(|row| is_blank(&row.completion)).count();
+    DatasetChecks {
+        duplicate_rows: training.len() - liked.len() - disliked.len(),
+        unpaired: Some(unpaired),
+        ..checks(&training_keys, evaluation.map(keys).as_deref(), blank)
+    }
+}
+
+impl fmt::Display for UnpairedChecks {
+    /// Indented lines, each after a line break.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n  {} desirable answers, {} undesirable", self.desirable, self.undesirable)?;
+        if self.labelled_both_ways > 0 {
+            write!(f, "\n  {} answers are labelled both ways", self.labelled_both_ways)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::EvaluationChecks;
+    use crate::record::{Origin, TemplateArguments};
+
+    fn rows(rows: &[(&str, &str, bool)]) -> Vec<UnpairedPreference> {
+        let record = |&(prompt, completion, label): &(&str, &str, bool)| UnpairedPreference {
+            prompt: prompt.into(),
+            completion: completion.into(),
+            label,
+            template: TemplateArguments::default(),
+            origin: Origin::in_code(0),
+        };
+        rows.iter().map(record).collect()
+    }
+
+    #[test]
+    fn oddities_of_labelled_answers_are_counted() {
+        let training = rows(&[
+            ("p", "a", true),
+            ("p", "a", true),
+            ("p", "a", false),
+            ("p", "b", true),
+            ("q", "a", false),
+            ("q", " ", false),
+        ]);
+        let evaluation = rows(&[("p", "b", false), ("p", "new", true), ("new", "a", true)]);
+        let checks = check_unpaired(&training, Some(&evaluation));
+        assert_eq!((checks.duplicate_rows, checks.blank_answers), (1, 1));
+        let expected = UnpairedChecks { desirable: 3, undesirable: 3, labelled_both_ways: 1 };
+        assert_eq!(checks.unpaired, Some(expected));
+        let expected = EvaluationChecks { rows: 3, prompts_in_training: 2, rows_in_training: 1 };
+        assert_eq!(checks.evaluation, Some(expected));
+        insta::assert_snapshot!(checks, @r"
+        6 rows
+          1 rows (16.7 %) repeat an earlier one
+          1 rows (16.7 %) have a blank answer
+          3 desirable answers, 3 undesirable
+          1 answers are labelled both ways
+        3 evaluation rows
+          2 (66.7 %) share their prompt with a training row
+          1 (33.3 %) are training rows
+        ");
+    }
+}

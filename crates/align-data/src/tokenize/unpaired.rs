@@ -1,0 +1,77 @@
+//! Labelled answers to token ids.
+//!
+//! KTO and BCO also look at prompts with a completion that belongs to another row (arXiv:2402.01306, section
+//! 4.1). Which row, the batch decides; here each row keeps enough of its completion for it.
+
+use super::boundary::Encoder;
+use super::report::{RowOutcome, TokenizeReport};
+use super::truncate::Lengths;
+use super::{TokenizeOptions, collect, ending, render};
+use crate::error::Result;
+use crate::record::{Origin, UnpairedPreference};
+use crate::tokenizer::Tokenizer;
+
+/// One labelled answer as token ids: `prompt` followed by `completion`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenizedCompletion {
+    /// The prompt; at least one token.
+    pub prompt: Vec<u32>,
+    /// The answer; at least one token.
+    pub completion: Vec<u32>,
+    /// What `max_length` cut off the end of `completion`. Behind a shorter prompt more of it fits, see
+    /// [`TokenizedCompletion::completion_after`].
+    pub cut_off: Vec<u32>,
+    /// Whether the answer is desirable.
+    pub desirable: bool,
+    /// Index of the record it was made of.
+    pub row: usize,
+    /// Where that record came from.
+    pub origin: Origin,
+}
+
+impl TokenizedCompletion {
+    /// Tokens of the prompt and its own completion.
+    pub fn token_count(&self) -> usize {
+        self.prompt.len() + self.completion.len()
+    }
+
+    /// This completion as the mismatched answer to another row's prompt: as much of it as `max_length`
+    /// leaves room for there, which may be more or less than behind its own prompt. This is what TRL's
+    /// `KL_completion_ids` come to after its collator has cut them.
+    pub fn completion_after(&self, prompt: &[u32], max_length: Option<usize>) -> Vec<u32> {
+        let room = max_length.map_or(usize::MAX, |max| max.saturating_sub(prompt.len()));
+        self.completion.iter().chain(&self.cut_off).copied().take(room).collect()
+    }
+}
+
+/// Token ids of labelled answers, and what happened to them.
+///
+/// # Errors
+/// As [`tokenize_pairs`](crate::tokenize_pairs).
+pub fn tokenize_unpaired(
+    records: &[UnpairedPreference],
+    tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+) -> Result<(Vec<TokenizedCompletion>, TokenizeReport)> {
+    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
+    let lengths = Lengths::new(options, tokenizer);
+    collect(records, |row, record| {
+        let UnpairedPreference { prompt, completion, template, origin, .. } = record;
+        let text = render::answer(tokenizer, prompt, completion, template, origin)?;
+        let prompt = encoder.prompt(&text)?;
+        let encoded = encoder.completion(&text, &prompt)?;
+        let mut whole = encoded.ids.clone();
+        whole.truncate(options.max_completion_length.unwrap_or(usize::MAX));
+        let cut = lengths.fit_compared(encoder.framed(prompt), vec![encoded.ids]);
+        let outcome = RowOutcome::of(&cut, encoded.repaired, |ids| ending::of(tokenizer, ids));
+        let [completion] = <[_; 1]>::try_from(cut.completions).expect("one answer went in");
+        Ok(outcome.with(TokenizedCompletion {
+            prompt: cut.prompt,
+            cut_off: whole.split_off(completion.len()),
+            completion,
+            desirable: record.label,
+            row,
+            origin: origin.clone(),
+        }))
+    })
+}
