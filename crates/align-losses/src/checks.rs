@@ -29,3 +29,31 @@ pub(crate) fn same_shape(name: &str, tensor: &Tensor, like: &str, anchor: &Tenso
 pub(crate) fn condition(mask: &Tensor) -> Result<Tensor> {
     mask.ne(0f64)
 }
+
+pub(crate) fn positive(name: &str, value: f64) -> Result<f64> {
+    if !(value.is_finite() && value > 0.0) {
+        bail!("expected {name} to be a positive number, got {value}");
+    }
+    Ok(value)
+}
+
+pub(crate) fn not_negative(name: &str, value: f64) -> Result<f64> {
+    if !(value.is_finite() && value >= 0.0) {
+        bail!("expected {name} to be 0 or a positive number, got {value}");
+    }
+    Ok(value)
+}
+
+pub(crate) fn finite(name: &str, value: f64) -> Result<f64> {
+    if !value.is_finite() {
+        bail!("expected {name} to be a finite number, got {value}");
+    }
+    Ok(value)
+}
+
+pub(crate) fn between_0_and_1(name: &str, value: f64) -> Result<f64> {
+    if !(0.0..=1.0).contains(&value) {
+        bail!("expected {name} in [0, 1], got {value}");
+    }
+    Ok(value)
+}

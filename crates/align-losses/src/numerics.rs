@@ -83,27 +83,68 @@ pub(crate) fn masked(values: &Tensor, mask: &Tensor) -> Result<Tensor> {
     condition(mask)?.where_cond(&values, &values.zeros_like()?)
 }
 
+/// eˣ, elementwise, continued as its tangent where the type would overflow: beyond 80 (f64: 700).
+///
+/// So it stays finite, monotone and convex, its slope neither vanishes nor overflows, and no 0·∞ or ∞ − ∞ turns
+/// a loss or a gradient into NaN.
+pub(crate) fn exp(x: &Tensor) -> Result<Tensor> {
+    let limit: f64 = if x.dtype() == DType::F64 { 700.0 } else { 80.0 };
+    let beyond = x.gt(limit)?;
+    let exponent = beyond.where_cond(&(x.ones_like()? * limit)?, x)?;
+    let excess = beyond.where_cond(&(x - limit)?, &x.zeros_like()?)?;
+    exponent.exp()? + (excess * limit.exp())?
+}
+
+/// eˣ − 1, elementwise, exact for small x; for large x as [`exp`].
+pub(crate) fn exp_minus_one(x: &Tensor) -> Result<Tensor> {
+    let (near, small, large) = split_around_zero(x)?;
+    near.where_cond(&(&small + series_above_tangent(&small)?)?, &(exp(&large)? - 1.0)?)
+}
+
 /// eˣ − 1 − x, elementwise: how far eˣ lies above its tangent at zero. Never negative.
 ///
 /// Around zero the two terms cancel (in f32 nothing is left of the value at x = 10⁻⁴), so there it is
 /// the series x²/2 · (1 + x/3 · (1 + x/4 · (…))), which keeps full precision in value and slope.
 pub(crate) fn exp_above_tangent(x: &Tensor) -> Result<Tensor> {
-    const RADIUS: f64 = 0.25;
-    // At the radius the first term left out is 2·0.25¹²/14! ≈ 10⁻¹⁸ of the value.
-    const TERMS: u32 = 13;
-    let near = x.abs()?.lt(RADIUS)?;
-    let small = near.where_cond(x, &x.zeros_like()?)?;
-    let mut series = small.ones_like()?;
-    for term in (3..=TERMS).rev() {
-        series = ((&small / f64::from(term))? * series)?.affine(1.0, 1.0)?;
-    }
-    let series = (small.sqr()? * 0.5)?.mul(&series)?;
-    let large = near.where_cond(&x.zeros_like()?, x)?;
-    let direct = (large.exp()? - 1.0)?.sub(&large)?;
-    near.where_cond(&series, &direct)
+    let (near, small, large) = split_around_zero(x)?;
+    near.where_cond(&series_above_tangent(&small)?, &(large.exp()? - 1.0)?.sub(&large)?)
 }
 
-/// ln(1 + u) for u in [0, 1], exact for small u.
+/// ln(1 − eˣ), elementwise, for x ≤ 0: exact in value and slope from x → −∞ to x → 0⁻ (Mächler 2012, "Accurately
+/// computing log(1 − exp(−|a|))").
+///
+/// From −10⁻³⁰ on, and so at zero where the limit is −∞, it is the constant ln(10⁻³⁰) with slope 0.
+pub(crate) fn log_one_minus_exp(x: &Tensor) -> Result<Tensor> {
+    const NEAREST: f64 = -1e-30;
+    let x = x.lt(NEAREST)?.where_cond(x, &(x.ones_like()? * NEAREST)?)?;
+    let near = x.gt(-std::f64::consts::LN_2)?;
+    let unused = (x.ones_like()? * -std::f64::consts::LN_2)?;
+    let close = exp_minus_one(&near.where_cond(&x, &unused)?)?.neg()?.log()?;
+    let far = log_one_plus(&near.where_cond(&unused, &x)?.exp()?.neg()?)?;
+    near.where_cond(&close, &far)
+}
+
+/// Where |x| is small; x there and 0 elsewhere; x elsewhere and 0 there.
+fn split_around_zero(x: &Tensor) -> Result<(Tensor, Tensor, Tensor)> {
+    const RADIUS: f64 = 0.25;
+    let near = x.abs()?.lt(RADIUS)?;
+    let zeros = x.zeros_like()?;
+    let (small, large) = (near.where_cond(x, &zeros)?, near.where_cond(&zeros, x)?);
+    Ok((near, small, large))
+}
+
+/// The series of eˣ − 1 − x, for x within the radius of [`split_around_zero`].
+fn series_above_tangent(x: &Tensor) -> Result<Tensor> {
+    // At the radius the first term left out is 2·0.25¹²/14! ≈ 10⁻¹⁸ of the value.
+    const TERMS: u32 = 13;
+    let mut series = x.ones_like()?;
+    for term in (3..=TERMS).rev() {
+        series = ((x / f64::from(term))? * series)?.affine(1.0, 1.0)?;
+    }
+    (x.sqr()? * 0.5)?.mul(&series)
+}
+
+/// ln(1 + u) for u in [−½, 1], exact for small u.
 ///
 /// Value: with w = 1 + u as rounded, ln(w) · u / (w − 1), where rounding errors of w cancel (Goldberg
 /// 1991, theorem 4). Slope: that of ln(w), which is 1 / (1 + u); the correction is held constant.

@@ -2,8 +2,9 @@
 
 use candle_core::{Result, Tensor, bail};
 
-use super::{LogRatios, positive};
-use crate::numerics::log_sigmoid;
+use super::{LogRatios, PairLengths};
+use crate::checks::{finite, positive};
+use crate::numerics::{log_sigmoid, relu};
 
 /// Direct preference optimization (Rafailov et al. 2023, arXiv:2305.18290, eq. 7).
 ///
@@ -14,7 +15,7 @@ use crate::numerics::log_sigmoid;
 /// # Errors
 /// If β is not a positive number.
 pub fn dpo(ratios: &LogRatios, beta: f64) -> Result<Tensor> {
-    log_sigmoid(&(ratios.difference()? * positive("beta", beta)?)?)?.neg()
+    log_sigmoid(&scaled(ratios, beta)?)?.neg()
 }
 
 /// Conservative DPO: each label is believed wrong with probability ε (Mitchell 2023, "A note on DPO with
@@ -28,7 +29,65 @@ pub fn dpo(ratios: &LogRatios, beta: f64) -> Result<Tensor> {
 /// As [`dpo`], and if `label_smoothing` (ε) is outside [0, 0.5): from one half on the labels say nothing,
 /// or the opposite.
 pub fn cdpo(ratios: &LogRatios, beta: f64, label_smoothing: f64) -> Result<Tensor> {
-    smoothed(&(ratios.difference()? * positive("beta", beta)?)?, label_smoothing)
+    smoothed(&scaled(ratios, beta)?, label_smoothing)
+}
+
+/// [`cdpo`] with a target margin: z = β·h − γ in place of β·h (Meng et al. 2024, arXiv:2405.14734, eq. 6, on any
+/// log-ratios). [`simpo`](super::simpo) is this on the policy's log-probs per token.
+///
+/// Returns `[pairs]`.
+///
+/// # Errors
+/// As [`cdpo`], and if `margin` (γ) is not finite.
+pub fn cdpo_with_margin(ratios: &LogRatios, beta: f64, margin: f64, label_smoothing: f64) -> Result<Tensor> {
+    smoothed(&(scaled(ratios, beta)? - finite("margin", margin)?)?, label_smoothing)
+}
+
+/// Robust DPO: unbiased under labels that are flipped with probability ε (Chowdhury et al. 2024,
+/// arXiv:2403.00409, eq. 12).
+///
+/// ℓ = (−(1 − ε)·log σ(β·h) + ε·log σ(−β·h)) / (1 − 2ε)
+///
+/// Returns `[pairs]`. Unbounded below: its expectation over the flips is [`dpo`], a single pair's is not.
+///
+/// # Errors
+/// As [`cdpo`].
+pub fn robust_dpo(ratios: &LogRatios, beta: f64, label_smoothing: f64) -> Result<Tensor> {
+    let epsilon = below_half(label_smoothing)?;
+    let logits = scaled(ratios, beta)?;
+    let as_labelled = (log_sigmoid(&logits)? * (epsilon - 1.0))?;
+    let flipped = (log_sigmoid(&logits.neg()?)? * epsilon)?;
+    (as_labelled + flipped)? / (1.0 - 2.0 * epsilon)
+}
+
+/// Hinge loss on the margin (Zhao et al. 2023, SLiC-HF, arXiv:2305.10425; with a reference Liu et al. 2023, RSO,
+/// arXiv:2309.06657).
+///
+/// ℓ = max(0, 1 − β·h)
+///
+/// Returns `[pairs]`. Slope 0 at the corner.
+///
+/// # Errors
+/// If β is not a positive number.
+pub fn hinge(ratios: &LogRatios, beta: f64) -> Result<Tensor> {
+    relu(&scaled(ratios, beta)?.affine(-1.0, 1.0)?)
+}
+
+/// DPO on means per token (Lambert et al. 2024, Tulu 3, arXiv:2411.15124, eq. 6; TRL's `sigmoid_norm`).
+///
+/// ℓ = −log σ(β·(a/|y_w| − b/|y_l|))
+///
+/// Returns `[pairs]`. Needs a β some completion lengths larger than [`dpo`]'s.
+///
+/// # Errors
+/// As [`dpo`] and [`LogRatios::per_token`].
+pub fn dpo_length_normalized(ratios: &LogRatios, lengths: &PairLengths, beta: f64) -> Result<Tensor> {
+    dpo(&ratios.per_token(lengths)?, beta)
+}
+
+/// β·h.
+pub(super) fn scaled(ratios: &LogRatios, beta: f64) -> Result<Tensor> {
+    ratios.difference()? * positive("beta", beta)?
 }
 
 /// −(1 − ε)·log σ(z) − ε·log σ(−z).

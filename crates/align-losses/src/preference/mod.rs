@@ -10,15 +10,38 @@
 //!
 //! What several papers vary independently is a change of the log-ratios, not an option of every loss: another
 //! divergence ([`LogRatios::with_divergence`]), means per token ([`LogRatios::per_token`]), no reference
-//! ([`LogRatios::reference_free`]).
+//! ([`LogRatios::reference_free`]), rewards bent by α ([`LogRatios::alphapo`]). What they vary in the tokens is a
+//! change of the sums: a weight per answer ([`wpo_weights`]), less of the longer answer's end ([`ld_log_probs`]).
+//!
+//! A mixture of losses (MPO) is their weighted sum; nothing here takes lists of losses.
 
+mod anchored;
+mod contrastive;
+mod discopop;
+mod divergence;
 mod dpo;
+mod odds_ratio;
+mod reference_free;
+mod regression;
+mod regularised;
+mod token_weights;
+mod transport;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::checks::{at_least_f32, constant_like};
+use crate::checks::{at_least_f32, constant_like, positive, same_shape};
 
-pub use dpo::{cdpo, dpo};
+pub use anchored::{apo_down, apo_zero, bco_pair};
+pub use contrastive::{exo_pair, nca_pair};
+pub use discopop::discopop;
+pub use divergence::FDivergence;
+pub use dpo::{cdpo, cdpo_with_margin, dpo, dpo_length_normalized, hinge, robust_dpo};
+pub use odds_ratio::{OddsRatio, orpo_odds_ratio};
+pub use reference_free::{cpo, cpo_hinge, cpo_ipo, simpo, slic, tpo_l};
+pub use regression::{ipo, ipo_length_normalized, sppo_hard};
+pub use regularised::{chosen_nll, dpop, rdpo};
+pub use token_weights::{ld_log_probs, wpo_weights};
+pub use transport::{aot, aot_unpaired};
 
 /// Sequence log-probs of preference pairs under one model.
 #[derive(Debug, Clone)]
@@ -101,14 +124,11 @@ impl LogRatios {
     /// If the lengths are not `[pairs]`.
     pub fn per_token(&self, lengths: &PairLengths) -> Result<Self> {
         let mean = |name: &str, sum: &Tensor, length: &Tensor| {
-            if length.dims() != sum.dims() {
-                bail!("expected {name} lengths {:?}, got {:?}", sum.dims(), length.dims());
-            }
-            sum / length.detach().to_dtype(sum.dtype())?.maximum(1f64)?
+            sum / lengths_like(name, length, sum)?.maximum(1f64)?
         };
         Ok(Self {
-            chosen: mean("chosen", &self.chosen, &lengths.chosen)?,
-            rejected: mean("rejected", &self.rejected, &lengths.rejected)?,
+            chosen: mean("chosen lengths", &self.chosen, &lengths.chosen)?,
+            rejected: mean("rejected lengths", &self.rejected, &lengths.rejected)?,
         })
     }
 
@@ -130,9 +150,8 @@ impl LogRatios {
     }
 }
 
-pub(crate) fn positive(name: &str, value: f64) -> Result<f64> {
-    if !(value.is_finite() && value > 0.0) {
-        bail!("expected {name} to be a positive number, got {value}");
-    }
-    Ok(value)
+/// Lengths as constants beside the sums they belong to.
+fn lengths_like(name: &str, lengths: &Tensor, sums: &Tensor) -> Result<Tensor> {
+    same_shape(name, lengths, "the log-probs", sums)?;
+    lengths.detach().to_dtype(sums.dtype())
 }
