@@ -71,6 +71,9 @@ impl Inputs<'_> {
 pub(crate) struct Computed {
     pub(crate) values: Vec<(&'static str, Tensor)>,
     pub(crate) grads: Vec<(&'static str, Tensor)>,
+    /// Where gradients are compared, if not everywhere: TRL also adds up what does not count, as its model has 0
+    /// there, and so gives it a gradient.
+    pub(crate) mask: Option<Tensor>,
 }
 
 impl Computed {
@@ -82,7 +85,12 @@ impl Computed {
             let gradient = gradients.remove(variable).map_or_else(|| variable.zeros_like(), Ok)?;
             Ok((*name, gradient))
         });
-        Ok(Self { grads: grads.collect::<Result<_>>()?, values: vec![("loss", loss)] })
+        Ok(Self { grads: grads.collect::<Result<_>>()?, values: vec![("loss", loss)], mask: None })
+    }
+
+    /// An expected gradient, 0 where it is not compared.
+    pub(crate) fn where_compared(&self, expected: &Tensor) -> Result<Tensor> {
+        self.mask.as_ref().map_or_else(|| Ok(expected.clone()), |mask| expected * mask)
     }
 
     /// Adds a result if the file has it.
@@ -100,8 +108,8 @@ impl Computed {
 
     /// Fails if the file has a result or gradient that was not computed, beside what is said of TRL itself.
     pub(crate) fn check_complete(&self, case: &Case) -> Result<()> {
-        // TRL's own figure in f32; counts a tie as a miss, where this project counts half.
-        let not_ours = ["loss_in_float32", "rewards/accuracies"];
+        // TRL's own figure in f32; counts a tie as a miss, where this project counts half; compared by its function.
+        let not_ours = ["loss_in_float32", "rewards/accuracies", "trace"];
         let missing = |expected: &mut dyn Iterator<Item = &String>, computed: &[(&'static str, Tensor)]| {
             let mut missing = expected.filter(|name| !computed.iter().any(|(computed, _)| computed == name));
             missing.find(|name| !not_ours.contains(&name.as_str())).cloned()
