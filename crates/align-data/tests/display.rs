@@ -4,8 +4,9 @@
 use std::path::Path;
 
 use align_data::{
-    MaskStyle, TokenizeOptions, Tokenizer, inspect_example, inspect_pair, load_demonstrations, load_pairs,
-    tokenize_demonstrations, tokenize_pairs,
+    MaskStyle, TokenizeOptions, Tokenizer, inspect_completion, inspect_example, inspect_pair,
+    load_demonstrations, load_pairs, load_unpaired, tokenize_demonstrations, tokenize_pairs,
+    tokenize_unpaired,
 };
 
 fn fixture(name: &str) -> String {
@@ -55,4 +56,13 @@ fn a_prompt_with_its_completion() {
 #[test]
 fn a_whole_conversation() {
     insta::assert_snapshot!(example("trl/messages.jsonl", 0));
+}
+
+#[test]
+fn labelled_answers_say_which_they_are() {
+    let tokenizer = Tokenizer::load(fixture("tokenizer")).unwrap();
+    let rows = load_unpaired(fixture("trl/unpaired_conversational.jsonl"), "train").unwrap();
+    let (rows, _) = tokenize_unpaired(&rows, &tokenizer, &TokenizeOptions::default()).unwrap();
+    let show = |row| shown(&inspect_completion(row, &tokenizer, MaskStyle::Brackets).unwrap());
+    insta::assert_snapshot!(rows.iter().map(show).collect::<String>());
 }

@@ -4,7 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use align_data::{DataConfig, DataOptions, Prepared, TokenizedPair, Tokenizer, prepare_pairs};
+use align_data::{
+    DataConfig, DataOptions, Prepared, TokenizedPair, Tokenizer, UnpairedChecks, prepare_pairs,
+    prepare_unpaired,
+};
 
 const PAIR: &str = r#"{"prompt": "Name a colour.", "chosen": " Blue is one.", "rejected": " No."}"#;
 const OTHER: &str = r#"{"prompt": "Name a number.", "chosen": " Seven is one.", "rejected": " No."}"#;
@@ -70,4 +73,28 @@ fn a_split_of_a_single_file_is_refused() {
     let error =
         prepare(&train, Some(&train), &config(|options| options.dataset_test_split = "dev".to_owned()));
     assert!(error.unwrap_err().to_string().starts_with("dataset_test_split: has no effect on "));
+}
+
+#[test]
+fn labelled_answers_are_identified_by_their_labels_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs/model");
+    let tokenizer = Tokenizer::load(model).unwrap();
+    let prepare = |name: &str, lines: &[&str]| {
+        let train = file(dir.path(), name, lines);
+        prepare_unpaired(&train, Some(&train), &config(|_| ()), &tokenizer).unwrap()
+    };
+    let liked = r#"{"prompt": "Name a colour.", "completion": " Blue is one.", "label": true}"#;
+    let disliked = liked.replace("true", "false");
+    let one = prepare("a.jsonl", &[liked]);
+    assert_ne!(one.fingerprint, prepare("b.jsonl", &[&disliked]).fingerprint);
+    assert_eq!(one.fingerprint, prepare("c.jsonl", &[liked]).fingerprint);
+    assert_eq!((one.longest, one.held_out.len()), (one.train[0].token_count(), 1));
+    assert_eq!(one.findings.checks.evaluation.unwrap().rows_in_training, 1);
+
+    let pairs = prepare("d.jsonl", &[PAIR, OTHER]);
+    let labels: Vec<_> = pairs.train.iter().map(|row| row.desirable).collect();
+    assert_eq!(labels, [true, true, false, false]);
+    let expected = UnpairedChecks { desirable: 2, undesirable: 2, labelled_both_ways: 0 };
+    assert_eq!(pairs.findings.checks.unpaired, Some(expected));
 }
