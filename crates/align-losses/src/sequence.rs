@@ -149,6 +149,29 @@ impl Sequences {
         }
     }
 
+    /// Where each sequence's tokens are in the flattened tensor, in order.
+    ///
+    /// # Errors
+    /// If the layout cannot be read from its device.
+    pub fn positions(&self) -> Result<Vec<Vec<usize>>> {
+        let mut positions: Vec<Vec<usize>> = self.lengths.iter().map(|&n| Vec::with_capacity(n)).collect();
+        match &self.layout {
+            Layout::Packed(ids) => {
+                for (position, id) in ids.to_vec1::<u32>()?.into_iter().enumerate() {
+                    positions[id as usize].push(position);
+                }
+            }
+            Layout::Padded(counts) => {
+                for (row, counts) in counts.to_vec2::<u8>()?.into_iter().enumerate() {
+                    let start = row * counts.len();
+                    let counted = (start..).zip(counts).filter(|&(_, counts)| counts != 0);
+                    positions[row].extend(counted.map(|(position, _)| position));
+                }
+            }
+        }
+        Ok(positions)
+    }
+
     /// Place of each token among those that count in its sequence, from 0: u32, of shape [`Self::dims`].
     /// Padding has the place of the next token that counts.
     ///

@@ -10,15 +10,25 @@
 //! | k1 | −r = log π − log π_ref | none | may be negative; the penalty in PPO's reward |
 //! | k2 | r²/2 | small | never negative |
 //! | k3 | eʳ − 1 − r | none | never negative, low variance; GRPO's penalty |
+//! | abs | \|r\| | yes | never negative; a penalty of older PPO codes |
 //!
 //! Gradients flow to the policy's log-probs; the reference is held constant. An unbiased value does not make
 //! an unbiased gradient: as a loss, k1's gradient is 0 in expectation, k2's is that of KL(π ‖ π_ref), k3's
-//! that of KL(π_ref ‖ π).
+//! that of KL(π_ref ‖ π). Where the samples are of an older policy, [`bias_corrected_k3`] corrects for it.
+//!
+//! From whole logits the divergence needs no estimate: [`exact_kl`]. What its penalty costs over a run:
+//! [`KlController`].
+
+mod controller;
+mod exact;
 
 use candle_core::{Result, Tensor};
 
 use crate::checks::{at_least_f32, constant_like, same_shape};
-use crate::numerics::exp_above_tangent;
+use crate::numerics::{exp_above_tangent, relu};
+
+pub use controller::{AdaptiveKl, FixedKl, KlController};
+pub use exact::exact_kl;
 
 /// k1 = log π − log π_ref per token; any shape, the same for both. Unbiased, may be negative.
 ///
@@ -45,6 +55,41 @@ pub fn k2(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
 /// As [`k1`].
 pub fn k3(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
     exp_above_tangent(&log_ratio(policy, reference)?)
+}
+
+/// |log π − log π_ref| per token; any shape, the same for both. The slope at equality is 0.
+///
+/// # Errors
+/// As [`k1`].
+pub fn abs_kl(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
+    let r = log_ratio(policy, reference)?;
+    relu(&r)? + relu(&r.neg()?)?
+}
+
+/// ρ·(eʳ − 1 − r) per token, with ρ = π/π_old: k3 of samples that an older policy drew, unbiased in value and in
+/// gradient, which flows through ρ too (DeepSeek-V3.2, arXiv:2512.02556, eq. 7; TRL's
+/// `use_bias_correction_kl`).
+///
+/// `log_ratios` is log ρ, of each token or of its sequence ([`crate::policy::ratio`]); any shape, the same for
+/// all three.
+///
+/// # Errors
+/// As [`k1`], for the log-ratios too.
+pub fn bias_corrected_k3(policy: &Tensor, reference: &Tensor, log_ratios: &Tensor) -> Result<Tensor> {
+    let r = log_ratio(policy, reference)?;
+    same_shape("log-ratios", log_ratios, "the policy's log-probs", &r)?;
+    let log_ratios = at_least_f32("log-ratios", log_ratios)?.to_dtype(r.dtype())?;
+    let zeros = r.zeros_like()?;
+    // ρ may overflow where the divergence is 0, and eʳ where ρ makes up for it.
+    let same = r.eq(0f64)?;
+    let log_weights = same.where_cond(&zeros, &log_ratios)?;
+    let large = r.gt(1f64)?;
+    let small_r = large.where_cond(&zeros, &r)?;
+    let small = (exp_above_tangent(&small_r)? * large.where_cond(&zeros, &log_weights)?.exp()?)?;
+    let large_r = large.where_cond(&r, &zeros)?;
+    let share = (&large_r + 1.0)?.mul(&large_r.neg()?.exp()?)?.affine(-1.0, 1.0)?;
+    let joint = (&large_r + large.where_cond(&log_weights, &zeros)?)?.exp()?;
+    large.where_cond(&(joint * share)?, &small)
 }
 
 /// r = log π_ref − log π.

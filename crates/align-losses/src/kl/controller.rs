@@ -1,0 +1,80 @@
+//! The coefficient of the KL penalty over a run. Plain numbers, for a checkpoint to save.
+
+use candle_core::{Result, bail};
+
+use crate::checks::positive;
+
+/// What a trainer asks of its coefficient.
+pub trait KlController {
+    /// The coefficient to use now.
+    fn value(&self) -> f64;
+
+    /// Takes note of the divergence measured over `n_steps` samples (episodes).
+    ///
+    /// # Errors
+    /// If the divergence is not a number.
+    fn update(&mut self, current_kl: f64, n_steps: usize) -> Result<()>;
+}
+
+/// A coefficient that stays.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FixedKl {
+    /// The coefficient.
+    pub value: f64,
+}
+
+/// A coefficient that steers the divergence to a target (Ziegler et al. 2019, arXiv:1909.08593, section 2.2):
+/// value ← value·(1 + clip(kl/target − 1, ±0.2)·n/horizon).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AdaptiveKl {
+    /// The coefficient now.
+    pub value: f64,
+    /// The divergence to hold, in nats per completion.
+    pub target: f64,
+    /// Samples over which an error of ±20 % or more moves the coefficient by 20 %.
+    pub horizon: f64,
+}
+
+impl AdaptiveKl {
+    /// The controller at the start of a run.
+    ///
+    /// # Errors
+    /// If a number is not positive.
+    pub fn new(value: f64, target: f64, horizon: f64) -> Result<Self> {
+        Ok(Self {
+            value: positive("the initial coefficient", value)?,
+            target: positive("the target divergence", target)?,
+            horizon: positive("horizon", horizon)?,
+        })
+    }
+}
+
+impl KlController for FixedKl {
+    fn value(&self) -> f64 {
+        self.value
+    }
+
+    fn update(&mut self, current_kl: f64, _n_steps: usize) -> Result<()> {
+        number(current_kl).map(drop)
+    }
+}
+
+impl KlController for AdaptiveKl {
+    fn value(&self) -> f64 {
+        self.value
+    }
+
+    fn update(&mut self, current_kl: f64, n_steps: usize) -> Result<()> {
+        let error = (number(current_kl)? / self.target - 1.0).clamp(-0.2, 0.2);
+        self.value *= 1.0 + error * n_steps as f64 / self.horizon;
+        Ok(())
+    }
+}
+
+/// Infinite is far too much, and a number to steer by; NaN would stay in the coefficient for ever.
+fn number(current_kl: f64) -> Result<f64> {
+    if current_kl.is_nan() {
+        bail!("expected the measured divergence to be a number, got NaN");
+    }
+    Ok(current_kl)
+}

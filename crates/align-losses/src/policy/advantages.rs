@@ -1,0 +1,115 @@
+//! Advantages from rewards alone: how much better a completion is than the others of its prompt, or of its batch.
+//!
+//! Completions come in groups: `num_generations` of the first prompt, then of the second. A reward that is NaN
+//! was not scored; it is left out of every mean and deviation, and its advantage is 0. So is that of a completion
+//! without a scored sibling. Deviations are unbiased (n − 1), 0 of fewer than two.
+
+use candle_core::{Result, bail};
+
+/// Keeps a group whose completions earned the same from being divided by zero (TRL's constant).
+const EPSILON: f64 = 1e-4;
+
+/// (r_i − mean)/(std + 10⁻⁴) within the group (GRPO, arXiv:2402.03300, section 4.1.2).
+///
+/// # Errors
+/// If the rewards are not whole groups.
+pub fn grpo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    let groups = groups(rewards, num_generations)?;
+    Ok(unscored_to_zero(groups.flat_map(|group| standardized(group, group)).collect()))
+}
+
+/// (r_i − mean of the group)/(std of the batch + 10⁻⁴) (TRL's `scale_rewards = "batch"`, arXiv:2508.08221): an
+/// easy prompt's small differences are not blown up.
+///
+/// # Errors
+/// As [`grpo_advantages`].
+pub fn batch_scaled_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    let scale = deviation(rewards) + EPSILON;
+    Ok(unscored_to_zero(centered(rewards, num_generations)?.into_iter().map(|a| a / scale).collect()))
+}
+
+/// r_i − mean of the group, without a scale (Dr. GRPO, arXiv:2503.20783, section 3.2): dividing by the deviation
+/// prefers prompts that are almost always or almost never solved.
+///
+/// # Errors
+/// As [`grpo_advantages`].
+pub fn dr_grpo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    Ok(unscored_to_zero(centered(rewards, num_generations)?))
+}
+
+/// r_i − the mean of the group's *other* rewards (RLOO, Ahmadian et al. 2024, arXiv:2402.14740, eq. 8): a
+/// baseline that does not depend on the completion itself, so the gradient stays unbiased.
+///
+/// Of a completion without a scored sibling, and of one not scored, NaN is returned and not 0, so that
+/// [`normalized_advantages`] can follow; [`unscored_to_zero`] ends it without.
+///
+/// # Errors
+/// As [`grpo_advantages`].
+pub fn leave_one_out_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    let of_group = |group: &[f64]| -> Vec<f64> {
+        let (count, sum) = (scored(group).count() as f64, scored(group).sum::<f64>());
+        // One scored completion alone: 0/0.
+        group.iter().map(|reward| reward - (sum - reward) / (count - 1.0)).collect()
+    };
+    Ok(groups(rewards, num_generations)?.flat_map(of_group).collect())
+}
+
+/// (a_i − mean)/(std + 10⁻⁴) over the batch: the last step of REINFORCE++ (arXiv:2501.03262, on rewards), of
+/// GDPO (on [`group_normalized_rewards`](super::group_normalized_rewards)) and of RLOO with TRL's
+/// `normalize_advantages`.
+pub fn normalized_advantages(advantages: &[f64]) -> Vec<f64> {
+    unscored_to_zero(standardized(advantages, advantages).collect())
+}
+
+/// REINFORCE++-baseline (arXiv:2501.03262, section 3): [`normalized_advantages`] over the batch of r_i − mean of
+/// the group.
+///
+/// # Errors
+/// As [`grpo_advantages`].
+pub fn reinforce_pp_baseline_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    Ok(normalized_advantages(&centered(rewards, num_generations)?))
+}
+
+/// NaN, which says "not scored", as the advantage 0, which moves nothing.
+pub fn unscored_to_zero(advantages: Vec<f64>) -> Vec<f64> {
+    advantages.into_iter().map(|advantage| if advantage.is_nan() { 0.0 } else { advantage }).collect()
+}
+
+/// The rewards of each prompt.
+pub(super) fn groups(rewards: &[f64], num_generations: usize) -> Result<std::slice::ChunksExact<'_, f64>> {
+    if num_generations == 0 || !rewards.len().is_multiple_of(num_generations) {
+        bail!(
+            "expected rewards in whole groups of num_generations ({num_generations}), got {}",
+            rewards.len()
+        );
+    }
+    Ok(rewards.chunks_exact(num_generations))
+}
+
+/// (x − mean)/(std + 10⁻⁴) with the moments of `of`; NaN stays.
+pub(super) fn standardized<'a>(values: &'a [f64], of: &[f64]) -> impl Iterator<Item = f64> + use<'a> {
+    let (mean, scale) = (mean(of), deviation(of) + EPSILON);
+    values.iter().map(move |value| (value - mean) / scale)
+}
+
+fn centered(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    let of_group = |group: &[f64]| -> Vec<f64> {
+        let mean = mean(group);
+        group.iter().map(|reward| reward - mean).collect()
+    };
+    Ok(groups(rewards, num_generations)?.flat_map(of_group).collect())
+}
+
+fn scored(values: &[f64]) -> impl Iterator<Item = f64> {
+    values.iter().copied().filter(|value| !value.is_nan())
+}
+
+fn mean(values: &[f64]) -> f64 {
+    scored(values).sum::<f64>() / scored(values).count() as f64
+}
+
+fn deviation(values: &[f64]) -> f64 {
+    let mean = mean(values);
+    let squares: f64 = scored(values).map(|value| (value - mean).powi(2)).sum();
+    (squares / scored(values).count().saturating_sub(1).max(1) as f64).sqrt()
+}
