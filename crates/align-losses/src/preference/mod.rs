@@ -29,7 +29,8 @@ mod transport;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::checks::{at_least_f32, constant_like, positive, same_shape};
+pub(crate) use crate::checks::positive;
+use crate::checks::{at_least_f32, constant_like, same_shape};
 
 pub use anchored::{apo_down, apo_zero, bco_pair};
 pub use contrastive::{exo_pair, nca_pair};

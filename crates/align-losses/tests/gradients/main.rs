@@ -2,9 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod offline;
+#[expect(dead_code, reason = "the laws in it that `properties` tests")]
+mod table;
+
 use align_losses::{
-    PairLogProbs, cdpo, dpo, k1, k2, k3, label_log_probs, log_sigmoid, masked_mean,
-    masked_sequence_log_probs, nll, sequence_log_probs, shift_mask, shifted_log_probs,
+    k1, k2, k3, label_log_probs, log_sigmoid, masked_mean, masked_sequence_log_probs, nll,
+    sequence_log_probs, shift_mask, shifted_log_probs,
 };
 use align_testkit::assert_gradients;
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -68,67 +72,6 @@ fn label_log_prob_gradient_with_ties_and_large_values() {
     assert_gradients(&[logits], TOLERANCE, |inputs| label_log_probs(&inputs[0], &labels));
 }
 
-/// Chosen and rejected under the policy, against a fixed reference of −10 each: random, zero margin,
-/// policy = reference, saturated both ways.
-fn pairs() -> ([Tensor; 2], PairLogProbs) {
-    let chosen = tensor([-9.3, -12.0, -10.0, -3.0, -210.0, 190.0]);
-    let rejected = tensor([-10.8, -12.0, -10.0, -14.0, -10.0, -10.0]);
-    let flat = Tensor::full(-10.0, 6, &Device::Cpu).unwrap();
-    ([chosen, rejected], PairLogProbs { chosen: flat.clone(), rejected: flat })
-}
-
-fn policy(inputs: &[Tensor]) -> PairLogProbs {
-    PairLogProbs { chosen: inputs[0].clone(), rejected: inputs[1].clone() }
-}
-
-#[test]
-fn dpo_gradient() {
-    let (inputs, reference) = pairs();
-    for beta in [0.1, 1.0] {
-        assert_gradients(&inputs, TOLERANCE, |inputs| Ok(dpo(&policy(inputs), &reference, beta)?.losses));
-    }
-}
-
-#[test]
-fn cdpo_gradient() {
-    let (inputs, reference) = pairs();
-    for smoothing in [0.0, 0.1, 0.49] {
-        assert_gradients(&inputs, TOLERANCE, |inputs| {
-            Ok(cdpo(&policy(inputs), &reference, 0.5, smoothing)?.losses)
-        });
-    }
-}
-
-#[test]
-fn dpo_gradient_is_half_beta_when_policy_equals_reference() {
-    let model = PairLogProbs { chosen: tensor([-7.0]), rejected: tensor([-9.0]) };
-    let chosen = slope(-7.0, DType::F64, |x| {
-        Ok(dpo(&PairLogProbs { chosen: x.clone(), ..model.clone() }, &model, 0.3)?.losses)
-    });
-    assert_eq!(chosen, -0.15);
-}
-
-#[test]
-fn only_the_policy_and_only_the_losses_carry_a_gradient() {
-    let [chosen, rejected] = pairs().0.map(|tensor| Var::from_tensor(&tensor).unwrap());
-    let both = PairLogProbs { chosen: chosen.as_tensor().clone(), rejected: rejected.as_tensor().clone() };
-    let other = PairLogProbs { chosen: both.rejected.clone(), rejected: both.chosen.clone() };
-    let loss =
-        dpo(&PairLogProbs { chosen: both.chosen.detach(), rejected: both.rejected.detach() }, &other, 0.1)
-            .unwrap();
-    assert!(
-        loss.losses.sum_all().unwrap().backward().unwrap().get(&chosen).is_none(),
-        "the reference got a gradient"
-    );
-    let loss = dpo(&both, &other, 0.1).unwrap();
-    for rewards in [loss.chosen_rewards, loss.rejected_rewards] {
-        assert!(
-            rewards.sum_all().unwrap().backward().unwrap().get(&chosen).is_none(),
-            "a reward carries a gradient"
-        );
-    }
-}
-
 #[test]
 fn kl_estimator_gradients() {
     let reference = tensor([-2.0, -2.0, -2.0, -2.0, -2.0, -2.0, -2.0, -2.0]);
@@ -139,17 +82,6 @@ fn kl_estimator_gradients() {
             estimator(&inputs[0], &reference)
         });
     }
-}
-
-#[test]
-fn likelihood_gradients_under_a_mask() {
-    let logits =
-        Tensor::new(&[[0.2f64, -0.3, 1.0], [2.0, 2.0, 2.0], [-1.0, 40.0, 0.0]], &Device::Cpu).unwrap();
-    let labels = Tensor::new(&[2u32, 0, 2], &Device::Cpu).unwrap();
-    let mask = Tensor::new(&[1u32, 1, 0], &Device::Cpu).unwrap();
-    assert_gradients(&[logits], TOLERANCE, |inputs| {
-        masked_mean(&nll(&label_log_probs(&inputs[0], &labels)?, &mask)?, &mask)
-    });
 }
 
 #[test]
