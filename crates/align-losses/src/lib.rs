@@ -19,12 +19,12 @@ pub use numerics::{log_sigmoid, masked_mean, masked_sum, relu, sigmoid};
 pub use policy::{
     Cispo, Clip, ClipRatios, Gae, Moments, SapoTemperatures, Surrogate, ValueLoss, Vespo, VespoShape,
     VespoShapes, a2po, batch_scaled_advantages, cispo, clipped_rewards, clipped_surrogate,
-    clipped_value_loss, dr_grpo_advantages, dual_clip_surrogate, gae, gmpo, group_normalized_rewards,
-    grpo_advantages, kept_mean, kl_penalized_rewards, leave_one_out_advantages, log_ratios,
-    normalized_advantages, off_policy_mask, optimal_value, ppo_clip, reinforce,
-    reinforce_pp_baseline_advantages, rloo, sapo, seq_mean_token_mean, seq_mean_token_sum,
-    seq_mean_token_sum_norm, sequence_log_ratios, sequence_token_log_ratios, token_mean, token_moments,
-    token_rewards, top_entropy_mask, two_sided_surrogate, unscored_to_zero, vespo, weighted_rewards, whiten,
+    clipped_value_loss, dr_grpo_advantages, dual_clip_surrogate, gae, gmpo, group_centered,
+    group_normalized_rewards, grpo_advantages, kept_mean, kl_penalized_rewards, leave_one_out, log_ratios,
+    normalized_advantages, off_policy_mask, optimal_value, ppo_clip, reinforce, reinforce_pp_advantages,
+    rloo, rloo_advantages, sapo, seq_mean_token_mean, seq_mean_token_sum, seq_mean_token_sum_norm,
+    sequence_log_ratios, sequence_token_log_ratios, token_mean, token_moments, token_rewards,
+    top_entropy_mask, two_sided_surrogate, vespo, weighted_rewards, whiten,
 };
 pub use preference::{
     FDivergence, LogRatios, OddsRatio, PairLengths, PairLogProbs, PairRewards, aot, aot_unpaired, apo_down,

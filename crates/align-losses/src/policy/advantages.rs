@@ -1,8 +1,12 @@
 //! Advantages from rewards alone: how much better a completion is than the others of its prompt, or of its batch.
 //!
 //! Completions come in groups: `num_generations` of the first prompt, then of the second. A reward that is NaN
-//! was not scored; it is left out of every mean and deviation, and its advantage is 0. So is that of a completion
+//! was not scored: it is left out of every mean and deviation, and its advantage is 0. So is that of a completion
 //! without a scored sibling. Deviations are unbiased (n − 1), 0 of fewer than two.
+//!
+//! The baselines [`group_centered`] and [`leave_one_out`] keep the NaN, so that another step can follow:
+//! REINFORCE++-baseline is [`reinforce_pp_advantages`] of the former, RLOO with TRL's `normalize_advantages`
+//! [`normalized_advantages`] of the latter.
 
 use candle_core::{Result, bail};
 
@@ -15,7 +19,7 @@ const EPSILON: f64 = 1e-4;
 /// If the rewards are not whole groups.
 pub fn grpo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
     let groups = groups(rewards, num_generations)?;
-    Ok(unscored_to_zero(groups.flat_map(|group| standardized(group, group)).collect()))
+    Ok(unscored_to_zero(groups.flat_map(normalized_group)))
 }
 
 /// (r_i − mean of the group)/(std of the batch + 10⁻⁴) (TRL's `scale_rewards = "batch"`, arXiv:2508.08221): an
@@ -25,54 +29,59 @@ pub fn grpo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f6
 /// As [`grpo_advantages`].
 pub fn batch_scaled_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
     let scale = deviation(rewards) + EPSILON;
-    Ok(unscored_to_zero(centered(rewards, num_generations)?.into_iter().map(|a| a / scale).collect()))
+    let groups = groups(rewards, num_generations)?;
+    Ok(unscored_to_zero(groups.flat_map(|group| standardized(group, scale))))
 }
 
-/// r_i − mean of the group, without a scale (Dr. GRPO, arXiv:2503.20783, section 3.2): dividing by the deviation
-/// prefers prompts that are almost always or almost never solved.
+/// [`group_centered`] rewards, without a scale (Dr. GRPO, arXiv:2503.20783, section 3.2): dividing by the
+/// deviation prefers prompts that are almost always or almost never solved.
 ///
 /// # Errors
 /// As [`grpo_advantages`].
 pub fn dr_grpo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
-    Ok(unscored_to_zero(centered(rewards, num_generations)?))
+    Ok(unscored_to_zero(group_centered(rewards, num_generations)?.into_iter()))
 }
 
-/// r_i − the mean of the group's *other* rewards (RLOO, Ahmadian et al. 2024, arXiv:2402.14740, eq. 8): a
-/// baseline that does not depend on the completion itself, so the gradient stays unbiased.
-///
-/// Of a completion without a scored sibling, and of one not scored, NaN is returned and not 0, so that
-/// [`normalized_advantages`] can follow; [`unscored_to_zero`] ends it without.
+/// Rewards less the [`leave_one_out`] baseline (RLOO).
 ///
 /// # Errors
 /// As [`grpo_advantages`].
-pub fn leave_one_out_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+pub fn rloo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    Ok(unscored_to_zero(leave_one_out(rewards, num_generations)?.into_iter()))
+}
+
+/// (x_i − mean)/(std + 10⁻⁴) over the batch: the last step of GDPO (on
+/// [`group_normalized_rewards`](super::group_normalized_rewards)) and of RLOO with TRL's `normalize_advantages`.
+pub fn normalized_advantages(rewards: &[f64]) -> Vec<f64> {
+    unscored_to_zero(standardized(rewards, deviation(rewards) + EPSILON))
+}
+
+/// (x_i − mean)/√(variance + 10⁻⁸) over the batch (REINFORCE++, arXiv:2501.03262, eq. 9): no groups are needed.
+pub fn reinforce_pp_advantages(rewards: &[f64]) -> Vec<f64> {
+    unscored_to_zero(standardized(rewards, (deviation(rewards).powi(2) + 1e-8).sqrt()))
+}
+
+/// r_i − mean of the group. NaN stays.
+///
+/// # Errors
+/// As [`grpo_advantages`].
+pub fn group_centered(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
+    Ok(groups(rewards, num_generations)?.flat_map(|group| standardized(group, 1.0)).collect())
+}
+
+/// r_i − the mean of the group's *other* rewards (Ahmadian et al. 2024, arXiv:2402.14740, eq. 8): a baseline that
+/// does not depend on the completion itself, so the gradient stays unbiased. NaN stays, and is what a completion
+/// without a scored sibling has.
+///
+/// # Errors
+/// As [`grpo_advantages`].
+pub fn leave_one_out(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
     let of_group = |group: &[f64]| -> Vec<f64> {
         let (count, sum) = (scored(group).count() as f64, scored(group).sum::<f64>());
         // One scored completion alone: 0/0.
         group.iter().map(|reward| reward - (sum - reward) / (count - 1.0)).collect()
     };
     Ok(groups(rewards, num_generations)?.flat_map(of_group).collect())
-}
-
-/// (a_i − mean)/(std + 10⁻⁴) over the batch: the last step of REINFORCE++ (arXiv:2501.03262, on rewards), of
-/// GDPO (on [`group_normalized_rewards`](super::group_normalized_rewards)) and of RLOO with TRL's
-/// `normalize_advantages`.
-pub fn normalized_advantages(advantages: &[f64]) -> Vec<f64> {
-    unscored_to_zero(standardized(advantages, advantages).collect())
-}
-
-/// REINFORCE++-baseline (arXiv:2501.03262, section 3): [`normalized_advantages`] over the batch of r_i − mean of
-/// the group.
-///
-/// # Errors
-/// As [`grpo_advantages`].
-pub fn reinforce_pp_baseline_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
-    Ok(normalized_advantages(&centered(rewards, num_generations)?))
-}
-
-/// NaN, which says "not scored", as the advantage 0, which moves nothing.
-pub fn unscored_to_zero(advantages: Vec<f64>) -> Vec<f64> {
-    advantages.into_iter().map(|advantage| if advantage.is_nan() { 0.0 } else { advantage }).collect()
 }
 
 /// The rewards of each prompt.
@@ -86,18 +95,20 @@ pub(super) fn groups(rewards: &[f64], num_generations: usize) -> Result<std::sli
     Ok(rewards.chunks_exact(num_generations))
 }
 
-/// (x − mean)/(std + 10⁻⁴) with the moments of `of`; NaN stays.
-pub(super) fn standardized<'a>(values: &'a [f64], of: &[f64]) -> impl Iterator<Item = f64> + use<'a> {
-    let (mean, scale) = (mean(of), deviation(of) + EPSILON);
+/// (x − mean)/(std + 10⁻⁴) within a group; NaN stays.
+pub(super) fn normalized_group(group: &[f64]) -> impl Iterator<Item = f64> {
+    standardized(group, deviation(group) + EPSILON)
+}
+
+/// (x − mean)/scale; NaN stays.
+fn standardized(values: &[f64], scale: f64) -> impl Iterator<Item = f64> {
+    let mean = mean(values);
     values.iter().map(move |value| (value - mean) / scale)
 }
 
-fn centered(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
-    let of_group = |group: &[f64]| -> Vec<f64> {
-        let mean = mean(group);
-        group.iter().map(|reward| reward - mean).collect()
-    };
-    Ok(groups(rewards, num_generations)?.flat_map(of_group).collect())
+/// "Not scored" as the advantage that moves nothing.
+fn unscored_to_zero(advantages: impl Iterator<Item = f64>) -> Vec<f64> {
+    advantages.map(|advantage| if advantage.is_nan() { 0.0 } else { advantage }).collect()
 }
 
 fn scored(values: &[f64]) -> impl Iterator<Item = f64> {

@@ -51,8 +51,8 @@ pub mod whiten;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 pub use advantages::{
-    batch_scaled_advantages, dr_grpo_advantages, grpo_advantages, leave_one_out_advantages,
-    normalized_advantages, reinforce_pp_baseline_advantages, unscored_to_zero,
+    batch_scaled_advantages, dr_grpo_advantages, group_centered, grpo_advantages, leave_one_out,
+    normalized_advantages, reinforce_pp_advantages, rloo_advantages,
 };
 pub use cispo::{Cispo, cispo};
 pub use gae::{Gae, gae, token_rewards};

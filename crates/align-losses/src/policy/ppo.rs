@@ -62,12 +62,12 @@ pub fn clipped_value_loss(
     let old_values = constant_like("old values", old_values, &values)?;
     let returns = constant_like("returns", returns, &values)?;
 
-    let free = (&values - &returns)?.sqr()?;
     let nearest =
         values.detach().maximum(&(&old_values - cliprange)?)?.minimum(&(old_values + cliprange)?)?;
-    let held = (nearest - returns)?.sqr()?;
-    // Inside the range both are equal and the free one moves; outside, the held one has no slope.
-    let clipped = held.gt(&free)?;
-    let losses = (clipped.where_cond(&held, &free)? * 0.5)?;
+    let (free, held) = ((&values - &returns)?, (&nearest - returns)?);
+    // held² > free² by its factors: beside returns of 10⁶ both squares are the same number in f32. Inside the
+    // range the two values are equal and the free one moves.
+    let clipped = ((nearest - values.detach())? * (free.detach() + &held)?)?.gt(0f64)?;
+    let losses = (clipped.where_cond(&held, &free)?.sqr()? * 0.5)?;
     Ok(ValueLoss { clipped: clipped.to_dtype(losses.dtype())?, losses })
 }

@@ -25,7 +25,7 @@ pub fn reinforce(log_probs: &Tensor, advantages: &Tensor, sequences: &Sequences)
 /// `RLOOTrainer`. On samples of the policy itself its gradient is [`reinforce()`]'s.
 ///
 /// Log-probs and the sampling policy's are of [`Sequences::dims`], advantages `[sequences]`
-/// ([`leave_one_out_advantages`](super::leave_one_out_advantages)). The ratio is not normalised by the length:
+/// ([`rloo_advantages`](super::rloo_advantages)). The ratio is not normalised by the length:
 /// long sequences leave the range after few updates.
 ///
 /// # Errors

@@ -6,7 +6,7 @@
 
 use candle_core::{Result, bail};
 
-use super::advantages::{groups, standardized};
+use super::advantages::{groups, normalized_group};
 
 /// Σ_f w_f·r_f of each completion over the functions that scored it. `per_function[f]` holds function f's reward
 /// of every completion.
@@ -46,9 +46,9 @@ pub fn group_normalized_rewards(
     weights: &[f64],
     num_generations: usize,
 ) -> Result<Vec<f64>> {
-    let normalized = per_function.iter().map(|rewards| {
-        Ok(groups(rewards, num_generations)?.flat_map(|group| standardized(group, group)).collect())
-    });
+    let normalized = per_function
+        .iter()
+        .map(|rewards| Ok(groups(rewards, num_generations)?.flat_map(normalized_group).collect()));
     weighted_rewards(&normalized.collect::<Result<Vec<Vec<f64>>>>()?, weights)
 }
 

@@ -51,7 +51,8 @@ pub fn top_entropy_mask(entropies: &Tensor, sequences: &Sequences, share: f64) -
     let positions: Vec<usize> = sequences.positions()?.into_iter().flatten().collect();
     let mut sorted: Vec<f32> = positions.iter().map(|&position| values[position] as f32).collect();
     sorted.sort_by(f32::total_cmp);
-    let threshold = f64::from(quantile(&sorted, 1.0 - share));
+    // All of them is all of them, also where f32 rounds the smallest one up.
+    let threshold = if share < 1.0 { f64::from(quantile(&sorted, 1.0 - share)) } else { f64::NEG_INFINITY };
     let mut kept = vec![0.0; values.len()];
     for position in positions {
         kept[position] = f64::from(values[position] >= threshold);

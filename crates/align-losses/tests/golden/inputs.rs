@@ -90,7 +90,8 @@ impl Computed {
 
     /// An expected gradient, 0 where it is not compared.
     pub(crate) fn where_compared(&self, expected: &Tensor) -> Result<Tensor> {
-        self.mask.as_ref().map_or_else(|| Ok(expected.clone()), |mask| expected * mask)
+        let compared = |mask: &Tensor| mask.ne(0f64)?.where_cond(expected, &expected.zeros_like()?);
+        self.mask.as_ref().map_or_else(|| Ok(expected.clone()), compared)
     }
 
     /// Adds a result if the file has it.
