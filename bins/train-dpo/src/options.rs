@@ -1,9 +1,10 @@
 //! Every option of the program: what all training binaries have, and its components' own.
 
-use align_cli::{CommonOptions, Invocation, OutputOptions};
+use align_cli::{CommonOptions, OutputOptions};
 use align_data::DataOptions;
-use align_dpo::DpoOptions;
-use align_train::{TrainConfig, TrainOptions};
+use align_dpo::{DpoOptions, Measuring};
+use align_recipe::Opening;
+use align_train::TrainOptions;
 use serde::Serialize;
 
 /// The command line, flattened from the components.
@@ -22,17 +23,19 @@ pub(crate) struct Options {
 }
 
 impl Options {
-    /// Refuses evaluation without held-out rows, and options that would only matter with them.
-    pub(crate) fn check_evaluation(
-        config: &TrainConfig,
-        invocation: &Invocation,
-        held_out: bool,
-    ) -> anyhow::Result<()> {
-        config.check_evaluation(held_out)?;
-        if held_out {
-            return Ok(());
-        }
-        let names = ["num_kl_prompts", "max_new_tokens", "per_device_eval_batch_size"];
-        invocation.refuse_given(&names, "there are no held-out rows (give `--eval-dataset`)")
+    /// How held-out rows are measured.
+    pub(crate) fn measuring<'a>(&self, opening: &'a Opening<'_>) -> anyhow::Result<Measuring<'a>> {
+        Ok(Measuring {
+            tokenizer: &opening.tokenizer,
+            eos: opening.eos_token_ids()?,
+            batch_size: opening.config.per_device_eval_batch_size,
+            num_kl_prompts: self.dpo.num_kl_prompts,
+            max_new_tokens: self.dpo.max_new_tokens,
+            seed: opening.session.seed,
+        })
     }
 }
+
+/// Options that only matter with held-out rows.
+pub(crate) const FOR_EVALUATION: &[&str] =
+    &["num_kl_prompts", "max_new_tokens", "per_device_eval_batch_size"];

@@ -1,45 +1,72 @@
-//! The model that the policy is held to: itself as it starts, or another one.
+//! The model that the policy is held to: itself as it starts, another one, or one that follows it.
 
-use align_cli::Hub;
-use align_data::TokenizedPair;
-use align_dpo::prepare_reference;
+use std::collections::BTreeMap;
+
+use align_dpo::{DpoOptions, MovingReference, Scoring, precompute};
 use align_kernels::Params;
-use align_models::{CausalLm, ModelDir, Reference, weights_hash};
+use align_models::{CausalLm, DecoderConfig, ModelDir, Reference, weights_hash};
+use align_recipe::Opening;
+use candle_core::Tensor;
 
-use crate::options::Options;
+/// The reference of a run as a model.
+pub(crate) struct RunReference {
+    pub(crate) model: CausalLm,
+    /// What moves it, if it moves.
+    pub(crate) moving: Option<MovingReference>,
+    config: DecoderConfig,
+    params: Params,
+}
 
-/// The reference as a model, and as training asks it: live, or its log-probs of `pairs`.
-pub(crate) fn load(
-    options: &Options,
-    hub: &Hub,
-    model: &ModelDir,
-    params: &Params,
-    pairs: &[TokenizedPair],
-) -> anyhow::Result<(CausalLm, Reference)> {
-    let device = params.iter().next().map(|(_, param)| param.device().clone());
-    let (dir, params) = match &options.dpo.ref_model {
-        None => (model.clone(), params.frozen_copy()?),
-        Some(name) => {
-            let dir = ModelDir::open(&hub.model(name, "main")?)?;
-            anyhow::ensure!(
-                dir.decoder_config().vocab == model.decoder_config().vocab,
-                "ref_model {name}: has a vocabulary of {}, the model one of {}; both must share a tokenizer",
-                dir.decoder_config().vocab,
-                model.decoder_config().vocab
-            );
-            let weights = dir.load(&device.unwrap_or(candle_core::Device::Cpu))?;
-            (dir, Params::frozen(&weights))
+impl RunReference {
+    /// The model that the options name, or the policy's own, whose `weights` these are.
+    pub(crate) fn open(
+        opening: &Opening<'_>,
+        options: &DpoOptions,
+        policy: &Params,
+        weights: BTreeMap<String, Tensor>,
+    ) -> anyhow::Result<Self> {
+        let own = &opening.model;
+        let (dir, weights) = match &options.ref_model {
+            None => (own.clone(), weights),
+            Some(name) => {
+                let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
+                anyhow::ensure!(
+                    dir.decoder_config().vocab == own.decoder_config().vocab,
+                    "ref_model {name}: has a vocabulary of {}, the model one of {}; both must share a tokenizer",
+                    dir.decoder_config().vocab,
+                    own.decoder_config().vocab
+                );
+                let weights = dir.load(&opening.session.device)?;
+                (dir, weights)
+            }
+        };
+        let (params, moving) = match options.mixup()? {
+            None => (Params::frozen(&weights), None),
+            Some(mixup) => {
+                let own = Params::tracked(&weights)?;
+                (own.view(), Some(MovingReference::new(policy.view(), own, mixup)?))
+            }
+        };
+        let model = CausalLm::new(dir.decoder_config(), &params)?;
+        Ok(Self { model, moving, config: dir.decoder_config().clone(), params })
+    }
+
+    /// The reference as training asks it: live, or its log-probs of all rows. Nothing is computed in advance
+    /// for a dry run, which writes nothing.
+    pub(crate) fn compared<S: Scoring>(
+        &self,
+        opening: &Opening<'_>,
+        options: &DpoOptions,
+        scoring: &S,
+        rows: &[S::Row],
+        rows_per_batch: Option<usize>,
+    ) -> anyhow::Result<Reference> {
+        match options.cache_dir()?.filter(|_| !opening.session.dry_run) {
+            None => Ok(Reference::Live(Box::new(self.model.clone()))),
+            Some(dir) => {
+                let hash = weights_hash(&self.config, &self.params)?;
+                Ok(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?)
+            }
         }
-    };
-    let reference_model = CausalLm::new(dir.decoder_config(), &params)?;
-    // A dry run writes nothing, so it computes nothing in advance.
-    let cache = options.dpo.cache_dir()?.filter(|_| !options.output.dry_run);
-    let reference = match cache {
-        None => prepare_reference(&reference_model, pairs, None)?,
-        Some(cache) => {
-            let hash = weights_hash(dir.decoder_config(), &params)?;
-            prepare_reference(&reference_model, pairs, Some((&cache, &hash)))?
-        }
-    };
-    Ok((reference_model, reference))
+    }
 }

@@ -1,8 +1,9 @@
 //! Every option of the program: what all training binaries have, and its components' own.
 
-use align_cli::{CommonOptions, Invocation, OutputOptions};
+use align_cli::{CommonOptions, OutputOptions};
 use align_data::{DataOptions, DemonstrationOptions};
-use align_train::{TrainConfig, TrainOptions};
+use align_sft::SftOptions;
+use align_train::TrainOptions;
 use serde::Serialize;
 
 /// The command line, flattened from the components.
@@ -16,6 +17,8 @@ pub(crate) struct Options {
     pub(crate) data: DataOptions,
     #[command(flatten, next_help_heading = "Data")]
     pub(crate) demonstrations: DemonstrationOptions,
+    #[command(flatten)]
+    pub(crate) sft: SftOptions,
     #[command(flatten)]
     pub(crate) start: StartOptions,
     #[command(flatten)]
@@ -31,18 +34,5 @@ pub(crate) struct StartOptions {
     pub(crate) from_scratch: bool,
 }
 
-impl Options {
-    /// Refuses evaluation without held-out rows, and options that would only matter with them.
-    pub(crate) fn check_evaluation(
-        config: &TrainConfig,
-        invocation: &Invocation,
-        held_out: bool,
-    ) -> anyhow::Result<()> {
-        config.check_evaluation(held_out)?;
-        if held_out {
-            return Ok(());
-        }
-        let names = ["per_device_eval_batch_size"];
-        invocation.refuse_given(&names, "there are no held-out rows (give `--eval-dataset`)")
-    }
-}
+/// Options that only matter with held-out rows.
+pub(crate) const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size"];

@@ -140,7 +140,11 @@ impl PairBatch {
     }
 
     fn column(&self, values: &Tensor, column: usize) -> Result<Tensor> {
-        values.reshape((self.len(), self.sequences_per_pair()))?.narrow(1, column, 1)?.squeeze(1)?.contiguous()
+        values
+            .reshape((self.len(), self.sequences_per_pair()))?
+            .narrow(1, column, 1)?
+            .squeeze(1)?
+            .contiguous()
     }
 }
 

@@ -1,7 +1,14 @@
 //! Likelihood displacement: the chosen answers become less likely too, only more slowly than the rejected
 //! ones. The loss and the margin look fine while the policy forgets how to say what it should.
 
-use align_train::Metrics;
+use std::path::Path;
+
+use align_train::{Metrics, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::state;
+
+const FILE: &str = "displacement.json";
 
 /// Nats by which the average chosen answer may lose against the reference before it is worth a word.
 const ALLOWED_LOSS: f64 = 5.0;
@@ -10,7 +17,7 @@ const ALLOWED_LOSS: f64 = 5.0;
 const RATE: f64 = 0.05;
 
 /// Watches the log-ratio of the chosen answers beside the margin.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DisplacementMonitor {
     chosen: Option<f64>,
     next_warning: f64,
@@ -35,11 +42,20 @@ impl DisplacementMonitor {
         if margin > 0.0 && -chosen > self.next_warning {
             tracing::warn!(
                 "likelihood displacement: chosen answers have lost {:.1} nats against the reference while the margin \
-                 grows; lower the learning rate or raise beta",
+                 grows; lower the learning rate, raise beta, or add their likelihood (`--loss-type sigmoid,sft`)",
                 -chosen
             );
             self.next_warning *= 2.0;
         }
+    }
+
+    /// Keeps what was seen so far with a checkpoint.
+    pub(crate) fn save(&self, dir: &Path) -> Result<()> {
+        state::write(&dir.join(FILE), self)
+    }
+
+    pub(crate) fn restore(dir: &Path) -> Result<Self> {
+        state::read(&dir.join(FILE))
     }
 }
 

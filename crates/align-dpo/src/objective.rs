@@ -1,80 +1,201 @@
-//! What preference training minimises.
+//! What training on preference pairs minimises.
 
-use align_losses::{PairLogProbs, PreferenceLoss};
-use align_models::{CausalLm, Reference};
-use align_train::{Error, Metrics, Objective, Result, StepLoss, Update, Weights};
-use candle_core::{DType, Tensor};
+use std::path::Path;
+
+use align_data::TokenizedPair;
+use align_losses::{LogRatios, PairLengths, PairLogProbs, Sequences, ld_log_probs, wpo_weights};
+use align_models::{CausalLm, Packed, Reference};
+use align_train::{Error, Objective, Result, StepLoss, Update, Weights};
+use candle_core::Tensor;
 
 use crate::displacement::DisplacementMonitor;
-use crate::{Method, PairBatch};
+use crate::metrics::{largest, pair_metrics};
+use crate::{Labels, MovingReference, PairBatch, PairMethod, Pairs, Scoring};
 
-/// The one loss term: every pair counts the same.
+/// The term of the losses per pair: every pair counts the same.
 const PAIRS: &str = "pairs";
+/// The likelihood term: every token it learns counts the same, however the window is cut.
+const TOKENS: &str = "tokens";
 
 /// A policy, what it is compared with, and how. Over tracked parameters it trains, over a view it only
 /// measures.
 pub struct Preference {
     policy: CausalLm,
-    reference: Reference,
-    method: Method,
+    reference: Option<Reference>,
+    method: PairMethod,
+    moving: Option<MovingReference>,
     displacement: DisplacementMonitor,
 }
 
+/// What a batch says of the policy.
+pub(crate) struct Computed {
+    /// The weighted losses, `[pairs]`.
+    pub(crate) losses: Tensor,
+    /// What the rewards are made of.
+    pub(crate) ratios: LogRatios,
+    pub(crate) policy: PairLogProbs,
+    pub(crate) lengths: PairLengths,
+    /// Σ −log π over the tokens of the likelihood term.
+    pub(crate) nll: Option<Tensor>,
+}
+
 impl Preference {
-    /// The objective over a policy's parameters, however they are held.
-    pub fn new(policy: CausalLm, reference: Reference, method: Method) -> Self {
-        Self { policy, reference, method, displacement: DisplacementMonitor::default() }
+    /// The objective over a policy's parameters, however they are held. `reference` may be missing where the
+    /// method needs none.
+    pub fn new(policy: CausalLm, reference: Option<Reference>, method: PairMethod) -> Self {
+        Self { policy, reference, method, moving: None, displacement: DisplacementMonitor::default() }
     }
 
-    /// Refuses a start that cannot be: a policy that is its own reference has no reward and the loss of
-    /// indifference. Anything else means that the two are not computed alike.
+    /// The same with a reference that follows the policy.
+    #[must_use]
+    pub fn with_moving_reference(self, moving: Option<MovingReference>) -> Self {
+        Self { moving, ..self }
+    }
+
+    /// Refuses a start that cannot be: a policy that is its own reference has no reward, and the loss that it
+    /// has against itself. Anything else means that the two are not computed alike.
     ///
     /// # Errors
     /// With what was found.
-    pub fn check_start(&self, batch: &PairBatch) -> Result<()> {
-        let (loss, _) = self.losses(batch)?;
-        let worst = |tensor: &Tensor| tensor.abs()?.max(0)?.to_dtype(DType::F32)?.to_scalar::<f32>();
-        let reward = worst(&loss.chosen_rewards)?.max(worst(&loss.rejected_rewards)?);
-        let expected = self.method.loss_at_reference();
-        let deviation = worst(&(loss.losses.detach() - expected)?)?;
-        if !(reward.is_finite() && deviation.is_finite()) {
+    pub fn check_start(&self, batch: &PairBatch, starts_as_its_reference: bool) -> Result<()> {
+        let Computed { losses, ratios, policy, lengths, .. } = self.compute(batch)?;
+        let rewards = ratios.rewards(self.method.beta)?;
+        let reward = largest(&rewards.chosen)?.max(largest(&rewards.rejected)?);
+        if !(reward.is_finite() && largest(&losses)?.is_finite()) {
             let problem =
                 "the model's log-probs are not finite before the first step: its weights are damaged";
             return Err(Error::stage(problem));
         }
+        if !(starts_as_its_reference && self.method.needs_reference()) {
+            return Ok(());
+        }
+        let against_itself = self.method.ratios(&policy, &policy, &lengths)?;
+        let pairs = Pairs { ratios: &against_itself, policy: &policy, reference: &policy, lengths: &lengths };
+        let expected = self.method.loss(&pairs)?;
+        let deviation = largest(&(losses - &expected)?)?;
         // Precomputed log-probs come from other batches, so sums differ in their last bits.
-        if reward <= 1e-3 && deviation <= 1e-3 {
+        let scale = 1.0 + largest(&expected)?;
+        if reward <= 1e-3 && deviation <= 1e-3 * scale {
             return Ok(());
         }
         Err(Error::stage(format!(
-            "the policy starts as its own reference, so implicit rewards must be 0 and the loss {expected:.4}; found \
-             rewards up to {reward:.4} and a loss off by {deviation:.4}: policy and reference are not computed alike"
+            "the policy starts as its own reference, so implicit rewards must be 0 and losses those of the policy \
+             against itself; found rewards up to {reward:.4} and a loss off by {deviation:.4}: policy and reference \
+             are not computed alike"
         )))
     }
 
-    /// Loss and rewards per pair, and the policy's log-probs they come from.
-    fn losses(&self, batch: &PairBatch) -> candle_core::Result<(PreferenceLoss, PairLogProbs)> {
-        let policy = batch.by_answer(&self.policy.sequence_log_probs(&batch.packed)?)?;
-        let device = policy.chosen.device();
-        let reference = self.reference.sequence_log_probs(&batch.packed, &batch.sequence_numbers(), device);
-        let reference = batch.by_answer(&reference.map_err(candle_core::Error::wrap)?)?;
-        Ok((self.method.loss(&policy, &reference)?, policy))
+    /// Losses of a batch, and the log-probs they come from.
+    pub(crate) fn compute(&self, batch: &PairBatch) -> candle_core::Result<Computed> {
+        let (tokens, weights) = self.tokens(batch)?;
+        let sums = self.method.sequence_log_probs(batch, &tokens)?;
+        let device = sums.device();
+        let (policy, lengths) = (batch.by_answer(&sums)?, batch.answer_lengths(device)?);
+        let reference = match &self.reference {
+            None => PairLogProbs { chosen: policy.chosen.detach(), rejected: policy.rejected.detach() },
+            Some(reference) => {
+                let live = |model: &CausalLm| self.method.score(model, batch);
+                let log_probs = reference.log_probs(&batch.answer_numbers(), device, live);
+                batch.by_answer(&log_probs.map_err(candle_core::Error::wrap)?)?
+            }
+        };
+        let ratios = self.method.ratios(&policy, &reference, &lengths)?;
+        let pairs = Pairs { ratios: &ratios, policy: &policy, reference: &reference, lengths: &lengths };
+        let mut losses = self.method.loss(&pairs)?;
+        if let Some(weights) = weights {
+            losses = (losses * weights)?;
+        }
+        let nll = match self.method.likelihood {
+            None => None,
+            Some((labels, _)) => Some(self.labelled(batch, &sums, labels)?.sum_all()?.neg()?),
+        };
+        Ok(Computed { losses, ratios, policy, lengths, nll })
     }
+
+    /// Log-probs of the tokens and, with WPO, the weights of the pairs: the product of their answers'.
+    fn tokens(&self, batch: &PairBatch) -> candle_core::Result<(Tensor, Option<Tensor>)> {
+        if !self.method.use_weighting {
+            return Ok((self.policy.token_log_probs(&batch.packed)?, None));
+        }
+        let (tokens, stats) = self.policy.token_log_probs_with_stats(&batch.packed)?;
+        let weights = wpo_weights(&tokens, &stats.log_sum_sq_probs, &sequences(batch, &tokens)?)?;
+        let weights = batch.by_answer(&weights)?;
+        Ok((tokens, Some((weights.chosen * weights.rejected)?)))
+    }
+
+    /// Log-probs of the sequences that the likelihood term learns, `[pairs]`.
+    fn labelled(&self, batch: &PairBatch, sums: &Tensor, labels: Labels) -> candle_core::Result<Tensor> {
+        match labels {
+            Labels::Chosen => Ok(batch.by_answer(sums)?.chosen),
+            Labels::PromptAndChosen => batch.of_prompts(sums)? + batch.by_answer(sums)?.chosen,
+            Labels::Gold => batch.of_gold(sums),
+        }
+    }
+
+    /// Tokens that the likelihood term learns from the batch.
+    pub(crate) fn labelled_tokens(&self, batch: &PairBatch) -> usize {
+        let Some((labels, _)) = self.method.likelihood else { return 0 };
+        let lengths = batch.lengths();
+        let of_pair = |pair: &[usize]| match (labels, pair) {
+            (Labels::Chosen, [chosen, ..]) => *chosen,
+            (Labels::PromptAndChosen, [prompt, chosen, ..]) => prompt + chosen,
+            (Labels::Gold, [.., gold]) => *gold,
+            _ => 0,
+        };
+        lengths.chunks(batch.sequences_per_pair()).map(of_pair).sum()
+    }
+}
+
+impl Scoring for PairMethod {
+    type Row = TokenizedPair;
+    type Batch = PairBatch;
+
+    fn pack(&self, rows: &[TokenizedPair], indices: &[usize]) -> PairBatch {
+        match self.likelihood {
+            Some((Labels::PromptAndChosen, _)) => PairBatch::with_prompts(rows, indices),
+            Some((Labels::Gold, _)) => PairBatch::with_gold(rows, indices),
+            Some((Labels::Chosen, _)) | None => PairBatch::new(rows, indices),
+        }
+    }
+
+    fn packed(batch: &PairBatch) -> &Packed {
+        &batch.packed
+    }
+
+    fn sequence_log_probs(&self, batch: &PairBatch, tokens: &Tensor) -> candle_core::Result<Tensor> {
+        let sequences = sequences(batch, tokens)?;
+        let Some(alpha) = self.ld_alpha else { return sequences.sums(tokens) };
+        let pairs = sequences.lengths().chunks(batch.sequences_per_pair());
+        let shared: Vec<usize> =
+            pairs.flat_map(|pair| vec![pair.iter().copied().min().unwrap_or(0); pair.len()]).collect();
+        ld_log_probs(tokens, &sequences, &shared, alpha)
+    }
+
+    fn depends_on(&self) -> String {
+        self.ld_alpha.map_or_else(String::new, |alpha| format!("ld_alpha {alpha}"))
+    }
+}
+
+/// Which scored tokens make which sequence.
+fn sequences(batch: &PairBatch, tokens: &Tensor) -> candle_core::Result<Sequences> {
+    Sequences::packed(&batch.packed.targets.sequences, batch.packed.sequences, tokens.device())
 }
 
 impl Objective for Preference {
     type Batch = PairBatch;
 
     fn weights(&self, batch: &PairBatch) -> Weights {
-        Weights::of(PAIRS, batch.len() as f64)
+        Weights::of(PAIRS, batch.len() as f64).with(TOKENS, self.labelled_tokens(batch) as f64)
     }
 
     fn loss(&self, batch: &PairBatch, totals: &Weights) -> Result<StepLoss> {
-        let (loss, policy) = self.losses(batch)?;
-        Ok(StepLoss {
-            loss: (loss.losses.sum_all()? / totals.get(PAIRS))?,
-            metrics: metrics(batch, &loss, &policy)?,
-        })
+        let computed = self.compute(batch)?;
+        let mut loss = (computed.losses.sum_all()? / totals.get(PAIRS))?;
+        if let (Some(nll), Some((_, weight))) = (&computed.nll, self.method.likelihood) {
+            loss = (loss + (nll * (weight / totals.get(TOKENS)))?)?;
+        }
+        let metrics = pair_metrics(&self.method, batch, &computed, self.labelled_tokens(batch))?;
+        Ok(StepLoss { loss, metrics })
     }
 
     fn rows(&self, batch: &PairBatch) -> Vec<String> {
@@ -82,29 +203,20 @@ impl Objective for Preference {
     }
 
     fn after_update(&mut self, update: &Update) -> Result<()> {
-        self.displacement.observe(&update.metrics, self.method.beta());
-        Ok(())
+        // Only against a reference is a fall of the chosen answers known.
+        if self.method.needs_reference() {
+            self.displacement.observe(&update.metrics, self.method.beta);
+        }
+        Ok(self.moving.as_ref().map_or(Ok(()), |moving| moving.after_update(update.step))?)
     }
-}
 
-/// TRL's metrics of preference training; a tie counts half a hit, so that an untrained policy has 0.5.
-fn metrics(batch: &PairBatch, loss: &PreferenceLoss, policy: &PairLogProbs) -> Result<Metrics> {
-    let values = |tensor: &Tensor| tensor.detach().to_dtype(DType::F32)?.to_vec1::<f32>();
-    let (chosen, rejected) = (values(&loss.chosen_rewards)?, values(&loss.rejected_rewards)?);
-    let hit = |(c, r): (&f32, &f32)| match c.total_cmp(r) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal => 0.5,
-        std::cmp::Ordering::Less => 0.0,
-    };
-    let sum = |values: &[f32]| values.iter().copied().map(f64::from).sum::<f64>();
-    let pairs = batch.len() as f64;
-    let mut metrics = Metrics::default();
-    metrics.mean("rewards/chosen", sum(&chosen), pairs);
-    metrics.mean("rewards/rejected", sum(&rejected), pairs);
-    metrics.mean("rewards/margins", sum(&chosen) - sum(&rejected), pairs);
-    metrics.mean("rewards/accuracies", chosen.iter().zip(&rejected).map(hit).sum(), pairs);
-    metrics.mean("logps/chosen", sum(&values(&policy.chosen)?), pairs);
-    metrics.mean("logps/rejected", sum(&values(&policy.rejected)?), pairs);
-    metrics.total("num_tokens", batch.num_tokens() as f64);
-    Ok(metrics)
+    fn save_state(&self, dir: &Path) -> Result<()> {
+        self.displacement.save(dir)?;
+        self.moving.as_ref().map_or(Ok(()), |moving| moving.save(dir))
+    }
+
+    fn restore_state(&mut self, dir: &Path) -> Result<()> {
+        self.displacement = DisplacementMonitor::restore(dir)?;
+        self.moving.as_ref().map_or(Ok(()), |moving| moving.restore(dir))
+    }
 }

@@ -1,37 +1,99 @@
 //! The options of preference training: TRL's names and defaults.
+//!
+//! What only some losses use is optional, so that giving it to another loss can be refused
+//! ([`crate::Method`] does); its default is in the help.
 
 use std::path::PathBuf;
 
-use align_train::{Error, Result};
 use serde::Serialize;
 
-use crate::Method;
+use crate::LossType;
 
-/// TRL's default for DPO.
+/// TRL's default for DPO and its relatives.
 pub const DEFAULT_LEARNING_RATE: f64 = 1e-6;
 
-/// TRL's names of the losses.
+/// The divergence that holds the policy to the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
-pub enum LossType {
-    /// DPO; with `label_smoothing` conservative DPO
-    Sigmoid,
+pub enum FDivergenceType {
+    /// DPO's own
+    ReverseKl,
+    /// KL from the reference
+    ForwardKl,
+    /// Jensen-Shannon
+    JsDivergence,
+    /// The alpha divergence of f_alpha_divergence_coef
+    AlphaDivergence,
 }
 
 /// The preference objective, its reference, and how it is measured.
 #[derive(Clone, Debug, Serialize, clap::Args)]
 #[command(next_help_heading = "Preference objective")]
 pub struct DpoOptions {
-    /// The loss
-    #[arg(long, value_enum, default_value = "sigmoid")]
-    pub loss_type: LossType,
-    /// How strongly the policy is held to the reference: a larger beta keeps it closer
-    #[arg(long, default_value_t = 0.1)]
-    pub beta: f64,
-    /// Assumed share of flipped labels, below 0.5 (conservative DPO)
-    #[arg(long, default_value_t = 0.0)]
-    pub label_smoothing: f64,
+    /// The loss, or several, separated by commas: their sum, weighted by loss_weights
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "sigmoid", hide_possible_values = false)]
+    pub loss_type: Vec<LossType>,
+    /// A weight for each of several losses; by default 1 each
+    #[arg(long, value_delimiter = ',', value_name = "W,W,…")]
+    pub loss_weights: Option<Vec<f64>>,
+    /// How strongly the policy is held to the reference: a larger beta keeps it closer [default: 0.1; tpo_*: 0.01]
+    #[arg(long)]
+    pub beta: Option<f64>,
+    /// Assumed share of flipped labels, below 0.5 [default: 0]
+    #[arg(long)]
+    pub label_smoothing: Option<f64>,
+    /// Compare with no reference: sigmoid, hinge and ipo on the policy's own log-probs
+    #[arg(long)]
+    pub reference_free: bool,
+    /// The divergence from the reference (f-DPO) [default: reverse_kl]
+    #[arg(long, value_enum)]
+    pub f_divergence_type: Option<FDivergenceType>,
+    /// Alpha of the alpha divergence [default: 0.5]
+    #[arg(long)]
+    pub f_alpha_divergence_coef: Option<f64>,
+    /// Weight of the tokens by which one answer is longer than the other, 0 to 1 (LD-DPO) [default: 1]
+    #[arg(long)]
+    pub ld_alpha: Option<f64>,
+    /// Weight pairs by how likely the policy finds their answers (WPO)
+    #[arg(long)]
+    pub use_weighting: bool,
+    /// Temperature of discopop's mixture [default: 0.05]
+    #[arg(long)]
+    pub discopop_tau: Option<f64>,
+    /// Weight of dpop's penalty where the chosen answer loses likelihood [default: 50]
+    #[arg(long)]
+    pub dpop_lambda: Option<f64>,
+    /// Penalty of rdpo on each token by which the chosen answer is longer [default: 0.02]
+    #[arg(long)]
+    pub length_alpha: Option<f64>,
+    /// Weight of the chosen answer's negative log-likelihood [default: cpo_*: 1, simpo: 0]
+    #[arg(long)]
+    pub cpo_alpha: Option<f64>,
+    /// Target margin of simpo [default: 0.5]
+    #[arg(long)]
+    pub simpo_gamma: Option<f64>,
+    /// Shape of the reward in cpo_* and simpo (AlphaPO); 0 is the log-prob itself [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
+    pub alpha: Option<f64>,
+    /// Margin of slic, in nats [default: 1]
+    #[arg(long)]
+    pub slic_delta: Option<f64>,
+    /// Weight of the chosen answer's likelihood in slic [default: 0.1]
+    #[arg(long)]
+    pub slic_reg: Option<f64>,
+    /// Weight of the gold answer's negative log-likelihood in tpo_* [default: 1]
+    #[arg(long)]
+    pub tpo_alpha: Option<f64>,
+    /// Target margin of tpo_l [default: 0.5]
+    #[arg(long)]
+    pub tpo_l_gamma: Option<f64>,
+    /// Weight of desirable answers in kto and apo_zero_unpaired [default: 1]
+    #[arg(long)]
+    pub desirable_weight: Option<f64>,
+    /// Weight of undesirable answers in kto and apo_zero_unpaired [default: 1]
+    #[arg(long)]
+    pub undesirable_weight: Option<f64>,
     /// The reference model: a directory or hub id; by default a frozen copy of the model as it starts
     #[arg(long, value_name = "DIR|ID")]
     pub ref_model: Option<String>,
@@ -41,6 +103,15 @@ pub struct DpoOptions {
     /// Where precomputed log-probs are kept; default: candle-align/ in the user's cache directory
     #[arg(long, value_name = "DIR")]
     pub ref_log_probs_cache: Option<PathBuf>,
+    /// Let the reference follow the policy (TR-DPO)
+    #[arg(long)]
+    pub sync_ref_model: bool,
+    /// Share of the policy in the reference that follows it [default: 0.6]
+    #[arg(long)]
+    pub ref_model_mixup_alpha: Option<f64>,
+    /// Steps between two updates of the reference [default: 512]
+    #[arg(long)]
+    pub ref_model_sync_steps: Option<usize>,
     /// Held-out prompts that are completed to measure the KL from the reference; 0: do not measure it
     #[arg(long, default_value_t = 32)]
     pub num_kl_prompts: usize,
@@ -50,49 +121,43 @@ pub struct DpoOptions {
 }
 
 impl DpoOptions {
-    /// The method, if the options make sense together.
-    ///
-    /// # Errors
-    /// Names the option, its value and the rule it breaks.
-    pub fn method(&self) -> Result<Method> {
-        let beta = self.beta;
-        if !(beta.is_finite() && beta > 0.0) {
-            return refuse("beta", beta, "must be a positive number");
-        }
-        if !(0.0..0.5).contains(&self.label_smoothing) {
-            return refuse("label_smoothing", self.label_smoothing, "must be in [0, 0.5)");
-        }
-        if let (Some(dir), false) = (&self.ref_log_probs_cache, self.precompute_ref_log_probs) {
-            let problem = "has no effect without `precompute_ref_log_probs`; remove it";
-            return refuse("ref_log_probs_cache", dir.display(), problem);
-        }
-        if self.max_new_tokens == 0 {
-            return refuse("max_new_tokens", 0, "must be at least 1");
-        }
-        Ok(match (self.loss_type, self.label_smoothing) {
-            (LossType::Sigmoid, 0.0) => Method::Sigmoid { beta },
-            (LossType::Sigmoid, label_smoothing) => Method::ConservativeSigmoid { beta, label_smoothing },
-        })
+    /// The options that not every loss uses and that were given, with their values.
+    pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
+        let number = |name, value: Option<f64>| value.map(|value| (name, value.to_string()));
+        let switch = |name, on: bool| on.then(|| (name, true.to_string()));
+        let text = |name, value: Option<String>| value.map(|value| (name, value));
+        [
+            number("beta", self.beta),
+            number("label_smoothing", self.label_smoothing),
+            switch("reference_free", self.reference_free),
+            text("f_divergence_type", self.f_divergence_type.map(|kind| format!("{kind:?}"))),
+            number("f_alpha_divergence_coef", self.f_alpha_divergence_coef),
+            number("ld_alpha", self.ld_alpha),
+            switch("use_weighting", self.use_weighting),
+            number("discopop_tau", self.discopop_tau),
+            number("dpop_lambda", self.dpop_lambda),
+            number("length_alpha", self.length_alpha),
+            number("cpo_alpha", self.cpo_alpha),
+            number("simpo_gamma", self.simpo_gamma),
+            number("alpha", self.alpha),
+            number("slic_delta", self.slic_delta),
+            number("slic_reg", self.slic_reg),
+            number("tpo_alpha", self.tpo_alpha),
+            number("tpo_l_gamma", self.tpo_l_gamma),
+            number("desirable_weight", self.desirable_weight),
+            number("undesirable_weight", self.undesirable_weight),
+            text("ref_model", self.ref_model.clone()),
+            switch("precompute_ref_log_probs", self.precompute_ref_log_probs),
+            text(
+                "ref_log_probs_cache",
+                self.ref_log_probs_cache.as_ref().map(|dir| dir.display().to_string()),
+            ),
+            switch("sync_ref_model", self.sync_ref_model),
+            number("ref_model_mixup_alpha", self.ref_model_mixup_alpha),
+            text("ref_model_sync_steps", self.ref_model_sync_steps.map(|steps| steps.to_string())),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     }
-
-    /// Where precomputed reference log-probs are kept; none if they are not to be precomputed.
-    ///
-    /// # Errors
-    /// If no directory is named and the system has no cache directory for the user.
-    pub fn cache_dir(&self) -> Result<Option<PathBuf>> {
-        if !self.precompute_ref_log_probs {
-            return Ok(None);
-        }
-        let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let cache = || variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
-        let dir = self.ref_log_probs_cache.clone().or_else(|| Some(cache()?.join("candle-align")));
-        match dir {
-            Some(dir) => Ok(Some(dir)),
-            None => refuse("ref_log_probs_cache", "nothing", "the system has no cache directory; name one"),
-        }
-    }
-}
-
-fn refuse<T>(option: &'static str, value: impl std::fmt::Display, problem: &str) -> Result<T> {
-    Err(Error::Option { option, value: value.to_string(), problem: problem.to_owned() })
 }

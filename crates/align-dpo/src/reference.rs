@@ -1,39 +1,147 @@
-//! The reference of a run: live beside the policy, or its log-probs computed before the first step.
+//! The reference of a run: live beside the policy, its log-probs computed before the first step, or a model
+//! that follows the policy.
 
+use std::collections::HashMap;
 use std::path::Path;
 
-use align_data::TokenizedPair;
-use align_models::{CausalLm, LogProbCache, Reference, Result};
+use align_kernels::Params;
+use align_models::{CausalLm, LogProbCache, Packed, Reference, Result};
+use align_train::Error;
+use candle_core::Tensor;
 
-use crate::PairBatch;
+/// Rows per pass while log-probs are computed in advance.
+const ROWS_PER_PASS: usize = 8;
 
-/// Pairs per pass while log-probs are computed in advance.
-const PAIRS_PER_PASS: usize = 8;
+/// How a method turns rows into sequences and scores them: the same for policy and reference.
+pub trait Scoring {
+    /// A row of the data.
+    type Row;
+    /// Rows, packed.
+    type Batch;
 
-/// The reference for training: `model` itself, or, with a cache directory, its log-probs of `pairs`, read
-/// from there or computed and kept there. `model_hash` is [`align_models::weights_hash`] of the model.
+    /// Packs the rows with the given indices.
+    fn pack(&self, rows: &[Self::Row], indices: &[usize]) -> Self::Batch;
+
+    /// The batch's stream and what is scored in it.
+    fn packed(batch: &Self::Batch) -> &Packed;
+
+    /// Log-probs of the sequences, from those of their tokens: `[tokens]` → `[sequences]`.
+    ///
+    /// # Errors
+    /// If they are not of the batch.
+    fn sequence_log_probs(&self, batch: &Self::Batch, tokens: &Tensor) -> candle_core::Result<Tensor>;
+
+    /// Whatever the numbers depend on beside model and token ids.
+    fn depends_on(&self) -> String;
+
+    /// Log-probs of the batch's sequences under a model, `[sequences]`.
+    ///
+    /// # Errors
+    /// If the model cannot be run.
+    fn score(&self, model: &CausalLm, batch: &Self::Batch) -> candle_core::Result<Tensor> {
+        self.sequence_log_probs(batch, &model.token_log_probs(Self::packed(batch))?)
+    }
+}
+
+/// The log-probs of all `rows` under `model`, read from the directory or computed and kept there.
+/// `model_hash` is [`align_models::weights_hash`] of the model. `rows_per_batch` matters to methods whose rows'
+/// sequences depend on their neighbours.
 ///
 /// # Errors
-/// If the model cannot be run or the cache cannot be written.
-pub fn prepare_reference(
+/// If the model cannot be run or the file cannot be written.
+pub fn precompute<S: Scoring>(
+    scoring: &S,
     model: &CausalLm,
-    pairs: &[TokenizedPair],
-    cache: Option<(&Path, &str)>,
+    (dir, model_hash): (&Path, &str),
+    rows: &[S::Row],
+    rows_per_batch: Option<usize>,
 ) -> Result<Reference> {
-    let Some((dir, model_hash)) = cache else {
-        return Ok(Reference::Live(Box::new(model.clone())));
-    };
-    let sequences = pairs.iter().flat_map(|pair| {
-        [(pair.prompt.as_slice(), pair.chosen.as_slice()), (pair.prompt.as_slice(), pair.rejected.as_slice())]
-    });
+    let indices: Vec<usize> = (0..rows.len()).collect();
+    let batches =
+        || indices.chunks(rows_per_batch.unwrap_or(ROWS_PER_PASS)).map(|indices| scoring.pack(rows, indices));
+    let owned = |(prompt, answer): (&[u32], &[u32])| (prompt.to_vec(), answer.to_vec());
+    let sequences: Vec<_> =
+        batches().flat_map(|batch| S::packed(&batch).completions().map(owned).collect::<Vec<_>>()).collect();
+    let sequences = sequences.iter().map(|(prompt, answer)| (prompt.as_slice(), answer.as_slice()));
     let compute = || {
-        let mut log_probs = Vec::with_capacity(2 * pairs.len());
-        let indices: Vec<usize> = (0..pairs.len()).collect();
-        for indices in indices.chunks(PAIRS_PER_PASS) {
-            let packed = PairBatch::new(pairs, indices).packed;
-            log_probs.extend(model.sequence_log_probs(&packed)?.to_vec1::<f32>()?);
+        let mut all = Vec::new();
+        for batch in batches() {
+            all.extend(scoring.score(model, &batch)?.to_vec1::<f32>()?);
         }
-        Ok(log_probs)
+        Ok(all)
     };
-    Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, model_hash, sequences, compute)?))
+    let key = format!("{model_hash} {}", scoring.depends_on());
+    Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, &key, sequences, compute)?))
+}
+
+/// How a reference follows the policy (TR-DPO, Gorbatovski et al. 2024, arXiv:2404.09656): every `steps`
+/// updates it becomes `alpha` · policy + (1 − `alpha`) · reference. With `alpha` 1 it is replaced.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mixup {
+    /// Share of the policy, above 0 and at most 1.
+    pub alpha: f64,
+    /// Updates between two moves.
+    pub steps: usize,
+}
+
+/// A reference that follows the policy.
+pub struct MovingReference {
+    policy: Params,
+    reference: Params,
+    mixup: Mixup,
+}
+
+const FILE: &str = "reference.safetensors";
+
+impl MovingReference {
+    /// `policy` may be a view; `reference` must be tracked, and what is compared with holds a view of it.
+    ///
+    /// # Errors
+    /// If the two are not of the same parameters.
+    pub fn new(policy: Params, reference: Params, mixup: Mixup) -> align_train::Result<Self> {
+        for (name, own) in reference.iter() {
+            let shape = policy.get(name).map(|param| param.tensor().dims());
+            if shape != Some(own.tensor().dims()) {
+                let problem =
+                    format!("the reference cannot follow the policy: their `{name}` differ in shape");
+                return Err(Error::Option { option: "sync_ref_model", value: "true".to_owned(), problem });
+            }
+        }
+        Ok(Self { policy, reference, mixup })
+    }
+
+    /// Moves the reference if it is time to.
+    pub(crate) fn after_update(&self, step: usize) -> candle_core::Result<()> {
+        if !step.is_multiple_of(self.mixup.steps) {
+            return Ok(());
+        }
+        let alpha = self.mixup.alpha;
+        for (name, reference) in self.reference.iter() {
+            let policy = self.policy.require(name)?.tensor().detach();
+            reference.set(&((policy * alpha)? + (reference.tensor().detach() * (1.0 - alpha))?)?)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn save(&self, dir: &Path) -> align_train::Result<()> {
+        let tensors: HashMap<String, Tensor> =
+            self.reference.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach())).collect();
+        candle_core::safetensors::save(&tensors, dir.join(FILE)).map_err(Error::from)
+    }
+
+    pub(crate) fn restore(&self, dir: &Path) -> align_train::Result<()> {
+        let device = self
+            .reference
+            .iter()
+            .next()
+            .map_or(candle_core::Device::Cpu, |(_, param)| param.device().clone());
+        let tensors = candle_core::safetensors::load(dir.join(FILE), &device)?;
+        for (name, reference) in self.reference.iter() {
+            let saved = tensors.get(name);
+            let saved =
+                saved.ok_or_else(|| Error::stage(format!("the checkpoint's reference lacks `{name}`")))?;
+            reference.set(saved)?;
+        }
+        Ok(())
+    }
 }

@@ -1,4 +1,4 @@
-//! `report.json` of a run: what changed on held-out pairs, and what it cost.
+//! `report.json` of a run: what changed on held-out rows, and what it cost.
 
 use align_stage::RunFigures;
 use serde::Serialize;
@@ -19,15 +19,15 @@ pub struct Sample {
     pub after: String,
 }
 
-/// Everything a script wants to know of a finished run. What was measured on held-out pairs is absent where
+/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where
 /// there were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// What every run has to say.
     #[serde(flatten)]
     pub run: RunFigures,
-    /// Held-out pairs.
-    pub held_out_pairs: usize,
+    /// Held-out rows: pairs, or single answers.
+    pub held_out_rows: usize,
     /// Held-out accuracy before training; one half where the policy starts as its own reference.
     pub accuracy_before: Option<f64>,
     /// Held-out accuracy after training.
@@ -47,7 +47,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of how the run went, and how held-out pairs looked before and after.
+    /// A report of how the run went, and how held-out rows looked before and after.
     pub fn new(run: RunFigures, held_out: Option<(Look, Look)>) -> Self {
         let (before, after) = held_out.unzip();
         let compared = before.as_ref().map_or(0, |look| look.texts.len());
@@ -56,7 +56,7 @@ impl Report {
         samples.truncate(SHOWN);
         Self {
             run,
-            held_out_pairs: before.as_ref().map_or(0, |look| look.pairs),
+            held_out_rows: before.as_ref().map_or(0, |look| look.rows),
             accuracy_before: before.as_ref().map(|look| look.accuracy),
             accuracy_after: after.as_ref().map(|look| look.accuracy),
             margin_before: before.as_ref().map(|look| look.margin),
@@ -86,8 +86,8 @@ impl std::fmt::Display for Report {
         if let (Some(before), Some(after)) = (self.accuracy_before, self.accuracy_after) {
             writeln!(
                 f,
-                "preference accuracy   {before:.3} -> {after:.3} on {} held-out pairs",
-                self.held_out_pairs
+                "preference accuracy   {before:.3} -> {after:.3} on {} held-out rows",
+                self.held_out_rows
             )?;
         }
         if let (Some(before), Some(after)) = (self.margin_before, self.margin_after) {

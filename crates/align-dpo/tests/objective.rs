@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use align_data::{Origin, TokenizedPair};
-use align_dpo::{Method, PairBatch, Preference, prepare_reference};
+use align_dpo::{PairBatch, PairMethod, Preference, precompute};
 use align_kernels::Params;
 use align_models::{CausalLm, ModelDir, Reference, weights_hash};
 use align_train::{Objective, Weights};
@@ -34,6 +34,7 @@ fn pairs() -> Vec<TokenizedPair> {
         prompt: tokens(row as u32, 4 + row as u32),
         chosen,
         rejected,
+        reference: None,
         row,
         origin: Origin::in_code(row),
     };
@@ -45,7 +46,7 @@ fn pairs() -> Vec<TokenizedPair> {
 }
 
 fn objective(params: &Params, reference: Reference) -> Preference {
-    Preference::new(lm(params), reference, Method::Sigmoid { beta: 0.1 })
+    Preference::new(lm(params), Some(reference), PairMethod::dpo(0.1))
 }
 
 #[test]
@@ -53,7 +54,7 @@ fn a_policy_that_is_its_own_reference_has_no_reward_and_the_loss_of_indifference
     let params = params();
     let objective = objective(&params, live(&params.frozen_copy().unwrap()));
     let batch = PairBatch::new(&pairs(), &[0, 1, 2]);
-    objective.check_start(&batch).unwrap();
+    objective.check_start(&batch, true).unwrap();
     let step = objective.loss(&batch, &Weights::of("pairs", 3.0)).unwrap();
     assert!((step.loss.to_scalar::<f32>().unwrap() - std::f32::consts::LN_2).abs() < 1e-6);
     assert_eq!(step.metrics.get("rewards/accuracies"), Some(0.5));
@@ -67,7 +68,7 @@ fn another_reference_is_not_taken_for_the_policy_itself() {
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.5).unwrap()).unwrap();
     let objective = objective(&params, live(&frozen));
-    let error = objective.check_start(&PairBatch::new(&pairs(), &[0, 1])).unwrap_err().to_string();
+    let error = objective.check_start(&PairBatch::new(&pairs(), &[0, 1]), true).unwrap_err().to_string();
     assert!(error.contains("not computed alike"), "{error}");
 }
 
@@ -99,7 +100,8 @@ fn a_precomputed_reference_gives_the_live_ones_loss_in_any_batch() {
     let frozen = params.frozen_copy().unwrap();
     let cache = tempfile::tempdir().unwrap();
     let hash = weights_hash(model().decoder_config(), &frozen).unwrap();
-    let precomputed = prepare_reference(&lm(&frozen), &pairs(), Some((cache.path(), &hash))).unwrap();
+    let method = PairMethod::dpo(0.1);
+    let precomputed = precompute(&method, &lm(&frozen), (cache.path(), &hash), &pairs(), None).unwrap();
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.1).unwrap()).unwrap();
     let live = objective(&params, live(&frozen));

@@ -22,6 +22,9 @@ pub struct TokenStats {
     pub entropy: Tensor,
     /// 1 where the label is the most likely token, else 0, `[rows]`.
     pub correct: Tensor,
+    /// log Σ_v p_v², `[rows]`: 0 where one token is certain, −log(vocab) where all are alike. What WPO
+    /// (Zhou et al. 2024, arXiv:2406.11827) compares a token's log-prob with.
+    pub log_sum_sq_probs: Tensor,
 }
 
 /// `log softmax(hidden Wᵀ)[label]` per row: `[rows]`, for `hidden` `[rows, hidden]`, `weight`
@@ -45,7 +48,7 @@ fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usiz
     chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)
 }
 
-/// [`linear_log_probs`] with the entropy and the top-1 hit of each row from the same logits.
+/// [`linear_log_probs`] with what else the distribution of each row says, from the same logits.
 ///
 /// # Errors
 /// As [`linear_log_probs`].
@@ -55,18 +58,25 @@ pub fn linear_log_probs_with_stats(
     labels: &Tensor,
 ) -> Result<(Tensor, TokenStats)> {
     let chunks = Chunks::new(hidden, weight, labels, CHUNK_BYTES)?;
-    let (mut log_probs, mut normalisers, mut entropy, mut correct) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut log_probs, mut normalisers) = (Vec::new(), Vec::new());
+    let (mut entropy, mut correct, mut log_sum_sq_probs) = (Vec::new(), Vec::new(), Vec::new());
     for range in chunks.ranges() {
         let logits = chunks.logits(&range)?;
         let normaliser = log_sum_exp(&logits)?;
-        let expected_logit = (logits.broadcast_sub(&normaliser)?.exp()? * &logits)?.sum(D::Minus1)?;
+        let p = logits.broadcast_sub(&normaliser)?.exp()?;
+        let expected_logit = (&p * &logits)?.sum(D::Minus1)?;
         entropy.push((normaliser.squeeze(1)? - expected_logit)?);
         correct.push(logits.argmax(D::Minus1)?.eq(&chunks.labels(&range)?)?.to_dtype(logits.dtype())?);
+        // The largest p is at least 1/vocab, so the sum cannot vanish.
+        log_sum_sq_probs.push(p.sqr()?.sum(D::Minus1)?.log()?);
         log_probs.push((chunks.label_logits(&logits, &range)? - &normaliser)?);
         normalisers.push(normaliser);
     }
-    let stats = TokenStats { entropy: Tensor::cat(&entropy, 0)?, correct: Tensor::cat(&correct, 0)? };
+    let stats = TokenStats {
+        entropy: Tensor::cat(&entropy, 0)?,
+        correct: Tensor::cat(&correct, 0)?,
+        log_sum_sq_probs: Tensor::cat(&log_sum_sq_probs, 0)?,
+    };
     Ok((chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)?, stats))
 }
 

@@ -99,6 +99,30 @@ impl Packed {
         }
     }
 
+    /// [`Packed::push_completions`], with the prompt scored too: as a sequence of its own in front of the
+    /// completions', whose labels are its tokens but the first.
+    pub fn push_prompt_and_completions(&mut self, prompt: &[u32], completions: &[&[u32]]) {
+        let first = self.stream.tokens.len();
+        let (sequence, targets) = (self.sequences, self.targets.len());
+        self.sequences += 1;
+        self.push_completions(prompt, completions);
+        // The prompt's labels come before the completions', as its sequence does.
+        let rows = first..first + prompt.len().saturating_sub(1);
+        let count = rows.len();
+        self.targets.rows.splice(targets..targets, rows.map(|row| row as u32));
+        self.targets.labels.splice(targets..targets, prompt.iter().skip(1).copied());
+        self.targets.sequences.splice(targets..targets, std::iter::repeat_n(sequence as u32, count));
+    }
+
+    /// The completions that follow a prompt, each with it, in order: token ids.
+    pub fn completions(&self) -> impl Iterator<Item = (&[u32], &[u32])> {
+        let tokens = |range: &std::ops::Range<usize>| &self.stream.tokens[range.clone()];
+        self.stream.segments.iter().filter_map(move |segment| match segment.keys.as_slice() {
+            [prompt, own] => Some((tokens(prompt), tokens(own))),
+            _ => None,
+        })
+    }
+
     fn target(&mut self, row: usize, label: u32) {
         self.targets.rows.push(row as u32);
         self.targets.labels.push(label);
@@ -121,6 +145,20 @@ mod tests {
         assert_eq!(packed.targets.labels, [4, 5, 6]);
         assert_eq!(packed.targets.sequences, [0, 0, 1]);
         assert_eq!(packed.sequences, 2);
+        let prompt = &[1, 2, 3][..];
+        assert!(packed.completions().eq([(prompt, &[4, 5][..]), (prompt, &[6][..])]));
+    }
+
+    #[test]
+    fn a_scored_prompt_is_a_sequence_in_front_of_its_completions() {
+        let mut packed = Packed::default();
+        packed.push_completions(&[9], &[&[8]]);
+        packed.push_prompt_and_completions(&[1, 2, 3], &[&[4, 5], &[6]]);
+        assert_eq!(packed.stream.tokens, [9, 8, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(packed.targets.rows, [0, 2, 3, 4, 5, 4]);
+        assert_eq!(packed.targets.labels, [8, 2, 3, 4, 5, 6]);
+        assert_eq!(packed.targets.sequences, [0, 1, 1, 2, 2, 3]);
+        assert_eq!(packed.sequences, 4);
     }
 
     #[test]

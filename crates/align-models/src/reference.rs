@@ -12,7 +12,7 @@ use align_kernels::Params;
 use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
 
-use crate::{CausalLm, DecoderConfig, Error, Packed, Result};
+use crate::{CausalLm, DecoderConfig, Error, Result};
 
 /// What the policy is compared with.
 #[derive(Clone, Debug)]
@@ -24,14 +24,19 @@ pub enum Reference {
 }
 
 impl Reference {
-    /// Log-probs `[sequences]` of the batch's sequences, whose numbers in the whole data set are
-    /// `numbers`. Carries no gradient.
+    /// Log-probs `[sequences]` of sequences whose numbers in the whole data set are `numbers`: what
+    /// `live` says of the model, or what it said before training. Carries no gradient.
     ///
     /// # Errors
-    /// If a number is outside the precomputed data set.
-    pub fn sequence_log_probs(&self, packed: &Packed, numbers: &[usize], device: &Device) -> Result<Tensor> {
+    /// If a number is outside the precomputed data set; what `live` returns.
+    pub fn log_probs(
+        &self,
+        numbers: &[usize],
+        device: &Device,
+        live: impl FnOnce(&CausalLm) -> candle_core::Result<Tensor>,
+    ) -> Result<Tensor> {
         match self {
-            Self::Live(model) => Ok(model.sequence_log_probs(packed)?.detach()),
+            Self::Live(model) => Ok(live(model)?.detach()),
             Self::Precomputed(cache) => cache.get(numbers, device),
         }
     }

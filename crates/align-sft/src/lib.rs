@@ -1,13 +1,15 @@
-//! The supervised objective: the mean negative log-likelihood of the labelled tokens.
+//! The supervised objective: a loss on every labelled token, negative log-likelihood by default.
 
 mod batch;
 mod evaluation;
 mod objective;
+mod options;
 mod report;
 
 pub use batch::ExampleBatch;
 pub use evaluation::HeldOut;
 pub use objective::Supervised;
+pub use options::{LossType, SftOptions};
 pub use report::Report;
 
 /// TRL's default for SFT.

@@ -1,24 +1,26 @@
 //! What supervised fine-tuning minimises.
 
+use align_losses::{dft, nll};
 use align_models::CausalLm;
 use align_train::{Metrics, Objective, Result, StepLoss, Weights};
 use candle_core::{DType, Tensor};
 
-use crate::ExampleBatch;
+use crate::{ExampleBatch, LossType};
 
 /// The one loss term: every labelled token of the window counts the same, however it is cut into
 /// micro-batches.
 const TOKENS: &str = "tokens";
 
-/// Negative log-likelihood of the labels. Over tracked parameters it trains, over a view it only measures.
+/// A loss on every label. Over tracked parameters it trains, over a view it only measures.
 pub struct Supervised {
     policy: CausalLm,
+    loss: LossType,
 }
 
 impl Supervised {
     /// The objective over a model's parameters, however they are held.
-    pub fn new(policy: CausalLm) -> Self {
-        Self { policy }
+    pub fn new(policy: CausalLm, loss: LossType) -> Self {
+        Self { policy, loss }
     }
 }
 
@@ -29,7 +31,7 @@ impl Objective for Supervised {
         Weights::of(TOKENS, batch.packed.targets.len() as f64)
     }
 
-    /// −Σ log π(label) over the micro-batch, divided by the labels of the whole window.
+    /// The sum over the micro-batch's labels, divided by the labels of the whole window.
     fn loss(&self, batch: &ExampleBatch, totals: &Weights) -> Result<StepLoss> {
         let tokens = batch.packed.targets.len() as f64;
         let (log_probs, stats) = self.policy.token_log_probs_with_stats(&batch.packed)?;
@@ -38,7 +40,12 @@ impl Objective for Supervised {
         metrics.mean("entropy", sum(&stats.entropy)?, tokens);
         metrics.mean("mean_token_accuracy", sum(&stats.correct)?, tokens);
         metrics.total("num_tokens", batch.packed.stream.tokens.len() as f64);
-        Ok(StepLoss { loss: (log_probs.sum_all()? * (-1.0 / totals.get(TOKENS)))?, metrics })
+        let learned = log_probs.ones_like()?;
+        let losses = match self.loss {
+            LossType::Nll => nll(&log_probs, &learned)?,
+            LossType::Dft => dft(&log_probs, &learned)?,
+        };
+        Ok(StepLoss { loss: (losses.sum_all()? / totals.get(TOKENS))?, metrics })
     }
 
     fn rows(&self, batch: &ExampleBatch) -> Vec<String> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use align_data::{Origin, TokenizedExample};
 use align_kernels::Params;
 use align_models::{CausalLm, ModelDir, Packed};
-use align_sft::{ExampleBatch, Supervised};
+use align_sft::{ExampleBatch, LossType, Supervised};
 use align_train::{Objective, Weights};
 use candle_core::Device;
 
@@ -37,7 +37,7 @@ fn examples() -> Vec<TokenizedExample> {
 /// Loss, entropy and every gradient of a window cut into micro-batches.
 fn window(cut: &[&[usize]]) -> (f32, f64, Vec<f32>) {
     let params = params();
-    let objective = Supervised::new(lm(&params));
+    let objective = Supervised::new(lm(&params), LossType::Nll);
     let batches: Vec<ExampleBatch> =
         cut.iter().map(|indices| ExampleBatch::new(&examples(), indices)).collect();
     let mut totals = Weights::default();
@@ -57,7 +57,7 @@ fn window(cut: &[&[usize]]) -> (f32, f64, Vec<f32>) {
 
 #[test]
 fn only_masked_tokens_count_and_each_counts_once() {
-    let objective = Supervised::new(lm(&params()));
+    let objective = Supervised::new(lm(&params()), LossType::Nll);
     let batch = ExampleBatch::new(&examples(), &[0, 2]);
     // Three learned tokens of the first, and two of the second: its first is predicted by nothing.
     assert_eq!(objective.weights(&batch).get("tokens"), 5.0);

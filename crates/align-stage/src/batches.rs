@@ -3,25 +3,32 @@
 use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy};
 use align_train::{Batches, Cursor, Error, Result};
 
+/// How a stage makes a micro-batch: from all rows, and the indices of its own.
+pub type Pack<'a, T, B> = Box<dyn Fn(&[T], &[usize]) -> B + 'a>;
+
 /// Rows in the order of [`MicroBatches`], packed by the stage: `pack` gets all rows and the indices of a
 /// micro-batch.
 pub struct RowBatches<'a, T, B> {
     rows: &'a [T],
     order: MicroBatches,
-    pack: fn(&[T], &[usize]) -> B,
+    pack: Pack<'a, T, B>,
 }
 
 impl<'a, T, B> RowBatches<'a, T, B> {
     /// Batches for training; `order` was made for as many rows.
-    pub fn new(rows: &'a [T], order: MicroBatches, pack: fn(&[T], &[usize]) -> B) -> Self {
-        Self { rows, order, pack }
+    pub fn new(rows: &'a [T], order: MicroBatches, pack: impl Fn(&[T], &[usize]) -> B + 'a) -> Self {
+        Self { rows, order, pack: Box::new(pack) }
     }
 
     /// Batches of so many rows in their own order: for measuring.
     ///
     /// # Errors
     /// If there are no rows, or `batch_size` is 0.
-    pub fn in_order(rows: &'a [T], batch_size: usize, pack: fn(&[T], &[usize]) -> B) -> Result<Self> {
+    pub fn in_order(
+        rows: &'a [T],
+        batch_size: usize,
+        pack: impl Fn(&[T], &[usize]) -> B + 'a,
+    ) -> Result<Self> {
         let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
         // Lengths matter to token budgets only.
         let order = MicroBatches::new(vec![1; rows.len()], BatchSize::Examples(batch_size), order);

@@ -5,5 +5,5 @@
 mod batches;
 mod figures;
 
-pub use batches::RowBatches;
+pub use batches::{Pack, RowBatches};
 pub use figures::RunFigures;

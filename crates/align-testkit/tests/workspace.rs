@@ -29,8 +29,10 @@ const LAYERS: [(&str, u8); 13] = [
     ("align-ppo", 4),
     ("align-eval", 4),
 ];
-/// Beside the layers: what all binaries share, and what all tests share.
+/// Beside the layers: what all binaries share, the recipe that training binaries share on top of it, and what all
+/// tests share.
 const CLI: &str = "align-cli";
+const RECIPE: &str = "align-recipe";
 const TESTKIT: &str = "align-testkit";
 /// A method each. align-reward is one too, and the only one that others (PPO, evaluation) build on.
 const STAGES: [&str; 4] = ["align-sft", "align-reward", "align-dpo", "align-ppo"];
@@ -147,6 +149,11 @@ fn layers_only_point_down() {
         let from = package.name.as_str();
         if from == CLI || from == TESTKIT {
             wrong.extend(package.parts().map(|to| format!("{from} → {to}: it stands apart from the layers")));
+            continue;
+        }
+        if from == RECIPE {
+            let methods = package.parts().filter(|part| STAGES.contains(part));
+            wrong.extend(methods.map(|to| format!("{from} → {to}: it is the same for all methods")));
             continue;
         }
         let Some(own) = layers.get(from) else {

@@ -104,7 +104,7 @@ fn the_kl_is_measured_on_as_many_prompts_as_one_says() {
         let run = place.train(out, &options);
         let report = run.json("report.json");
         let samples = report["samples"].as_array().unwrap().len();
-        assert_eq!((samples, report["held_out_pairs"].as_u64()), (3, Some(24)));
+        assert_eq!((samples, report["held_out_rows"].as_u64()), (3, Some(24)));
         assert!(
             (report["accuracy_before"].as_f64(), report["margin_before"].as_f64()) == (Some(0.5), Some(0.0))
         );

@@ -4,8 +4,8 @@
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_train-dpo");
 /// Its part in the names of run directories and in reports.
 pub(crate) const STAGE: &str = "dpo";
-/// Its counterpart in TRL.
-pub(crate) const TRAINER: &str = "DPOTrainer";
+/// Its counterparts in TRL.
+pub(crate) const TRAINERS: &[&str] = &["DPOTrainer", "CPOTrainer", "ORPOTrainer", "TPOTrainer", "KTOTrainer"];
 /// The data file of the golden runs.
 pub(crate) const DATA: &str = "pairs.jsonl";
 /// The columns of that file that are learned.
@@ -25,6 +25,39 @@ pub(crate) const TESTS: &[&str] = &[
 ];
 
 /// The data file of a golden run.
-pub(crate) fn data_of(_run: &str) -> &'static str {
-    DATA
+pub(crate) fn data_of(trainer: &str, _run: &str) -> &'static str {
+    match trainer {
+        "KTOTrainer" => "unpaired.jsonl",
+        "TPOTrainer" => "pairs_reference.jsonl",
+        _ => DATA,
+    }
+}
+
+/// What a trainer does and is an option here: the older two put a BOS in front of each row.
+pub(crate) fn options_of(trainer: &str) -> &'static str {
+    match trainer {
+        "CPOTrainer" | "ORPOTrainer" => "--add-bos-token true",
+        _ => "",
+    }
+}
+
+/// The loss that a trainer has where its arguments name none.
+pub(crate) fn loss_of(trainer: &str) -> &'static str {
+    match trainer {
+        "CPOTrainer" => " --loss-type cpo_sigmoid",
+        "ORPOTrainer" => " --loss-type orpo",
+        "KTOTrainer" => " --loss-type kto",
+        "TPOTrainer" => " --loss-type tpo_sigmoid",
+        _ => "",
+    }
+}
+
+/// An argument of a trainer under the same option here: losses carry the trainer's name.
+pub(crate) fn value_of(trainer: &str, name: &str, value: &str) -> String {
+    match (trainer, name, value) {
+        ("CPOTrainer", "loss_type", "sigmoid" | "hinge" | "ipo") => format!("cpo_{value}"),
+        ("TPOTrainer", "loss_type", "tpo-l") => "tpo_l".to_owned(),
+        ("TPOTrainer", "loss_type", _) => format!("tpo_{value}"),
+        _ => value.to_owned(),
+    }
 }

@@ -32,10 +32,11 @@ const WEIGHTS: f64 = 1e-4;
 /// How far a metric may be from TRL's, in units of TRL's value, and beyond that.
 fn allowed(metric: &str, expected: f64) -> f64 {
     let (relative, absolute) = match metric {
-        "loss" | "entropy" | "logps/chosen" | "logps/rejected" => (1e-4, 0.0),
+        "loss" | "nll_loss" | "entropy" | "logps/chosen" | "logps/rejected" => (1e-4, 0.0),
         "grad_norm" => (1e-3, 0.0),
-        // A reward is β times the small difference of two log-probs of some hundred nats in f32.
+        // A reward is β times the small difference of two log-probs of some hundred nats in f32; so are these.
         "rewards/chosen" | "rewards/rejected" | "rewards/margins" => (1e-3, 1e-4),
+        "kl" | "log_odds_chosen" | "log_odds_ratio" => (1e-3, 1e-4),
         // Shares of a count, divided in f32.
         "mean_token_accuracy" | "rewards/accuracies" => (1e-6, 0.0),
         // What is computed without the model: num_tokens, learning_rate, epoch.
@@ -46,24 +47,26 @@ fn allowed(metric: &str, expected: f64) -> f64 {
 
 struct Log {
     name: String,
+    trainer: String,
     dir: PathBuf,
     args: Map<String, Value>,
     entries: Vec<Map<String, Value>>,
 }
 
-/// The folder's runs by this stage's trainer.
+/// The folder's runs by this stage's trainers.
 fn logs(folder: &Path) -> Vec<Log> {
     let mut logs = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let dir = entry.unwrap().path();
         let Ok(text) = fs::read_to_string(dir.join("log.json")) else { continue };
         let log: Value = serde_json::from_str(&text).unwrap();
-        if log["trainer"] == stage::TRAINER {
+        let trainer = log["trainer"].as_str().unwrap().to_owned();
+        if stage::TRAINERS.contains(&trainer.as_str()) {
             let name = dir.file_name().unwrap().to_string_lossy().into_owned();
             let args = log["args"].as_object().unwrap().clone();
             let entries = log["log"].as_array().unwrap().iter();
             let entries = entries.map(|entry| entry.as_object().unwrap().clone()).collect();
-            logs.push(Log { name, dir, args, entries });
+            logs.push(Log { name, trainer, dir, args, entries });
         }
     }
     logs.sort_by(|a, b| a.name.cmp(&b.name));
@@ -78,9 +81,12 @@ impl Log {
             value => word(value),
         };
         let given = self.args.iter().filter(|(name, _)| !SAYS_NOTHING.contains(&name.as_str()));
-        let mut options = String::from("--save-strategy no --report-to none");
+        let mut options = format!("--save-strategy no --report-to none {}", stage::options_of(&self.trainer));
+        if !self.args.contains_key("loss_type") {
+            options += stage::loss_of(&self.trainer);
+        }
         for (name, value) in given {
-            options += &format!(" --{name} {}", words(value));
+            options += &format!(" --{name} {}", stage::value_of(&self.trainer, name, &words(value)));
             if name == "precompute_ref_log_probs" {
                 options += " --ref-log-probs-cache cache";
             }
@@ -143,7 +149,7 @@ fn trls_runs_come_out_the_same() {
             println!("{name}: left out, it trains an adapter");
             continue;
         }
-        let place = Place::from(&folder, stage::data_of(name));
+        let place = Place::from(&folder, stage::data_of(&log.trainer, name));
         let ended = place.ended(&training("out", &log.options()));
         if foreign.is_some() && ended.code == Some(2) {
             println!("{name}: left out, {}", ended.stderr.trim());
@@ -160,5 +166,5 @@ fn trls_runs_come_out_the_same() {
         }
         replayed += 1;
     }
-    assert!(replayed > 0, "{} holds no run of {} to replay", folder.display(), stage::TRAINER);
+    assert!(replayed > 0, "{} holds no run of {} to replay", folder.display(), stage::TRAINERS.join(", "));
 }

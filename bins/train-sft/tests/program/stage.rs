@@ -4,8 +4,8 @@
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_train-sft");
 /// Its part in the names of run directories and in reports.
 pub(crate) const STAGE: &str = "sft";
-/// Its counterpart in TRL.
-pub(crate) const TRAINER: &str = "SFTTrainer";
+/// Its counterparts in TRL.
+pub(crate) const TRAINERS: &[&str] = &["SFTTrainer"];
 /// The data file of the golden runs that it trains on in the other tests.
 pub(crate) const DATA: &str = "prompt_completion.jsonl";
 /// The columns of that file that are learned.
@@ -24,6 +24,21 @@ pub(crate) const TESTS: &[&str] = &[
 ];
 
 /// The data file of a golden run.
-pub(crate) fn data_of(run: &str) -> &'static str {
+pub(crate) fn data_of(_trainer: &str, run: &str) -> &'static str {
     if run.contains("text") { "text.jsonl" } else { DATA }
+}
+
+/// What a trainer's name says is an option here.
+pub(crate) fn options_of(_trainer: &str) -> &'static str {
+    ""
+}
+
+/// The loss that a trainer has where its arguments name none.
+pub(crate) fn loss_of(_trainer: &str) -> &'static str {
+    ""
+}
+
+/// An argument of a trainer under the same option here.
+pub(crate) fn value_of(_trainer: &str, _name: &str, value: &str) -> String {
+    value.to_owned()
 }

@@ -1,0 +1,53 @@
+//! Training on preference pairs: prompts with a chosen and a rejected answer.
+
+use align_data::{MaskStyle, TokenizedPair, inspect_pair, prepare_pairs, prepare_pairs_with_reference};
+use align_dpo::{HeldOut, Labels, PairMethod, Preference, Report, Scoring as _};
+use align_kernels::Params;
+use align_models::{CausalLm, Reference};
+use align_recipe::{Opening, Training};
+use align_stage::RowBatches;
+
+use crate::options::{FOR_EVALUATION, Options};
+use crate::reference::RunReference;
+
+pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMethod) -> anyhow::Result<()> {
+    // Data: prompts and answers as token ids.
+    let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
+    let prepare = if has_gold { prepare_pairs_with_reference } else { prepare_pairs };
+    let (dataset, eval_dataset) = (&opening.dataset, opening.eval_dataset.as_deref());
+    let data = prepare(dataset, eval_dataset, &opening.data, &opening.tokenizer)?;
+    opening.accept(&data, FOR_EVALUATION)?;
+    let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;
+    let show = |row: usize| inspect_pair(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    if opening.inspected(&order, show)? {
+        return Ok(());
+    }
+
+    // Models: the policy, what it is held to, and views of both to measure with.
+    let weights = opening.model.load(&opening.session.device)?;
+    let params = Params::tracked(&weights)?;
+    let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
+    let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
+    let (mut compared, mut moving, mut live) = (None, None, None);
+    if method.needs_reference() {
+        let reference = RunReference::open(opening, &options.dpo, &params, weights)?;
+        compared = Some(reference.compared(opening, &options.dpo, method, &data.train, None)?);
+        (moving, live) = (reference.moving, Some(reference.model));
+    } else {
+        opening.refuse_given(&["num_kl_prompts"], "the method has no reference to measure the KL from")?;
+    }
+    let objective = Preference::new(lm(&params)?, compared, method.clone()).with_moving_reference(moving);
+    let first = order.clone().next_batch().unwrap_or_default();
+    objective.check_start(&pack(&data.train, &first), options.dpo.ref_model.is_none())?;
+
+    // Training, and what changed.
+    let view = lm(&params.view())?;
+    let frozen = live.clone().map(|model| Reference::Live(Box::new(model)));
+    let measured = Preference::new(view.clone(), frozen, method.clone());
+    let held_out = HeldOut::new(&data.held_out, pack, measured, (view, live), options.measuring(opening)?)?;
+    let batches = RowBatches::new(&data.train, order, pack);
+    let rows = data.train.len();
+    let training = Training { params: &params, objective, batches, rows, fingerprint: &data.fingerprint };
+    let trained = training.run(opening, options, held_out, |held_out, step| held_out.look(step))?;
+    trained.map_or(Ok(()), |trained| trained.report(Report::new))
+}

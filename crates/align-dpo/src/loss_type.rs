@@ -1,0 +1,163 @@
+//! The losses by name, and which options each of them uses.
+//!
+//! Names are TRL's; where TRL gives a method a trainer of its own, the trainer's name comes first
+//! (`cpo_hinge`, `tpo_l`) or is the name (`orpo`, `kto`).
+
+use serde::Serialize;
+
+/// What a run minimises.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum LossType {
+    /// DPO; with label_smoothing conservative DPO
+    Sigmoid,
+    /// DPO that is unbiased under labels flipped with probability label_smoothing
+    Robust,
+    /// A hinge on the margin (SLiC, RSO)
+    Hinge,
+    /// IPO on log-ratios per token, as TRL
+    Ipo,
+    /// IPO on summed log-ratios, as the paper
+    IpoSum,
+    /// DPO on log-ratios per token (Tulu 3)
+    SigmoidNorm,
+    /// EXO for pairs; needs label_smoothing above 0
+    ExoPair,
+    /// Noise contrastive alignment
+    NcaPair,
+    /// Binary classifier optimization on pairs
+    BcoPair,
+    /// Self-play preference optimization with hard labels
+    SppoHard,
+    /// Alignment by optimal transport: sorted margins of the micro-batch
+    Aot,
+    /// The same on sorted rewards, chosen and rejected apart
+    AotUnpaired,
+    /// Anchored preference optimization: chosen up, rejected down
+    ApoZero,
+    /// Anchored preference optimization: both down, rejected more
+    ApoDown,
+    /// The loss that a language model discovered
+    Discopop,
+    /// DPO-Positive: also keeps the chosen answer likely
+    Dpop,
+    /// R-DPO: DPO with a penalty on length
+    Rdpo,
+    /// Mean negative log-likelihood of the chosen tokens: in a mixture, the RPO term
+    Sft,
+    /// CPO
+    CpoSigmoid,
+    /// CPO with a hinge
+    CpoHinge,
+    /// CPO with IPO's square
+    CpoIpo,
+    /// SimPO
+    Simpo,
+    /// SLiC-HF: a hinge on log-probs, and likelihood of the chosen answer
+    Slic,
+    /// ORPO
+    Orpo,
+    /// TPO: rows have a third, gold answer in the column `reference`
+    TpoSigmoid,
+    /// TPO with a hinge
+    TpoHinge,
+    /// TPO with IPO's square
+    TpoIpo,
+    /// TPO on log-probs per token with a target margin
+    #[value(alias = "tpo-l")]
+    TpoL,
+    /// KTO: single answers, desirable or not
+    Kto,
+    /// APO-zero on single answers
+    ApoZeroUnpaired,
+    /// Binary classifier optimization on single answers
+    Bco,
+}
+
+/// Losses that are fed alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Pairs, compared with a reference model.
+    Reference,
+    /// Pairs, the policy alone.
+    Policy,
+    /// Pairs with a gold answer, the policy alone.
+    Gold,
+    /// Single answers, compared with a reference model.
+    Unpaired,
+}
+
+/// Of a live or precomputed reference.
+const REFERENCE: &[&str] = &[
+    "ref_model",
+    "precompute_ref_log_probs",
+    "ref_log_probs_cache",
+    "sync_ref_model",
+    "ref_model_mixup_alpha",
+    "ref_model_sync_steps",
+];
+/// Of every loss on log-ratios of pairs.
+const PAIRS: &[&str] = &["beta", "ld_alpha", "use_weighting"];
+/// Of the losses that are functions of f'(ratio).
+const DIVERGENCE: &[&str] = &["f_divergence_type", "f_alpha_divergence_coef"];
+/// Of the CPO trainer.
+const CPO: &[&str] = &["beta", "cpo_alpha", "alpha"];
+const TPO: &[&str] = &["beta", "tpo_alpha"];
+
+impl LossType {
+    pub(crate) fn family(self) -> Family {
+        match self {
+            Self::CpoSigmoid | Self::CpoHinge | Self::CpoIpo | Self::Simpo | Self::Slic | Self::Orpo => {
+                Family::Policy
+            }
+            Self::TpoSigmoid | Self::TpoHinge | Self::TpoIpo | Self::TpoL => Family::Gold,
+            Self::Kto | Self::ApoZeroUnpaired | Self::Bco => Family::Unpaired,
+            _ => Family::Reference,
+        }
+    }
+
+    /// Whether the loss compares the rows of a micro-batch with each other.
+    pub(crate) fn compares_rows(self) -> bool {
+        matches!(self, Self::Aot | Self::AotUnpaired | Self::Kto)
+    }
+
+    /// Whether the option, one of those that are not for every loss, has an effect on this one.
+    pub(crate) fn uses(self, option: &str) -> bool {
+        let groups: &[&[&str]] = match self {
+            Self::Sigmoid => &[REFERENCE, PAIRS, DIVERGENCE, &["label_smoothing", "reference_free"]],
+            Self::Hinge | Self::Ipo => &[REFERENCE, PAIRS, DIVERGENCE, &["reference_free"]],
+            Self::IpoSum => &[REFERENCE, PAIRS, &["reference_free"]],
+            Self::Robust | Self::ExoPair => &[REFERENCE, PAIRS, DIVERGENCE, &["label_smoothing"]],
+            Self::SigmoidNorm => &[REFERENCE, PAIRS, DIVERGENCE],
+            Self::Discopop => &[REFERENCE, PAIRS, DIVERGENCE, &["discopop_tau"]],
+            Self::NcaPair | Self::BcoPair | Self::SppoHard | Self::ApoZero | Self::ApoDown => {
+                &[REFERENCE, PAIRS]
+            }
+            Self::Aot | Self::AotUnpaired => &[REFERENCE, PAIRS, &["label_smoothing"]],
+            Self::Dpop => &[REFERENCE, PAIRS, &["dpop_lambda"]],
+            Self::Rdpo => &[REFERENCE, PAIRS, &["length_alpha"]],
+            // Its rewards are still those of a policy against a reference.
+            Self::Sft => &[REFERENCE, &["beta"]],
+            Self::CpoSigmoid => &[CPO, &["label_smoothing"]],
+            Self::CpoHinge | Self::CpoIpo => &[CPO],
+            Self::Simpo => &[CPO, &["label_smoothing", "simpo_gamma"]],
+            Self::Slic => &[&["beta", "slic_delta", "slic_reg"]],
+            Self::Orpo => &[&["beta"]],
+            Self::TpoSigmoid => &[TPO, &["label_smoothing"]],
+            Self::TpoHinge | Self::TpoIpo => &[TPO],
+            Self::TpoL => &[TPO, &["label_smoothing", "tpo_l_gamma"]],
+            Self::Kto | Self::ApoZeroUnpaired => {
+                &[REFERENCE, &["beta", "desirable_weight", "undesirable_weight"]]
+            }
+            Self::Bco => &[REFERENCE, &["beta"]],
+        };
+        groups.iter().any(|group| group.contains(&option))
+    }
+
+    /// The name that a user writes.
+    pub(crate) fn name(self) -> String {
+        use clap::ValueEnum as _;
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,185 @@
+//! Which functions of `align-losses` a run minimises, with their coefficients, checked.
+
+mod build;
+mod check;
+mod pair_loss;
+
+use align_losses::{FDivergence, LogRatios, PairLengths, PairLogProbs};
+use candle_core::Result;
+
+use crate::LossType;
+
+pub use pair_loss::{PairLoss, Pairs};
+
+/// What a run minimises.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Method {
+    /// Losses on preference pairs.
+    Pairs(PairMethod),
+    /// Losses on single answers that are desirable or not.
+    Unpaired(UnpairedMethod),
+}
+
+/// Losses on preference pairs; every coefficient is one that a loss uses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PairMethod {
+    /// Losses per pair and their weights.
+    pub losses: Vec<(PairLoss, f64)>,
+    /// A likelihood term: whose tokens, and its weight.
+    pub likelihood: Option<(Labels, f64)>,
+    /// What a log-ratio is multiplied by to become an implicit reward.
+    pub beta: f64,
+    /// What answers are compared by.
+    pub basis: Basis,
+    /// Weight of the tokens by which one answer is longer than the other (LD-DPO, arXiv:2409.06411).
+    pub ld_alpha: Option<f64>,
+    /// Whether pairs count by how likely the policy finds their answers (WPO, arXiv:2406.11827).
+    pub use_weighting: bool,
+}
+
+/// Whose tokens a likelihood term learns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Labels {
+    /// The chosen answer's.
+    Chosen,
+    /// Those of the prompt with the chosen answer (ORPO).
+    PromptAndChosen,
+    /// The gold answer's (TPO).
+    Gold,
+}
+
+/// What a policy's answers are compared by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Basis {
+    /// Log-ratios to a reference, under a divergence.
+    Reference(FDivergence),
+    /// The policy's log-probs alone.
+    Policy {
+        /// Divided by the answer's length.
+        per_token: bool,
+        /// AlphaPO's shape (arXiv:2501.03884); 0 leaves them as they are.
+        alpha: f64,
+    },
+}
+
+/// A loss on single answers, checked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UnpairedMethod {
+    /// Which one.
+    pub loss: UnpairedLoss,
+    /// What a log-ratio is multiplied by to become an implicit reward.
+    pub beta: f64,
+    /// Weight of desirable answers.
+    pub desirable_weight: f64,
+    /// Weight of undesirable answers.
+    pub undesirable_weight: f64,
+    /// Most tokens of a prompt with a mismatched answer: the data's limit.
+    pub max_length: Option<usize>,
+}
+
+/// Losses on single answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnpairedLoss {
+    /// KTO (arXiv:2402.01306), against the KL estimated from mismatched answers.
+    Kto,
+    /// APO-zero (arXiv:2408.06266).
+    ApoZero,
+    /// BCO (arXiv:2404.04656), against the running mean of rewards.
+    Bco,
+}
+
+impl PairMethod {
+    /// DPO as published (Rafailov et al. 2023): what the options' defaults give.
+    pub fn dpo(beta: f64) -> Self {
+        Self {
+            losses: vec![(PairLoss::Sigmoid { label_smoothing: 0.0 }, 1.0)],
+            likelihood: None,
+            beta,
+            basis: Basis::Reference(FDivergence::ReverseKl),
+            ld_alpha: None,
+            use_weighting: false,
+        }
+    }
+
+    /// Whether there is a reference to compare with.
+    pub fn needs_reference(&self) -> bool {
+        matches!(self.basis, Basis::Reference(_))
+    }
+
+    /// What the implicit rewards are made of: log-ratios to the reference, or the policy's own log-probs as
+    /// the method takes them.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn ratios(
+        &self,
+        policy: &PairLogProbs,
+        reference: &PairLogProbs,
+        lengths: &PairLengths,
+    ) -> Result<LogRatios> {
+        match self.basis {
+            Basis::Reference(_) => LogRatios::new(policy, reference),
+            Basis::Policy { per_token, alpha } => {
+                let mut ratios = LogRatios::reference_free(policy)?;
+                if per_token {
+                    ratios = ratios.per_token(lengths)?;
+                }
+                if alpha == 0.0 { Ok(ratios) } else { ratios.alphapo(alpha) }
+            }
+        }
+    }
+
+    /// The weighted sum of the losses, `[pairs]`, without the likelihood term.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn loss(&self, pairs: &Pairs<'_>) -> Result<candle_core::Tensor> {
+        let scores = match self.basis {
+            Basis::Reference(divergence) => pairs.ratios.with_divergence(divergence)?,
+            Basis::Policy { .. } => pairs.ratios.clone(),
+        };
+        let mut sum = None;
+        for (loss, weight) in &self.losses {
+            let share = (loss.of(pairs, &scores, self.beta)? * *weight)?;
+            sum = Some(match sum {
+                None => share,
+                Some(sum) => (sum + share)?,
+            });
+        }
+        sum.map_or_else(|| scores.chosen.zeros_like(), Ok)
+    }
+}
+
+impl UnpairedMethod {
+    /// What to do about unequal numbers of desirable and undesirable answers, if anything: KTO's authors advise
+    /// λ_D·n_D : λ_U·n_U between 1 : 1 and 4 : 3 (Ethayarajh et al. 2024, section 4.2), as TRL does.
+    pub fn advice(&self, desirable: usize, undesirable: usize) -> Option<String> {
+        if self.loss == UnpairedLoss::Bco || desirable == 0 || undesirable == 0 {
+            return None;
+        }
+        let ratio = self.desirable_weight * desirable as f64 / (self.undesirable_weight * undesirable as f64);
+        if (0.99..=4.0 / 3.0 + 0.01).contains(&ratio) {
+            return None;
+        }
+        let lower = self.undesirable_weight * undesirable as f64 / desirable as f64;
+        Some(format!(
+            "{desirable} answers are desirable and {undesirable} are not: consider --desirable-weight between {lower:.2} \
+             and {:.2}",
+            lower * 4.0 / 3.0
+        ))
+    }
+}
+
+impl Method {
+    /// Why a micro-batch of so many rows would not do, if it would not: some losses compare its rows with each
+    /// other.
+    pub(crate) fn refuses_batch_of(losses: &[LossType], rows: usize) -> Option<String> {
+        let loss = losses.iter().find(|loss| loss.compares_rows())?;
+        (rows < 2).then(|| {
+            format!(
+                "must be at least 2 with loss_type {}, which compares the rows of a micro-batch with each other",
+                loss.name()
+            )
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! What a training program opens first: its run, its data's place, its model and tokenizer. Writes nothing.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use align_cli::{CommonOptions, Hub, Invocation, OutputOptions, Session};
+use align_data::{BatchSize, DataConfig, DataOptions, MicroBatches, Order, Prepared, Tokenizer};
+use align_models::ModelDir;
+use align_train::{TrainConfig, TrainOptions};
+
+/// A program that has read its options and found its model.
+pub struct Opening<'a> {
+    /// The run's directory, device and seed.
+    pub session: Session<'a>,
+    /// Where models and data sets come from.
+    pub hub: Hub,
+    /// How to train.
+    pub config: TrainConfig,
+    /// How to read and tokenize.
+    pub data: DataConfig,
+    /// Training data.
+    pub dataset: PathBuf,
+    /// Evaluation data, if it is not a split of the training data.
+    pub eval_dataset: Option<PathBuf>,
+    /// The model to train.
+    pub model: ModelDir,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    invocation: &'a Invocation,
+    inspect: bool,
+}
+
+impl<'a> Opening<'a> {
+    /// Checks the options and finds what they name.
+    ///
+    /// # Errors
+    /// Options that make no sense, an output directory that is occupied, a model or data set that is not there.
+    pub fn new(
+        invocation: &'a Invocation,
+        common: &CommonOptions,
+        output: &OutputOptions,
+        data: &DataOptions,
+        train: &TrainOptions,
+        default_learning_rate: f64,
+    ) -> anyhow::Result<Self> {
+        let config = train.check(default_learning_rate)?;
+        let data = data.clone().check()?;
+        let resume = train.resume_from_checkpoint.as_deref().map(Path::new);
+        let session = Session::open(invocation, common, output, resume)?;
+        let hub = Hub::from_env();
+        let model = ModelDir::open(&hub.model(&common.model_name_or_path, &common.model_revision)?)?;
+        let tokenizer = Tokenizer::load(model.path())?;
+        let dataset = hub.dataset(&data.dataset_name)?;
+        let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
+        let inspect = output.inspect;
+        Ok(Self { session, hub, config, data, dataset, eval_dataset, model, tokenizer, invocation, inspect })
+    }
+
+    /// Shows what was found in the data, once it is known to fit the model. `for_evaluation` are the options
+    /// that would have no effect without held-out rows.
+    ///
+    /// # Errors
+    /// If it does not fit, or evaluation is asked for and there are no held-out rows.
+    pub fn accept<T>(&self, data: &Prepared<T>, for_evaluation: &[&str]) -> anyhow::Result<()> {
+        self.model.check_data(self.tokenizer.vocab_size(), data.longest)?;
+        self.config.check_evaluation(!data.held_out.is_empty())?;
+        if data.held_out.is_empty() {
+            let because = "there are no held-out rows (give `--eval-dataset`)";
+            self.invocation.refuse_given(for_evaluation, because)?;
+        }
+        align_cli::print(&data.findings);
+        Ok(())
+    }
+
+    /// Refuses options that were given and would have no effect.
+    ///
+    /// # Errors
+    /// Names the option, and why.
+    pub fn refuse_given(&self, options: &[&str], because: &str) -> anyhow::Result<()> {
+        self.invocation.refuse_given(options, because)
+    }
+
+    /// The order of the training rows, whose lengths in tokens are given.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn order(&self, lengths: Vec<usize>) -> anyhow::Result<MicroBatches> {
+        let order = Order { strategy: self.data.train_sampling_strategy, seed: self.session.seed };
+        Ok(MicroBatches::new(lengths, BatchSize::Examples(self.config.per_device_train_batch_size), order)?)
+    }
+
+    /// Shows the first micro-batch if that is what the program was asked for; then there is nothing more to do.
+    ///
+    /// # Errors
+    /// What `show` returns.
+    pub fn inspected<D: Display>(
+        &self,
+        order: &MicroBatches,
+        show: impl Fn(usize) -> align_data::Result<D>,
+    ) -> anyhow::Result<bool> {
+        if self.inspect {
+            for index in order.clone().next_batch().unwrap_or_default() {
+                align_cli::print(show(index)?);
+            }
+        }
+        Ok(self.inspect)
+    }
+
+    /// Tokens that end a completion: the tokenizer's and the model's.
+    ///
+    /// # Errors
+    /// If the tokenizer has none.
+    pub fn eos_token_ids(&self) -> anyhow::Result<Vec<u32>> {
+        Ok([vec![self.tokenizer.eos_id()?], self.model.eos_token_ids()?].concat())
+    }
+}

@@ -1,0 +1,96 @@
+//! From an objective to a trained model on disk: the run, what was measured before and after it, the report.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use align_kernels::Params;
+use align_stage::RunFigures;
+use align_train::{Batches, Error, Evaluate, Objective, Outcome, Run, fit};
+use serde::Serialize;
+
+use crate::Opening;
+
+/// What is to be trained, on what.
+pub struct Training<'a, O, B> {
+    /// The trainable parameters.
+    pub params: &'a Params,
+    /// What is minimised.
+    pub objective: O,
+    /// Where micro-batches come from.
+    pub batches: B,
+    /// Rows in an epoch.
+    pub rows: usize,
+    /// Hash of the rows' token ids: a run can only be resumed on the same.
+    pub fingerprint: &'a str,
+}
+
+/// A run that has ended well.
+pub struct Trained<L> {
+    /// What every run has to say.
+    pub figures: RunFigures,
+    /// How held-out rows looked before and after, if there are any.
+    pub looks: Option<(L, L)>,
+    output_dir: PathBuf,
+}
+
+impl<O, B> Training<'_, O, B>
+where
+    O: Objective,
+    B: Batches<Batch = O::Batch>,
+{
+    /// Trains from the beginning or from where a checkpoint stands, and saves the model. `look` measures
+    /// `held_out` after so many updates: before the first and after the last. None after a dry run, which
+    /// makes no step and writes nothing.
+    ///
+    /// # Errors
+    /// What the objective, the batches and the evaluation raise, and files that cannot be written. A signal
+    /// ends the run with an error that says how to go on.
+    pub fn run<H: Evaluate, L>(
+        mut self,
+        opening: &Opening<'_>,
+        options: &impl Serialize,
+        mut held_out: Option<H>,
+        look: impl Fn(&mut H, usize) -> align_train::Result<L>,
+    ) -> anyhow::Result<Option<Trained<L>>> {
+        let Opening { session, config, model, .. } = opening;
+        let total_steps = config.total_steps(self.batches.batches_per_epoch()?);
+        let mut updater = config.updater(self.params, total_steps)?;
+        if session.dry_run {
+            align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"));
+            return Ok(None);
+        }
+        let output_dir = session.create_output_dir()?;
+        let save = |dir: &Path| model.save(self.params, dir).map_err(Error::stage);
+        let settings = serde_json::json!({ "options": options, "training_rows": self.fingerprint });
+        let mut run = Run::open(output_dir, true, config, &settings, save)?;
+        session.training_starts()?;
+        let before = held_out.as_mut().map(|held_out| look(held_out, 0)).transpose()?;
+        let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
+        let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
+        if let Outcome::Interrupted { signal, checkpoint } = &outcome {
+            let go_on = format!("go on with --resume-from-checkpoint {}", checkpoint.display());
+            return Err(align_cli::interrupted(*signal, go_on));
+        }
+        save(output_dir)?;
+        let after = held_out.as_mut().map(|held_out| look(held_out, updater.step())).transpose()?;
+        let peak_memory = align_cli::peak_memory_mb();
+        let figures = RunFigures::new(session.stage(), &outcome, &run, self.rows, peak_memory);
+        Ok(Some(Trained { figures, looks: before.zip(after), output_dir: output_dir.to_owned() }))
+    }
+}
+
+impl<L> Trained<L> {
+    /// Takes the figures and looks out for a report, then writes and shows it.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn report<R: Serialize + Display>(
+        self,
+        report: impl FnOnce(RunFigures, Option<(L, L)>) -> R,
+    ) -> anyhow::Result<()> {
+        let report = report(self.figures, self.looks);
+        align_cli::write_json(&self.output_dir.join("report.json"), &report)?;
+        align_cli::print(format_args!("\n{report}\nmodel written to {}", self.output_dir.display()));
+        Ok(())
+    }
+}

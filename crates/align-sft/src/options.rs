@@ -1,0 +1,24 @@
+//! The options of the supervised objective: TRL's names and defaults.
+
+use serde::Serialize;
+
+/// What is minimised on every label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum LossType {
+    /// Negative log-likelihood
+    #[value(alias = "chunked_nll")]
+    Nll,
+    /// The same times the label's probability, held constant: dynamic fine-tuning
+    Dft,
+}
+
+/// The supervised objective.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Supervised objective")]
+pub struct SftOptions {
+    /// The loss
+    #[arg(long, value_enum, default_value = "nll")]
+    pub loss_type: LossType,
+}
