@@ -29,8 +29,7 @@ mod transport;
 
 use candle_core::{Result, Tensor, bail};
 
-pub(crate) use crate::checks::positive;
-use crate::checks::{at_least_f32, constant_like, same_shape};
+use crate::checks::{at_least_f32, constant_like, positive, same_shape};
 
 pub use anchored::{apo_down, apo_zero, bco_pair};
 pub use contrastive::{exo_pair, nca_pair};

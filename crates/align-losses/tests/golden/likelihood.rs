@@ -107,9 +107,7 @@ fn scored_pairs(inputs: &Inputs<'_>) -> Result<Computed> {
     }
     let variables = [("rewards_chosen", &chosen), ("rewards_rejected", &rejected)];
     Computed::of(losses.mean_all()?, &variables)?
-        .with(inputs.case, "margin", || (chosen.as_tensor() - rejected.as_tensor())?.mean_all())?
-        // TRL counts a tie as a miss.
-        .with(inputs.case, "accuracy", || chosen.gt(rejected.as_tensor())?.to_dtype(DType::F64)?.mean_all())
+        .with(inputs.case, "margin", || (chosen.as_tensor() - rejected.as_tensor())?.mean_all())
 }
 
 fn ranked(inputs: &Inputs<'_>, losses: fn(&Tensor, &Tensor) -> Result<Tensor>) -> Result<Computed> {
