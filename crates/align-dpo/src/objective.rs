@@ -35,6 +35,8 @@ pub(crate) struct Computed {
     pub(crate) ratios: LogRatios,
     pub(crate) policy: PairLogProbs,
     pub(crate) lengths: PairLengths,
+    /// WPO's weights of the pairs, `[pairs]`.
+    weights: Option<Tensor>,
     /// Σ −log π over the tokens of the likelihood term.
     pub(crate) nll: Option<Tensor>,
 }
@@ -58,7 +60,7 @@ impl Preference {
     /// # Errors
     /// With what was found.
     pub fn check_start(&self, batch: &PairBatch, starts_as_its_reference: bool) -> Result<()> {
-        let Computed { losses, ratios, policy, lengths, .. } = self.compute(batch)?;
+        let Computed { losses, ratios, policy, lengths, weights, .. } = self.compute(batch)?;
         let rewards = ratios.rewards(self.method.beta)?;
         let reward = largest(&rewards.chosen)?.max(largest(&rewards.rejected)?);
         if !(reward.is_finite() && largest(&losses)?.is_finite()) {
@@ -71,7 +73,7 @@ impl Preference {
         }
         let against_itself = self.method.ratios(&policy, &policy, &lengths)?;
         let pairs = Pairs { ratios: &against_itself, policy: &policy, reference: &policy, lengths: &lengths };
-        let expected = self.method.loss(&pairs)?;
+        let expected = weighted(self.method.loss(&pairs)?, weights.as_ref())?;
         let deviation = largest(&(losses - &expected)?)?;
         // Precomputed log-probs come from other batches, so sums differ in their last bits.
         let scale = 1.0 + largest(&expected)?;
@@ -101,15 +103,12 @@ impl Preference {
         };
         let ratios = self.method.ratios(&policy, &reference, &lengths)?;
         let pairs = Pairs { ratios: &ratios, policy: &policy, reference: &reference, lengths: &lengths };
-        let mut losses = self.method.loss(&pairs)?;
-        if let Some(weights) = weights {
-            losses = (losses * weights)?;
-        }
+        let losses = weighted(self.method.loss(&pairs)?, weights.as_ref())?;
         let nll = match self.method.likelihood {
             None => None,
             Some((labels, _)) => Some(self.labelled(batch, &sums, labels)?.sum_all()?.neg()?),
         };
-        Ok(Computed { losses, ratios, policy, lengths, nll })
+        Ok(Computed { losses, ratios, policy, lengths, weights, nll })
     }
 
     /// Log-probs of the tokens and, with WPO, the weights of the pairs: the product of their answers'.
@@ -173,6 +172,13 @@ impl Scoring for PairMethod {
 
     fn depends_on(&self) -> String {
         self.ld_alpha.map_or_else(String::new, |alpha| format!("ld_alpha {alpha}"))
+    }
+}
+
+fn weighted(losses: Tensor, weights: Option<&Tensor>) -> candle_core::Result<Tensor> {
+    match weights {
+        None => Ok(losses),
+        Some(weights) => losses * weights,
     }
 }
 
