@@ -1,9 +1,10 @@
 //! Every offline loss at random points, at zero, at ties, at saturation; the likelihoods under masks.
 
 use align_losses::{
-    LogRatios, PairLogProbs, Sequences, bradley_terry, bradley_terry_with_margin, dft, dpo, entropy,
-    generalized_jsd, label_log_probs, label_smoothed_nll, ld_log_probs, log_sum_sq_probs, masked_mean, nll,
-    pairwise_ranking, plackett_luce, reward_centering, reward_regression,
+    LogRatios, PairLogProbs, Sequences, bradley_terry, bradley_terry_with_margin, density_ratio_weights, dft,
+    dpo, entropy, generalized_jsd, kto, kto_kl, label_log_probs, label_smoothed_nll, ld_log_probs,
+    log_sum_sq_probs, masked_mean, nll, pairwise_ranking, plackett_luce, reward_centering, reward_regression,
+    wpo_weights,
 };
 use align_testkit::assert_gradients;
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -191,5 +192,27 @@ fn only_the_policy_and_only_the_losses_carry_a_gradient() {
             "{}: a reference's gradient",
             loss.name
         );
+    }
+}
+
+#[test]
+fn what_is_given_carries_no_gradient() {
+    let given = Var::from_tensor(&tensor(&[-1.0, -2.0])).unwrap();
+    let (fixed, ones) = (tensor(&[-0.5, -3.0]), tensor(&[1.0, 1.0]));
+    let sequences = Sequences::packed(&[0, 1], 2, &Device::Cpu).unwrap();
+    let rows = |x: &Tensor| x.unsqueeze(0).unwrap();
+    let results = [
+        ("kl", kto(&fixed, &ones, &given.mean_all().unwrap(), 0.1)),
+        ("mismatched answers", kto_kl(&given, &fixed)),
+        ("teacher", generalized_jsd(&rows(&fixed), &rows(&given), 0.5, 1.0)),
+        ("margin", bradley_terry_with_margin(&fixed, &ones, &given)),
+        ("targets", reward_regression(&fixed, &given)),
+        ("token log-probs as weights", wpo_weights(&given, &fixed, &sequences)),
+        ("certainty as weights", wpo_weights(&fixed, &given, &sequences)),
+        ("probabilities as weights", density_ratio_weights(&given, &ones, 0.5, 10.0)),
+    ];
+    for (what, result) in results {
+        let grads = result.unwrap().sum_all().unwrap().backward().unwrap();
+        assert!(grads.get(&given).is_none(), "{what} got a gradient");
     }
 }
