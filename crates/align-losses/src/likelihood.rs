@@ -56,7 +56,7 @@ pub fn label_log_probs(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 }
 
 /// Dynamic fine-tuning: each token's likelihood loss times its own probability, which is held constant (Wu et al.
-/// 2025, arXiv:2508.05629, eq. 9).
+/// 2025, arXiv:2508.05629).
 ///
 /// ℓ_t = −sg(p_t)·log p_t where the mask counts, 0 elsewhere; shapes as in [`nll`].
 ///

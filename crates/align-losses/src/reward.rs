@@ -35,7 +35,7 @@ pub fn bradley_terry_with_margin(chosen: &Tensor, rejected: &Tensor, margin: &Te
     log_sigmoid(&(difference - margin)?)?.neg()
 }
 
-/// The term that keeps scores around zero (Eisenstein et al. 2023, arXiv:2312.09244, eq. 9): (r_w + r_l)², to be added
+/// The term that keeps scores around zero (Eisenstein et al. 2023, arXiv:2312.09244, eq. 2): (r_w + r_l)², to be added
 /// with a coefficient (TRL's `center_rewards_coefficient`).
 ///
 /// Scores `[pairs]` → `[pairs]`.

@@ -6,7 +6,7 @@ use super::LogRatios;
 use crate::checks::{finite, positive};
 use crate::numerics::{log_sigmoid, sigmoid};
 
-/// Binary classifier optimization on pairs (Jung et al. 2024, arXiv:2404.04656, eq. 7): chosen answers above δ,
+/// Binary classifier optimization on pairs (Jung et al. 2024, arXiv:2404.04656, section 4): chosen answers above δ,
 /// rejected ones below.
 ///
 /// ℓ = −log σ(β·a − δ) − log σ(−(β·b − δ))

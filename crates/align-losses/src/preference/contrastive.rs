@@ -27,7 +27,7 @@ pub fn exo_pair(ratios: &LogRatios, beta: f64, label_smoothing: f64) -> Result<T
 }
 
 /// Noise contrastive alignment on a pair: raises the chosen answer's own likelihood, not only the margin (Chen
-/// et al. 2024, arXiv:2402.05369, eq. 14 with hard labels).
+/// et al. 2024, arXiv:2402.05369, section 4.1).
 ///
 /// ℓ = −log σ(β·a) − ½·log σ(−β·a) − ½·log σ(−β·b)
 ///

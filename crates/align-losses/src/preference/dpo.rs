@@ -44,7 +44,7 @@ pub fn cdpo_with_margin(ratios: &LogRatios, beta: f64, margin: f64, label_smooth
 }
 
 /// Robust DPO: unbiased under labels that are flipped with probability ε (Chowdhury et al. 2024,
-/// arXiv:2403.00409, eq. 12).
+/// arXiv:2403.00409, section 3.1).
 ///
 /// ℓ = (−(1 − ε)·log σ(β·h) + ε·log σ(−β·h)) / (1 − 2ε)
 ///
@@ -73,7 +73,7 @@ pub fn hinge(ratios: &LogRatios, beta: f64) -> Result<Tensor> {
     relu(&scaled(ratios, beta)?.affine(-1.0, 1.0)?)
 }
 
-/// DPO on means per token (Lambert et al. 2024, Tulu 3, arXiv:2411.15124, eq. 6; TRL's `sigmoid_norm`).
+/// DPO on means per token (Lambert et al. 2024, Tulu 3, arXiv:2411.15124; TRL's `sigmoid_norm`).
 ///
 /// ℓ = −log σ(β·(a/|y_w| − b/|y_l|))
 ///

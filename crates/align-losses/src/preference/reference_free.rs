@@ -61,7 +61,7 @@ pub fn simpo(
     cdpo_with_margin(&per_token, beta, not_negative("gamma", gamma)?, label_smoothing)
 }
 
-/// TPO-L's contrastive term (Saeidi et al. 2024, arXiv:2405.16681, eq. 9): the same as [`simpo`], with γ TRL's
+/// TPO-L's contrastive term (Saeidi et al. 2024, arXiv:2405.16681): the same as [`simpo`], with γ TRL's
 /// `tpo_l_gamma`. `[pairs]`.
 ///
 /// # Errors
@@ -76,7 +76,7 @@ pub fn tpo_l(
     simpo(policy, lengths, beta, gamma, label_smoothing)
 }
 
-/// Sequence likelihood calibration from human feedback (Zhao et al. 2023, arXiv:2305.10425, eq. 1).
+/// Sequence likelihood calibration from human feedback (Zhao et al. 2023, arXiv:2305.10425, section 2).
 ///
 /// ℓ = max(0, δ − log π(y_w) + log π(y_l)) − `reg`·log π(y_w)
 ///
@@ -91,7 +91,7 @@ pub fn slic(policy: &PairLogProbs, delta: f64, reg: f64) -> Result<Tensor> {
 }
 
 impl LogRatios {
-    /// AlphaPO's rewards in place of log-probs (Gupta et al. 2025, arXiv:2501.03884, eq. 5): r = (1 − p^−α)/α, with
+    /// AlphaPO's rewards in place of log-probs (Gupta et al. 2025, arXiv:2501.03884): r = (1 − p^−α)/α, with
     /// log p what these hold; α = 0 is log p itself.
     ///
     /// Of [`Self::reference_free`] it makes TRL's CPO `sigmoid` with `alpha` (through [`cdpo`]), of that

@@ -23,7 +23,7 @@ pub fn dpop(ratios: &LogRatios, beta: f64, lambda: f64) -> Result<Tensor> {
 }
 
 /// R-DPO: the margin that a pair's difference in length explains is taken off (Park et al. 2024,
-/// arXiv:2403.19159, eq. 9).
+/// arXiv:2403.19159).
 ///
 /// ℓ = −log σ(β·h − α·(|y_w| − |y_l|))
 ///

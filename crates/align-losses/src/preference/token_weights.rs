@@ -6,7 +6,7 @@ use crate::Sequences;
 use crate::checks::{between_0_and_1, same_shape};
 
 /// Weighted preference optimization: how much an answer looks like one the policy would write (Zhou et al. 2024,
-/// arXiv:2406.11827, eq. 2, with the alignment of section 3.2 for what is sampled).
+/// arXiv:2406.11827, eq. 2, aligned by what the policy gives its own samples).
 ///
 /// w = exp(mean_t(log π(y_t) − log Σ_v π(v)²)), over the answer's tokens
 ///
@@ -26,7 +26,7 @@ pub fn wpo_weights(
 }
 
 /// LD-DPO's sequence log-probs: of the longer answer's tokens, those beyond the length of the shorter count by α
-/// (Liu et al. 2024, arXiv:2409.06411, eq. 9).
+/// (Liu et al. 2024, arXiv:2409.06411).
 ///
 /// Token log-probs → `[sequences]`. `shared[s]` is min(|y_w|, |y_l|) of the pair that sequence s belongs to. α = 1
 /// gives the plain sums, α = 0 leaves the excess out. Take the reference's the same way.

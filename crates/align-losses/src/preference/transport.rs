@@ -1,4 +1,4 @@
-//! Alignment via optimal transport (Melnyk et al. 2024, arXiv:2406.05882): not each pair but the distribution over
+//! Alignment via optimal transport (Melnyk et al. 2024, arXiv:2406.05882, section 3): not each pair but the distribution over
 //! the batch is to dominate, so quantiles are compared. The result belongs to quantiles, not to pairs, and
 //! depends on the batch: gradient accumulation over micro-batches is another loss than one large batch.
 
@@ -8,7 +8,7 @@ use super::dpo::smoothed;
 use super::{LogRatios, PairLogProbs};
 use crate::checks::positive;
 
-/// AOT for paired data: the policy's margins are to dominate the reference's (eq. 10).
+/// AOT for paired data: the policy's margins are to dominate the reference's.
 ///
 /// ℓ_i = −(1 − ε)·log σ(β·d_i) − ε·log σ(−β·d_i), d = sort(log π(y_w) − log π(y_l)) − sort(the same of π_ref)
 ///
@@ -29,7 +29,7 @@ pub fn aot(
     dominating(&of_policy, &of_reference.to_dtype(ratios.chosen.dtype())?, beta, label_smoothing)
 }
 
-/// AOT for unpaired data: the chosen answers' log-ratios are to dominate the rejected ones' (eq. 9; TRL before 1.0
+/// AOT for unpaired data: the chosen answers' log-ratios are to dominate the rejected ones' (TRL before 1.0
 /// calls it `aot_pair`).
 ///
 /// ℓ_i = −(1 − ε)·log σ(β·d_i) − ε·log σ(−β·d_i), d = sort(a) − sort(b)

@@ -15,7 +15,7 @@ use crate::numerics::{log_sigmoid, sigmoid};
 
 pub use moments::RunningMoments;
 
-/// Kahneman–Tversky optimization (Ethayarajh et al. 2024, arXiv:2402.01306, eq. 8).
+/// Kahneman–Tversky optimization (Ethayarajh et al. 2024, arXiv:2402.01306, eq. 7).
 ///
 /// ℓ = 1 − σ(β·(r − z)) if desirable, 1 − σ(β·(z − r)) if not; z = `kl`, a scalar from [`kto_kl`], held constant
 ///
@@ -33,8 +33,8 @@ pub fn kto(log_ratios: &Tensor, desirable: &Tensor, kl: &Tensor, beta: f64) -> R
     sigmoid(&towards(&rewards, desirable)?.neg()?)
 }
 
-/// KTO's reference point z: max(0, mean(log π(y′|x) − log π_ref(y′|x))) over mismatched answers y′ (eq. 8's z_0 as
-/// estimated in section 4.1), a detached scalar.
+/// KTO's reference point z: max(0, mean(log π(y′|x) − log π_ref(y′|x))) over mismatched answers y′ (the
+/// paper's estimate of z_0), a detached scalar.
 ///
 /// Log-probs `[n]` of prompts with *another* prompt's answer, under policy and reference. A window of several
 /// micro-batches should use one z: TRL takes the mean over all of a step's rows on all devices.
@@ -64,7 +64,7 @@ pub fn apo_zero_unpaired(log_ratios: &Tensor, desirable: &Tensor, beta: f64) -> 
     kto(log_ratios, desirable, &Tensor::new(0f64, log_ratios.device())?, beta)
 }
 
-/// Binary classifier optimization (Jung et al. 2024, arXiv:2404.04656, eq. 7).
+/// Binary classifier optimization (Jung et al. 2024, arXiv:2404.04656, section 4).
 ///
 /// ℓ = −log σ(β·r − δ) if desirable, −log σ(δ − β·r) if not
 ///
@@ -95,7 +95,7 @@ pub fn desirability_weighted(
     )
 }
 
-/// BCO's weights against a shift between the prompts of desirable and undesirable answers (section 4.2, "underlying
+/// BCO's weights against a shift between the prompts of desirable and undesirable answers ("underlying
 /// distribution matching"): clamp(p/(1 − p), `min`, `max`) where undesirable, 1 where desirable.
 ///
 /// `probabilities` `[n]`: that the prompt is one of a desirable answer, from a classifier on prompts. Returns `[n]` in
