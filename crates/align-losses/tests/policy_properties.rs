@@ -1,0 +1,430 @@
+//! Laws of the policy-gradient losses that hold for every input: order, padding, precision, what is refused; and
+//! of what they are built from.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "policy/table.rs"]
+#[expect(dead_code, reason = "shared with the tests of gradients")]
+mod table;
+
+use align_losses::{
+    AdaptiveKl, Clip, FixedKl, KlController, Sequences, abs_kl, batch_scaled_advantages, bias_corrected_k3,
+    cispo, clipped_rewards, clipped_surrogate, clipped_value_loss, dr_grpo_advantages, dual_clip_surrogate,
+    exact_kl, gae, group_normalized_rewards, grpo_advantages, k1, k2, k3, leave_one_out, log_ratios,
+    normalized_advantages, off_policy_mask, optimal_value, ppo_clip, reinforce_pp_advantages,
+    rloo_advantages, seq_mean_token_sum_norm, token_mean, token_moments, token_rewards, top_entropy_mask,
+    two_sided_surrogate, weighted_rewards, whiten,
+};
+use candle_core::{DType, Device, Result, Tensor, Var};
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
+use table::{Batch, CAP, CLIP, LOSSES, Policy, Row, kl, packed, padded, tensor, values};
+
+fn fixed() -> ProptestConfig {
+    ProptestConfig {
+        cases: 64,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(7),
+        ..ProptestConfig::default()
+    }
+}
+
+/// Rows of up to five tokens, some empty, whose ratios fall on all sides of every bound.
+fn rows() -> impl Strategy<Value = Vec<Row>> {
+    let token = (-12.0..0.0f64, -2.0..2.0f64, -3.0..3.0f64);
+    let advantage = prop_oneof![8 => -3.0..3.0f64, 1 => Just(0.0)];
+    let row = (prop::collection::vec(token, 0..6), advantage);
+    prop::collection::vec(row.prop_map(|(tokens, advantage)| Row { tokens, advantage }), 1..6)
+}
+
+/// Losses by sequence and gradients by counted token, sequence after sequence.
+fn both(loss: &Policy, batch: &Batch) -> (Vec<f64>, Vec<f64>) {
+    let log_probs = Var::from_tensor(&batch.log_probs).unwrap();
+    let losses = (loss.losses)(&batch.with_log_probs(&log_probs)).unwrap();
+    let grads = losses.sum_all().unwrap().backward().unwrap();
+    let grads = grads.get(&log_probs).map_or_else(|| vec![0.0; log_probs.elem_count()], values);
+    let counted: Vec<usize> = batch.sequences.positions().unwrap().into_iter().flatten().collect();
+    let padding = (0..grads.len()).filter(|position| !counted.contains(position));
+    assert!(
+        padding.into_iter().all(|position| grads[position] == 0.0),
+        "{}: padding has a gradient",
+        loss.name
+    );
+    let counted = counted.into_iter().map(|position| grads[position]).collect();
+    (values(&losses), counted)
+}
+
+fn same(what: &str, found: &[f64], expected: &[f64]) -> std::result::Result<(), TestCaseError> {
+    prop_assert_eq!(found.len(), expected.len(), "{}", what);
+    for (found, expected) in found.iter().zip(expected) {
+        prop_assert!(
+            (found - expected).abs() <= 1e-11 * expected.abs().max(1.0),
+            "{what}: {found}, {expected}"
+        );
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(fixed())]
+
+    #[test]
+    fn packed_equals_padded_whatever_the_padding_holds(
+        rows in rows(),
+        before in 0usize..3,
+        filler in prop::sample::select(vec![0.0, 3.0, f64::NEG_INFINITY, f64::NAN]),
+    ) {
+        for loss in &LOSSES {
+            let (packed, padded) = (both(loss, &packed(&rows)), both(loss, &padded(&rows, before, filler)));
+            same(loss.name, &padded.0, &packed.0)?;
+            same(loss.name, &padded.1, &packed.1)?;
+        }
+        let (packed, padded) = (packed(&rows), padded(&rows, before, filler));
+        same("k3", &values(&kl(&padded).unwrap()), &values(&kl(&packed).unwrap()))?;
+    }
+
+    #[test]
+    fn reordering_sequences_reorders_losses_and_gradients_and_changes_nothing_else(rows in rows(), turn in 0usize..6) {
+        let turn = turn % rows.len();
+        let mut turned = rows.clone();
+        turned.rotate_left(turn);
+        let first: usize = rows[..turn].iter().map(|row| row.tokens.len()).sum();
+        for loss in &LOSSES {
+            let (mut losses, mut grads) = both(loss, &packed(&rows));
+            losses.rotate_left(turn);
+            grads.rotate_left(first);
+            let found = both(loss, &packed(&turned));
+            same(loss.name, &found.0, &losses)?;
+            same(loss.name, &found.1, &grads)?;
+        }
+    }
+
+    #[test]
+    fn on_policy_every_surrogate_has_reinforces_gradient(mut rows in rows()) {
+        rows.iter_mut().flat_map(|row| &mut row.tokens).for_each(|token| token.1 = 0.0);
+        let batch = packed(&rows);
+        let expected = values(&batch.sequences.spread(&batch.advantages).unwrap().neg().unwrap());
+        for loss in LOSSES.iter().filter(|loss| loss.reinforces) {
+            same(loss.name, &both(loss, &batch).1, &expected)?;
+            // Without a stored π_old the policy itself is passed.
+            let log_probs = Var::from_tensor(&batch.log_probs).unwrap();
+            let unstored = Batch { old: log_probs.as_tensor().clone(), ..batch.with_log_probs(&log_probs) };
+            let grads = (loss.losses)(&unstored).unwrap().sum_all().unwrap().backward().unwrap();
+            if let Some(found) = grads.get(&log_probs) {
+                same(loss.name, &values(found), &expected)?;
+            }
+        }
+    }
+
+    #[test]
+    fn two_sided_clipping_with_a_bound_above_the_range_is_the_dual_clip(rows in rows()) {
+        let batch = packed(&rows);
+        let (ratios, advantages) = (batch.log_ratios().unwrap(), batch.sequences.spread(&batch.advantages).unwrap());
+        let two_sided = two_sided_surrogate(&ratios, &advantages, CLIP, CAP).unwrap();
+        let dual = dual_clip_surrogate(&ratios, &advantages, CLIP, CAP).unwrap();
+        prop_assert_eq!(values(&two_sided.losses), values(&dual.losses));
+        let plain = values(&clipped_surrogate(&ratios, &advantages, CLIP).unwrap().losses);
+        prop_assert!(values(&dual.losses).iter().zip(&plain).all(|(dual, plain)| dual <= plain));
+        let shares = dual.token_clip_ratios(&batch.sequences).unwrap();
+        prop_assert!(shares.low_min <= shares.low_mean && shares.high_mean <= shares.high_max + 1e-12);
+        prop_assert!(shares.region_mean <= 1.0 + 1e-12);
+    }
+
+    #[test]
+    fn the_exact_divergence_is_the_mean_of_its_estimates_and_never_negative(
+        logits in prop::collection::vec((-20.0..20.0f64, -20.0..20.0f64), 2..12),
+    ) {
+        let (policy, reference): (Vec<f64>, Vec<f64>) = logits.into_iter().unzip();
+        let exact = exact_kl(&tensor(&policy), &tensor(&reference)).unwrap().to_scalar::<f64>().unwrap();
+        let log_softmax = |logits: &[f64]| {
+            let total = logits.iter().map(|x| x.exp()).sum::<f64>().ln();
+            tensor(&logits.iter().map(|x| x - total).collect::<Vec<_>>())
+        };
+        let (p, q) = (log_softmax(&policy), log_softmax(&reference));
+        for estimator in [k1, k3] {
+            let mean = (estimator(&p, &q).unwrap() * p.exp().unwrap()).unwrap().sum_all().unwrap();
+            let mean = mean.to_scalar::<f64>().unwrap();
+            prop_assert!((mean - exact).abs() <= 1e-9 * exact.max(1.0), "{mean}, {exact}");
+        }
+        let single = |x: &[f64]| tensor(x).to_dtype(DType::F32).unwrap();
+        let in_f32 = exact_kl(&single(&policy), &single(&reference)).unwrap().to_scalar::<f32>().unwrap();
+        prop_assert!(in_f32 >= 0.0 && (f64::from(in_f32) - exact).abs() <= 1e-5 * exact.max(0.1));
+        prop_assert_eq!(exact_kl(&tensor(&policy), &tensor(&policy)).unwrap().to_scalar::<f64>().unwrap(), 0.0);
+    }
+
+    #[test]
+    fn gae_with_lambda_one_is_the_return_less_the_value_and_with_zero_the_one_step_error(
+        rows in rows(), gamma in 0.5..1.0f64, bootstrap in -2.0..2.0f64,
+    ) {
+        let batch = padded(&rows, 1, f64::NAN);
+        let (rewards, critic) = (&batch.old, &batch.reference); // any numbers
+        let starts = vec![bootstrap; rows.len()];
+        let estimate = |lam| values(&gae(rewards, critic, &batch.sequences, &starts, gamma, lam).unwrap().advantages);
+        let (whole, step) = (estimate(1.0), estimate(0.0));
+        let (r, v) = (values(rewards), values(critic));
+        for tokens in batch.sequences.positions().unwrap() {
+            let mut future = bootstrap;
+            let mut next_value = bootstrap;
+            for &t in tokens.iter().rev() {
+                future = r[t] + gamma * future;
+                same("lambda 1", &[whole[t]], &[future - v[t]])?;
+                same("lambda 0", &[step[t]], &[r[t] + gamma * next_value - v[t]])?;
+                next_value = v[t];
+            }
+        }
+        prop_assert!(whole.iter().all(|a| a.is_finite()), "padding");
+    }
+
+    #[test]
+    fn whitened_values_have_mean_zero_and_variance_one_where_they_count(rows in rows()) {
+        let batch = padded(&rows, 1, f64::NAN);
+        let whitened = whiten(&batch.log_probs, &batch.sequences, true).unwrap();
+        let moments = token_moments(&whitened, &batch.sequences).unwrap();
+        prop_assert!(moments.mean.abs() < 1e-9);
+        if moments.count > 1 {
+            prop_assert!((moments.variance - 1.0).abs() < 1e-4);
+        }
+        let scaled = whiten(&batch.log_probs, &batch.sequences, false).unwrap();
+        let kept = token_moments(&scaled, &batch.sequences).unwrap().mean;
+        prop_assert!((kept - token_moments(&batch.log_probs, &batch.sequences).unwrap().mean).abs() < 1e-9);
+    }
+
+    #[test]
+    fn group_advantages_ignore_a_constant_and_unscored_completions(
+        rewards in prop::collection::vec(-5.0..5.0f64, 8), shift in -9.0..9.0f64, unscored in 0usize..8,
+    ) {
+        for advantages in [grpo_advantages, dr_grpo_advantages, rloo_advantages, batch_scaled_advantages] {
+            let plain = advantages(&rewards, 4).unwrap();
+            prop_assert!(plain[..4].iter().sum::<f64>().abs() < 1e-9);
+            let shifted: Vec<f64> = rewards.iter().map(|reward| reward + shift).collect();
+            same("shifted", &advantages(&shifted, 4).unwrap(), &plain)?;
+        }
+        // A group of four with one not scored is the group of the other three.
+        let mut holed = rewards.clone();
+        holed[unscored] = f64::NAN;
+        let group = unscored / 4 * 4;
+        let others: Vec<f64> = holed[group..group + 4].iter().copied().filter(|r| !r.is_nan()).collect();
+        for advantages in [grpo_advantages, dr_grpo_advantages, rloo_advantages] {
+            let found = advantages(&holed, 4).unwrap();
+            prop_assert_eq!(found[unscored], 0.0);
+            let of_others: Vec<f64> = (group..group + 4).filter(|&i| i != unscored).map(|i| found[i]).collect();
+            same("holed", &of_others, &advantages(&others, 3).unwrap())?;
+        }
+    }
+}
+
+/// Ratios of e^±200 with every sign of advantage: infinite where the loss is, and NaN nowhere.
+#[test]
+fn ratios_that_overflow_f32_give_the_bound_or_infinity_and_never_nan() {
+    let rows: Vec<Row> = [200.0, -200.0, 0.0]
+        .into_iter()
+        .flat_map(|ratio| {
+            [1.0, -1.0, 0.0].map(|advantage| Row { tokens: vec![(-250.0, ratio, 0.0)], advantage })
+        })
+        .collect();
+    for dtype in [DType::F32, DType::F64] {
+        for loss in &LOSSES {
+            let (losses, grads) = both(loss, &packed(&rows).to_dtype(dtype).unwrap());
+            assert!(
+                losses.iter().chain(&grads).all(|x| !x.is_nan()),
+                "{} {dtype:?}: {losses:?} {grads:?}",
+                loss.name
+            );
+        }
+    }
+    let exploded =
+        packed(&[Row { tokens: vec![(-250.0, 200.0, 0.0)], advantage: -1.0 }]).to_dtype(DType::F32).unwrap();
+    let loss = |name: &str| both(LOSSES.iter().find(|loss| loss.name == name).unwrap(), &exploded);
+    assert_eq!(loss("ppo_clip"), (vec![f64::INFINITY], vec![f64::INFINITY]));
+    assert_eq!(loss("dual_clip_surrogate"), (vec![CAP], vec![0.0]));
+}
+
+#[test]
+fn half_precision_is_computed_in_f32_and_long_sequences_are_exact() {
+    let long = Row { tokens: vec![(-2.0, 0.0, 0.5); 8192], advantage: 0.5 };
+    let batch = packed(&[long, Row { tokens: vec![(-2.0, 0.25, 0.5)], advantage: -1.0 }]);
+    for loss in &LOSSES {
+        let expected = both(loss, &batch).0;
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let half = batch.to_dtype(dtype).unwrap();
+            assert_eq!((loss.losses)(&half).unwrap().dtype(), DType::F32, "{}", loss.name);
+            let found = both(loss, &half).0;
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!(
+                    (found - expected).abs() <= 2e-5 * expected.abs().max(1.0),
+                    "{} {dtype:?}: {found} {expected}",
+                    loss.name
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn advantages_by_hand() {
+    let rewards = [1.0, 3.0, 2.0, 2.0];
+    assert_eq!(dr_grpo_advantages(&rewards, 2).unwrap(), [-1.0, 1.0, 0.0, 0.0]);
+    assert_eq!(rloo_advantages(&rewards, 2).unwrap(), [-2.0, 2.0, 0.0, 0.0]);
+    let deviation = 2f64.sqrt() + 1e-4;
+    assert_eq!(grpo_advantages(&rewards, 2).unwrap(), [-1.0 / deviation, 1.0 / deviation, 0.0, 0.0]);
+    assert_eq!(reinforce_pp_advantages(&[5.0, 5.0]), [0.0, 0.0]);
+    // A lone completion has nothing to be better than.
+    assert_eq!(grpo_advantages(&[7.0], 1).unwrap(), [0.0]);
+    assert_eq!(rloo_advantages(&[7.0], 1).unwrap(), [0.0]);
+    assert!(leave_one_out(&[7.0], 1).unwrap()[0].is_nan());
+    assert_eq!(rloo_advantages(&[f64::NAN, 4.0], 2).unwrap(), [0.0, 0.0]);
+    assert_eq!(normalized_advantages(&[f64::NAN; 3]), [0.0; 3]);
+}
+
+#[test]
+fn rewards_of_several_functions_are_summed_over_those_that_scored() {
+    let nan = f64::NAN;
+    let summed = weighted_rewards(&[vec![1.0, nan, nan], vec![2.0, 4.0, nan]], &[1.0, 0.5]).unwrap();
+    assert_eq!(summed[..2], [2.0, 2.0]);
+    assert!(summed[2].is_nan());
+    // Normalised first, a function of a thousand times the scale weighs the same.
+    let (small, large) = (vec![0.0, 1.0], vec![1000.0, 0.0]);
+    let both = group_normalized_rewards(&[small, large], &[1.0, 1.0], 2).unwrap();
+    assert!(both.iter().all(|reward| reward.abs() < 1e-3), "{both:?}");
+    assert_eq!(clipped_rewards(&[-9.0, 0.5, 9.0], -1.0, 1.0).unwrap(), [-1.0, 0.5, 1.0]);
+}
+
+#[test]
+fn the_value_of_a_prompt_lies_between_the_mean_and_the_best_of_its_rewards() {
+    let rewards = [0.0, 1.0, 1.0, f64::NAN];
+    assert!((optimal_value(&rewards, 1e6).unwrap() - 2.0 / 3.0).abs() < 1e-6);
+    assert!((optimal_value(&rewards, 1e-3).unwrap() - 1.0).abs() < 1e-3);
+    assert!((optimal_value(&[200.0, -200.0], 0.1).unwrap() - (200.0 + 0.1 * 0.5f64.ln())).abs() < 1e-12);
+}
+
+#[test]
+fn a_negative_advantage_far_from_the_sampling_policy_is_left_out() {
+    let far = |advantage| Row { tokens: vec![(-3.0, -1.0, 0.0), (-3.0, 0.0, 0.0)], advantage };
+    let near = Row { tokens: vec![(-3.0, -0.1, 0.0)], advantage: -1.0 };
+    let batch = padded(&[far(1.0), far(-1.0), near, Row { tokens: vec![], advantage: -1.0 }], 1, f64::NAN);
+    let mask = |old: &Tensor| {
+        values(&off_policy_mask(&batch.log_probs, old, &batch.advantages, &batch.sequences, 0.4).unwrap())
+    };
+    assert_eq!(mask(&batch.old), [1.0, 0.0, 1.0, 1.0]);
+    // Unknown everywhere: no evidence against any.
+    assert_eq!(mask(&(batch.old.zeros_like().unwrap() * f64::NAN).unwrap()), [1.0; 4]);
+}
+
+#[test]
+fn the_most_entropic_tokens_are_those_at_or_above_the_quantile() {
+    let entropies = Tensor::new(&[[0.1, 0.9, f64::NAN], [0.5, 0.3, 0.7]], &Device::Cpu).unwrap();
+    let mask = Tensor::new(&[[1u8, 1, 0], [1, 1, 1]], &Device::Cpu).unwrap();
+    let kept =
+        |share| values(&top_entropy_mask(&entropies, &Sequences::padded(&mask).unwrap(), share).unwrap());
+    assert_eq!(kept(1.0), [1.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+    // Sorted 0.1 0.3 0.5 0.7 0.9: the quantile 0.6 is at rank 2.4, 0.58.
+    assert_eq!(kept(0.4), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0]);
+}
+
+#[test]
+fn controllers_steer_by_at_most_a_fifth_and_a_fixed_one_not_at_all() {
+    let mut adaptive = AdaptiveKl::new(0.2, 6.0, 100.0).unwrap();
+    adaptive.update(6.0, 50).unwrap();
+    assert_eq!(adaptive.value(), 0.2);
+    adaptive.update(f64::INFINITY, 50).unwrap();
+    assert!((adaptive.value() - 0.2 * 1.1).abs() < 1e-15);
+    adaptive.update(0.0, 100).unwrap();
+    assert!((adaptive.value() - 0.2 * 1.1 * 0.8).abs() < 1e-15);
+    let mut fixed = FixedKl { value: 0.05 };
+    fixed.update(1e9, 100).unwrap();
+    assert_eq!(fixed.value(), 0.05);
+    assert!(fixed.update(f64::NAN, 1).is_err() && adaptive.update(f64::NAN, 1).is_err());
+}
+
+#[test]
+fn the_score_goes_to_the_last_token_that_counts() {
+    let mask = Tensor::new(&[[1u8, 1, 0], [0, 0, 0], [0, 1, 1]], &Device::Cpu).unwrap();
+    let kl = Tensor::new(&[[0.1, 0.2, f64::NAN], [f64::NAN; 3], [9.0, 0.0, 0.3]], &Device::Cpu).unwrap();
+    let rewards = token_rewards(&kl, &[1.0, 5.0, -1.0], &Sequences::padded(&mask).unwrap(), 0.5).unwrap();
+    assert_eq!(values(&rewards), [-0.05, 1.0 - 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, -1.0 - 0.15]);
+}
+
+#[test]
+fn a_refusal_says_what_was_expected_and_what_was_found() {
+    let check = |result: Result<Tensor>, expected: &str| {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains(expected), "{message:?} does not contain {expected:?}");
+    };
+    let (two, three) = (tensor(&[-1.0, -2.0]), tensor(&[-1.0, -2.0, -3.0]));
+    let sequences = Sequences::packed(&[0, 1], 2, &Device::Cpu).unwrap();
+    let integers = Tensor::new(&[1u32, 2], &Device::Cpu).unwrap();
+    let negative = Clip { low: -0.1, high: 0.2 };
+    let surrogate = |ratios: &Tensor, advantages: &Tensor, clip| {
+        clipped_surrogate(ratios, advantages, clip).map(|s| s.losses)
+    };
+    let listed = |advantages: Result<Vec<f64>>| advantages.map(|advantages| tensor(&advantages));
+
+    check(surrogate(&two, &three, CLIP), "expected advantages in the shape of the log-ratios [2], got [3]");
+    check(surrogate(&integers, &two, CLIP), "of a floating type");
+    check(surrogate(&two, &two, negative), "expected clip low to be a number of at least 0, got -0.1");
+    check(ppo_clip(&two, &three, &two, CLIP).map(|s| s.losses), "in the shape of the policy's [2], got [3]");
+    check(dual_clip_surrogate(&two, &two, CLIP, 1.0).map(|s| s.losses), "to be a number above 1, got 1");
+    check(
+        two_sided_surrogate(&two, &two, CLIP, 0.0).map(|s| s.losses),
+        "expected delta to be a positive number, got 0",
+    );
+    check(log_ratios(&two, &three, &sequences), "expected values of the sequences' tokens [2], got [3]");
+    check(
+        cispo(&two, &two, &two, &sequences, f64::NAN).map(|c| c.losses),
+        "expected cap to be a positive number, got NaN",
+    );
+    check(
+        clipped_value_loss(&two, &two, &three, 0.2).map(|v| v.losses),
+        "expected returns in the shape of the values [2], got [3]",
+    );
+    check(token_mean(&three, &sequences, 3), "expected values of the sequences' tokens [2], got [3]");
+    check(
+        seq_mean_token_sum_norm(&three, &sequences, 2, 8),
+        "expected values of the sequences' tokens [2], got [3]",
+    );
+    check(top_entropy_mask(&two, &sequences, 0.0), "expected a share of tokens in (0, 1], got 0");
+    check(
+        gae(&two, &two, &sequences, &[0.0], 1.0, 1.0).map(|g| g.returns),
+        "expected one bootstrap value per sequence (2), got 1",
+    );
+    check(
+        gae(&two, &two, &sequences, &[0.0; 2], 1.01, 1.0).map(|g| g.returns),
+        "expected gamma in [0, 1], got 1.01",
+    );
+    check(
+        token_rewards(&two, &[f64::NAN, 0.0], &sequences, 0.1),
+        "expected one score per sequence that is a finite number, got NaN",
+    );
+    check(exact_kl(&two, &three), "expected logits [.., vocab] of policy and reference, got [2] and [3]");
+    check(
+        bias_corrected_k3(&two, &two, &three),
+        "expected log-ratios in the shape of the policy's log-probs [2], got [3]",
+    );
+    check(abs_kl(&two, &three), "in the shape of the policy's [2], got [3]");
+    check(k2(&two, &three), "in the shape of the policy's [2], got [3]");
+    check(
+        listed(grpo_advantages(&[1.0; 5], 2)),
+        "expected rewards in whole groups of num_generations (2), got 5",
+    );
+    check(listed(grpo_advantages(&[1.0; 5], 0)), "num_generations (0), got 5");
+    check(
+        listed(weighted_rewards(&[vec![1.0]], &[1.0, 2.0])),
+        "expected one weight per reward function (1), got 2",
+    );
+    check(
+        listed(weighted_rewards(&[vec![1.0], vec![]], &[1.0, 2.0])),
+        "expected 1 rewards of each function, got 0",
+    );
+    check(
+        listed(clipped_rewards(&[1.0], 1.0, -1.0)),
+        "expected a range of rewards from low to high, got [1, -1]",
+    );
+    check(
+        optimal_value(&[f64::NAN], 1.0).map(|v| tensor(&[v])),
+        "expected at least one scored completion of the prompt, got none of 1",
+    );
+    check(
+        AdaptiveKl::new(0.1, 0.0, 1.0).map(|_| two.clone()),
+        "expected the target divergence to be a positive number, got 0",
+    );
+}
