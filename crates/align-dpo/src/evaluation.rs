@@ -151,6 +151,11 @@ impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
     fn evaluate(&mut self, step: usize) -> Result<Metrics> {
         let mut batches = RowBatches::in_order(self.rows, self.how.batch_size, &self.pack)?;
         let mut metrics = evaluate(&self.objective, &mut batches)?;
+        // Single answers have a margin over all rows only: a batch may hold one kind.
+        let rewards = (metrics.get("rewards/chosen"), metrics.get("rewards/rejected"));
+        if let ((Some(chosen), Some(rejected)), None) = (rewards, metrics.get("rewards/margins")) {
+            metrics.mean("rewards/margins", chosen - rejected, 1.0);
+        }
         let Some(reference) = &self.reference else { return Ok(metrics) };
         let prompts = self.prompts(self.how.num_kl_prompts);
         if !prompts.is_empty() {

@@ -48,14 +48,15 @@ pub(crate) fn pair_metrics(
     Ok(metrics)
 }
 
-/// Metrics of single answers. `rewards/margins` is the difference of the two means of a micro-batch that has
-/// both kinds; an answer is a hit if its reward has the sign of its label, and half a hit at 0. `kl` is KTO's estimate from mismatched
-/// answers; an evaluation has the KL from sampled ones under that name, and gives none here.
+/// Metrics of single answers. In `training`, `rewards/margins` is the difference of the two means of a
+/// micro-batch that has both kinds, as TRL has it; an answer is a hit if its reward has the sign of its label, and half a hit at 0. `kl` is KTO's estimate from mismatched
+/// answers; an evaluation has the KL from sampled ones under that name, and the margin over all rows.
 pub(crate) fn unpaired_metrics(
     batch: &UnpairedBatch,
     rewards: &Tensor,
     policy: &Tensor,
     kl: Option<&Tensor>,
+    training: bool,
 ) -> Result<Metrics> {
     let (rewards, log_probs) = (values(rewards)?, values(policy)?);
     let mut metrics = Metrics::default();
@@ -73,7 +74,7 @@ pub(crate) fn unpaired_metrics(
             means.push(sum(&rewards) / count);
         }
     }
-    if let [chosen, rejected] = means[..] {
+    if let ([chosen, rejected], true) = (&means[..], training) {
         metrics.mean("rewards/margins", chosen - rejected, 1.0);
     }
     let signed = rewards
@@ -81,7 +82,7 @@ pub(crate) fn unpaired_metrics(
         .zip(batch.desirable())
         .map(|(reward, desirable)| if *desirable { *reward } else { -reward });
     metrics.mean("rewards/accuracies", signed.map(hit).sum(), batch.len() as f64);
-    if let Some(kl) = kl {
+    if let Some(kl) = kl.filter(|_| training) {
         metrics.mean("kl", sum(&values(&kl.reshape(1)?)?), 1.0);
     }
     metrics.total("num_tokens", batch.num_tokens() as f64);

@@ -162,7 +162,7 @@ impl Objective for Unpaired {
         let Computed { losses, rewards, policy, kl } = self.compute(batch)?;
         Ok(StepLoss {
             loss: (losses.sum_all()? / totals.get(ROWS))?,
-            metrics: unpaired_metrics(batch, &rewards, &policy, kl.as_ref().filter(|_| self.learns))?,
+            metrics: unpaired_metrics(batch, &rewards, &policy, kl.as_ref(), self.learns)?,
         })
     }
 

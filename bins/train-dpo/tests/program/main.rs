@@ -4,6 +4,9 @@
 //! program's own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod method_refusals;
+mod method_state;
+mod methods;
 mod preference;
 mod stage;
 

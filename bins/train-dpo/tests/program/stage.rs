@@ -21,6 +21,9 @@ pub(crate) const TESTS: &[&str] = &[
     include_str!("../../../train-sft/tests/program/flags.rs"),
     include_str!("../../../train-sft/tests/program/invocation.rs"),
     include_str!("../../../train-sft/tests/program/resume.rs"),
+    include_str!("method_refusals.rs"),
+    include_str!("method_state.rs"),
+    include_str!("methods.rs"),
     include_str!("preference.rs"),
 ];
 

@@ -1,0 +1,104 @@
+//! What methods carry from step to step: a reference that moves, running means, a cache; and that it does not
+//! matter how a step is cut.
+
+use std::path::Path;
+
+use crate::support::{Place, QUICK, RUNS, worst_difference};
+
+fn place() -> Place {
+    Place::from(Path::new(RUNS), "pairs_reference.jsonl")
+}
+
+#[test]
+fn a_reference_that_becomes_the_policy_after_every_step_leaves_no_reward() {
+    let place = place();
+    let run = place.train(
+        "always",
+        &format!("{QUICK} --sync-ref-model --ref-model-sync-steps 1 --ref-model-mixup-alpha 1"),
+    );
+    for loss in run.metric("loss") {
+        assert!((loss - std::f64::consts::LN_2).abs() < 1e-6, "{loss}");
+    }
+    assert_eq!(run.metric("rewards/margins"), [0.0; 3]);
+
+    // After the first step half of it: rewards of the second step are about half of those against the start.
+    let start = place.train("start", QUICK).metric("rewards/chosen");
+    let mixed = format!("{QUICK} --sync-ref-model --ref-model-sync-steps 1 --ref-model-mixup-alpha 0.5");
+    let mixed = place.train("mixed", &mixed).metric("rewards/chosen");
+    assert!((0.3..0.7).contains(&(mixed[1] / start[1])), "{mixed:?} {start:?}");
+    // A step that has not come yet changes nothing.
+    let late = place.train("late", &format!("{QUICK} --sync-ref-model --ref-model-sync-steps 3"));
+    assert_eq!(late.metric("rewards/chosen"), start);
+}
+
+#[test]
+fn a_resumed_run_has_the_state_of_its_method() {
+    let place = place();
+    let options = "--train-sampling-strategy random --seed 7 --per-device-train-batch-size 3 --learning-rate 1e-3 \
+        --max-length 80 --logging-steps 1 --max-steps 6 --save-steps 2";
+    for (at, method) in [
+        "--loss-type bco",
+        "--loss-type kto",
+        "--loss-type sigmoid,sft --sync-ref-model --ref-model-sync-steps 2",
+        "--loss-type apo_zero_unpaired --sync-ref-model --ref-model-sync-steps 3",
+        "--loss-type orpo",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let whole = place.train(&format!("whole-{at}"), &format!("{options} {method}"));
+        for step in [2, 4] {
+            let from = format!("{options} {method} --resume-from-checkpoint whole-{at}/checkpoint-{step}");
+            let resumed = place.train(&format!("resumed-{at}-{step}"), &from);
+            assert_eq!(resumed.log(), whole.log(), "{method} from step {step}");
+            assert!(resumed.model() == whole.model(), "{method} from step {step}: another model");
+        }
+    }
+}
+
+/// A likelihood term is a mean over tokens beside a mean over pairs: each has its own amount in a window.
+#[test]
+fn micro_batches_do_not_matter_to_methods_whose_rows_are_apart() {
+    let place = place();
+    for (at, method) in
+        ["sigmoid,sft", "orpo", "cpo_sigmoid", "tpo_l", "ipo --ld-alpha 0.3", "apo_zero_unpaired"]
+            .into_iter()
+            .enumerate()
+    {
+        let train = |batch: usize, accumulation: usize| {
+            let options = format!(
+                "{QUICK} --train-sampling-strategy sequential --per-device-train-batch-size {batch} \
+                 --gradient-accumulation-steps {accumulation} --loss-type {method}"
+            );
+            place.train(&format!("{at}-{batch}x{accumulation}"), &options)
+        };
+        let (whole, cut) = (train(8, 1), train(2, 4));
+        for (metric, tolerance) in [("loss", 1e-5), ("grad_norm", 1e-4)] {
+            for (found, expected) in cut.metric(metric).into_iter().zip(whole.metric(metric)) {
+                assert!(
+                    (found - expected).abs() <= tolerance * expected.abs(),
+                    "{method} {metric}: {found} for {expected}"
+                );
+            }
+        }
+        let (apart, parameter) = worst_difference(&cut.weights(), &whole.weights());
+        assert!(apart < 1e-4, "{method}: {parameter} ends {apart:.1e} apart");
+    }
+}
+
+#[test]
+fn precomputed_log_probs_are_those_that_the_method_compares() {
+    let place = place();
+    let options = format!("{QUICK} --train-sampling-strategy sequential --per-device-train-batch-size 5");
+    for (at, method) in ["kto", "apo_zero_unpaired", "ipo --ld-alpha 0.3", "sigmoid"].into_iter().enumerate()
+    {
+        let live = place.train(&format!("live-{at}"), &format!("{options} --loss-type {method}"));
+        let cache = "--precompute-ref-log-probs --ref-log-probs-cache cache";
+        let read = place.train(&format!("read-{at}"), &format!("{options} --loss-type {method} {cache}"));
+        for (found, expected) in read.metric("loss").into_iter().zip(live.metric("loss")) {
+            assert!((found - expected).abs() < 1e-4 * expected, "{method}: {found} for {expected}");
+        }
+        // Every method has numbers of its own.
+        assert_eq!(std::fs::read_dir(place.path("cache")).unwrap().count(), at + 1, "{method}");
+    }
+}
