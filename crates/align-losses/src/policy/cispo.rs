@@ -8,7 +8,7 @@ use crate::checks::positive;
 use crate::checks::{constant_like, same_shape};
 use crate::sequence::Sequences;
 
-/// Losses of [`cispo()`], and where the cap held.
+/// Losses of [`cispo`], and where the cap held.
 #[derive(Debug, Clone)]
 pub struct Cispo {
     /// Loss of each token.

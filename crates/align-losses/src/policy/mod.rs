@@ -9,9 +9,9 @@
 //! A training step is a sentence of these modules:
 //!
 //! 1. rewards and the baseline make advantages: [`rewards`], [`advantages`] (groups of completions of a prompt)
-//!    or [`mod@gae`] and [`mod@whiten`] (a critic);
-//! 2. a loss per token or per sequence: [`surrogate`] (clipped: PPO, GRPO, GSPO, RLOO), [`gmpo`], [`cispo`],
-//!    [`sapo`], [`vespo`], [`reinforce`]; plus β times a divergence of [`crate::kl`] where the method has it;
+//!    or [`token_rewards`], [`gae`] and [`whiten`] (a critic);
+//! 2. a loss per token or per sequence, see the table; plus β times a divergence of [`crate::kl`] where the method
+//!    has it;
 //! 3. [`selection`]: which of them to leave out;
 //! 4. [`reduction`]: one number, by the divisor that the method means.
 //!
@@ -25,28 +25,28 @@
 //! | GSPO-token | [`sequence_token_log_ratios`] | [`clipped_surrogate`] | [`seq_mean_token_mean`] |
 //! | LUSPO | [`sequence_log_ratios`] | [`clipped_surrogate`], spread to the tokens | [`seq_mean_token_sum`] |
 //! | GRPO two-sided | token | [`two_sided_surrogate`] | [`seq_mean_token_mean`] |
-//! | SAPO | token | [`sapo()`] | [`seq_mean_token_mean`] |
-//! | CISPO, VESPO | token | [`cispo()`], [`vespo()`] | [`token_mean`] over the window |
-//! | GMPO, RLOO, REINFORCE, A*PO | in the loss | [`gmpo()`], [`rloo`], [`reinforce()`], [`a2po`] | mean |
+//! | SAPO | token | [`sapo`] | [`seq_mean_token_mean`] |
+//! | CISPO, VESPO | token | [`cispo`], [`vespo`] | [`token_mean`] over the window |
+//! | GMPO, RLOO, REINFORCE, A*PO | in the loss | [`gmpo`], [`rloo`], [`reinforce`], [`a2po`] | mean |
 //!
 //! What belongs to a completion and has no gradient (rewards, advantages) is `&[f64]`, because it comes from
 //! functions on text; what belongs to tokens is a tensor with its [`Sequences`](crate::Sequences), packed or
 //! padded.
 
 pub mod advantages;
-pub mod cispo;
-pub mod gae;
-pub mod gmpo;
-pub mod ppo;
+mod cispo;
+mod gae;
+mod gmpo;
+mod ppo;
 pub mod ratio;
 pub mod reduction;
-pub mod reinforce;
+mod reinforce;
 pub mod rewards;
-pub mod sapo;
+mod sapo;
 pub mod selection;
 pub mod surrogate;
-pub mod vespo;
-pub mod whiten;
+mod vespo;
+mod whiten;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 

@@ -22,7 +22,7 @@ pub fn reinforce(log_probs: &Tensor, advantages: &Tensor, sequences: &Sequences)
 }
 
 /// −min(ρ_i·A_i, clip(ρ_i)·A_i) with the ratio of the whole sequence, log ρ_i = Σ_t ℓ_it: the loss of TRL's
-/// `RLOOTrainer`. On samples of the policy itself its gradient is [`reinforce()`]'s.
+/// `RLOOTrainer`. On samples of the policy itself its gradient is [`reinforce`]'s.
 ///
 /// Log-probs and the sampling policy's are of [`Sequences::dims`], advantages `[sequences]`
 /// ([`rloo_advantages`](super::rloo_advantages)). The ratio is not normalised by the length:

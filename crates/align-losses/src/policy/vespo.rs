@@ -24,7 +24,7 @@ pub struct VespoShapes {
     pub negative: VespoShape,
 }
 
-/// Losses of [`vespo()`] and its weights.
+/// Losses of [`vespo`] and its weights.
 #[derive(Debug, Clone)]
 pub struct Vespo {
     /// Loss of each token.
