@@ -31,7 +31,6 @@ const OLDER: &[(&str, &str)] = &[
     ("cutoff-len", "max-length"),
     ("pref-beta", "beta"),
     ("pref-loss", "loss-type"),
-    ("pref-ftx", "rpo-alpha"),
     ("dpo-label-smoothing", "label-smoothing"),
     // the DPO authors' code
     ("loss.beta", "beta"),
@@ -42,6 +41,9 @@ const ADAMW: &str = "the optimizer is always AdamW with float32 state";
 const LAYOUT: &str = "batches are packed without padding";
 const MEMORY: &str = "activations are not recomputed; lower `per_device_train_batch_size` to save memory";
 const LOADING: &str = "records are read in this process, ahead of training";
+const LIKELIHOOD: &str =
+    "the chosen answer's likelihood is a loss of its own: `loss_type` sigmoid,sft with `loss_weights` 1,ALPHA";
+const MATCHING: &str = "prompts are not embedded, so their distributions cannot be matched";
 const HUB: &str = "nothing is uploaded; the output directory can be pushed with `hf upload`";
 const DISTRIBUTED: &str = "training runs in one process";
 
@@ -84,6 +86,11 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("ignore-data-skip", "a resumed run always goes on at the row where it stopped"),
     ("save-safetensors", "models are always written as safetensors"),
     ("full-determinism", "every run on the CPU is deterministic"),
+    ("rpo-alpha", LIKELIHOOD),
+    ("pref-ftx", LIKELIHOOD),
+    ("prompt-sample-size", MATCHING),
+    ("min-density-ratio", MATCHING),
+    ("max-density-ratio", MATCHING),
     ("disable-dropout", "the models have no dropout"),
     ("generate-during-eval", "the `generate` program shows what a checkpoint writes"),
     ("push-to-hub", HUB),
