@@ -54,6 +54,18 @@ fn the_value_of_a_prompt_lies_between_the_mean_and_the_best_of_its_rewards() {
     assert!((optimal_value(&[200.0, -200.0], 0.1).unwrap() - (200.0 + 0.1 * 0.5f64.ln())).abs() < 1e-12);
 }
 
+/// Summed as p·(log p − log q), f32 would leave noise of 10⁻⁷, of either sign.
+#[test]
+fn the_divergence_of_nearly_equal_models_keeps_its_digits_in_f32() {
+    let policy = Tensor::new(&[0.5f32, -1.0, 2.0, 0.25], &Device::Cpu).unwrap();
+    let step = Tensor::new(&[1.0f32, -1.0, 1.0, -1.0], &Device::Cpu).unwrap();
+    let reference = (&policy + (step / 1024.0).unwrap()).unwrap();
+    let exact = |logits: &Tensor| logits.to_dtype(candle_core::DType::F64).unwrap();
+    let expected = exact_kl(&exact(&policy), &exact(&reference)).unwrap().to_scalar::<f64>().unwrap();
+    let found = exact_kl(&policy, &reference).unwrap().to_scalar::<f32>().unwrap();
+    assert!((f64::from(found) / expected - 1.0).abs() < 1e-3, "{found:e}, {expected:e}");
+}
+
 #[test]
 fn a_negative_advantage_far_from_the_sampling_policy_is_left_out() {
     let far = |advantage| Row { tokens: vec![(-3.0, -1.0, 0.0), (-3.0, 0.0, 0.0)], advantage };

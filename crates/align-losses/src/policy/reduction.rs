@@ -72,7 +72,7 @@ pub fn seq_mean_token_sum_norm(
 pub fn kept_mean(values: &Tensor, kept: &Tensor, sequences: &Sequences) -> Result<Tensor> {
     same_shape("kept", kept, "the values", values)?;
     let values = sequences.counted(values)?;
-    let kept = sequences.counted(&constant_like("kept", kept, &values)?)?;
+    let kept = constant_like("kept", kept, &values)?;
     let count = sequences.sums(&kept)?.sum_all()?.maximum(1f64)?;
     sequences.sums(&(values * kept)?)?.sum_all()?.div(&count)
 }
