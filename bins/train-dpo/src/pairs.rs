@@ -14,9 +14,7 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     // Data: prompts and answers as token ids.
     let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
     let prepare = if has_gold { prepare_pairs_with_reference } else { prepare_pairs };
-    let (dataset, eval_dataset) = (&opening.dataset, opening.eval_dataset.as_deref());
-    let data = prepare(dataset, eval_dataset, &opening.data, &opening.tokenizer)?;
-    opening.accept(&data, FOR_EVALUATION)?;
+    let data = opening.rows(prepare, FOR_EVALUATION)?;
     let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;
     let show = |row: usize| inspect_pair(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.inspected(&order, show)? {
@@ -34,6 +32,7 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
         compared = Some(reference.compared(opening, &options.dpo, method, &data.train, None)?);
         (moving, live) = (reference.moving, Some(reference.model));
     } else {
+        drop(weights);
         opening.refuse_given(&["num_kl_prompts"], "the method has no reference to measure the KL from")?;
     }
     let objective = Preference::new(lm(&params)?, compared, method.clone()).with_moving_reference(moving);

@@ -12,9 +12,7 @@ use crate::reference::RunReference;
 
 pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedMethod) -> anyhow::Result<()> {
     // Data: prompts, answers and their labels.
-    let (dataset, eval_dataset) = (&opening.dataset, opening.eval_dataset.as_deref());
-    let data = prepare_unpaired(dataset, eval_dataset, &opening.data, &opening.tokenizer)?;
-    opening.accept(&data, FOR_EVALUATION)?;
+    let data = opening.rows(prepare_unpaired, FOR_EVALUATION)?;
     let counts = data.findings.checks.unpaired.as_ref().map(|checks| (checks.desirable, checks.undesirable));
     if let Some(advice) = counts.and_then(|(desirable, undesirable)| method.advice(desirable, undesirable)) {
         align_cli::print(advice);

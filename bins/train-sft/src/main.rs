@@ -29,11 +29,13 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let opening = Opening::new(invocation, common, output, data, train, DEFAULT_LEARNING_RATE)?;
 
     // Data: demonstrations as token ids, the part that is learned marked.
-    let (dataset, eval_dataset) = (&opening.dataset, opening.eval_dataset.as_deref());
     let completion_only = demonstrations.completion_only_loss;
-    let data =
-        prepare_demonstrations(dataset, eval_dataset, &opening.data, completion_only, &opening.tokenizer)?;
-    opening.accept(&data, FOR_EVALUATION)?;
+    let data = opening.rows(
+        |dataset, eval_dataset, config, tokenizer| {
+            prepare_demonstrations(dataset, eval_dataset, config, completion_only, tokenizer)
+        },
+        FOR_EVALUATION,
+    )?;
     let order = opening.order(data.train.iter().map(|example| example.tokens.len()).collect())?;
     let show = |row: usize| inspect_example(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.inspected(&order, show)? {

@@ -18,14 +18,12 @@ pub struct Opening<'a> {
     pub config: TrainConfig,
     /// How to read and tokenize.
     pub data: DataConfig,
-    /// Training data.
-    pub dataset: PathBuf,
-    /// Evaluation data, if it is not a split of the training data.
-    pub eval_dataset: Option<PathBuf>,
     /// The model to train.
     pub model: ModelDir,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    dataset: PathBuf,
+    eval_dataset: Option<PathBuf>,
     invocation: &'a Invocation,
     inspect: bool,
 }
@@ -56,20 +54,26 @@ impl<'a> Opening<'a> {
         Ok(Self { session, hub, config, data, dataset, eval_dataset, model, tokenizer, invocation, inspect })
     }
 
-    /// Shows what was found in the data, once it is known to fit the model. `for_evaluation` are the options
-    /// that would have no effect without held-out rows.
+    /// Reads and tokenizes the run's data with `prepare` (of align-data), and shows what was found in it.
+    /// `for_evaluation` are the options that would have no effect without held-out rows.
     ///
     /// # Errors
-    /// If it does not fit, or evaluation is asked for and there are no held-out rows.
-    pub fn accept<T>(&self, data: &Prepared<T>, for_evaluation: &[&str]) -> anyhow::Result<()> {
-        self.model.check_data(self.tokenizer.vocab_size(), data.longest)?;
-        self.config.check_evaluation(!data.held_out.is_empty())?;
-        if data.held_out.is_empty() {
+    /// If the data cannot be read or does not fit the model; if evaluation is asked for and there are no
+    /// held-out rows.
+    pub fn rows<T>(
+        &self,
+        prepare: impl FnOnce(&Path, Option<&Path>, &DataConfig, &Tokenizer) -> align_data::Result<Prepared<T>>,
+        for_evaluation: &[&str],
+    ) -> anyhow::Result<Prepared<T>> {
+        let rows = prepare(&self.dataset, self.eval_dataset.as_deref(), &self.data, &self.tokenizer)?;
+        self.model.check_data(self.tokenizer.vocab_size(), rows.longest)?;
+        self.config.check_evaluation(!rows.held_out.is_empty())?;
+        if rows.held_out.is_empty() {
             let because = "there are no held-out rows (give `--eval-dataset`)";
             self.invocation.refuse_given(for_evaluation, because)?;
         }
-        align_cli::print(&data.findings);
-        Ok(())
+        align_cli::print(&rows.findings);
+        Ok(rows)
     }
 
     /// Refuses options that were given and would have no effect.
