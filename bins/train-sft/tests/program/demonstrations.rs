@@ -1,6 +1,6 @@
 //! The options that only supervised fine-tuning has.
 
-use crate::support::{Place, training};
+use crate::support::{Place, QUICK, training};
 
 #[test]
 fn the_prompt_is_learned_where_one_says_so() {
@@ -32,4 +32,18 @@ fn a_model_from_scratch_depends_on_the_seed_alone() {
     std::fs::remove_file(place.path("model/model.safetensors")).unwrap();
     assert!(begin("again", "--from-scratch").model() == scratch.model());
     assert!(begin("other", "--from-scratch --seed 1").model() != scratch.model());
+}
+
+/// Dynamic fine-tuning weighs each token by its probability, which at the start of training is about 1 in the
+/// size of the vocabulary.
+#[test]
+fn the_loss_is_the_one_that_is_named() {
+    let place = Place::new();
+    let loss = |out: &str, options: &str| place.train(out, &format!("{QUICK} {options}")).metric("loss");
+    let (nll, dft) = (loss("nll", ""), loss("dft", "--loss-type dft"));
+    assert!(dft[0] > 0.0 && dft[0] < 0.1 * nll[0], "{dft:?} {nll:?}");
+    assert_eq!(loss("chunked", "--loss-type chunked_nll"), nll);
+    let ended = place.ended(&training("out", "--loss-type dpo"));
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("dpo") && ended.stderr.contains("dft"), "{}", ended.stderr);
 }
