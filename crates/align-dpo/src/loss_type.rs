@@ -134,7 +134,8 @@ impl LossType {
             Self::NcaPair | Self::BcoPair | Self::SppoHard | Self::ApoZero | Self::ApoDown => {
                 &[REFERENCE, PAIRS]
             }
-            Self::Aot | Self::AotUnpaired => &[REFERENCE, PAIRS, &["label_smoothing"]],
+            // Its losses belong to quantiles of the batch, which a pair's weight is not about.
+            Self::Aot | Self::AotUnpaired => &[REFERENCE, &["beta", "ld_alpha", "label_smoothing"]],
             Self::Dpop => &[REFERENCE, PAIRS, &["dpop_lambda"]],
             Self::Rdpo => &[REFERENCE, PAIRS, &["length_alpha"]],
             // Its rewards are still those of a policy against a reference.

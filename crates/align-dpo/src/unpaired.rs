@@ -9,7 +9,7 @@ use align_losses::{
 };
 use align_models::{CausalLm, Packed, Reference};
 use align_train::{Error, Objective, Result, StepLoss, Update, Weights};
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::metrics::{largest, unpaired_metrics};
 use crate::{MovingReference, Scoring, UnpairedBatch, UnpairedLoss, UnpairedMethod};
@@ -121,7 +121,8 @@ impl Unpaired {
     fn delta(&self, rewards: &Tensor) -> Result<f64> {
         let mut moments = self.moments.lock().expect("no holder of this lock can panic");
         if self.learns {
-            moments.update(&rewards.to_dtype(DType::F64)?.to_vec1::<f64>()?);
+            let rewards = rewards.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+            moments.update(&rewards.to_vec1::<f64>()?);
         }
         Ok(moments.mean)
     }

@@ -12,21 +12,69 @@ use candle_core::{
 };
 
 use crate::Param;
+use crate::cpu::Floats;
 
 /// An op whose value is computed already and whose backward pass is the closure `backward`, from the
 /// gradient of the value to the gradients of its `N` inputs.
 ///
 /// Candle requires a gradient for every tracked input that is not a variable: closures answer `None`
 /// only for parameters and for inputs that are not tracked.
-pub(crate) struct Recorded<F> {
+pub(crate) struct Recorded<F, V = Tensor> {
     pub(crate) name: &'static str,
-    pub(crate) value: Tensor,
+    pub(crate) value: V,
     pub(crate) backward: F,
+}
+
+/// A value on its way into the graph.
+pub(crate) trait Value: Send + Sync {
+    /// Its storage and shape; asked for once.
+    fn on_cpu(&self) -> Result<(CpuStorage, Shape)>;
+    /// As [`Value::on_cpu`].
+    fn on_cuda(&self) -> Result<(CudaStorage, Shape)>;
+    /// As [`Value::on_cpu`].
+    fn on_metal(&self) -> Result<(MetalStorage, Shape)>;
+}
+
+macro_rules! copy_of_storage {
+    ($tensor:ident, $device:ident) => {
+        match &*$tensor.storage_and_layout().0 {
+            Storage::$device(value) => Ok((value.try_clone($tensor.layout())?, $tensor.shape().clone())),
+            _ => bail!("inputs and value are on different devices"),
+        }
+    };
+}
+
+impl Value for Tensor {
+    fn on_cpu(&self) -> Result<(CpuStorage, Shape)> {
+        copy_of_storage!(self, Cpu)
+    }
+
+    fn on_cuda(&self) -> Result<(CudaStorage, Shape)> {
+        copy_of_storage!(self, Cuda)
+    }
+
+    fn on_metal(&self) -> Result<(MetalStorage, Shape)> {
+        copy_of_storage!(self, Metal)
+    }
+}
+
+impl Value for Floats {
+    fn on_cpu(&self) -> Result<(CpuStorage, Shape)> {
+        self.take()
+    }
+
+    fn on_cuda(&self) -> Result<(CudaStorage, Shape)> {
+        bail!("inputs and value are on different devices")
+    }
+
+    fn on_metal(&self) -> Result<(MetalStorage, Shape)> {
+        bail!("inputs and value are on different devices")
+    }
 }
 
 macro_rules! forward_is_the_value {
     ($op:ident, $inputs:literal, $($storage:ident $layout:ident),+; $bwd:item) => {
-        impl<F> $op for Recorded<F>
+        impl<F, V: Value> $op for Recorded<F, V>
         where
             F: Fn(&Tensor) -> Result<[Option<Tensor>; $inputs]> + Send + Sync,
         {
@@ -36,26 +84,17 @@ macro_rules! forward_is_the_value {
 
             fn cpu_fwd(&self, $($storage: &CpuStorage, $layout: &Layout),+) -> Result<(CpuStorage, Shape)> {
                 $(let _ = ($storage, $layout);)+
-                match &*self.value.storage_and_layout().0 {
-                    Storage::Cpu(value) => Ok((value.try_clone(self.value.layout())?, self.value.shape().clone())),
-                    _ => bail!("{}: inputs and value are on different devices", self.name),
-                }
+                self.value.on_cpu()
             }
 
             fn cuda_fwd(&self, $($storage: &CudaStorage, $layout: &Layout),+) -> Result<(CudaStorage, Shape)> {
                 $(let _ = ($storage, $layout);)+
-                match &*self.value.storage_and_layout().0 {
-                    Storage::Cuda(value) => Ok((value.try_clone(self.value.layout())?, self.value.shape().clone())),
-                    _ => bail!("{}: inputs and value are on different devices", self.name),
-                }
+                self.value.on_cuda()
             }
 
             fn metal_fwd(&self, $($storage: &MetalStorage, $layout: &Layout),+) -> Result<(MetalStorage, Shape)> {
                 $(let _ = ($storage, $layout);)+
-                match &*self.value.storage_and_layout().0 {
-                    Storage::Metal(value) => Ok((value.try_clone(self.value.layout())?, self.value.shape().clone())),
-                    _ => bail!("{}: inputs and value are on different devices", self.name),
-                }
+                self.value.on_metal()
             }
 
             $bwd

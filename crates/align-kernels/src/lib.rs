@@ -6,6 +6,7 @@
 
 mod accumulate;
 mod attention;
+mod cpu;
 mod embedding;
 mod linear;
 mod linear_log_probs;
@@ -24,3 +25,9 @@ pub use params::Params;
 pub use rms_norm::rms_norm;
 pub use rope::{Rope, rope};
 pub use swiglu::swiglu;
+
+/// The composed form of ops that have another, for tests and benches to compare with.
+#[doc(hidden)]
+pub mod composed {
+    pub use crate::linear_log_probs::composed::{log_probs as linear_log_probs, log_probs_with_stats};
+}

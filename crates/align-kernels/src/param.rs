@@ -6,9 +6,10 @@
 
 use std::sync::{Arc, Mutex};
 
-use candle_core::{Device, Result, Tensor, Var, bail};
+use candle_core::{Device, Result, Shape, Tensor, Var, bail};
 
 use crate::accumulate::add_in_place;
+use crate::cpu;
 
 /// A weight of a model. Cloning shares the storage and the gradient buffer.
 #[derive(Clone, Debug)]
@@ -86,6 +87,26 @@ impl GradBuffer {
             None => grad.detach(),
             Some(total) => add_in_place(total, grad)?,
         });
+        Ok(())
+    }
+
+    /// Adds a contribution of that shape in place, for ops computed on f32 slices in main memory: `first`
+    /// makes the buffer if there is none since [`GradBuffer::clear`], `more` adds to what is there.
+    pub(crate) fn accumulate_in_place(
+        &self,
+        shape: &Shape,
+        first: impl FnOnce() -> Vec<f32>,
+        more: impl Fn(&mut [f32]),
+    ) -> Result<()> {
+        let mut sum = self.0.lock().expect("no holder of this lock can panic");
+        match &*sum {
+            None => *sum = Some(cpu::tensor(first(), shape)?),
+            Some(total) if total.shape() != shape => {
+                bail!("gradient {shape:?} does not fit the buffer {:?}", total.shape())
+            }
+            Some(total) if cpu::is_f32_on_cpu(&[total]) && total.is_contiguous() => cpu::update(total, more)?,
+            Some(total) => *sum = Some((total + cpu::tensor(first(), shape)?.to_dtype(total.dtype())?)?),
+        }
         Ok(())
     }
 

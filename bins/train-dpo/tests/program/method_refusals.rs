@@ -60,7 +60,7 @@ fn what_does_not_go_together_is_refused() {
 
     // Options that undo each other.
     refused("--sync-ref-model --precompute-ref-log-probs", "the reference moves");
-    refused("--loss-type sigmoid,sft --use-weighting", "sft is a mean over tokens");
+    refused("--loss-type sigmoid,sft --use-weighting", "sft is not a sum over pairs");
     refused(
         "--loss-type nca_pair --reference-free",
         "`reference_free` = true: has no effect with loss_type nca_pair",

@@ -139,8 +139,11 @@ impl DpoOptions {
             let problem = "has no effect without `f_divergence_type` alpha_divergence; remove it";
             return refuse("f_alpha_divergence_coef", alpha, problem);
         }
-        if self.use_weighting && self.loss_type.contains(&LossType::Sft) {
-            let problem = "weights pairs, and sft is a mean over tokens: they do not go together";
+        if let (true, Some(odd)) =
+            (self.use_weighting, self.loss_type.iter().find(|loss| !loss.uses("use_weighting")))
+        {
+            let problem =
+                format!("weights pairs, and {} is not a sum over pairs: they do not go together", odd.name());
             return refuse("use_weighting", true, problem);
         }
         if self.reference_free {

@@ -4,12 +4,14 @@
 //! that form its context.
 
 mod composed;
+mod cpu;
 
 use std::ops::Range;
 
 use candle_core::{Result, Tensor, bail};
 
 use crate::accumulate::Recorded;
+use crate::cpu::is_f32_on_cpu;
 
 /// A run of query rows and the key rows they attend to.
 ///
@@ -40,8 +42,8 @@ impl Segment {
 /// Nothing of size tokens² is kept: the backward pass computes the probabilities again.
 ///
 /// # Errors
-/// If the shapes do not fit, the segments do not cover the queries in order, or (when gradients are
-/// wanted) key ranges overlap without being equal.
+/// If the shapes do not fit, the segments do not cover the queries in order, the window is 0, or (when
+/// gradients are wanted) key ranges overlap without being equal.
 pub fn attention(
     q: &Tensor,
     k: &Tensor,
@@ -50,10 +52,16 @@ pub fn attention(
     scale: f64,
     window: Option<usize>,
 ) -> Result<Tensor> {
-    check(q, k, v, segments)?;
+    check(q, k, v, segments, window)?;
+    let tracked = [q.track_op(), k.track_op(), v.track_op()];
+    if tracked != [false; 3] {
+        check_apart(segments)?;
+    }
+    if is_f32_on_cpu(&[q, k, v]) {
+        return cpu::attention(q, k, v, segments, scale, window);
+    }
     let (queries, keys, values) = (q.detach(), k.detach(), v.detach());
     let value = composed::forward(&queries, &keys, &values, segments, scale, window)?;
-    let tracked = [q.track_op(), k.track_op(), v.track_op()];
     if tracked == [false; 3] {
         return Ok(value);
     }
@@ -66,7 +74,10 @@ pub fn attention(
     q.apply_op3(k, v, Recorded { name: "attention", value, backward })
 }
 
-fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment]) -> Result<()> {
+fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment], window: Option<usize>) -> Result<()> {
+    if window == Some(0) {
+        bail!("attention: in a window of 0 keys a query does not see its own; use at least 1, or no window");
+    }
     let (tokens, heads, head_dim) = q.dims3()?;
     let (keys, kv_heads, key_dim) = k.dims3()?;
     if k.dims() != v.dims() || head_dim != key_dim || heads % kv_heads != 0 {
@@ -91,4 +102,15 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment]) -> Result<()>
         bail!("attention: segments cover {next} of {tokens} query rows");
     }
     Ok(())
+}
+
+/// Refuses key ranges that overlap without being equal: the rows of a range are one part of a gradient.
+fn check_apart(segments: &[Segment]) -> Result<()> {
+    let mut ranges: Vec<&Range<usize>> = segments.iter().flat_map(|segment| &segment.keys).collect();
+    ranges.sort_by_key(|range| (range.start, range.end));
+    ranges.dedup();
+    match ranges.windows(2).find(|pair| pair[1].start < pair[0].end) {
+        Some(pair) => bail!("attention: key ranges {:?} and {:?} overlap", pair[0], pair[1]),
+        None => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 //! the batch is to dominate, so quantiles are compared. The result belongs to quantiles, not to pairs, and
 //! depends on the batch: gradient accumulation over micro-batches is another loss than one large batch.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 
 use super::dpo::smoothed;
 use super::{LogRatios, PairLogProbs};
@@ -49,7 +49,7 @@ fn dominating(upper: &Tensor, lower: &Tensor, beta: f64, label_smoothing: f64) -
 
 /// Ascending; equal values keep their order. Each value's gradient goes back to where it came from.
 fn sorted(values: &Tensor) -> Result<Tensor> {
-    let host = values.detach().to_dtype(candle_core::DType::F64)?.to_vec1::<f64>()?;
+    let host = values.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.to_vec1::<f64>()?;
     if host.is_empty() {
         return Ok(values.clone());
     }
