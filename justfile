@@ -25,6 +25,14 @@ lint:
     cargo fmt --all -- --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# What each loss costs, forward and backward at batch 64; a part of it: `just bench-losses tokens/`.
+bench-losses *args:
+    cargo bench -p align-losses --bench losses -- {{args}}
+
+# Build and run a project of its own that takes its losses from align-losses.
+embed:
+    cargo run --locked --manifest-path examples/embed/Cargo.toml --target-dir target/embed
+
 # What CI runs.
 ci:
     .ci/run
