@@ -1,0 +1,14 @@
+//! What the CPU forms of the ops are made of: slices of tensors, matrix products, vectorised arithmetic.
+//!
+//! A CPU form runs where every operand [is f32 in main memory](is_f32_on_cpu); the composed form serves
+//! everything else. rayon is the only thread pool. No result depends on the number of its threads: work
+//! is cut into blocks of a fixed size, each output element is computed by one block, and partial sums are
+//! added in the order of the blocks.
+
+mod matmul;
+mod simd;
+mod slices;
+
+pub(crate) use matmul::{Matrix, MatrixMut, Threads, matmul, product};
+pub(crate) use simd::{dot, exp, max, sigmoid, simd, sum};
+pub(crate) use slices::{Floats, Slice, filled, is_f32_on_cpu, slice, tensor, update};
