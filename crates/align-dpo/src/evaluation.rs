@@ -46,6 +46,8 @@ pub struct Measuring<'a> {
     pub max_new_tokens: usize,
     /// Seed of what is sampled.
     pub seed: u64,
+    /// Whether a run ends with the weights of its last step, so that what was measured then still holds.
+    pub ends_with_last: bool,
 }
 
 /// Held-out rows, the objective over views of the models, and the models themselves.
@@ -56,6 +58,8 @@ pub struct HeldOut<'a, T, O: Objective> {
     policy: CausalLm,
     reference: Option<CausalLm>,
     how: Measuring<'a>,
+    /// The last evaluation and its step.
+    last: Option<(usize, Metrics)>,
 }
 
 /// How things stand at one moment.
@@ -96,7 +100,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
             let value = how.max_new_tokens.to_string();
             return Err(Error::Option { option: "max_new_tokens", value, problem });
         }
-        Ok(Some(Self { rows, pack: Box::new(pack), objective, policy, reference, how }))
+        Ok(Some(Self { rows, pack: Box::new(pack), objective, policy, reference, how, last: None }))
     }
 
     /// The headline figures after `step` updates, and a few texts.
@@ -104,7 +108,10 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
     /// # Errors
     /// As [`Evaluate::evaluate`].
     pub fn look(&mut self, step: usize) -> Result<Look> {
-        let metrics = self.evaluate(step)?;
+        let metrics = match self.last.take() {
+            Some((measured, metrics)) if measured == step && self.how.ends_with_last => metrics,
+            _ => self.evaluate(step)?,
+        };
         let figure = |name: &str| metrics.get(name).unwrap_or(f64::NAN);
         Ok(Look {
             accuracy: figure("rewards/accuracies"),
@@ -156,9 +163,8 @@ impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
         if let ((Some(chosen), Some(rejected)), None) = (rewards, metrics.get("rewards/margins")) {
             metrics.mean("rewards/margins", chosen - rejected, 1.0);
         }
-        let Some(reference) = &self.reference else { return Ok(metrics) };
         let prompts = self.prompts(self.how.num_kl_prompts);
-        if !prompts.is_empty() {
+        if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
             let seed = self.how.seed.wrapping_add(step as u64);
             let divergence =
                 divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
@@ -166,6 +172,7 @@ impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
             metrics.mean("kl", divergence.kl, 1.0);
             metrics.mean("kl_k3", divergence.kl_k3, 1.0);
         }
+        self.last = Some((step, metrics.clone()));
         Ok(metrics)
     }
 }
