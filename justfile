@@ -29,6 +29,10 @@ lint:
 bench-losses *args:
     cargo bench -p align-losses --bench losses -- {{args}}
 
+# Race TRL or transformers on this machine: benches/peer/README.md says how to set it up.
+race *args:
+    python3 benches/peer/race.py {{args}}
+
 # Build and run a project of its own that takes its losses from align-losses.
 embed:
     cargo run --locked --manifest-path examples/embed/Cargo.toml --target-dir target/embed

@@ -1,0 +1,72 @@
+"""Whether both sides did the same work: without that, there is no ratio.
+
+The losses alone would not tell. At first they are ln 2 or ln of the vocabulary whatever the data; so the steps' tokens
+are compared too, and the log-probs and the norm of the gradient, which no other rows and no other model would give.
+"""
+
+from statistics import fmean
+
+# Relative differences. In bf16, TRL's default, a number has three digits, and updates go apart step by step.
+FLOAT32 = {"loss": 1e-3, "logps/chosen": 1e-3, "logps/rejected": 1e-3, "grad_norm": 1e-2}
+BFLOAT16 = {"loss": 0.1, "logps/chosen": 2e-2, "logps/rejected": 2e-2, "grad_norm": 0.2}
+# Share of greedy completions that may be other ones: a tie in the last digit sends one on another way.
+OTHER_COMPLETIONS = 0.25
+
+
+def alike(race, ours, theirs):
+    """By what the two sides differ, name by name; ends the program where that is too much."""
+    if race.stage == "generate":
+        return generated_alike(ours, theirs)
+    return (packed_alike if race.mode == "packing" else trained_alike)(race, ours.steps, theirs.steps)
+
+
+def trained_alike(race, ours, trl):
+    """The largest relative difference of each quantity over all steps."""
+    if len(ours) != len(trl):
+        raise SystemExit(f"not the same work: {len(ours)} steps here, {len(trl)} in TRL")
+    bounds = BFLOAT16 if race.mode == "default" else FLOAT32
+    worst = {name: 0.0 for name in bounds if name in ours[0]}
+    for step, (a, b) in enumerate(zip(ours, trl), 1):
+        if a["num_tokens"] != b["num_tokens"]:
+            differ(step, "num_tokens", a["num_tokens"], b["num_tokens"])
+        for name in worst:
+            apart = abs(a[name] - b[name]) / abs(b[name])
+            worst[name] = max(worst[name], apart)
+            if not apart <= bounds[name]:
+                differ(step, name, a[name], b[name], bounds[name])
+    return worst
+
+
+def packed_alike(race, ours, trl):
+    """The same for batches that hold other rows together: all tokens, and the mean loss of all learned tokens."""
+    if ours[-1]["num_tokens"] != trl[-1]["num_tokens"]:
+        differ("last", "num_tokens", ours[-1]["num_tokens"], trl[-1]["num_tokens"])
+    learned = [sum(answer for _, answer in rows) for rows in batches(race.counts, race.our_batch_size)]
+    packed = [step["labels"] for step in trl]
+    if sum(learned) != sum(packed):
+        differ("all", "learned tokens", sum(learned), sum(packed))
+    a = fmean([step["loss"] for step in ours], learned)
+    b = fmean([step["loss"] for step in trl], packed)
+    apart = abs(a - b) / b
+    if not apart <= FLOAT32["loss"]:
+        differ("all", "loss", a, b, FLOAT32["loss"])
+    return {"loss": apart}
+
+
+def generated_alike(ours, transformers):
+    """The share of completions whose log-probs differ."""
+    if ours.tokens != transformers.tokens:
+        differ("all", "tokens", ours.tokens, transformers.tokens)
+    other = fmean(abs(a - b) > 1e-3 * abs(b) for a, b in zip(ours.log_probs, transformers.log_probs, strict=True))
+    if other > OTHER_COMPLETIONS:
+        raise SystemExit(f"not the same work, so no ratio: {100 * other:.0f} % of the completions are other ones")
+    return {"share of completions": other}
+
+
+def batches(rows, size):
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def differ(step, name, ours, theirs, bound=None):
+    allowed = f", more than {bound:g} apart" if bound else ""
+    raise SystemExit(f"not the same work, so no ratio: step {step}: {name} is {ours} here and {theirs} there{allowed}")
