@@ -29,5 +29,11 @@ pub use swiglu::swiglu;
 /// The composed form of ops that have another, for tests and benches to compare with.
 #[doc(hidden)]
 pub mod composed {
-    pub use crate::linear_log_probs::composed::{log_probs as linear_log_probs, log_probs_with_stats};
+    pub use crate::attention::composed::attention;
+    pub use crate::embedding::composed::embedding;
+    pub use crate::linear::composed::linear;
+    pub use crate::linear_log_probs::composed::{linear_log_probs, linear_log_probs_with_stats};
+    pub use crate::rms_norm::composed::rms_norm;
+    pub use crate::rope::composed::rope;
+    pub use crate::swiglu::composed::swiglu;
 }

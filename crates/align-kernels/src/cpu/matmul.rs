@@ -38,6 +38,11 @@ impl<'a> Matrix<'a> {
         Self { data, rows, columns, row_stride, column_stride: 1 }
     }
 
+    /// Number of columns.
+    pub(crate) fn columns(&self) -> usize {
+        self.columns
+    }
+
     /// The transpose, which costs nothing.
     pub(crate) fn t(self) -> Self {
         Self {
@@ -93,7 +98,14 @@ fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
 
 /// `out = alpha · a b + beta · out`. With `beta = 0` `out` is not read.
 #[expect(unsafe_code, reason = "gemm takes pointers")]
-pub(crate) fn matmul(alpha: f32, a: Matrix<'_>, b: Matrix<'_>, beta: f32, out: MatrixMut<'_>, threads: Threads) {
+pub(crate) fn matmul(
+    alpha: f32,
+    a: Matrix<'_>,
+    b: Matrix<'_>,
+    beta: f32,
+    out: MatrixMut<'_>,
+    threads: Threads,
+) {
     assert_eq!(
         (a.rows, a.columns, b.columns),
         (out.rows, b.rows, out.columns),
@@ -165,12 +177,18 @@ mod tests {
             let found = product(Matrix::new(&a, rows, inner), Matrix::new(&b, inner, columns), Threads::One);
             let mut sum = vec![1f32; rows * columns];
             let out = MatrixMut::new(&mut sum, rows, columns);
-            matmul(2.0, Matrix::new(&a, rows, inner), Matrix::new(&b, inner, columns), 0.5, out, Threads::All);
+            matmul(
+                2.0,
+                Matrix::new(&a, rows, inner),
+                Matrix::new(&b, inner, columns),
+                0.5,
+                out,
+                Threads::All,
+            );
             for i in 0..rows {
                 for j in 0..columns {
-                    let exact: f64 = (0..inner)
-                        .map(|k| f64::from(a[i * inner + k]) * f64::from(b[k * columns + j]))
-                        .sum();
+                    let exact: f64 =
+                        (0..inner).map(|k| f64::from(a[i * inner + k]) * f64::from(b[k * columns + j])).sum();
                     assert!((f64::from(found[i * columns + j]) - exact).abs() < 1e-5);
                     assert!((f64::from(sum[i * columns + j]) - 2.0 * exact - 0.5).abs() < 1e-5);
                 }
@@ -190,7 +208,10 @@ mod tests {
                 let one = product(a, b, Threads::One);
                 for threads in [1, 2, 3] {
                     let many = with_threads(threads, || product(a, b, Threads::All));
-                    assert!(one.iter().zip(&many).all(|(x, y)| x.to_bits() == y.to_bits()), "{threads} threads");
+                    assert!(
+                        one.iter().zip(&many).all(|(x, y)| x.to_bits() == y.to_bits()),
+                        "{threads} threads"
+                    );
                 }
             }
         }

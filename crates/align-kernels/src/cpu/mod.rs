@@ -5,10 +5,12 @@
 //! is cut into blocks of a fixed size, each output element is computed by one block, and partial sums are
 //! added in the order of the blocks.
 
+mod columns;
 mod matmul;
 mod simd;
 mod slices;
 
+pub(crate) use columns::{BLOCK_ROWS, add_assign, sum_blocks};
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, matmul, product};
-pub(crate) use simd::{dot, exp, max, sigmoid, simd, sum};
-pub(crate) use slices::{Floats, Slice, filled, is_f32_on_cpu, slice, tensor, update};
+pub(crate) use simd::{dot, dot3, exp, max, sigmoid, simd, sum};
+pub(crate) use slices::{Floats, filled, is_f32_on_cpu, slice, tensor, update};

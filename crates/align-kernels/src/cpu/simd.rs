@@ -73,19 +73,21 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
-/// Σ of `f` over two slices of the same length, in fixed lanes.
+/// Σ of `f` over three slices of the same length, in fixed lanes.
 #[inline(always)]
-fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
+fn sum_of(a: &[f32], b: &[f32], c: &[f32], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
+    debug_assert!(a.len() == b.len() && b.len() == c.len());
     let (a_blocks, a_rest) = a.as_chunks::<LANES>();
     let (b_blocks, b_rest) = b.as_chunks::<LANES>();
+    let (c_blocks, c_rest) = c.as_chunks::<LANES>();
     let mut lanes = [0f32; LANES];
-    for (a, b) in a_blocks.iter().zip(b_blocks) {
+    for ((a, b), c) in a_blocks.iter().zip(b_blocks).zip(c_blocks) {
         for lane in 0..LANES {
-            lanes[lane] += f(a[lane], b[lane]);
+            lanes[lane] += f(a[lane], b[lane], c[lane]);
         }
     }
-    for ((lane, a), b) in lanes.iter_mut().zip(a_rest).zip(b_rest) {
-        *lane += f(*a, *b);
+    for (((lane, a), b), c) in lanes.iter_mut().zip(a_rest).zip(b_rest).zip(c_rest) {
+        *lane += f(*a, *b, *c);
     }
     let mut width = LANES;
     while width > 1 {
@@ -97,17 +99,22 @@ fn sum_of(a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
     lanes[0]
 }
 
-/// Σ a·b. For use inside [`simd!`].
-#[inline(always)]
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    debug_assert_eq!(a.len(), b.len());
-    sum_of(a, b, |a, b| a * b)
-}
-
 /// Σ a. For use inside [`simd!`].
 #[inline(always)]
 pub(crate) fn sum(a: &[f32]) -> f32 {
-    sum_of(a, a, |a, _| a)
+    sum_of(a, a, a, |a, _, _| a)
+}
+
+/// Σ a·b. For use inside [`simd!`].
+#[inline(always)]
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+    sum_of(a, b, b, |a, b, _| a * b)
+}
+
+/// Σ a·b·c. For use inside [`simd!`].
+#[inline(always)]
+pub(crate) fn dot3(a: &[f32], b: &[f32], c: &[f32]) -> f32 {
+    sum_of(a, b, c, |a, b, c| a * b * c)
 }
 
 /// The largest element that is not NaN; −∞ if there is none. For use inside [`simd!`].
@@ -175,6 +182,7 @@ mod tests {
             let xs: Vec<f32> = (0..len).map(|i| i as f32 - 20.0).collect();
             assert_eq!(sum(&xs), xs.iter().sum::<f32>());
             assert_eq!(dot(&xs, &xs), xs.iter().map(|x| x * x).sum::<f32>());
+            assert_eq!(dot3(&xs, &xs, &vec![2.0; len]), xs.iter().map(|x| 2.0 * x * x).sum::<f32>());
             assert_eq!(max(&xs), xs.iter().copied().fold(f32::NEG_INFINITY, f32::max));
         }
         assert_eq!(max(&[f32::NAN, 1.0]), 1.0);

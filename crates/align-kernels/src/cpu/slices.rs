@@ -27,7 +27,11 @@ pub(crate) fn slice(tensor: &Tensor) -> Result<Slice<'_>> {
     let (storage, layout) = tensor.storage_and_layout();
     match (&*storage, layout.contiguous_offsets()) {
         (Storage::Cpu(CpuStorage::F32(_)), Some((start, end))) => Ok(Slice { storage, range: start..end }),
-        _ => bail!("expected a contiguous f32 tensor on the CPU, got {:?} {:?}", tensor.dtype(), tensor.layout()),
+        _ => bail!(
+            "expected a contiguous f32 tensor on the CPU, got {:?} {:?}",
+            tensor.dtype(),
+            tensor.layout()
+        ),
     }
 }
 

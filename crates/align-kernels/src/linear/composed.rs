@@ -1,30 +1,16 @@
-//! `x Wᵀ + b`, accumulating the weight's gradient in its own buffer.
-//!
-//! candle's matmul computes both gradients whether or not they are wanted, and adds the transposed
-//! weight gradient element by element. Here a frozen weight costs nothing in the backward pass, and a
-//! tracked one gets `gᵀ x` directly in the weight's own layout.
+//! Linear layer of matrix products on whole tensors.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CudaStorage, CustomOp2, Layout, MetalStorage, Result, Shape, Tensor};
 
 use crate::Param;
 
-/// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`, for a weight `[outputs, inputs]` and a bias
-/// `[outputs]`.
-///
-/// # Errors
-/// If the shapes do not fit.
+/// See [`linear`](crate::linear).
 pub fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor> {
-    let (_, inputs) = x.dims2()?;
-    let (outputs, expected) = weight.tensor().dims2()?;
-    if inputs != expected {
-        bail!("linear: expected input [rows, {expected}], got {:?}", x.shape());
-    }
     let y = x.contiguous()?.apply_op2(weight.tensor(), LinearOp(weight.clone()))?;
     match bias {
         None => Ok(y),
-        Some(bias) if bias.tensor().dims() == [outputs] => y.broadcast_add(&bias.leaf()?),
-        Some(bias) => bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape()),
+        Some(bias) => y.broadcast_add(&bias.leaf()?),
     }
 }
 

@@ -1,9 +1,12 @@
 //! Rotary position embedding (Su et al. 2021, arXiv:2104.09864) in the rotate-half layout of Hugging
 //! Face checkpoints.
 
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+pub(crate) mod composed;
+mod cpu;
 
-use crate::accumulate::Recorded;
+use candle_core::{DType, Device, Result, Tensor, bail};
+
+use crate::cpu::is_f32_on_cpu;
 
 /// Cosines and sines of a stream of positions, made once per batch and shared by all layers.
 #[derive(Clone, Debug)]
@@ -32,36 +35,22 @@ impl Rope {
         };
         Ok(Self { cos: table(cos)?, sin: table(sin)? })
     }
-
-    fn inverse(&self) -> Result<Self> {
-        Ok(Self { cos: self.cos.clone(), sin: self.sin.neg()? })
-    }
 }
 
 /// Rotates each head of `x` `[tokens, heads, head_dim]` to its position. The backward pass is the
 /// rotation by the opposite angles.
 ///
 /// # Errors
-/// If the shapes do not fit.
+/// If the shapes do not fit or `head_dim` is odd.
 pub fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
     let (tokens, _, head_dim) = x.dims3()?;
     let expected = [tokens, 1, head_dim / 2];
-    if rotation.cos.dims() != expected {
+    if rotation.cos.dims() != expected || head_dim % 2 != 0 {
         bail!("rope: expected a rotation {expected:?} for {:?}, got {:?}", x.shape(), rotation.cos.shape());
     }
-    let value = rotate(&x.detach(), rotation)?;
-    if !x.track_op() {
-        return Ok(value);
+    if is_f32_on_cpu(&[x, &rotation.cos, &rotation.sin]) {
+        cpu::rope(x, rotation)
+    } else {
+        composed::rope(x, rotation)
     }
-    let inverse = rotation.inverse()?;
-    let backward = move |grad: &Tensor| Ok([Some(rotate(grad, &inverse)?)]);
-    x.apply_op1(Recorded { name: "rope", value, backward })
-}
-
-fn rotate(x: &Tensor, Rope { cos, sin }: &Rope) -> Result<Tensor> {
-    let half = x.dim(D::Minus1)? / 2;
-    let (x1, x2) = (x.narrow(D::Minus1, 0, half)?, x.narrow(D::Minus1, half, half)?);
-    let y1 = (x1.broadcast_mul(cos)? - x2.broadcast_mul(sin)?)?;
-    let y2 = (x2.broadcast_mul(cos)? + x1.broadcast_mul(sin)?)?;
-    Tensor::cat(&[y1, y2], D::Minus1)
 }

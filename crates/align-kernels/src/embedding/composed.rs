@@ -1,14 +1,11 @@
-//! Rows of an embedding table, accumulating the table's gradient in its own buffer.
+//! Embedding of tensor operations: the table's gradient passes through a tensor as large as the table.
 
 use candle_core::{Result, Tensor};
 
 use crate::Param;
 use crate::accumulate::Recorded;
 
-/// The rows `ids` (`[tokens]`, u32) of `table` (`[vocab, hidden]`) → `[tokens, hidden]`.
-///
-/// # Errors
-/// If an id is outside the table.
+/// See [`embedding`](crate::embedding).
 pub fn embedding(ids: &Tensor, table: &Param) -> Result<Tensor> {
     let value = table.tensor().detach().index_select(ids, 0)?;
     let Some(buffer) = table.grad_buffer().cloned() else {

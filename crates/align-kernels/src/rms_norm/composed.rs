@@ -1,22 +1,13 @@
-//! Root-mean-square layer normalisation (Zhang & Sennrich 2019, arXiv:1910.07467).
+//! RMSNorm of tensor operations.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{D, Result, Tensor};
 
 use crate::Param;
 use crate::accumulate::Recorded;
 
-/// `y = w ⊙ x / √(mean(x²) + ε)` over the last dimension: `x` `[rows, hidden]`, `weight` `[hidden]`.
-///
-/// With `x̂ = x / √(mean(x²) + ε)` and `r` that inverse root, the backward pass is
-/// `dx = r (w ⊙ g − x̂ mean(w ⊙ g ⊙ x̂))` and `dw = Σ_rows g ⊙ x̂`.
-///
-/// # Errors
-/// If the shapes do not fit.
+/// See [`rms_norm`](crate::rms_norm).
 pub fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<Tensor> {
-    let (rows, hidden) = x.dims2()?;
-    if weight.tensor().dims() != [hidden] {
-        bail!("rms_norm: expected weight [{hidden}], got {:?}", weight.tensor().shape());
-    }
+    let rows = x.dim(0)?;
     let w = weight.tensor().detach();
     let inverse_root = (x.detach().sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?; // [rows, 1]
     let normalised = x.detach().broadcast_mul(&inverse_root)?;

@@ -1,0 +1,35 @@
+//! Sums over the rows of a matrix, for the gradients of vectors: one partial sum per block of rows, added
+//! in the order of the blocks.
+
+use rayon::prelude::*;
+
+use super::simd;
+
+/// Rows of a block. Part of the result: it fixes the order of the sum.
+pub(crate) const BLOCK_ROWS: usize = 64;
+
+/// The sum over the blocks of `rows` rows of what `add` adds to the partial sum of the block it is given
+/// the number of: a vector of `columns`.
+pub(crate) fn sum_blocks(rows: usize, columns: usize, add: impl Fn(usize, &mut [f32]) + Sync) -> Vec<f32> {
+    let mut partial = vec![0f32; rows.div_ceil(BLOCK_ROWS).max(1) * columns];
+    if columns > 0 {
+        partial.par_chunks_mut(columns).enumerate().for_each(|(block, partial)| {
+            if block * BLOCK_ROWS < rows {
+                add(block, partial);
+            }
+        });
+    }
+    let (total, rest) = partial.split_at_mut(columns);
+    rest.chunks_exact(columns.max(1)).for_each(|partial| add_assign(total, partial));
+    partial.truncate(columns);
+    partial
+}
+
+simd! {
+    /// `total += values`.
+    pub(crate) fn add_assign(total: &mut [f32], values: &[f32]) {
+        for (total, value) in total.iter_mut().zip(values) {
+            *total += value;
+        }
+    }
+}

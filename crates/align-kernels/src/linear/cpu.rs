@@ -1,0 +1,77 @@
+//! Linear layer on slices: the products go straight to where their results stay.
+
+use std::sync::Arc;
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use crate::accumulate::Recorded;
+use crate::cpu::{
+    BLOCK_ROWS, Floats, Matrix, MatrixMut, Threads, add_assign, matmul, product, slice, sum_blocks, tensor,
+};
+use crate::{GradBuffer, Param};
+
+/// See [`linear`](crate::linear). All f32 on the CPU.
+pub(super) fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor> {
+    let ((rows, inputs), outputs) = (x.dims2()?, weight.tensor().dim(0)?);
+    let input = x.detach().contiguous()?;
+    let w = weight.tensor().detach().contiguous()?;
+    let mut y = {
+        let (input, w) = (slice(&input)?, slice(&w)?);
+        let w = Matrix::new(&w, outputs, inputs);
+        product(Matrix::new(&input, rows, inputs), w.t(), Threads::All)
+    };
+    if let Some(bias) = bias {
+        let bias = bias.tensor().detach().contiguous()?;
+        let bias = slice(&bias)?;
+        y.par_chunks_mut(outputs.max(1)).with_min_len(BLOCK_ROWS).for_each(|y| add_assign(y, &bias));
+    }
+    let buffer = |param: &Param| param.grad_buffer().cloned();
+    let (weight_buffer, bias_buffer) = (buffer(weight), bias.and_then(buffer));
+    let x_is_tracked = x.track_op();
+    if !x_is_tracked && weight_buffer.is_none() && bias_buffer.is_none() {
+        return tensor(y, (rows, outputs));
+    }
+    let backward = move |grad: &Tensor| {
+        let grad = grad.contiguous()?;
+        let g = slice(&grad)?;
+        if let Some(buffer) = &bias_buffer {
+            add_bias_gradient(buffer, &g, outputs)?;
+        }
+        let g = Matrix::new(&g, rows, outputs);
+        if let Some(buffer) = &weight_buffer {
+            add_weight_gradient(buffer, g, Matrix::new(&slice(&input)?, rows, inputs))?;
+        }
+        if !x_is_tracked {
+            return Ok([None, None, None]);
+        }
+        let dx = product(g, Matrix::new(&slice(&w)?, outputs, inputs), Threads::All);
+        Ok([Some(tensor(dx, (rows, inputs))?), None, None])
+    };
+    // Without a bias the weight stands in its place: no gradient is asked of either.
+    let bias = bias.unwrap_or(weight).tensor();
+    let value = Floats::new(y, (rows, outputs));
+    x.apply_op3(weight.tensor(), bias, Recorded { name: "linear", value, backward })
+}
+
+/// `gᵀ x`, added where the gradient stays.
+fn add_weight_gradient(buffer: &Arc<GradBuffer>, grad: Matrix<'_>, x: Matrix<'_>) -> Result<()> {
+    let (outputs, inputs) = (grad.columns(), x.columns());
+    buffer.accumulate_in_place(
+        &(outputs, inputs).into(),
+        || product(grad.t(), x, Threads::All),
+        |sum| matmul(1.0, grad.t(), x, 1.0, MatrixMut::new(sum, outputs, inputs), Threads::All),
+    )
+}
+
+/// Σ_rows g.
+fn add_bias_gradient(buffer: &Arc<GradBuffer>, grad: &[f32], outputs: usize) -> Result<()> {
+    let rows = grad.len() / outputs.max(1);
+    let db = sum_blocks(rows, outputs, |block, sum| {
+        let rows = block * BLOCK_ROWS..rows.min((block + 1) * BLOCK_ROWS);
+        grad[rows.start * outputs..rows.end * outputs]
+            .chunks_exact(outputs)
+            .for_each(|row| add_assign(sum, row));
+    });
+    buffer.accumulate_in_place(&outputs.into(), || db.clone(), |sum| add_assign(sum, &db))
+}

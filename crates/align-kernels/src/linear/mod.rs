@@ -1,0 +1,34 @@
+//! `x Wᵀ + b`, accumulating the weight's gradient in its own buffer.
+//!
+//! candle's matmul computes both gradients whether or not they are wanted, and adds the transposed
+//! weight gradient element by element. Here a frozen weight costs nothing in the backward pass, and a
+//! tracked one gets `gᵀ x` directly in the weight's own layout; on the CPU, in the buffer itself.
+
+pub(crate) mod composed;
+mod cpu;
+
+use candle_core::{Result, Tensor, bail};
+
+use crate::Param;
+use crate::cpu::is_f32_on_cpu;
+
+/// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`, for a weight `[outputs, inputs]` and a bias
+/// `[outputs]`.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor> {
+    let (_, inputs) = x.dims2()?;
+    let (outputs, expected) = weight.tensor().dims2()?;
+    if inputs != expected {
+        bail!("linear: expected input [rows, {expected}], got {:?}", x.shape());
+    }
+    if let Some(bias) = bias.filter(|bias| bias.tensor().dims() != [outputs]) {
+        bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape());
+    }
+    if is_f32_on_cpu(&[x, weight.tensor(), bias.unwrap_or(weight).tensor()]) {
+        cpu::linear(x, weight, bias)
+    } else {
+        composed::linear(x, weight, bias)
+    }
+}

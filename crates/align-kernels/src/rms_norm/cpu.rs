@@ -1,0 +1,111 @@
+//! RMSNorm on slices: one pass forward, which keeps the inverse root of each row, and one pass backward for
+//! both gradients.
+
+use std::mem::MaybeUninit;
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use crate::Param;
+use crate::accumulate::Recorded;
+use crate::cpu::{BLOCK_ROWS, Floats, add_assign, dot, dot3, filled, simd, slice, sum_blocks, tensor};
+
+/// See [`rms_norm`](crate::rms_norm). All f32 on the CPU.
+pub(super) fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<Tensor> {
+    let input = x.detach().contiguous()?;
+    let w = weight.tensor().detach().contiguous()?;
+    let (y, inverse_roots) = forward(&slice(&input)?, &slice(&w)?, epsilon as f32);
+    let (buffer, x_is_tracked) = (weight.grad_buffer().cloned(), x.track_op());
+    if buffer.is_none() && !x_is_tracked {
+        return tensor(y, x.shape());
+    }
+    let backward = move |grad: &Tensor| {
+        let grad = grad.contiguous()?;
+        let (x, w, g) = (slice(&input)?, slice(&w)?, slice(&grad)?);
+        if let Some(buffer) = &buffer {
+            let dw = weight_gradient(&x, &g, w.len(), &inverse_roots);
+            buffer.accumulate_in_place(&w.len().into(), || dw.clone(), |sum| add_assign(sum, &dw))?;
+        }
+        let dx = x_is_tracked.then(|| tensor(input_gradient(&x, &g, &w, &inverse_roots), input.shape()));
+        Ok([dx.transpose()?, None])
+    };
+    let value = Floats::new(y, x.shape());
+    x.apply_op2(weight.tensor(), Recorded { name: "rms-norm", value, backward })
+}
+
+/// The normalised rows, and 1 / √(mean(x²) + ε) of each.
+#[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
+fn forward(x: &[f32], w: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
+    let hidden = w.len().max(1);
+    let mut inverse_roots = vec![0f32; x.len() / hidden];
+    // SAFETY: each block of rows is written by `forward_rows`, which writes every element of it.
+    let y = unsafe {
+        filled(x.len(), |y| {
+            y.par_chunks_mut(BLOCK_ROWS * hidden)
+                .zip(x.par_chunks(BLOCK_ROWS * hidden))
+                .zip(inverse_roots.par_chunks_mut(BLOCK_ROWS))
+                .for_each(|((y, x), roots)| forward_rows(x, w, epsilon, y, roots));
+        })
+    };
+    (y, inverse_roots)
+}
+
+simd! {
+    fn forward_rows(x: &[f32], w: &[f32], epsilon: f32, y: &mut [MaybeUninit<f32>], roots: &mut [f32]) {
+        let rows = x.chunks_exact(w.len()).zip(y.chunks_exact_mut(w.len()));
+        for ((x, y), root) in rows.zip(roots) {
+            *root = 1.0 / (dot(x, x) / w.len() as f32 + epsilon).sqrt();
+            for ((y, x), w) in y.iter_mut().zip(x).zip(w) {
+                y.write(x * *root * w);
+            }
+        }
+    }
+}
+
+/// dx = r (w ⊙ g − x̂ mean(w ⊙ g ⊙ x̂)).
+#[expect(unsafe_code, reason = "the gradient is written to memory that is not zeroed first")]
+fn input_gradient(x: &[f32], grad: &[f32], w: &[f32], inverse_roots: &[f32]) -> Vec<f32> {
+    let block = BLOCK_ROWS * w.len().max(1);
+    // SAFETY: each block of rows is written by `backward_rows`, which writes every element of it.
+    unsafe {
+        filled(x.len(), |dx| {
+            dx.par_chunks_mut(block)
+                .zip(x.par_chunks(block))
+                .zip(grad.par_chunks(block))
+                .zip(inverse_roots.par_chunks(BLOCK_ROWS))
+                .for_each(|(((dx, x), grad), roots)| backward_rows(x, grad, w, roots, dx));
+        })
+    }
+}
+
+simd! {
+    fn backward_rows(x: &[f32], grad: &[f32], w: &[f32], roots: &[f32], dx: &mut [MaybeUninit<f32>]) {
+        let rows = x.chunks_exact(w.len()).zip(grad.chunks_exact(w.len())).zip(dx.chunks_exact_mut(w.len()));
+        for (((x, grad), dx), root) in rows.zip(roots) {
+            let projection = dot3(w, grad, x) * root / w.len() as f32;
+            for (((dx, x), grad), w) in dx.iter_mut().zip(x).zip(grad).zip(w) {
+                dx.write((w * grad - x * root * projection) * root);
+            }
+        }
+    }
+}
+
+/// dw = Σ_rows g ⊙ x̂.
+fn weight_gradient(x: &[f32], grad: &[f32], hidden: usize, inverse_roots: &[f32]) -> Vec<f32> {
+    sum_blocks(inverse_roots.len(), hidden, |block, sum| {
+        let rows = block * BLOCK_ROWS..inverse_roots.len().min((block + 1) * BLOCK_ROWS);
+        let elements = rows.start * hidden..rows.end * hidden;
+        add_weight_gradient(&x[elements.clone()], &grad[elements], &inverse_roots[rows], sum);
+    })
+}
+
+simd! {
+    fn add_weight_gradient(x: &[f32], grad: &[f32], roots: &[f32], sum: &mut [f32]) {
+        let rows = x.chunks_exact(sum.len()).zip(grad.chunks_exact(sum.len()));
+        for ((x, grad), root) in rows.zip(roots) {
+            for ((sum, x), grad) in sum.iter_mut().zip(x).zip(grad) {
+                *sum += x * root * grad;
+            }
+        }
+    }
+}

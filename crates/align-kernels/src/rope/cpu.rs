@@ -1,0 +1,69 @@
+//! Rotary embedding on slices, in one pass; the backward pass is the same with the angles negated.
+
+use std::mem::MaybeUninit;
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use super::Rope;
+use crate::accumulate::Recorded;
+use crate::cpu::{BLOCK_ROWS, Floats, filled, simd, slice, tensor};
+
+/// See [`rope`](crate::rope). All f32 on the CPU.
+pub(super) fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
+    let y = rotate(x, rotation, 1.0)?;
+    if !x.track_op() {
+        return tensor(y, x.shape());
+    }
+    let value = Floats::new(y, x.shape());
+    let rotation = rotation.clone();
+    let backward = move |grad: &Tensor| Ok([Some(tensor(rotate(grad, &rotation, -1.0)?, grad.shape())?)]);
+    x.apply_op1(Recorded { name: "rope", value, backward })
+}
+
+/// `x` `[tokens, heads, head_dim]` rotated by the angles times `sign`, which is 1 or −1.
+#[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
+fn rotate(x: &Tensor, rotation: &Rope, sign: f32) -> Result<Vec<f32>> {
+    let (_, heads, head_dim) = x.dims3()?;
+    let (x, half) = (x.detach().contiguous()?, head_dim / 2);
+    let (x, cos, sin) = (slice(&x)?, slice(&rotation.cos)?, slice(&rotation.sin)?);
+    if x.is_empty() {
+        return Ok(Vec::new());
+    }
+    let block = BLOCK_ROWS * heads * head_dim;
+    // SAFETY: each block of tokens is written by `rotate_tokens`, which writes every element of it.
+    Ok(unsafe {
+        filled(x.len(), |y| {
+            y.par_chunks_mut(block)
+                .zip(x.par_chunks(block))
+                .zip(cos.par_chunks(BLOCK_ROWS * half))
+                .zip(sin.par_chunks(BLOCK_ROWS * half))
+                .for_each(|(((y, x), cos), sin)| rotate_tokens(x, cos, sin, sign, half, y));
+        })
+    })
+}
+
+simd! {
+    fn rotate_tokens(
+        x: &[f32],
+        cos: &[f32],
+        sin: &[f32],
+        sign: f32,
+        half: usize,
+        y: &mut [MaybeUninit<f32>],
+    ) {
+        let row = x.len() / (cos.len() / half);
+        let tokens = x.chunks_exact(row).zip(y.chunks_exact_mut(row));
+        for ((x, y), (cos, sin)) in tokens.zip(cos.chunks_exact(half).zip(sin.chunks_exact(half))) {
+            for (x, y) in x.chunks_exact(2 * half).zip(y.chunks_exact_mut(2 * half)) {
+                let ((x1, x2), (y1, y2)) = (x.split_at(half), y.split_at_mut(half));
+                let pairs = x1.iter().zip(x2).zip(y1.iter_mut().zip(y2));
+                for (((x1, x2), (y1, y2)), (cos, sin)) in pairs.zip(cos.iter().zip(sin)) {
+                    let sin = sin * sign;
+                    y1.write(x1 * cos - x2 * sin);
+                    y2.write(x2 * cos + x1 * sin);
+                }
+            }
+        }
+    }
+}

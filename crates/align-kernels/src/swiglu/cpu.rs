@@ -1,0 +1,90 @@
+//! SwiGLU on slices: one pass forward and, computing the sigmoid again, one backward for both gradients.
+
+use std::mem::MaybeUninit;
+
+use candle_core::{Result, Tensor};
+use rayon::prelude::*;
+
+use crate::accumulate::Recorded;
+use crate::cpu::{Floats, exp, filled, sigmoid, simd, slice, tensor};
+
+/// Elements that one thread takes at a time.
+const BLOCK: usize = 16 * 1024;
+
+/// See [`swiglu`](crate::swiglu). Both f32 on the CPU.
+pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    let (gates, ups) = (gate.detach().contiguous()?, up.detach().contiguous()?);
+    let y = forward(&slice(&gates)?, &slice(&ups)?);
+    let (gate_is_tracked, up_is_tracked) = (gate.track_op(), up.track_op());
+    if !gate_is_tracked && !up_is_tracked {
+        return tensor(y, gate.shape());
+    }
+    let backward = move |grad: &Tensor| {
+        let grad = grad.contiguous()?;
+        let (dgate, dup) = gradients(&slice(&gates)?, &slice(&ups)?, &slice(&grad)?);
+        let dgate = gate_is_tracked.then(|| tensor(dgate, gates.shape())).transpose()?;
+        Ok([dgate, up_is_tracked.then(|| tensor(dup, gates.shape())).transpose()?])
+    };
+    gate.apply_op2(up, Recorded { name: "swiglu", value: Floats::new(y, gate.shape()), backward })
+}
+
+#[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
+fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    // SAFETY: each block is written by `forward_block`, which writes every element of it.
+    unsafe {
+        filled(gate.len(), |y| {
+            y.par_chunks_mut(BLOCK)
+                .zip(gate.par_chunks(BLOCK))
+                .zip(up.par_chunks(BLOCK))
+                .for_each(|((y, gate), up)| forward_block(gate, up, y));
+        })
+    }
+}
+
+simd! {
+    fn forward_block(gate: &[f32], up: &[f32], y: &mut [MaybeUninit<f32>]) {
+        for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
+            y.write(gate / (1.0 + exp(-gate)) * up);
+        }
+    }
+}
+
+/// The gradients of gate and up.
+#[expect(unsafe_code, reason = "the gradients are written to memory that is not zeroed first")]
+fn gradients(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let mut gate_gradient = Vec::new();
+    // SAFETY: each block of both is written by `backward_block`, which writes every element of it.
+    let up_gradient = unsafe {
+        filled(gate.len(), |dup| {
+            gate_gradient = filled(gate.len(), |dgate| {
+                dgate
+                    .par_chunks_mut(BLOCK)
+                    .zip(dup.par_chunks_mut(BLOCK))
+                    .zip(gate.par_chunks(BLOCK))
+                    .zip(up.par_chunks(BLOCK))
+                    .zip(grad.par_chunks(BLOCK))
+                    .for_each(|((((dgate, dup), gate), up), grad)| {
+                        backward_block(gate, up, grad, dgate, dup);
+                    });
+            });
+        })
+    };
+    (gate_gradient, up_gradient)
+}
+
+simd! {
+    fn backward_block(
+        gate: &[f32],
+        up: &[f32],
+        grad: &[f32],
+        dgate: &mut [MaybeUninit<f32>],
+        dup: &mut [MaybeUninit<f32>],
+    ) {
+        let inputs = gate.iter().zip(up).zip(grad);
+        for (((gate, up), grad), (dgate, dup)) in inputs.zip(dgate.iter_mut().zip(dup)) {
+            let s = sigmoid(*gate);
+            dgate.write(grad * up * (s * (1.0 + gate * (1.0 - s))));
+            dup.write(grad * (gate * s));
+        }
+    }
+}

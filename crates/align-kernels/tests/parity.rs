@@ -1,0 +1,212 @@
+//! The CPU forms of the row-wise ops, values and gradients in f32, against the composed forms in f64 on the
+//! same inputs (which `gradients.rs` holds against finite differences); and against themselves on another
+//! number of threads.
+//!
+//! The bound is 2e-6 of the largest entry: a dozen roundings of f32 (6e-8 each), or sums of a few hundred
+//! terms in 16 lanes.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use align_kernels::{Param, Rope, composed, embedding, linear, rms_norm, rope, swiglu};
+use candle_core::{DType, Device, Result, Tensor};
+
+const CPU: Device = Device::Cpu;
+
+/// Entries in ±`scale` that f32 and f64 hold alike.
+fn values(shape: &[usize], seed: usize, scale: f32) -> Tensor {
+    let n: usize = shape.iter().product();
+    let entry = |i: usize| scale * (((i + 1) * 7919 + seed * 104_729) % 20_011) as f32 / 10_005.5 - scale;
+    Tensor::from_vec((0..n).map(entry).collect(), shape, &CPU).unwrap()
+}
+
+/// A function of parameters, in whatever dtype they have.
+type Op<'a> = &'a (dyn Fn(&[Param]) -> Result<Tensor> + Sync);
+
+/// The value of `op` and the gradients of all parameters, of which each backward pass but the first finds
+/// some in the buffers.
+fn results(op: Op<'_>, inputs: &[Tensor], dtype: DType, passes: usize) -> Vec<Tensor> {
+    let params: Vec<_> =
+        inputs.iter().map(|t| Param::tracked(&t.to_dtype(dtype).unwrap()).unwrap()).collect();
+    let mut all = Vec::new();
+    for pass in 0..passes {
+        let y = op(&params).unwrap();
+        let weights = values(y.dims(), 99 + pass, 1.0).to_dtype(dtype).unwrap();
+        let grads = (&y * weights).unwrap().sum_all().unwrap().backward().unwrap();
+        if pass + 1 == passes {
+            all.push(y.detach());
+            for param in &params {
+                let buffer = param.grad_buffer().unwrap().get();
+                let grad = buffer.or_else(|| grads.get(param.tensor()).cloned());
+                all.push(grad.expect("the backward pass wrote no gradient"));
+            }
+        }
+    }
+    all
+}
+
+/// Checks `fused` in f32 against `composed` in f64, on 1 and 3 threads, after one backward pass and two.
+fn check(fused: Op<'_>, composed: Op<'_>, inputs: &[Tensor]) {
+    for passes in [1, 2] {
+        let exact = results(composed, inputs, DType::F64, passes);
+        let on_threads = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| results(fused, inputs, DType::F32, passes))
+        };
+        let (one, three) = (on_threads(1), on_threads(3));
+        for (which, ((one, three), exact)) in one.iter().zip(&three).zip(&exact).enumerate() {
+            let flat = |t: &Tensor| t.flatten_all().unwrap();
+            let (a, b) = (flat(one).to_vec1::<f32>().unwrap(), flat(three).to_vec1::<f32>().unwrap());
+            assert!(
+                a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()),
+                "result {which} depends on threads"
+            );
+            assert_eq!(one.dims(), exact.dims());
+            let exact = flat(exact).to_vec1::<f64>().unwrap();
+            let largest = exact.iter().fold(1e-30, |m: f64, x| m.max(x.abs()));
+            for (i, (found, exact)) in a.iter().zip(&exact).enumerate() {
+                let error = (f64::from(*found) - exact).abs() / largest;
+                assert!(error <= 2e-6, "result {which} of {inputs:?}, entry {i}: {found} is not {exact}");
+            }
+        }
+    }
+}
+
+/// Rows and columns: one, primes, around the sizes of blocks and vectors, several blocks.
+const SIZES: [(usize, usize); 8] =
+    [(1, 1), (1, 7), (3, 16), (64, 17), (65, 288), (130, 33), (7, 1031), (200, 96)];
+
+#[test]
+fn rms_norm_agrees() {
+    for (rows, hidden) in SIZES {
+        // In rows of one element all of the gradient but a part of the order of ε cancels.
+        let cases: &[_] = if hidden == 1 { &[(1.0, 0.5)] } else { &[(2.0, 1e-5), (1e-3, 1e-6), (1e4, 0.0)] };
+        for &(scale, epsilon) in cases {
+            let inputs = [values(&[rows, hidden], 1, scale), values(&[hidden], 2, 1.5)];
+            check(
+                &|p| rms_norm(p[0].tensor(), &p[1], epsilon),
+                &|p| composed::rms_norm(p[0].tensor(), &p[1], epsilon),
+                &inputs,
+            );
+        }
+    }
+}
+
+#[test]
+fn rms_norm_of_zeros_is_zero_with_finite_gradients() {
+    let zeros = Tensor::zeros((2, 5), DType::F32, &CPU).unwrap();
+    check(
+        &|p| rms_norm(p[0].tensor(), &p[1], 1e-6),
+        &|p| composed::rms_norm(p[0].tensor(), &p[1], 1e-6),
+        &[zeros, values(&[5], 2, 1.5)],
+    );
+}
+
+#[test]
+fn rope_agrees() {
+    for (tokens, heads, head_dim) in [(1, 1, 2), (5, 3, 6), (64, 2, 48), (131, 1, 64), (67, 9, 10)] {
+        let positions: Vec<u32> = (0..tokens).map(|i| i * 37 % 1000).collect();
+        let frequencies: Vec<f32> = (0..head_dim / 2).map(|i| 0.7f32.powi(i as i32)).collect();
+        let rotation = |dtype| Rope::new(&positions, &frequencies, 1.25, dtype, &CPU).unwrap();
+        check(
+            &|p| rope(p[0].tensor(), &rotation(DType::F32)),
+            &|p| composed::rope(p[0].tensor(), &rotation(DType::F64)),
+            &[values(&[tokens as usize, heads, head_dim], 3, 2.0)],
+        );
+    }
+}
+
+#[test]
+fn rope_refuses_odd_heads() {
+    let rotation = Rope::new(&[0], &[1.0], 1.0, DType::F32, &CPU).unwrap();
+    let message = rope(&values(&[1, 1, 3], 1, 1.0), &rotation).unwrap_err().to_string();
+    assert!(message.contains("rope: expected"), "{message}");
+}
+
+#[test]
+fn swiglu_agrees() {
+    for (rows, hidden) in SIZES {
+        for scale in [1.0, 30.0, 200.0] {
+            check(
+                &|p| swiglu(p[0].tensor(), p[1].tensor()),
+                &|p| composed::swiglu(p[0].tensor(), p[1].tensor()),
+                &[values(&[rows, hidden], 4, scale), values(&[rows, hidden], 5, 1.0)],
+            );
+        }
+    }
+}
+
+#[test]
+fn embedding_agrees() {
+    for (tokens, vocab, hidden) in [(1usize, 1, 1), (5, 3, 7), (200, 50, 33)] {
+        let ids: Vec<u32> = (0..tokens).map(|i| (i * i % vocab) as u32).collect();
+        let ids = Tensor::from_vec(ids, tokens, &CPU).unwrap();
+        check(
+            &|p| embedding(&ids, &p[0]),
+            &|p| composed::embedding(&ids, &p[0]),
+            &[values(&[vocab, hidden], 6, 1.0)],
+        );
+    }
+}
+
+#[test]
+fn embedding_refuses_ids_outside_the_table() {
+    let table = Param::frozen(&values(&[4, 2], 1, 1.0));
+    let message = embedding(&Tensor::new(&[0u32, 4], &CPU).unwrap(), &table).unwrap_err().to_string();
+    assert!(message.contains("token id 4 is outside the table of 4 rows"), "{message}");
+}
+
+#[test]
+fn linear_agrees() {
+    for (rows, inputs, outputs) in [(1, 1, 1), (1, 33, 17), (3, 7, 5), (65, 96, 130), (129, 288, 100)] {
+        let x = values(&[rows, inputs], 7, 1.0);
+        let (w, b) = (values(&[outputs, inputs], 8, 1.0), values(&[outputs], 9, 1.0));
+        check(
+            &|p| linear(p[0].tensor(), &p[1], Some(&p[2])),
+            &|p| composed::linear(p[0].tensor(), &p[1], Some(&p[2])),
+            &[x.clone(), w.clone(), b],
+        );
+        check(
+            &|p| linear(p[0].tensor(), &p[1], None),
+            &|p| composed::linear(p[0].tensor(), &p[1], None),
+            &[x, w],
+        );
+    }
+}
+
+#[test]
+fn a_tied_head_and_embedding_add_up_in_one_buffer() {
+    let ids = Tensor::new(&[2u32, 0, 2, 1], &CPU).unwrap();
+    check(
+        &|p| linear(&embedding(&ids, &p[0])?, &p[0], None),
+        &|p| composed::linear(&composed::embedding(&ids, &p[0])?, &p[0], None),
+        &[values(&[40, 24], 10, 1.0)],
+    );
+}
+
+#[test]
+fn frozen_parameters_get_no_gradient_and_pass_it_on() {
+    let x = Param::tracked(&values(&[3, 4], 1, 1.0)).unwrap();
+    let (w, norm) = (Param::frozen(&values(&[4, 4], 2, 1.0)), Param::frozen(&values(&[4], 3, 1.0)));
+    let bias = Param::tracked(&values(&[4], 4, 1.0)).unwrap();
+    let y = linear(&rms_norm(x.tensor(), &norm, 1e-6).unwrap(), &w, Some(&bias)).unwrap();
+    let grads = y.sum_all().unwrap().backward().unwrap();
+    assert!(grads.get(x.tensor()).is_some());
+    assert_eq!(bias.grad_buffer().unwrap().get().unwrap().to_vec1::<f32>().unwrap(), [3.0; 4]);
+    // A trained bias under a frozen weight and an input without a graph.
+    bias.grad_buffer().unwrap().clear();
+    linear(&x.tensor().detach(), &w, Some(&bias)).unwrap().sum_all().unwrap().backward().unwrap();
+    assert_eq!(bias.grad_buffer().unwrap().get().unwrap().to_vec1::<f32>().unwrap(), [3.0; 4]);
+}
+
+#[test]
+fn operands_need_not_be_contiguous() {
+    let (x, w) = (values(&[8, 6], 1, 1.0), values(&[8, 10], 2, 1.0));
+    let (xt, wt) = (x.t().unwrap(), w.t().unwrap());
+    let found = linear(&xt, &Param::frozen(&wt), None).unwrap();
+    let expected = xt.matmul(&w).unwrap();
+    let error = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+    assert!(error < 1e-5, "{error}");
+    let copied = xt.contiguous().unwrap();
+    let twice = |t: &Tensor| swiglu(t, t).unwrap().to_vec2::<f32>().unwrap();
+    assert_eq!(twice(&xt), twice(&copied));
+}
