@@ -16,7 +16,7 @@ use crate::accumulate::Recorded;
 const CHUNK_BYTES: usize = 128 << 20;
 
 /// See [`linear_log_probs`](super::linear_log_probs).
-pub fn log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
+pub fn linear_log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
     in_chunks(hidden, weight, labels, CHUNK_BYTES)
 }
 
@@ -33,7 +33,7 @@ fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usiz
 }
 
 /// See [`linear_log_probs_with_stats`](super::linear_log_probs_with_stats).
-pub fn log_probs_with_stats(
+pub fn linear_log_probs_with_stats(
     hidden: &Tensor,
     weight: &Param,
     labels: &Tensor,

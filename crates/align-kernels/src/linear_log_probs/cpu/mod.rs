@@ -1,0 +1,149 @@
+//! The head on f32 slices in main memory.
+//!
+//! Logits exist tile by tile. If all of them fit [`KEPT_BYTES`] and there will be a backward pass, the
+//! forward pass leaves them to it, which saves one of four matrix products; otherwise the backward pass
+//! computes them again, and neither pass holds more than a tile. Both ways give the same bits, and so
+//! does any number of threads.
+
+mod passes;
+mod rows;
+mod sums;
+mod tiles;
+
+use std::cell::RefCell;
+use std::sync::Mutex;
+
+use candle_core::{Result, Tensor, bail};
+
+use self::passes::Operands;
+use self::rows::{Row, Softmax, SoftmaxAndStats};
+use self::sums::Sum;
+use super::TokenStats;
+use crate::Param;
+use crate::accumulate::Recorded;
+use crate::cpu::{Floats, slice, tensor};
+
+/// Logits of at most this size are kept for the backward pass: 2097 rows at a vocabulary of 32000.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// See [`linear_log_probs`](super::linear_log_probs).
+pub(super) fn log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
+    within(KEPT_BYTES, hidden, weight, labels)
+}
+
+fn within(kept_bytes: usize, hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
+    let head = Head::new(hidden, weight, labels)?;
+    let (rows, kept) = head.forward::<Softmax>(kept_bytes)?;
+    head.record(hidden, rows, kept)
+}
+
+/// See [`linear_log_probs_with_stats`](super::linear_log_probs_with_stats).
+pub(super) fn log_probs_with_stats(
+    hidden: &Tensor,
+    weight: &Param,
+    labels: &Tensor,
+) -> Result<(Tensor, TokenStats)> {
+    let head = Head::new(hidden, weight, labels)?;
+    let (rows, kept) = head.forward::<SoftmaxAndStats>(KEPT_BYTES)?;
+    let per_row = |value: fn(&SoftmaxAndStats) -> f32| tensor(rows.iter().map(value).collect(), rows.len());
+    let stats = TokenStats {
+        entropy: per_row(SoftmaxAndStats::entropy)?,
+        correct: per_row(SoftmaxAndStats::correct)?,
+        log_sum_sq_probs: per_row(SoftmaxAndStats::log_sum_sq_probs)?,
+    };
+    let rows = rows.into_iter().map(|row| row.softmax).collect();
+    Ok((head.record(hidden, rows, kept)?, stats))
+}
+
+/// The detached operands.
+struct Head {
+    hidden: Tensor,
+    weight: Param,
+    labels: Vec<u32>,
+    hidden_is_tracked: bool,
+}
+
+impl Head {
+    fn new(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Self> {
+        let (vocab, _) = weight.tensor().dims2()?;
+        let labels = labels.to_vec1::<u32>()?;
+        if let Some(label) = labels.iter().find(|&&label| label as usize >= vocab) {
+            bail!("linear_log_probs: label {label} is outside the vocabulary of {vocab}");
+        }
+        Ok(Self {
+            hidden: hidden.detach().contiguous()?,
+            weight: weight.clone(),
+            labels,
+            hidden_is_tracked: hidden.track_op(),
+        })
+    }
+
+    fn is_recorded(&self) -> bool {
+        self.hidden_is_tracked || self.weight.is_tracked()
+    }
+
+    fn operands<'a>(&self, hidden: &'a [f32], weight: &'a [f32]) -> Result<Operands<'a>> {
+        let (vocab, width) = self.weight.tensor().dims2()?;
+        Ok(Operands::new(hidden, weight, [self.labels.len(), vocab, width]))
+    }
+
+    /// The rows' sums, and the logits if they are wanted again and take at most `kept_bytes`.
+    fn forward<R: Row>(&self, kept_bytes: usize) -> Result<(Vec<R>, Option<Vec<f32>>)> {
+        let (hidden, weight) = (slice(&self.hidden)?, slice(self.weight.tensor())?);
+        let operands = self.operands(&hidden, &weight)?;
+        let keep = self.is_recorded() && operands.logits() * size_of::<f32>() <= kept_bytes;
+        let mut rows: Vec<R> = self.labels.iter().map(|&label| R::new(label)).collect();
+        let mut logits = Vec::new();
+        operands.forward(&mut rows, keep.then_some(&mut logits));
+        Ok((rows, keep.then_some(logits)))
+    }
+
+    /// Puts the rows' log-probs in the graph.
+    fn record(self, hidden: &Tensor, rows: Vec<Softmax>, kept: Option<Vec<f32>>) -> Result<Tensor> {
+        let values: Vec<f32> = rows.iter().map(Softmax::log_prob).collect();
+        let count = values.len();
+        if !self.is_recorded() {
+            return tensor(values, count);
+        }
+        let weight = self.weight.tensor().clone();
+        let kept = Mutex::new(kept);
+        let backward = move |grad: &Tensor| {
+            // The first backward pass overwrites what was kept; a second one computes it again.
+            let kept = kept.lock().expect("no holder of this lock can panic").take();
+            Ok([self.backward(&rows, kept, grad)?, None])
+        };
+        hidden.apply_op2(
+            &weight,
+            Recorded { name: "linear-log-probs", value: Floats::new(values, count), backward },
+        )
+    }
+
+    /// The gradient of the hidden states, if they are tracked; the weight's goes to its buffer.
+    fn backward(&self, rows: &[Softmax], kept: Option<Vec<f32>>, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        let (hidden, weight, grad) = (slice(&self.hidden)?, slice(self.weight.tensor())?, slice(&grad)?);
+        let operands = self.operands(&hidden, &weight)?;
+        let d_hidden = RefCell::new(self.hidden_is_tracked.then(|| Vec::with_capacity(hidden.len())));
+        let kept = RefCell::new(kept);
+        let run = |d_weight: Option<Sum<'_>>| {
+            let mut d_hidden = d_hidden.borrow_mut();
+            operands.backward(rows, &grad, kept.take(), d_hidden.as_mut().map(Sum::New), d_weight);
+        };
+        match self.weight.grad_buffer() {
+            None => run(None),
+            Some(buffer) => buffer.accumulate_in_place(
+                self.weight.tensor().shape(),
+                || {
+                    let mut d_weight = Vec::with_capacity(weight.len());
+                    run(Some(Sum::New(&mut d_weight)));
+                    d_weight
+                },
+                |d_weight| run(Some(Sum::More(d_weight))),
+            )?,
+        }
+        d_hidden.into_inner().map(|d_hidden| tensor(d_hidden, self.hidden.shape())).transpose()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! What is known of each row's distribution while its logits pass by, and their gradient.
+//!
+//! Exponentials are f32, relative to the largest logit of their segment; a segment's sums are merged into
+//! the row's in f64, always in the order of the vocabulary (online softmax, Milakov and Gimelshein 2018,
+//! arXiv:1805.02867). Keeping the largest logit and the sum apart, not their log-sum-exp, leaves the
+//! digits of probabilities alone where logits are large.
+
+use crate::cpu::{exp, max, simd};
+
+/// Logits whose sums are formed in f32 and that stay in the first-level cache for a second pass.
+const SEGMENT: usize = 2048;
+
+/// Partial sums of a segment: two AVX2 registers.
+const LANES: usize = 16;
+
+/// A row's running sums.
+pub(super) trait Row: Clone + Send {
+    /// Of a row with that label, before its first logit.
+    fn new(label: u32) -> Self;
+
+    /// Takes in the logits of the tokens from `column` on.
+    fn absorb(&mut self, logits: &[f32], column: usize);
+}
+
+/// What the label's log-prob and the gradient need.
+#[derive(Clone, Debug)]
+pub(super) struct Softmax {
+    label: usize,
+    label_logit: f32,
+    max: f32,
+    /// Σ e^(logit − max).
+    sum: f64,
+}
+
+impl Softmax {
+    /// log p(label).
+    pub(super) fn log_prob(&self) -> f32 {
+        (f64::from(self.label_logit) - f64::from(self.max) - self.sum.ln()) as f32
+    }
+
+    /// Turns the logits of the tokens from `column` on into `grad · (onehot(label) − p)`.
+    pub(super) fn differentiate(&self, logits: &mut [f32], column: usize, grad: f32) {
+        if grad == 0.0 {
+            return logits.fill(0.0);
+        }
+        scaled_exp(logits, self.max, (-f64::from(grad) / self.sum) as f32);
+        if let Some(label) = self.label.checked_sub(column).and_then(|at| logits.get_mut(at)) {
+            // 1 − p without cancellation where the label is almost certain.
+            *label = (f64::from(grad) * -f64::from(self.log_prob()).exp_m1()) as f32;
+        }
+    }
+
+    fn take_label(&mut self, logits: &[f32], column: usize) {
+        if let Some(logit) = self.label.checked_sub(column).and_then(|at| logits.get(at)) {
+            self.label_logit = *logit;
+        }
+    }
+
+    /// Raises the largest logit to at least `max`; answers what sums relative to the old one and to
+    /// `max` are to be multiplied with.
+    fn raise(&mut self, max: f32) -> [f64; 2] {
+        let raised = self.max.max(max);
+        let factor = |max: f32| (f64::from(max) - f64::from(raised)).exp();
+        let factors = [factor(self.max), factor(max)];
+        self.max = raised;
+        factors
+    }
+}
+
+impl Row for Softmax {
+    fn new(label: u32) -> Self {
+        // Not −∞: a segment of nothing but −∞ then has exponentials 0, not NaN.
+        Self { label: label as usize, label_logit: f32::NAN, max: f32::MIN, sum: 0.0 }
+    }
+
+    fn absorb(&mut self, logits: &[f32], column: usize) {
+        self.take_label(logits, column);
+        for segment in logits.chunks(SEGMENT) {
+            let max = largest(segment).max(f32::MIN);
+            let sum = sum_exp(segment, max);
+            let [old, new] = self.raise(max);
+            self.sum = self.sum * old + f64::from(sum) * new;
+        }
+    }
+}
+
+/// [`Softmax`] and the sums of the statistics.
+#[derive(Clone, Debug)]
+pub(super) struct SoftmaxAndStats {
+    pub(super) softmax: Softmax,
+    most_likely: usize,
+    /// Σ e^(logit − max) (logit − max).
+    weighted: f64,
+    /// Σ e^(2 (logit − max)).
+    squares: f64,
+}
+
+impl SoftmaxAndStats {
+    /// −Σ p log p.
+    pub(super) fn entropy(&self) -> f32 {
+        (self.softmax.sum.ln() - self.weighted / self.softmax.sum) as f32
+    }
+
+    /// 1 if no token is more likely than the label, nor as likely and earlier; else 0.
+    pub(super) fn correct(&self) -> f32 {
+        if self.most_likely == self.softmax.label { 1.0 } else { 0.0 }
+    }
+
+    /// log Σ p².
+    pub(super) fn log_sum_sq_probs(&self) -> f32 {
+        (self.squares.ln() - 2.0 * self.softmax.sum.ln()) as f32
+    }
+}
+
+impl Row for SoftmaxAndStats {
+    fn new(label: u32) -> Self {
+        Self { softmax: Softmax::new(label), most_likely: 0, weighted: 0.0, squares: 0.0 }
+    }
+
+    fn absorb(&mut self, logits: &[f32], column: usize) {
+        let row = &mut self.softmax;
+        row.take_label(logits, column);
+        for (segment, first) in logits.chunks(SEGMENT).zip((column..).step_by(SEGMENT)) {
+            let max = largest(segment).max(f32::MIN);
+            if max > row.max {
+                self.most_likely = first + segment.iter().position(|&logit| logit == max).unwrap_or(0);
+            }
+            let [sum, weighted, squares] = moments(segment, max).map(f64::from);
+            let before = row.max;
+            let [old, new] = row.raise(max);
+            let shift = |from: f32| f64::from(from) - f64::from(row.max);
+            self.weighted =
+                (self.weighted + shift(before) * row.sum) * old + (weighted + shift(max) * sum) * new;
+            self.squares = self.squares * old * old + squares * new * new;
+            row.sum = row.sum * old + sum * new;
+        }
+    }
+}
+
+simd! {
+    fn largest(logits: &[f32]) -> f32 {
+        max(logits)
+    }
+}
+
+simd! {
+    /// Σ e^(x − max).
+    fn sum_exp(logits: &[f32], max: f32) -> f32 {
+        let (blocks, rest) = logits.as_chunks::<LANES>();
+        let mut sums = [0f32; LANES];
+        for block in blocks {
+            for lane in 0..LANES {
+                sums[lane] += exp(block[lane] - max);
+            }
+        }
+        for (sum, x) in sums.iter_mut().zip(rest) {
+            *sum += exp(x - max);
+        }
+        total(&sums)
+    }
+}
+
+simd! {
+    /// Σ e^(x − max), Σ e^(x − max) (x − max), Σ e^(2 (x − max)).
+    fn moments(logits: &[f32], max: f32) -> [f32; 3] {
+        let (blocks, rest) = logits.as_chunks::<LANES>();
+        let (mut sums, mut weighted, mut squares) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
+        for block in blocks {
+            for lane in 0..LANES {
+                let e = exp(block[lane] - max);
+                sums[lane] += e;
+                weighted[lane] += e * (block[lane] - max);
+                squares[lane] += e * e;
+            }
+        }
+        for (lane, x) in rest.iter().enumerate() {
+            let e = exp(x - max);
+            sums[lane] += e;
+            weighted[lane] += e * (x - max);
+            squares[lane] += e * e;
+        }
+        [total(&sums), total(&weighted), total(&squares)]
+    }
+}
+
+simd! {
+    /// x ← factor · e^(x − max).
+    fn scaled_exp(logits: &mut [f32], max: f32, factor: f32) {
+        for x in logits {
+            *x = factor * exp(*x - max);
+        }
+    }
+}
+
+#[inline(always)]
+fn total(lanes: &[f32; LANES]) -> f32 {
+    crate::cpu::sum(lanes)
+}
