@@ -7,9 +7,33 @@ use std::ops::Range;
 use candle_core::{D, DType, Device, Result, Tensor, bail};
 
 use super::Segment;
+use crate::accumulate::Recorded;
 
-/// See [`super::attention`]; inputs carry no graph.
-pub(super) fn forward(
+/// See [`super::attention`]; the segments are taken to fit.
+pub fn attention(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    segments: &[Segment],
+    scale: f64,
+    window: Option<usize>,
+) -> Result<Tensor> {
+    let (queries, keys, values) = (q.detach(), k.detach(), v.detach());
+    let value = forward(&queries, &keys, &values, segments, scale, window)?;
+    let tracked = [q.track_op(), k.track_op(), v.track_op()];
+    if tracked == [false; 3] {
+        return Ok(value);
+    }
+    let segments = segments.to_vec();
+    let backward = move |grad: &Tensor| {
+        let grads = backward(&queries, &keys, &values, grad, &segments, scale, window)?;
+        let mut tracked = tracked.into_iter();
+        Ok(grads.map(|grad| tracked.next().unwrap_or(false).then_some(grad)))
+    };
+    q.apply_op3(k, v, Recorded { name: "attention", value, backward })
+}
+
+fn forward(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,
@@ -27,7 +51,7 @@ pub(super) fn forward(
 
 /// Gradients of `q`, `k`, `v`. With `P` the probabilities and `g` the gradient of the output `P v`:
 /// `dv = Pᵀ g`, `dS = P ⊙ (g vᵀ − rowsum(P ⊙ g vᵀ))`, `dq = scale · dS k`, `dk = scale · dSᵀ q`.
-pub(super) fn backward(
+fn backward(
     q: &Tensor,
     k: &Tensor,
     v: &Tensor,

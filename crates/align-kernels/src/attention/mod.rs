@@ -3,14 +3,13 @@
 //! One primitive serves training and decoding: a [`Segment`] is a range of query rows and the key rows
 //! that form its context.
 
-mod composed;
+pub(crate) mod composed;
 mod cpu;
 
 use std::ops::Range;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::accumulate::Recorded;
 use crate::cpu::is_f32_on_cpu;
 
 /// A run of query rows and the key rows they attend to.
@@ -53,25 +52,13 @@ pub fn attention(
     window: Option<usize>,
 ) -> Result<Tensor> {
     check(q, k, v, segments, window)?;
-    let tracked = [q.track_op(), k.track_op(), v.track_op()];
-    if tracked != [false; 3] {
+    if q.track_op() || k.track_op() || v.track_op() {
         check_apart(segments)?;
     }
     if is_f32_on_cpu(&[q, k, v]) {
         return cpu::attention(q, k, v, segments, scale, window);
     }
-    let (queries, keys, values) = (q.detach(), k.detach(), v.detach());
-    let value = composed::forward(&queries, &keys, &values, segments, scale, window)?;
-    if tracked == [false; 3] {
-        return Ok(value);
-    }
-    let segments = segments.to_vec();
-    let backward = move |grad: &Tensor| {
-        let grads = composed::backward(&queries, &keys, &values, grad, &segments, scale, window)?;
-        let mut tracked = tracked.into_iter();
-        Ok(grads.map(|grad| tracked.next().unwrap_or(false).then_some(grad)))
-    };
-    q.apply_op3(k, v, Recorded { name: "attention", value, backward })
+    composed::attention(q, k, v, segments, scale, window)
 }
 
 fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment], window: Option<usize>) -> Result<()> {
