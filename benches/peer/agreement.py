@@ -60,7 +60,7 @@ def generated_alike(ours, transformers):
     other = fmean(abs(a - b) > 1e-3 * abs(b) for a, b in zip(ours.log_probs, transformers.log_probs, strict=True))
     if other > OTHER_COMPLETIONS:
         raise SystemExit(f"not the same work, so no ratio: {100 * other:.0f} % of the completions are other ones")
-    return {"share of completions": other}
+    return {"other completions": other}
 
 
 def batches(rows, size):

@@ -125,7 +125,11 @@ def main():
         mode=asked.mode,
         data=data,
         batch_size=asked.batch_size,
-        max_length=asked.max_length,
+        **(
+            dict(max_prompt=asked.max_prompt, new_tokens=asked.new_tokens)
+            if asked.stage == "generate"
+            else dict(max_length=asked.max_length)
+        ),
         steps=asked.steps,
         warmup=asked.warmup,
         rounds=asked.rounds,

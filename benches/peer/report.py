@@ -114,7 +114,7 @@ def show(result):
         shares = (f"{100 * result['share_of_sgemm_peak'][side]:.0f} %" for side in SIDES)
         row(f"share of {result['sgemm_peak_gflops']:.0f} GFLOP/s", *shares)
     differences = result["largest_difference"].items()
-    print("  " + ", ".join(f"{name} differs by {apart:.0e} at most" for name, apart in differences))
+    print("  largest differences: " + ", ".join(f"{name} {apart:.0e}" for name, apart in differences))
     others = [other for its in result["other_cores"].values() for other in its if other is not None]
     if others and max(others) > machine.QUIET:
         print(
