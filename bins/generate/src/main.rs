@@ -6,6 +6,7 @@ mod prompts;
 
 use std::iter::{repeat_n, zip};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use align_cli::{Hub, Invocation, Program};
 use align_data::Tokenizer;
@@ -51,11 +52,15 @@ fn complete(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
 
     // Completions, in the order of the prompts.
     invocation.work_starts();
+    let (start, mut generated) = (Instant::now(), 0);
     let mut sequences = zip(prompts, &tokens);
     while let Some(completions) = batches.next().transpose()? {
+        generated += completions.iter().map(|completion| completion.tokens.len()).sum::<usize>();
         for (completion, (prompt, tokens)) in zip(&completions, &mut sequences) {
             output.write(&Row::new(prompt, tokens, completion, &tokenizer)?)?;
         }
     }
+    let seconds = start.elapsed().as_secs_f64();
+    tracing::info!("{generated} tokens in {seconds:.1} s, {:.0} a second", generated as f64 / seconds);
     output.finish()
 }

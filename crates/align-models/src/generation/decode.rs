@@ -1,29 +1,13 @@
-//! The decoding loop.
+//! The functions that continue prompts.
 
-use std::ops::Range;
-
-use align_kernels::Segment;
-use candle_core::DType;
-
-use super::cache::Cache;
-use super::{GenerationOptions, Sampler};
-use crate::{CausalLm, Error, Result, Stream};
-
-/// Sequences decoded together.
-const BATCH: usize = 32;
-
-/// What a prompt was continued with.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Completion {
-    /// The tokens, the one that ended it included.
-    pub tokens: Vec<u32>,
-    /// The log-prob of each token when it was picked: see [`Sampler::sample`].
-    pub log_probs: Vec<f32>,
-    /// Whether it ended by itself rather than at `max_new_tokens`.
-    pub finished: bool,
-}
+use super::underway::{Limits, Underway};
+use super::{Completion, GenerationOptions};
+use crate::{CausalLm, Error, Result};
 
 /// One completion per prompt, in order. A token of `eos` ends a completion.
+///
+/// Equal prompts that follow one another are prefilled once. Completion number i is sampled from random
+/// stream i of `seed`.
 ///
 /// # Errors
 /// If a setting makes no sense, a prompt is empty, or a prompt with its completion would outgrow the
@@ -35,32 +19,76 @@ pub fn generate(
     options: &GenerationOptions,
     seed: u64,
 ) -> Result<Vec<Completion>> {
-    let mut completions = Vec::with_capacity(prompts.len());
-    for batch in generate_in_batches(model, prompts, eos, options, seed)? {
+    in_order(underway(model, prompts, runs(prompts), eos, options, seed)?)
+}
+
+/// `completions_per_prompt` completions of every prompt: the groups that reinforcement learning samples.
+///
+/// Group g holds what [`generate`] gives for the completions `g · completions_per_prompt ..` of prompts
+/// that are each repeated so often. The log-probs are of the distribution that was sampled from, by the
+/// ops that also score and train: where no setting cuts or bends it (`min_new_tokens` 0, `top_k` 0,
+/// `top_p` 1, no repetition penalty) and the temperature is 1, they are those of
+/// [`CausalLm::token_log_probs`] up to rounding, and can stand for the policy's at the time of sampling.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_groups(
+    model: &CausalLm,
+    prompts: &[Vec<u32>],
+    completions_per_prompt: usize,
+    eos: &[u32],
+    options: &GenerationOptions,
+    seed: u64,
+) -> Result<Vec<Vec<Completion>>> {
+    if completions_per_prompt == 0 {
+        return Ok(vec![Vec::new(); prompts.len()]);
+    }
+    let groups = prompts.iter().map(|prompt| (prompt.as_slice(), completions_per_prompt)).collect();
+    let completions = in_order(underway(model, prompts, groups, eos, options, seed)?)?;
+    let mut completions = completions.into_iter();
+    Ok(prompts.iter().map(|_| completions.by_ref().take(completions_per_prompt).collect()).collect())
+}
+
+/// The completions of [`generate`], handed out in order as they are decoded: as many at a time as are
+/// complete.
+///
+/// # Errors
+/// Settings and all prompts are checked at once, as in [`generate`]; an item is an error only where a
+/// tensor operation fails, and is then the last.
+pub fn generate_in_batches<'a>(
+    model: &'a CausalLm,
+    prompts: &'a [Vec<u32>],
+    eos: &'a [u32],
+    options: &'a GenerationOptions,
+    seed: u64,
+) -> Result<impl Iterator<Item = Result<Vec<Completion>>>> {
+    underway(model, prompts, runs(prompts), eos, options, seed)
+}
+
+fn underway<'a>(
+    model: &'a CausalLm,
+    prompts: &[Vec<u32>],
+    groups: Vec<(&'a [u32], usize)>,
+    eos: &'a [u32],
+    options: &'a GenerationOptions,
+    seed: u64,
+) -> Result<Underway<'a>> {
+    options.check()?;
+    check_prompts(model, prompts, options)?;
+    Ok(Underway::new(model, groups, eos, options, seed, Limits::USUAL)?)
+}
+
+fn in_order(underway: Underway<'_>) -> Result<Vec<Completion>> {
+    let mut completions = Vec::new();
+    for batch in underway {
         completions.extend(batch?);
     }
     Ok(completions)
 }
 
-/// The completions of [`generate`], handed out batch by batch as they are decoded.
-///
-/// # Errors
-/// Settings and all prompts are checked at once, as in [`generate`]; a batch fails only where a tensor
-/// operation does.
-pub fn generate_in_batches(
-    model: &CausalLm,
-    prompts: &[Vec<u32>],
-    eos: &[u32],
-    options: &GenerationOptions,
-    seed: u64,
-) -> Result<impl Iterator<Item = Result<Vec<Completion>>>> {
-    options.check()?;
-    check_prompts(model, prompts, options)?;
-    Ok(prompts.chunks(BATCH).enumerate().map(move |(index, batch)| {
-        let first = (index * BATCH) as u64;
-        let samplers = (first..).take(batch.len()).map(|number| Sampler::new(options, seed, number));
-        decode(model, batch, eos, options, samplers)
-    }))
+/// Equal prompts that follow one another, as a prompt and their number.
+fn runs(prompts: &[Vec<u32>]) -> Vec<(&[u32], usize)> {
+    prompts.chunk_by(|a, b| a == b).map(|run| (run[0].as_slice(), run.len())).collect()
 }
 
 fn check_prompts(model: &CausalLm, prompts: &[Vec<u32>], options: &GenerationOptions) -> Result<()> {
@@ -69,7 +97,7 @@ fn check_prompts(model: &CausalLm, prompts: &[Vec<u32>], options: &GenerationOpt
         if prompt.is_empty() {
             return Err(Error::Config(format!("prompt {index} has no tokens")));
         }
-        if prompt.len() + options.max_new_tokens > most {
+        if prompt.len().saturating_add(options.max_new_tokens) > most {
             return Err(Error::Config(format!(
                 "prompt {index} has {} tokens; with `max_new_tokens` {} that is more than the model's \
                  max_position_embeddings {most}",
@@ -79,83 +107,4 @@ fn check_prompts(model: &CausalLm, prompts: &[Vec<u32>], options: &GenerationOpt
         }
     }
     Ok(())
-}
-
-/// A sequence on its way: its text so far and its rows of the cache.
-struct Sequence {
-    tokens: Vec<u32>,
-    prompt: usize,
-    log_probs: Vec<f32>,
-    finished: bool,
-    cache: Range<usize>,
-    sampler: Sampler,
-}
-
-fn decode(
-    model: &CausalLm,
-    prompts: &[Vec<u32>],
-    eos: &[u32],
-    options: &GenerationOptions,
-    samplers: impl Iterator<Item = Sampler>,
-) -> Result<Vec<Completion>> {
-    let mut capacity = 0;
-    let mut sequences: Vec<Sequence> = Vec::with_capacity(prompts.len());
-    for (prompt, sampler) in prompts.iter().zip(samplers) {
-        // The last token is never fed back, so it needs no room.
-        let start = capacity;
-        capacity += prompt.len() + options.max_new_tokens - 1;
-        let cache = start..capacity;
-        sequences.push(Sequence {
-            tokens: prompt.clone(),
-            prompt: prompt.len(),
-            log_probs: Vec::new(),
-            finished: false,
-            cache,
-            sampler,
-        });
-    }
-    let decoder = model.decoder();
-    let device = decoder.embedding().device();
-    let mut cache = Cache::new(decoder.config(), capacity, decoder.dtype(), device)?;
-
-    let mut fresh = true;
-    loop {
-        let mut active: Vec<&mut Sequence> = sequences
-            .iter_mut()
-            .filter(|s| !s.finished && s.log_probs.len() < options.max_new_tokens)
-            .collect();
-        if active.is_empty() {
-            break;
-        }
-        // All of the prompt at first, the newest token from then on.
-        let mut stream = Stream::default();
-        let (mut destinations, mut rows) = (Vec::new(), Vec::new());
-        for sequence in &active {
-            let from = if fresh { 0 } else { sequence.tokens.len() - 1 };
-            let queries = stream.tokens.len()..stream.tokens.len() + sequence.tokens.len() - from;
-            let start = sequence.cache.start;
-            stream.tokens.extend(&sequence.tokens[from..]);
-            stream.positions.extend(from as u32..sequence.tokens.len() as u32);
-            destinations.push(start + from..start + sequence.tokens.len());
-            rows.push(queries.end as u32 - 1);
-            let keys = std::iter::once(start..start + sequence.tokens.len()).collect();
-            stream.segments.push(Segment { queries, keys });
-        }
-        cache.write_to(destinations);
-        let logits = model.logits(&stream, &rows, &mut cache)?.to_dtype(DType::F32)?.to_vec2::<f32>()?;
-        for (sequence, mut logits) in active.iter_mut().zip(logits) {
-            let forbidden = if sequence.log_probs.len() < options.min_new_tokens { eos } else { &[] };
-            let sampled = sequence.sampler.sample(&mut logits, &sequence.tokens, forbidden);
-            sequence.tokens.push(sampled.token);
-            sequence.log_probs.push(sampled.log_prob);
-            sequence.finished = eos.contains(&sampled.token);
-        }
-        fresh = false;
-    }
-    let completion = |mut sequence: Sequence| Completion {
-        tokens: sequence.tokens.split_off(sequence.prompt),
-        log_probs: sequence.log_probs,
-        finished: sequence.finished,
-    };
-    Ok(sequences.into_iter().map(completion).collect())
 }

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::GenerationOptions;
+use super::softmax::{Softmax, most_likely, pick};
 
 /// One sequence's sampler. Its random stream is a value that can be saved and restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,7 +34,7 @@ impl Sampler {
 
     /// Picks the next token. `seen` are the tokens so far, prompt included; `forbidden` may not be picked
     /// (the end of the text, while the completion is too short). The order of the steps is transformers':
-    /// repetition penalty, forbidden tokens, temperature, top-k, top-p.
+    /// repetition penalty, forbidden tokens, temperature, top-k, top-p. The first two change `logits`.
     pub fn sample(&mut self, logits: &mut [f32], seen: &[u32], forbidden: &[u32]) -> Sampled {
         penalise(logits, seen, self.options.repetition_penalty as f32);
         for &token in forbidden {
@@ -43,43 +44,44 @@ impl Sampler {
         }
         if self.options.temperature == 0.0 {
             let token = most_likely(logits);
-            return Sampled { token, log_prob: log_probability(logits, token) };
+            return Sampled { token, log_prob: Softmax::new(logits, 1.0).log_prob(token) };
         }
-        let temperature = self.options.temperature as f32;
-        logits.iter_mut().for_each(|logit| *logit /= temperature);
-        let token = self.draw(logits);
-        Sampled { token, log_prob: log_probability(logits, token) }
+        let softmax = Softmax::new(logits, self.options.temperature as f32);
+        let unit = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64; // in [0, 1)
+        let token = if self.options.top_k == 0 && self.options.top_p == 1.0 {
+            softmax.draw(unit)
+        } else {
+            let candidates = self.candidates(logits, &softmax);
+            let total: f64 = candidates.iter().map(|&token| softmax.weight(token)).sum();
+            let picked = pick(candidates, unit * total, |token| softmax.weight(token));
+            picked.unwrap_or_else(|| most_likely(logits))
+        };
+        Sampled { token, log_prob: softmax.log_prob(token) }
     }
 
-    /// Draws from the softmax of `logits`, cut by top-k and top-p.
-    fn draw(&mut self, logits: &[f32]) -> u32 {
-        let unit = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64; // in [0, 1)
-        let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let weight = |token: u32| f64::from(logits[token as usize] - max).exp();
-        let mut candidates: Vec<u32> = (0..logits.len() as u32).collect();
-        if self.options.top_k > 0 || self.options.top_p < 1.0 {
-            // Ties are kept in the order of their ids, so that the cut is reproducible.
-            candidates.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]).then(a.cmp(&b)));
-            if self.options.top_k > 0 {
-                candidates.truncate(self.options.top_k);
-            }
-            let total: f64 = candidates.iter().map(|&token| weight(token)).sum();
-            let mut sum = 0.0;
-            let nucleus = candidates.iter().position(|&token| {
-                sum += weight(token);
-                sum >= self.options.top_p * total
-            });
-            candidates.truncate(nucleus.map_or(candidates.len(), |last| last + 1));
+    /// What top-k and top-p leave, the most likely first. Ties are kept in the order of their ids, so that
+    /// the cut is reproducible.
+    fn candidates(&self, logits: &[f32], softmax: &Softmax<'_>) -> Vec<u32> {
+        let GenerationOptions { top_k, top_p, .. } = self.options;
+        let by_logit = |a: &u32, b: &u32| logits[*b as usize].total_cmp(&logits[*a as usize]).then(a.cmp(b));
+        let mut tokens: Vec<u32> = (0..logits.len() as u32).collect();
+        let mut total = softmax.total();
+        if top_k > 0 && top_k < tokens.len() {
+            tokens.select_nth_unstable_by(top_k - 1, by_logit);
+            tokens.truncate(top_k);
+            total = tokens.iter().map(|&token| softmax.weight(token)).sum();
         }
-        let total: f64 = candidates.iter().map(|&token| weight(token)).sum();
-        let mut left = unit * total;
-        for &token in &candidates {
-            left -= weight(token);
-            if left < 0.0 {
-                return token;
-            }
-        }
-        most_likely(logits) // rounding left a crumb
+        // Tokens below this are outside the nucleus: even all together they weigh less than it leaves out.
+        let least = 0.5 * (1.0 - top_p) * total / logits.len() as f64;
+        tokens.retain(|&token| softmax.weight(token) >= least);
+        tokens.sort_unstable_by(by_logit);
+        let mut sum = 0.0;
+        let nucleus = tokens.iter().position(|&token| {
+            sum += softmax.weight(token);
+            sum >= top_p * total
+        });
+        tokens.truncate(nucleus.map_or(tokens.len(), |last| last + 1));
+        tokens
     }
 }
 
@@ -94,18 +96,6 @@ fn penalise(logits: &mut [f32], seen: &[u32], penalty: f32) {
             *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
         }
     }
-}
-
-/// The first of the largest logits.
-fn most_likely(logits: &[f32]) -> u32 {
-    let better = |best: usize, i: usize| if logits[i] > logits[best] { i } else { best };
-    (1..logits.len()).fold(0, better) as u32
-}
-
-fn log_probability(logits: &[f32], token: u32) -> f32 {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let total: f64 = logits.iter().map(|&logit| f64::from(logit - max).exp()).sum();
-    (f64::from(logits[token as usize] - max) - total.ln()) as f32
 }
 
 #[cfg(test)]
