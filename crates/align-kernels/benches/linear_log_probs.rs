@@ -1,7 +1,5 @@
 //! The language-model head, forward and backward, against its composed form.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use std::hint::black_box;
 
 use align_kernels::{Param, composed, linear_log_probs, linear_log_probs_with_stats};

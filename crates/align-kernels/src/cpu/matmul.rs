@@ -98,6 +98,7 @@ fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
 
 /// `out = alpha · a b + beta · out`. With `beta = 0` `out` is not read.
 #[expect(unsafe_code, reason = "gemm takes pointers")]
+#[expect(clippy::needless_pass_by_value, reason = "the exclusive borrow ends with the product")]
 pub(crate) fn matmul(
     alpha: f32,
     a: Matrix<'_>,

@@ -13,6 +13,9 @@ use crate::cpu::{Matrix, MatrixMut, Threads, exp, matmul, simd};
 /// Multiply-adds below which waking the threads costs more than they save.
 pub(super) const WORTH_THREADS: usize = 1 << 20;
 
+/// Segments below which the heads of a single row are jobs of their own.
+const FEW: usize = 8;
+
 /// The result, shaped like the queries, and `log Σ exp` of every row's scores, `[tokens, heads]`.
 pub(super) fn forward(operands: &Operands<'_>, segments: &[Segment]) -> (Vec<f32>, Vec<f32>) {
     let mut out = vec![0f32; operands.q.len()];
@@ -35,12 +38,12 @@ pub(super) fn cost(operands: &Operands<'_>, segments: &[Segment]) -> usize {
     segments.iter().map(cells).sum::<usize>() * operands.heads * operands.dim
 }
 
-/// A tile, or one key head's part of a single row, and the place of its results.
+/// A tile, or some heads of a single row, and the place of its results.
 struct Job<'a> {
     context: &'a [Range<usize>],
     tile: Tile,
-    /// The key head if the job is a part of a row.
-    kv_head: Option<usize>,
+    /// The heads of a single row.
+    one_row: Option<Range<usize>>,
     out: &'a mut [f32],
     log_sums: &'a mut [f32],
 }
@@ -60,15 +63,18 @@ fn jobs<'a>(
         log_sums = rest;
         (mine, my_sums)
     };
+    // Rows are read fastest with all their heads at once, which leaves few jobs where there are few rows.
+    let heads_together = if segments.len() < FEW { operands.group() } else { operands.heads };
     let mut jobs = Vec::new();
     for (segment, context) in segments.iter().zip(contexts) {
         for tile in Tile::of(segment) {
-            let mut push = |kv_head, rows_of_heads| {
+            let mut push = |one_row, rows_of_heads| {
                 let (out, log_sums) = take(rows_of_heads);
-                jobs.push(Job { context, tile, kv_head, out, log_sums });
+                jobs.push(Job { context, tile, one_row, out, log_sums });
             };
             if segment.queries.len() == 1 {
-                (0..operands.kv_heads).for_each(|kv_head| push(Some(kv_head), operands.group()));
+                let starts = (0..operands.heads).step_by(heads_together);
+                starts.for_each(|head| push(Some(head..head + heads_together), heads_together));
             } else {
                 push(None, tile.rows * operands.heads);
             }
@@ -79,16 +85,8 @@ fn jobs<'a>(
 
 impl Job<'_> {
     fn run(self, operands: &Operands<'_>, scratch: &mut Scratch) {
-        if let Some(kv_head) = self.kv_head {
-            one_row(
-                operands,
-                self.context,
-                &self.tile,
-                kv_head,
-                &mut scratch.scores,
-                self.out,
-                self.log_sums,
-            );
+        if let Some(heads) = &self.one_row {
+            one_row(operands, self.context, &self.tile, heads, &mut scratch.scores, self.out, self.log_sums);
             return;
         }
         for head in 0..operands.heads {

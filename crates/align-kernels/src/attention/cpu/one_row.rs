@@ -1,5 +1,5 @@
 //! A segment of one query row, as in decoding: products of a vector with a matrix, which are bound by
-//! reading the keys and values, so each is read once for all query heads that share it.
+//! reading the keys and values, so each is read once, row after row, for all heads.
 
 use std::ops::Range;
 
@@ -7,57 +7,58 @@ use super::Operands;
 use super::tiles::{KEYS, Piece, ROWS, Tile, pieces};
 use crate::cpu::{dot, exp, max, simd, sum};
 
-/// Rows of values summed in one go: one cache line.
-const LANES: usize = 16;
-
-/// The query heads of `kv_head` at a tile of one row: `out` is `[group, dim]`, `log_sums` `[group]`.
+/// The heads `heads` at a tile of one row: `out` is `[heads, dim]` and zero, `log_sums` `[heads]`.
 pub(super) fn one_row(
     operands: &Operands<'_>,
     context: &[Range<usize>],
     tile: &Tile,
-    kv_head: usize,
+    heads: &Range<usize>,
     scores: &mut [f32],
     out: &mut [f32],
     log_sums: &mut [f32],
 ) {
-    let (dim, group) = (operands.dim, operands.group());
-    let queries = &operands.q[operands.query_offset(tile.query, kv_head * group)..][..group * dim];
-    // The scratch holds a block of keys for ROWS heads; larger groups take turns.
-    for first in (0..group).step_by(ROWS) {
-        let heads = first..group.min(first + ROWS);
-        let out = &mut out[heads.start * dim..heads.end * dim];
+    // The scratch holds a block of keys for ROWS heads; more take turns.
+    let turns = heads.clone().step_by(ROWS).map(|first| first..heads.end.min(first + ROWS));
+    let places = out.chunks_mut(ROWS * operands.dim).zip(log_sums.chunks_mut(ROWS));
+    for (heads, (out, log_sums)) in turns.zip(places) {
         let (mut largest, mut total) = ([f32::NEG_INFINITY; ROWS], [0f32; ROWS]);
         for block in tile.blocks(operands.window) {
             let pieces = pieces(context, &block, tile.own);
-            let queries = &queries[heads.start * dim..heads.end * dim];
             for piece in &pieces {
-                score(operands, piece, kv_head, queries, scores);
+                score(operands, piece, tile.query, &heads, scores);
             }
-            for (head, out) in out.chunks_exact_mut(dim).enumerate() {
+            for (head, out) in out.chunks_exact_mut(operands.dim).enumerate() {
                 let scores = &mut scores[head * KEYS..][..block.len()];
                 let shrink = weigh(scores, &mut largest[head], &mut total[head]);
                 out.iter_mut().for_each(|x| *x *= shrink);
-                for piece in &pieces {
-                    mix(operands, piece, kv_head, &scores[piece.line..][..piece.len], out);
-                }
+            }
+            for piece in &pieces {
+                mix(operands, piece, &heads, scores, out);
             }
         }
-        for (head, out) in out.chunks_exact_mut(dim).enumerate() {
+        for (head, out) in out.chunks_exact_mut(operands.dim).enumerate() {
             let inverse = 1.0 / total[head];
             out.iter_mut().for_each(|x| *x *= inverse);
-            log_sums[first + head] = largest[head] + total[head].ln();
+            log_sums[head] = largest[head] + total[head].ln();
         }
     }
 }
 
 simd! {
-    /// Scores of a piece's keys for every head of `queries`, `[heads, KEYS]`.
-    fn score(operands: &Operands<'_>, piece: &Piece, kv_head: usize, queries: &[f32], scores: &mut [f32]) {
-        let dim = operands.dim;
+    /// Scores of a piece's keys, `[heads, KEYS]`.
+    fn score(operands: &Operands<'_>, piece: &Piece, row: usize, heads: &Range<usize>, scores: &mut [f32]) {
+        let (dim, group) = (operands.dim, operands.group());
         for i in 0..piece.len {
-            let key = &operands.k[operands.key_offset(piece.key + i, kv_head)..][..dim];
-            for (head, query) in queries.chunks_exact(dim).enumerate() {
-                scores[head * KEYS + piece.line + i] = dot(query, key) * operands.scale;
+            // Counted up rather than divided: a division costs as much as a product of this length.
+            let mut kv_head = heads.start / group;
+            let mut next = (kv_head + 1) * group;
+            for (place, head) in heads.clone().enumerate() {
+                if head == next {
+                    (kv_head, next) = (kv_head + 1, next + group);
+                }
+                let query = &operands.q[operands.query_offset(row, head)..][..dim];
+                let key = &operands.k[operands.key_offset(piece.key + i, kv_head)..][..dim];
+                scores[place * KEYS + piece.line + i] = dot(query, key) * operands.scale;
             }
         }
     }
@@ -81,25 +82,26 @@ simd! {
 }
 
 simd! {
-    /// Adds the values of a piece, weighted.
-    fn mix(operands: &Operands<'_>, piece: &Piece, kv_head: usize, weights: &[f32], out: &mut [f32]) {
-        let (first, stride) = (operands.key_offset(piece.key, kv_head), operands.kv_heads * operands.dim);
-        let values = &operands.v[first..];
-        let (blocks, rest) = out.as_chunks_mut::<LANES>();
-        let whole = blocks.len() * LANES;
-        for (block, out) in blocks.iter_mut().enumerate() {
-            let mut lanes = *out;
-            for (i, weight) in weights.iter().enumerate() {
-                let value = &values[i * stride + block * LANES..][..LANES];
-                for (lane, x) in lanes.iter_mut().zip(value) {
-                    *lane += weight * x;
+    /// Adds the values of a piece, weighted, four at a time: the sums are read and written once for them.
+    fn mix(operands: &Operands<'_>, piece: &Piece, heads: &Range<usize>, weights: &[f32], out: &mut [f32]) {
+        let (dim, group) = (operands.dim, operands.group());
+        let fours = piece.len / 4 * 4;
+        for i in (0..fours).step_by(4).chain(fours..piece.len) {
+            for (place, head) in heads.clone().enumerate() {
+                let out = &mut out[place * dim..][..dim];
+                let weights = &weights[place * KEYS + piece.line + i..];
+                let value = |i: usize| &operands.v[operands.key_offset(piece.key + i, head / group)..][..dim];
+                if i < fours {
+                    let [a, b, c, d] = [value(i), value(i + 1), value(i + 2), value(i + 3)];
+                    for lane in 0..dim {
+                        out[lane] += (weights[0] * a[lane] + weights[1] * b[lane])
+                            + (weights[2] * c[lane] + weights[3] * d[lane]);
+                    }
+                } else {
+                    for (out, x) in out.iter_mut().zip(value(i)) {
+                        *out += weights[0] * x;
+                    }
                 }
-            }
-            *out = lanes;
-        }
-        for (d, out) in rest.iter_mut().enumerate() {
-            for (i, weight) in weights.iter().enumerate() {
-                *out += weight * values[i * stride + whole + d];
             }
         }
     }

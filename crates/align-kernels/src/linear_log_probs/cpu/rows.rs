@@ -166,11 +166,17 @@ simd! {
         let (blocks, rest) = logits.as_chunks::<LANES>();
         let (mut sums, mut weighted, mut squares) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
         for block in blocks {
+            // One short loop for each sum: the compiler does not vectorise them all together.
+            let below = block.map(|x| x - max);
+            let e = below.map(exp);
             for lane in 0..LANES {
-                let e = exp(block[lane] - max);
-                sums[lane] += e;
-                weighted[lane] += e * (block[lane] - max);
-                squares[lane] += e * e;
+                sums[lane] += e[lane];
+            }
+            for lane in 0..LANES {
+                weighted[lane] += e[lane] * below[lane];
+            }
+            for lane in 0..LANES {
+                squares[lane] += e[lane] * e[lane];
             }
         }
         for (lane, x) in rest.iter().enumerate() {
