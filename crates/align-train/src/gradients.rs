@@ -2,16 +2,24 @@
 
 use align_kernels::{Param, Params};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
+use rayon::prelude::*;
 
 use crate::{Error, Result};
 
-/// The L2 norm over all gradients. Summed in f64 and in name order, so that it is the same in every run.
-/// Not finite if any gradient is not.
+/// The L2 norm over all gradients. Summed in f64, each parameter on one thread, and in name order, so that it
+/// is the same in every run. Not finite if any gradient is not.
 pub(crate) fn global_norm(params: &Params) -> Result<f64> {
+    let grads: Vec<_> = params.iter().filter_map(|(_, param)| gradient(param)).collect();
+    let (on_cpu, elsewhere): (Vec<_>, Vec<_>) = grads.into_iter().partition(|grad| grad.device().is_cpu());
+    let on_cpu: Vec<_> = on_cpu
+        .par_iter()
+        .with_max_len(1)
+        .map(|grad| Ok((cpu_sum_of_squares(grad)?, grad)))
+        .collect::<Result<_>>()?;
     let mut sums = Vec::new();
     let mut on_device = Vec::new();
-    for grad in params.iter().filter_map(|(_, param)| gradient(param)) {
-        match cpu_sum_of_squares(&grad)? {
+    for (sum, grad) in on_cpu.into_iter().chain(elsewhere.iter().map(|grad| (None, grad))) {
+        match sum {
             Some(sum) => sums.push(sum),
             None => on_device.push(grad.sqr()?.sum_all()?.to_dtype(DType::F32)?),
         }
