@@ -8,7 +8,7 @@ mod unpaired;
 use std::process::ExitCode;
 
 use align_cli::{Invocation, Program};
-use align_dpo::{DEFAULT_LEARNING_RATE, Method};
+use align_dpo::Method;
 use align_recipe::Opening;
 use options::Options;
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 
 fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let Options { common, output, data, dpo, train } = options;
-    let opening = Opening::new(invocation, common, output, data, train, DEFAULT_LEARNING_RATE)?;
+    let opening = Opening::new(invocation, common, output, data, train, dpo.default_learning_rate())?;
     let method = dpo.method(train.per_device_train_batch_size, opening.data.tokenize.max_length)?;
     match &method {
         Method::Pairs(method) => pairs::train(&opening, options, method),

@@ -32,7 +32,7 @@ impl Options {
             num_kl_prompts: self.dpo.num_kl_prompts,
             max_new_tokens: self.dpo.max_new_tokens,
             seed: opening.session.seed,
-            ends_with_last: !opening.config.load_best_model_at_end,
+            ends_with_last: !opening.config.selection.as_ref().is_some_and(|s| s.load_best_model_at_end),
         })
     }
 }

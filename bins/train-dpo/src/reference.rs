@@ -8,9 +8,12 @@ use align_models::{CausalLm, DecoderConfig, ModelDir, Reference, weights_hash};
 use align_recipe::Opening;
 use candle_core::Tensor;
 
-/// The reference of a run as a model.
+/// The reference of a run.
 pub(crate) struct RunReference {
+    /// As it starts: what held-out rows are measured against.
     pub(crate) model: CausalLm,
+    /// As training compares with it: the same, or a view of what moves.
+    compared: CausalLm,
     /// What moves it, if it moves.
     pub(crate) moving: Option<MovingReference>,
     config: DecoderConfig,
@@ -40,15 +43,18 @@ impl RunReference {
                 (dir, weights)
             }
         };
-        let (params, moving) = match options.mixup()? {
-            None => (Params::frozen(&weights), None),
+        let config = dir.decoder_config();
+        let params = Params::frozen(&weights);
+        let model = CausalLm::new(config, &params)?;
+        let (compared, moving) = match options.mixup()? {
+            None => (model.clone(), None),
             Some(mixup) => {
                 let own = Params::tracked(&weights)?;
-                (own.view(), Some(MovingReference::new(policy.view(), own, mixup)?))
+                let compared = CausalLm::new(config, &own.view())?;
+                (compared, Some(MovingReference::new(policy.view(), own, mixup)?))
             }
         };
-        let model = CausalLm::new(dir.decoder_config(), &params)?;
-        Ok(Self { model, moving, config: dir.decoder_config().clone(), params })
+        Ok(Self { model, compared, moving, config: config.clone(), params })
     }
 
     /// The reference as training asks it: live, or its log-probs of all rows. Nothing is computed in advance
@@ -62,7 +68,7 @@ impl RunReference {
         rows_per_batch: Option<usize>,
     ) -> anyhow::Result<Reference> {
         match options.cache_dir()?.filter(|_| !opening.session.dry_run) {
-            None => Ok(Reference::Live(Box::new(self.model.clone()))),
+            None => Ok(Reference::Live(Box::new(self.compared.clone()))),
             Some(dir) => {
                 let hash = weights_hash(&self.config, &self.params)?;
                 Ok(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?)

@@ -17,6 +17,10 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     if let Some(advice) = counts.and_then(|(desirable, undesirable)| method.advice(desirable, undesirable)) {
         align_cli::print(advice);
     }
+    anyhow::ensure!(
+        data.train.len() > 1 || method.loss != UnpairedLoss::Kto,
+        "dataset_name: kto compares a row with others, and there is one row"
+    );
     let order = opening.order(data.train.iter().map(TokenizedCompletion::token_count).collect())?;
     let show = |row: usize| inspect_completion(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.inspected(&order, show)? {

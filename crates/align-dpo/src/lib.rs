@@ -24,7 +24,7 @@ pub use evaluation::{HeldOut, Look, Measuring, Prompted};
 pub use loss_type::LossType;
 pub use method::{Basis, Labels, Method, PairLoss, PairMethod, Pairs, UnpairedLoss, UnpairedMethod};
 pub use objective::Preference;
-pub use options::{DEFAULT_LEARNING_RATE, DpoOptions, FDivergenceType};
+pub use options::{DpoOptions, FDivergenceType};
 pub use reference::{Mixup, MovingReference, Scoring, precompute};
 pub use report::{Report, Sample};
 pub use unpaired::Unpaired;

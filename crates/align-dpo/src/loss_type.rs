@@ -101,8 +101,9 @@ const REFERENCE: &[&str] = &[
 const PAIRS: &[&str] = &["beta", "ld_alpha", "use_weighting"];
 /// Of the losses that are functions of f'(ratio).
 const DIVERGENCE: &[&str] = &["f_divergence_type", "f_alpha_divergence_coef"];
-/// Of the CPO trainer.
-const CPO: &[&str] = &["beta", "cpo_alpha", "alpha"];
+/// Of the CPO trainer. AlphaPO's `alpha` bends p^−α, which overflows for whole answers: it goes with the losses
+/// on log-probs per token.
+const CPO: &[&str] = &["beta", "cpo_alpha"];
 const TPO: &[&str] = &["beta", "tpo_alpha"];
 
 impl LossType {
@@ -126,8 +127,7 @@ impl LossType {
     pub(crate) fn uses(self, option: &str) -> bool {
         let groups: &[&[&str]] = match self {
             Self::Sigmoid => &[REFERENCE, PAIRS, DIVERGENCE, &["label_smoothing", "reference_free"]],
-            Self::Hinge | Self::Ipo => &[REFERENCE, PAIRS, DIVERGENCE, &["reference_free"]],
-            Self::IpoSum => &[REFERENCE, PAIRS, &["reference_free"]],
+            Self::Hinge | Self::Ipo | Self::IpoSum => &[REFERENCE, PAIRS, DIVERGENCE, &["reference_free"]],
             Self::Robust | Self::ExoPair => &[REFERENCE, PAIRS, DIVERGENCE, &["label_smoothing"]],
             Self::SigmoidNorm => &[REFERENCE, PAIRS, DIVERGENCE],
             Self::Discopop => &[REFERENCE, PAIRS, DIVERGENCE, &["discopop_tau"]],
@@ -141,8 +141,9 @@ impl LossType {
             // Its rewards are still those of a policy against a reference.
             Self::Sft => &[REFERENCE, &["beta"]],
             Self::CpoSigmoid => &[CPO, &["label_smoothing"]],
-            Self::CpoHinge | Self::CpoIpo => &[CPO],
-            Self::Simpo => &[CPO, &["label_smoothing", "simpo_gamma"]],
+            Self::CpoHinge => &[CPO],
+            Self::CpoIpo => &[CPO, &["alpha"]],
+            Self::Simpo => &[CPO, &["alpha", "label_smoothing", "simpo_gamma"]],
             Self::Slic => &[&["beta", "slic_delta", "slic_reg"]],
             Self::Orpo => &[&["beta"]],
             Self::TpoSigmoid => &[TPO, &["label_smoothing"]],
@@ -154,6 +155,15 @@ impl LossType {
             Self::Bco => &[REFERENCE, &["beta"]],
         };
         groups.iter().any(|group| group.contains(&option))
+    }
+
+    /// TRL's default learning rate for it.
+    pub(crate) fn default_learning_rate(self) -> f64 {
+        match self.family() {
+            Family::Gold => 5e-7,
+            _ if self == Self::Bco => 5e-7,
+            _ => 1e-6,
+        }
     }
 
     /// The name that a user writes.

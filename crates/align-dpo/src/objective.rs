@@ -106,7 +106,11 @@ impl Preference {
         let losses = weighted(self.method.loss(&pairs)?, weights.as_ref())?;
         let nll = match self.method.likelihood {
             None => None,
-            Some((labels, _)) => Some(self.labelled(batch, &sums, labels)?.sum_all()?.neg()?),
+            // A likelihood counts every token, whatever the comparison does.
+            Some((labels, _)) => {
+                let plain = sequences(batch, &tokens)?.sums(&tokens)?;
+                Some(self.labelled(batch, &plain, labels)?.sum_all()?.neg()?)
+            }
         };
         Ok(Computed { losses, ratios, policy, lengths, weights, nll })
     }
@@ -209,8 +213,7 @@ impl Objective for Preference {
     }
 
     fn after_update(&mut self, update: &Update) -> Result<()> {
-        // Only against a reference is a fall of the chosen answers known.
-        if self.method.needs_reference() {
+        if self.method.watches_displacement() {
             self.displacement.observe(&update.metrics, self.method.beta);
         }
         Ok(self.moving.as_ref().map_or(Ok(()), |moving| moving.after_update(update.step))?)

@@ -9,9 +9,6 @@ use serde::Serialize;
 
 use crate::LossType;
 
-/// TRL's default for DPO and its relatives.
-pub const DEFAULT_LEARNING_RATE: f64 = 1e-6;
-
 /// The divergence that holds the policy to the reference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
 #[value(rename_all = "snake_case")]
@@ -34,16 +31,17 @@ pub struct DpoOptions {
     /// The loss, or several, separated by commas: their sum, weighted by loss_weights
     #[arg(long, value_enum, value_delimiter = ',', default_value = "sigmoid", hide_possible_values = false)]
     pub loss_type: Vec<LossType>,
-    /// A weight for each of several losses; by default 1 each
+    /// A weight for each of several losses, or of one that compares with a reference; by default 1 each
     #[arg(long, value_delimiter = ',', value_name = "W,W,…")]
     pub loss_weights: Option<Vec<f64>>,
-    /// How strongly the policy is held to the reference: a larger beta keeps it closer [default: 0.1; tpo_*: 0.01]
+    /// How strongly the policy is held to the reference: a larger beta keeps it closer. Without a reference, the
+    /// scale of the margin; with slic and sft alone, of the reported rewards only [default: 0.1; tpo_*: 0.01]
     #[arg(long)]
     pub beta: Option<f64>,
     /// Assumed share of flipped labels, below 0.5 [default: 0]
     #[arg(long)]
     pub label_smoothing: Option<f64>,
-    /// Compare with no reference: sigmoid, hinge and ipo on the policy's own log-probs
+    /// Compare with no reference: sigmoid, hinge, ipo and ipo_sum on the policy's own log-probs
     #[arg(long)]
     pub reference_free: bool,
     /// The divergence from the reference (f-DPO) [default: reverse_kl]
@@ -73,7 +71,7 @@ pub struct DpoOptions {
     /// Target margin of simpo [default: 0.5]
     #[arg(long)]
     pub simpo_gamma: Option<f64>,
-    /// Shape of the reward in cpo_* and simpo (AlphaPO); 0 is the log-prob itself [default: 0]
+    /// Shape of the reward in simpo and cpo_ipo (AlphaPO); 0 is the log-prob itself [default: 0]
     #[arg(long, allow_negative_numbers = true)]
     pub alpha: Option<f64>,
     /// Margin of slic, in nats [default: 1]
@@ -120,7 +118,20 @@ pub struct DpoOptions {
     pub max_new_tokens: usize,
 }
 
+impl FDivergenceType {
+    /// The name that a user writes.
+    pub(crate) fn name(self) -> String {
+        use clap::ValueEnum as _;
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
 impl DpoOptions {
+    /// TRL's default for the loss.
+    pub fn default_learning_rate(&self) -> f64 {
+        self.loss_type.first().map_or(1e-6, |loss| loss.default_learning_rate())
+    }
+
     /// The options that not every loss uses and that were given, with their values.
     pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
         let number = |name, value: Option<f64>| value.map(|value| (name, value.to_string()));
@@ -130,7 +141,7 @@ impl DpoOptions {
             number("beta", self.beta),
             number("label_smoothing", self.label_smoothing),
             switch("reference_free", self.reference_free),
-            text("f_divergence_type", self.f_divergence_type.map(|kind| format!("{kind:?}"))),
+            text("f_divergence_type", self.f_divergence_type.map(FDivergenceType::name)),
             number("f_alpha_divergence_coef", self.f_alpha_divergence_coef),
             number("ld_alpha", self.ld_alpha),
             switch("use_weighting", self.use_weighting),

@@ -101,8 +101,29 @@ impl std::fmt::Display for Report {
             writeln!(f, "\n{changed} of {compared} held-out prompts are answered otherwise than before:")?;
         }
         for Sample { prompt, before, after } in &self.samples {
-            writeln!(f, "\n{}\n  before: {}\n  after:  {}", prompt.trim(), before.trim(), after.trim())?;
+            let [prompt, before, after] = [prompt, before, after].map(|text| printable(text.trim()));
+            writeln!(f, "\n{prompt}\n  before: {before}\n  after:  {after}")?;
         }
         Ok(())
+    }
+}
+
+/// Sampled text may hold any character; what would move the cursor or ring the bell is shown as an escape.
+fn printable(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' => c.to_string(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn samples_do_not_command_the_terminal() {
+        assert_eq!(printable("a\u{1b}[2J\nb\u{7}ü"), "a\\u{1b}[2J\nb\\u{7}ü");
     }
 }

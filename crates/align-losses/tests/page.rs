@@ -10,7 +10,8 @@ use align_testkit::GoldenFile;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Where options are fields of the same name.
-const OPTIONS: [&str; 3] = [
+const OPTIONS: [&str; 4] = [
+    "crates/align-data/src/options.rs",
     "crates/align-dpo/src/options.rs",
     "crates/align-sft/src/options.rs",
     "crates/align-train/src/options/config.rs",

@@ -24,6 +24,15 @@ fn what_does_not_go_together_is_refused() {
     refused("--loss-type sigmoid,sft --loss-weights 1,-1", "must be numbers that are not negative");
     refused("--loss-type sigmoid,sft --loss-weights 0,0", "not all 0");
 
+    refused("--loss-type kto --loss-weights 5", "has no effect with loss_type kto");
+    refused("--loss-type orpo --loss-weights 5", "has no effect with loss_type orpo");
+    refused(
+        "--loss-type sigmoid,apo_zero --f-divergence-type js_divergence",
+        "apo_zero has no other divergence",
+    );
+    refused("--loss-type sigmoid,exo_pair --label-smoothing 0.1", "would make conservative DPO of sigmoid");
+    refused("--loss-type cpo_sigmoid --alpha 0.5", "only with cpo_ipo, simpo");
+
     // An option that the loss does not use.
     for (options, fragment) in [
         (
@@ -108,4 +117,6 @@ fn single_answers_need_labels_and_a_label_is_true_or_false() {
     refused("--loss-type kto", "data.jsonl:2");
     place.write("data.jsonl", row(", \"label\": true") + &row(""));
     refused("--loss-type bco", "data.jsonl:2");
+    place.write("data.jsonl", row(", \"label\": true"));
+    refused("--loss-type kto", "there is one row");
 }

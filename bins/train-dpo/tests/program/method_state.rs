@@ -21,6 +21,13 @@ fn a_reference_that_becomes_the_policy_after_every_step_leaves_no_reward() {
     }
     assert_eq!(run.metric("rewards/margins"), [0.0; 3]);
 
+    // Held-out rows are measured against the model as it started.
+    let measured = place.train("measured", &format!(
+        "{QUICK} --sync-ref-model --ref-model-sync-steps 1 --ref-model-mixup-alpha 1 --eval-dataset data.jsonl \
+         --num-kl-prompts 2 --max-new-tokens 4"
+    ));
+    assert!(measured.json("report.json")["margin_after"].as_f64().unwrap() > 0.0);
+
     // After the first step half of it: rewards of the second step are about half of those against the start.
     let start = place.train("start", QUICK).metric("rewards/chosen");
     let mixed = format!("{QUICK} --sync-ref-model --ref-model-sync-steps 1 --ref-model-mixup-alpha 0.5");

@@ -143,6 +143,32 @@ fn every_option_of_a_method_changes_it() {
     }
 }
 
+/// What holds exactly: weights scale, and a likelihood is the same beside whatever else is compared.
+#[test]
+fn a_mixture_is_the_weighted_sum_of_its_losses() {
+    let place = place();
+    let first = |out: &str, method: &str| {
+        let run = steps(&place, out, method);
+        (run.metric("loss")[0], run.metric("grad_norm")[0])
+    };
+    let assert_times = |found: (f64, f64), times: f64, of: (f64, f64)| {
+        assert!(
+            (found.0 - times * of.0).abs() < 1e-5 * found.0.abs(),
+            "{found:?} is not {times} times {of:?}"
+        );
+        assert!(
+            (found.1 - times * of.1).abs() < 1e-4 * found.1.abs(),
+            "{found:?} is not {times} times {of:?}"
+        );
+    };
+    let sft = first("sft", "sft");
+    assert_times(first("ld", "sigmoid,sft --loss-weights 0,1 --ld-alpha 0"), 1.0, sft);
+    assert_times(first("half", "sigmoid,sft --loss-weights 0,0.5"), 0.5, sft);
+    assert_times(first("five", "hinge --loss-weights 5"), 5.0, first("hinge", "hinge"));
+    let tpo = first("tpo", "tpo_hinge --tpo-alpha 0");
+    assert_times(first("cpo", "cpo_hinge --cpo-alpha 0 --beta 0.01"), 1.0, tpo);
+}
+
 /// Pairs are desirable and undesirable answers to the same prompts; written out as such they are the same data.
 #[test]
 fn preference_data_can_be_read_as_single_answers() {

@@ -102,6 +102,13 @@ impl DpoOptions {
         }
         if let Some(weights) = &self.loss_weights {
             let value = weights.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+            if first.family() != Family::Reference {
+                let problem = format!(
+                    "has no effect with loss_type {}, which is trained by itself; remove it",
+                    first.name()
+                );
+                return refuse("loss_weights", value, problem);
+            }
             if weights.len() != self.loss_type.len() {
                 let problem =
                     format!("must be one weight per loss, {} for {}", self.loss_type.len(), names());
@@ -139,12 +146,28 @@ impl DpoOptions {
             let problem = "has no effect without `f_divergence_type` alpha_divergence; remove it";
             return refuse("f_alpha_divergence_coef", alpha, problem);
         }
-        if let (true, Some(odd)) =
-            (self.use_weighting, self.loss_type.iter().find(|loss| !loss.uses("use_weighting")))
-        {
+        let without = |option: &str| self.loss_type.iter().find(|loss| !loss.uses(option));
+        if let (true, Some(odd)) = (self.use_weighting, without("use_weighting")) {
             let problem =
                 format!("weights pairs, and {} is not a sum over pairs: they do not go together", odd.name());
             return refuse("use_weighting", true, problem);
+        }
+        // A divergence holds for the whole loss or not at all; a likelihood has none.
+        let odd =
+            self.loss_type.iter().find(|loss| !loss.uses("f_divergence_type") && **loss != LossType::Sft);
+        if let (Some(kind), Some(odd)) = (self.f_divergence_type, odd) {
+            let problem =
+                format!("{} has no other divergence than reverse_kl: they do not go together", odd.name());
+            return refuse("f_divergence_type", kind.name(), problem);
+        }
+        // In TRL 1.x `sigmoid` ignores it, here that is conservative DPO: beside another loss that needs it, either
+        // reading would surprise somebody.
+        let smoothed = self.loss_type.iter().filter(|loss| loss.uses("label_smoothing")).count();
+        if let (Some(share), true) =
+            (self.label_smoothing, smoothed > 1 && self.loss_type.contains(&LossType::Sigmoid))
+        {
+            let problem = "would make conservative DPO of sigmoid beside another loss that needs it; they do not go together";
+            return refuse("label_smoothing", share, problem);
         }
         if self.reference_free {
             let odd =

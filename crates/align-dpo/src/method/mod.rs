@@ -106,6 +106,12 @@ impl PairMethod {
         matches!(self.basis, Basis::Reference(_))
     }
 
+    /// Whether a fall of the chosen answers is known, and not what the method is for.
+    pub(crate) fn watches_displacement(&self) -> bool {
+        let lowers = |(loss, _): &(PairLoss, f64)| *loss == PairLoss::ApoDown;
+        self.needs_reference() && !self.losses.iter().any(lowers)
+    }
+
     /// What the implicit rewards are made of: log-ratios to the reference, or the policy's own log-probs as
     /// the method takes them.
     ///
@@ -154,7 +160,11 @@ impl UnpairedMethod {
     /// What to do about unequal numbers of desirable and undesirable answers, if anything: KTO's authors advise
     /// λ_D·n_D : λ_U·n_U between 1 : 1 and 4 : 3 (Ethayarajh et al. 2024, section 4.2), as TRL does.
     pub fn advice(&self, desirable: usize, undesirable: usize) -> Option<String> {
-        if self.loss == UnpairedLoss::Bco || desirable == 0 || undesirable == 0 {
+        if desirable == 0 || undesirable == 0 {
+            let kind = if undesirable == 0 { "desirable" } else { "undesirable" };
+            return Some(format!("all answers are {kind}: there is nothing to tell apart"));
+        }
+        if self.loss == UnpairedLoss::Bco {
             return None;
         }
         let ratio = self.desirable_weight * desirable as f64 / (self.undesirable_weight * undesirable as f64);
