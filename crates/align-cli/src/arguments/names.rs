@@ -41,8 +41,7 @@ const ADAMW: &str = "the optimizer is always AdamW with float32 state";
 const LAYOUT: &str = "batches are packed without padding";
 const MEMORY: &str = "activations are not recomputed; lower `per_device_train_batch_size` to save memory";
 const LOADING: &str = "records are read in this process, ahead of training";
-const LIKELIHOOD: &str =
-    "the chosen answer's likelihood is a loss of its own: `loss_type` sigmoid,sft with `loss_weights` 1,ALPHA";
+const LIKELIHOOD: &str = "the chosen answer's likelihood is a loss of its own: `loss_type` sigmoid,sft with `loss_weights` 1,ALPHA";
 const MATCHING: &str = "prompts are not embedded, so their distributions cannot be matched";
 const HUB: &str = "nothing is uploaded; the output directory can be pushed with `hf upload`";
 const DISTRIBUTED: &str = "training runs in one process";
