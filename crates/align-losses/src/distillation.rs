@@ -17,6 +17,10 @@ use crate::numerics::log_sigmoid;
 /// Logits `[.., vocab]` of both, divided by `temperature` → `[..]`; the teacher is held constant. TRL's `batchmean` is
 /// the mean over the tokens that count: [`masked_mean`](crate::masked_mean).
 ///
+/// A logit may be −∞ (an entry of the vocabulary that is masked out), in one of the two or in both: it has the
+/// probability 0 and gets no gradient. At the ends only, β = 0 and β = 1, an entry that the first distribution of the
+/// KL can say and the second cannot makes the divergence infinite.
+///
 /// # Errors
 /// If the shapes differ, β is outside [0, 1], or the temperature is not a positive number.
 pub fn generalized_jsd(student: &Tensor, teacher: &Tensor, beta: f64, temperature: f64) -> Result<Tensor> {
@@ -31,14 +35,23 @@ pub fn generalized_jsd(student: &Tensor, teacher: &Tensor, beta: f64, temperatur
     if beta == 1.0 {
         return kl(&student, &teacher);
     }
-    // log(e^x + e^y) = x − log σ(x − y)
-    let of_student = (&student + (-beta).ln_1p())?;
-    let of_teacher = (&teacher + beta.ln())?;
-    let mixture = (&of_student - log_sigmoid(&(&of_student - of_teacher)?)?)?;
+    let mixture = log_sum(&(&student + (-beta).ln_1p())?, &(&teacher + beta.ln())?)?;
     (kl(&teacher, &mixture)? * beta)? + (kl(&student, &mixture)? * (1.0 - beta))?
 }
 
-/// Σ_v p(v)·(log p(v) − log q(v)) of log-probs `[.., vocab]`.
+/// log(eˣ + eʸ), elementwise; −∞ where both are. As the larger one − log σ(larger − smaller), which loses nothing
+/// where one of them is tiny or 0.
+fn log_sum(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    let x_larger = x.ge(y)?;
+    let larger = x_larger.where_cond(x, y)?;
+    let possible = larger.gt(f64::NEG_INFINITY)?;
+    let gap = x_larger.where_cond(&(x - y)?, &(y - x)?)?;
+    larger - log_sigmoid(&possible.where_cond(&gap, &gap.zeros_like()?)?)?
+}
+
+/// Σ_v p(v)·(log p(v) − log q(v)) of log-probs `[.., vocab]`; what p cannot say adds nothing.
 fn kl(p: &Tensor, q: &Tensor) -> Result<Tensor> {
-    (p.exp()? * (p - q)?)?.sum(D::Minus1)
+    let gap = (p - q)?;
+    let gap = p.gt(f64::NEG_INFINITY)?.where_cond(&gap, &gap.zeros_like()?)?;
+    (p.exp()? * gap)?.sum(D::Minus1)
 }

@@ -24,7 +24,7 @@ pub use policy::{
     normalized_advantages, off_policy_mask, optimal_value, ppo_clip, reinforce, reinforce_pp_advantages,
     rloo, rloo_advantages, sapo, seq_mean_token_mean, seq_mean_token_sum, seq_mean_token_sum_norm,
     sequence_log_ratios, sequence_token_log_ratios, token_mean, token_moments, token_rewards,
-    top_entropy_mask, two_sided_surrogate, vespo, weighted_rewards, whiten,
+    top_entropy_mask, two_sided_surrogate, vespo, weighted_rewards, whiten, whiten_around_mean,
 };
 pub use preference::{
     FDivergence, LogRatios, OddsRatio, PairLengths, PairLogProbs, PairRewards, aot, aot_unpaired, apo_down,

@@ -83,12 +83,14 @@ pub(crate) fn masked(values: &Tensor, mask: &Tensor) -> Result<Tensor> {
     condition(mask)?.where_cond(&values, &values.zeros_like()?)
 }
 
-/// eˣ, elementwise, continued as its tangent where the type would overflow: beyond 80 (f64: 700).
+/// eˣ, elementwise, continued as its tangent from shortly before the type overflows: from 75 on in f32, from 690 on
+/// in f64. Up to there it is eˣ itself; `x` is f32 or f64.
 ///
-/// So it stays finite, monotone and convex, its slope neither vanishes nor overflows, and no 0·∞ or ∞ − ∞ turns
-/// a loss or a gradient into NaN.
+/// Beyond, the value is e⁷⁵·(1 + x − 75) and the slope e⁷⁵ for every x: increasing, and finite for x up to 10⁵ (f64:
+/// 10⁸). A loss that is multiplied by 0, or whose gradient is, because its position does not count, then gives 0, where
+/// eˣ would give 0·∞ = NaN. −∞ gives 0 with slope 0.
 pub(crate) fn exp(x: &Tensor) -> Result<Tensor> {
-    let limit: f64 = if x.dtype() == DType::F64 { 700.0 } else { 80.0 };
+    let limit: f64 = if x.dtype() == DType::F64 { 690.0 } else { 75.0 };
     let beyond = x.gt(limit)?;
     let exponent = beyond.where_cond(&(x.ones_like()? * limit)?, x)?;
     let excess = beyond.where_cond(&(x - limit)?, &x.zeros_like()?)?;
@@ -101,13 +103,13 @@ pub(crate) fn exp_minus_one(x: &Tensor) -> Result<Tensor> {
     near.where_cond(&(&small + series_above_tangent(&small)?)?, &(exp(&large)? - 1.0)?)
 }
 
-/// eˣ − 1 − x, elementwise: how far eˣ lies above its tangent at zero. Never negative.
+/// eˣ − 1 − x, elementwise: how far eˣ lies above its tangent at zero. Never negative; for large x as [`exp`].
 ///
 /// Around zero the two terms cancel (in f32 nothing is left of the value at x = 10⁻⁴), so there it is
 /// the series x²/2 · (1 + x/3 · (1 + x/4 · (…))), which keeps full precision in value and slope.
 pub(crate) fn exp_above_tangent(x: &Tensor) -> Result<Tensor> {
     let (near, small, large) = split_around_zero(x)?;
-    near.where_cond(&series_above_tangent(&small)?, &(large.exp()? - 1.0)?.sub(&large)?)
+    near.where_cond(&series_above_tangent(&small)?, &(exp(&large)? - 1.0)?.sub(&large)?)
 }
 
 /// ln(1 − eˣ), elementwise, for x ≤ 0: exact in value and slope from x → −∞ to x → 0⁻ (Mächler 2012, "Accurately

@@ -7,15 +7,16 @@
 mod table;
 
 use align_losses::{
-    AdaptiveKl, Clip, FixedKl, KlController, Sequences, abs_kl, bias_corrected_k3, cispo, clipped_rewards,
-    clipped_surrogate, clipped_value_loss, dr_grpo_advantages, dual_clip_surrogate, exact_kl, gae,
+    AdaptiveKl, Clip, FixedKl, KlController, Sequences, VespoShape, VespoShapes, abs_kl,
+    batch_scaled_advantages, bias_corrected_k3, cispo, clipped_rewards, clipped_surrogate,
+    clipped_value_loss, dr_grpo_advantages, dual_clip_surrogate, exact_kl, gae, group_centered,
     group_normalized_rewards, grpo_advantages, k2, leave_one_out, log_ratios, normalized_advantages,
     off_policy_mask, optimal_value, ppo_clip, reinforce_pp_advantages, rloo_advantages,
-    seq_mean_token_sum_norm, token_mean, token_rewards, top_entropy_mask, two_sided_surrogate,
+    seq_mean_token_sum_norm, token_mean, token_rewards, top_entropy_mask, two_sided_surrogate, vespo,
     weighted_rewards,
 };
 use candle_core::{Device, Result, Tensor};
-use table::{CLIP, Row, padded, tensor, values};
+use table::{CLIP, Row, SHAPES, padded, tensor, values};
 
 #[test]
 fn advantages_by_hand() {
@@ -24,13 +25,13 @@ fn advantages_by_hand() {
     assert_eq!(rloo_advantages(&rewards, 2).unwrap(), [-2.0, 2.0, 0.0, 0.0]);
     let deviation = 2f64.sqrt() + 1e-4;
     assert_eq!(grpo_advantages(&rewards, 2).unwrap(), [-1.0 / deviation, 1.0 / deviation, 0.0, 0.0]);
-    assert_eq!(reinforce_pp_advantages(&[5.0, 5.0]), [0.0, 0.0]);
+    assert_eq!(reinforce_pp_advantages(&[5.0, 5.0]).unwrap(), [0.0, 0.0]);
     // A lone completion has nothing to be better than.
     assert_eq!(grpo_advantages(&[7.0], 1).unwrap(), [0.0]);
     assert_eq!(rloo_advantages(&[7.0], 1).unwrap(), [0.0]);
     assert!(leave_one_out(&[7.0], 1).unwrap()[0].is_nan());
     assert_eq!(rloo_advantages(&[f64::NAN, 4.0], 2).unwrap(), [0.0, 0.0]);
-    assert_eq!(normalized_advantages(&[f64::NAN; 3]), [0.0; 3]);
+    assert_eq!(normalized_advantages(&[f64::NAN; 3]).unwrap(), [0.0; 3]);
 }
 
 #[test]
@@ -130,7 +131,7 @@ fn a_refusal_says_what_was_expected_and_what_was_found() {
 
     check(surrogate(&two, &three, CLIP), "expected advantages in the shape of the log-ratios [2], got [3]");
     check(surrogate(&integers, &two, CLIP), "of a floating type");
-    check(surrogate(&two, &two, negative), "expected clip low to be a number of at least 0, got -0.1");
+    check(surrogate(&two, &two, negative), "expected clip low to be 0 or a positive number, got -0.1");
     check(ppo_clip(&two, &three, &two, CLIP).map(|s| s.losses), "in the shape of the policy's [2], got [3]");
     check(dual_clip_surrogate(&two, &two, CLIP, 1.0).map(|s| s.losses), "to be a number above 1, got 1");
     check(
@@ -176,6 +177,39 @@ fn a_refusal_says_what_was_expected_and_what_was_found() {
         "expected rewards in whole groups of num_generations (2), got 5",
     );
     check(listed(grpo_advantages(&[1.0; 5], 0)), "num_generations (0), got 5");
+    let infinite = [1.0, f64::INFINITY, f64::NAN, f64::NEG_INFINITY];
+    for refused in [
+        grpo_advantages(&infinite, 2),
+        batch_scaled_advantages(&infinite, 4),
+        dr_grpo_advantages(&infinite, 2),
+        rloo_advantages(&infinite, 2),
+        group_centered(&infinite, 2),
+        leave_one_out(&infinite, 2),
+        normalized_advantages(&infinite),
+        reinforce_pp_advantages(&infinite),
+        weighted_rewards(&[infinite.to_vec()], &[0.0]),
+        group_normalized_rewards(&[infinite.to_vec()], &[1.0], 2),
+        optimal_value(&infinite, 1.0).map(|value| vec![value]),
+    ] {
+        check(listed(refused), "expected rewards that are finite, or NaN where there is none, got inf");
+    }
+    check(
+        listed(weighted_rewards(&[vec![1.0]], &[f64::NAN])),
+        "expected a weight to be a finite number, got NaN",
+    );
+    let shaped = |k, lambda| {
+        let shape = VespoShape { k, lambda };
+        let shapes = VespoShapes { positive: shape, negative: SHAPES.negative };
+        vespo(&two, &two, &two, &sequences, shapes).map(|vespo| vespo.losses)
+    };
+    check(shaped(-1.0, 2.0), "expected k to be 0 or a positive number, got -1");
+    check(shaped(f64::NAN, 2.0), "expected k to be 0 or a positive number, got NaN");
+    check(shaped(1.0, -2.0), "expected lambda to be 0 or a positive number, got -2");
+    check(shaped(1.0, f64::INFINITY), "expected lambda to be 0 or a positive number, got inf");
+    check(
+        off_policy_mask(&two, &two, &two, &sequences, f64::NAN),
+        "expected threshold to be a finite number, got NaN",
+    );
     check(
         listed(weighted_rewards(&[vec![1.0]], &[1.0, 2.0])),
         "expected one weight per reward function (1), got 2",

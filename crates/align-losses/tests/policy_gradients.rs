@@ -8,13 +8,14 @@
 mod table;
 
 use align_losses::{
-    Clip, abs_kl, cispo, clipped_surrogate, clipped_value_loss, exact_kl, kept_mean, seq_mean_token_mean,
+    Clip, Sequences, abs_kl, bias_corrected_k3, cispo, clipped_surrogate, clipped_value_loss,
+    dual_clip_surrogate, exact_kl, k1, k2, k3, kept_mean, ppo_clip, sapo, seq_mean_token_mean,
     seq_mean_token_sum, seq_mean_token_sum_norm, sequence_log_ratios, sequence_token_log_ratios, token_mean,
-    vespo,
+    two_sided_surrogate, vespo,
 };
 use align_testkit::assert_gradients;
 use candle_core::{DType, Device, Result, Tensor, Var};
-use table::{Batch, CAP, CLIP, LOSSES, Row, SHAPES, kl, packed, padded, tensor, values};
+use table::{Batch, CAP, CLIP, LOSSES, Row, SHAPES, TEMPERATURES, kl, packed, padded, tensor, values};
 
 /// Of five-point differences in f64.
 const TOLERANCE: f64 = 1e-7;
@@ -198,6 +199,77 @@ fn of_the_exact_divergence_at_ties_at_saturation_and_near_equality() {
         [0.1, 0.2, 0.3, 0.4],
     ]);
     assert_gradients(&[policy], TOLERANCE, |inputs| exact_kl(&inputs[0], &reference));
+}
+
+/// Beyond f32 the value is far too large to train on; what counts is that the slopes are numbers of the right sign.
+#[test]
+fn of_the_bias_corrected_estimate_where_its_factors_overflow() {
+    let (mut r, mut log_ratios) = (Vec::new(), Vec::new());
+    for one in [0.0, 1e-12, 0.3, -0.3, 2.0, -2.0, 60.0, -60.0, 130.0, -130.0, 500.0, -500.0] {
+        for log_ratio in [0.0, 60.0, -60.0, 88.0, -88.0, 120.0, -120.0, 200.0, -200.0, 500.0, -500.0] {
+            r.push(one);
+            log_ratios.push(log_ratio);
+        }
+    }
+    let slopes = |dtype| {
+        let [log_probs, log_ratios] = [&tensor(&vec![0.0; r.len()]), &tensor(&log_ratios)]
+            .map(|tensor| Var::from_tensor(&tensor.to_dtype(dtype).unwrap()).unwrap());
+        let losses = bias_corrected_k3(&log_probs, &tensor(&r), &log_ratios).unwrap();
+        let grads = losses.sum_all().unwrap().backward().unwrap();
+        [values(&losses), values(grads.get(&log_probs).unwrap()), values(grads.get(&log_ratios).unwrap())]
+    };
+    let (double, single) = (slopes(DType::F64), slopes(DType::F32));
+    for (kind, (double, single)) in ["value", "by π", "by log ρ"].iter().zip(double.iter().zip(&single)) {
+        for (at, (double, single)) in double.iter().zip(single).enumerate() {
+            let place = format!("{kind} at r {}, log ρ {}: {double:e}, {single:e}", r[at], log_ratios[at]);
+            assert!(double.is_finite() && single.is_finite(), "{place}");
+            let continued = log_ratios[at].max(log_ratios[at] + r[at]) > 75.0;
+            let same_sign = double.abs().min(single.abs()) > 1e-30 && double.signum() == single.signum();
+            let close = (double - single).abs() <= 1e-4 * double.abs() + 1e-30;
+            assert!(close || continued && same_sign, "{place}");
+        }
+    }
+}
+
+/// Log-probs of −10⁴ where nothing counts: they touch neither the value nor a slope.
+#[test]
+fn what_does_not_count_may_be_any_finite_number() {
+    let log_probs = tensor(&[-1.0, -1e4, 0.0]);
+    let other = tensor(&[-1.5, 0.0, -1e4]);
+    let mask = tensor(&[1.0, 0.0, 0.0]);
+    let sequences = Sequences::padded(&mask.unsqueeze(0).unwrap()).unwrap();
+    type Elementwise = fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>;
+    let losses: [(&str, Elementwise); 11] = [
+        ("k1", |new, old, _| k1(new, old)),
+        ("k2", |new, old, _| k2(new, old)),
+        ("k3", |new, old, _| k3(new, old)),
+        ("abs_kl", |new, old, _| abs_kl(new, old)),
+        ("bias_corrected_k3", |new, old, _| bias_corrected_k3(new, old, &(new - old)?)),
+        ("ppo_clip", |new, old, a| Ok(ppo_clip(new, old, a, CLIP)?.losses)),
+        ("clipped_surrogate", |new, old, a| Ok(clipped_surrogate(&(new - old)?, a, CLIP)?.losses)),
+        ("dual_clip_surrogate", |new, old, a| Ok(dual_clip_surrogate(&(new - old)?, a, CLIP, CAP)?.losses)),
+        ("two_sided_surrogate", |new, old, a| Ok(two_sided_surrogate(&(new - old)?, a, CLIP, CAP)?.losses)),
+        ("sapo", |new, old, a| sapo(&(new - old)?, a, TEMPERATURES)),
+        ("clipped_value_loss", |new, old, a| Ok(clipped_value_loss(new, old, a, 0.2)?.losses)),
+    ];
+    for dtype in [DType::F64, DType::F32] {
+        for (name, loss) in losses {
+            for advantage in [1.5, -0.5, 0.0] {
+                let advantages = tensor(&[advantage; 3]).to_dtype(dtype).unwrap();
+                let other = other.to_dtype(dtype).unwrap();
+                let slopes = |reduce: &dyn Fn(&Tensor) -> Result<Tensor>| {
+                    let log_probs = Var::from_tensor(&log_probs.to_dtype(dtype).unwrap()).unwrap();
+                    let sum = reduce(&loss(&log_probs, &other, &advantages).unwrap()).unwrap();
+                    let grads = sum.backward().unwrap();
+                    (values(&sum), grads.get(&log_probs).map_or_else(|| vec![0.0; 3], values))
+                };
+                let alone = slopes(&|losses| losses.get(0));
+                assert!(alone.0[0].is_finite() && alone.1[1..] == [0.0, 0.0], "{name} {alone:?}");
+                let masked = slopes(&|losses| sequences.sums(&losses.unsqueeze(0)?)?.sum_all());
+                assert_eq!(masked, alone, "{name} {dtype:?}");
+            }
+        }
+    }
 }
 
 #[test]

@@ -132,7 +132,7 @@ fn a_mean_is_over_what_counts() {
 fn whitening_uses_the_unbiased_variance_of_what_counts() {
     let mask = Tensor::new(&[[1u8, 1, 1, 0]], &Device::Cpu).unwrap();
     let values = Tensor::new(&[[1.0, 2.0, 3.0, 50.0]], &Device::Cpu).unwrap();
-    let whitened = whiten(&values, &Sequences::padded(&mask).unwrap(), true).unwrap();
+    let whitened = whiten(&values, &Sequences::padded(&mask).unwrap()).unwrap();
     let scale = (1.0f64 + 1e-8).sqrt();
     close(&whitened.to_vec2::<f64>().unwrap()[0], &[-1.0 / scale, 0.0, 1.0 / scale, 48.0 / scale]);
 }

@@ -16,6 +16,12 @@
 //! an unbiased gradient: as a loss, k1's gradient is 0 in expectation, k2's is that of KL(π ‖ π_ref), k3's
 //! that of KL(π_ref ‖ π). Where the samples are of an older policy, [`bias_corrected_k3`] corrects for it.
 //!
+//! The estimates are elementwise and know no mask. Before they are summed, what does not count must be left out:
+//! [`Sequences::sums`](crate::Sequences::sums), [`means`](crate::Sequences::means) and
+//! [`masked_mean`](crate::masked_mean) do that, and the forms of [`crate::policy::reduction`] that are built on them.
+//! A masked log-prob may then be any finite number; where it may be infinite or NaN take
+//! [`Sequences::counted`](crate::Sequences::counted) of both log-probs first.
+//!
 //! From whole logits the divergence needs no estimate: [`exact_kl`]. What its penalty costs over a run:
 //! [`KlController`].
 
@@ -25,7 +31,7 @@ mod exact;
 use candle_core::{Result, Tensor};
 
 use crate::checks::{at_least_f32, constant_like, same_shape};
-use crate::numerics::{exp_above_tangent, relu};
+use crate::numerics::{exp, exp_above_tangent, relu};
 
 pub use controller::{AdaptiveKl, FixedKl, KlController};
 pub use exact::exact_kl;
@@ -48,8 +54,8 @@ pub fn k2(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
 
 /// k3 = eʳ − 1 − r per token; any shape, the same for both. Unbiased, never negative.
 ///
-/// Exact for small r, where e^r − 1 − r cancels. Infinite in f32 from r = 89 on: a token the reference
-/// finds e⁸⁹ times likelier than the policy that sampled it.
+/// Exact for small r, where eʳ − 1 − r cancels. From r = 75 on in f32 (690 in f64), where the reference finds a token
+/// e⁷⁵ times likelier than the policy that sampled it, eʳ is continued as its tangent: huge, and never infinite.
 ///
 /// # Errors
 /// As [`k1`].
@@ -71,7 +77,7 @@ pub fn abs_kl(policy: &Tensor, reference: &Tensor) -> Result<Tensor> {
 /// `use_bias_correction_kl`).
 ///
 /// `log_ratios` is log ρ, of each token or of its sequence ([`crate::policy::ratio`]); any shape, the same for
-/// all three.
+/// all three. Exponentials are continued as in [`k3`], so that no log-ratio makes a slope infinite or NaN.
 ///
 /// # Errors
 /// As [`k1`], for the log-ratios too.
@@ -80,15 +86,14 @@ pub fn bias_corrected_k3(policy: &Tensor, reference: &Tensor, log_ratios: &Tenso
     same_shape("log-ratios", log_ratios, "the policy's log-probs", &r)?;
     let log_ratios = at_least_f32("log-ratios", log_ratios)?.to_dtype(r.dtype())?;
     let zeros = r.zeros_like()?;
-    // ρ may overflow where the divergence is 0, and eʳ where ρ makes up for it.
-    let same = r.eq(0f64)?;
-    let log_weights = same.where_cond(&zeros, &log_ratios)?;
+    // For large r as ρ·eʳ·(1 − (1 + r)·e⁻ʳ): eʳ may overflow where ρ makes up for it.
     let large = r.gt(1f64)?;
-    let small_r = large.where_cond(&zeros, &r)?;
-    let small = (exp_above_tangent(&small_r)? * large.where_cond(&zeros, &log_weights)?.exp()?)?;
-    let large_r = large.where_cond(&r, &zeros)?;
-    let share = (&large_r + 1.0)?.mul(&large_r.neg()?.exp()?)?.affine(-1.0, 1.0)?;
-    let joint = (&large_r + large.where_cond(&log_weights, &zeros)?)?.exp()?;
+    let (small_r, large_r) = (large.where_cond(&zeros, &r)?, large.where_cond(&r, &zeros)?);
+    let small = (exp_above_tangent(&small_r)? * exp(&large.where_cond(&zeros, &log_ratios)?)?)?;
+    // From r = 40 on the last factor is 1 to the last digit of f64, and has no slope.
+    let within = large_r.le(40f64)?.where_cond(&large_r, &(r.ones_like()? * 40.0)?)?;
+    let share = (&within + 1.0)?.mul(&within.neg()?.exp()?)?.affine(-1.0, 1.0)?;
+    let joint = exp(&(&large_r + large.where_cond(&log_ratios, &zeros)?)?)?;
     large.where_cond(&(joint * share)?, &small)
 }
 

@@ -2,7 +2,8 @@
 //!
 //! Completions come in groups: `num_generations` of the first prompt, then of the second. A reward that is NaN
 //! was not scored: it is left out of every mean and deviation, and its advantage is 0. So is that of a completion
-//! without a scored sibling. Deviations are unbiased (n − 1), 0 of fewer than two.
+//! without a scored sibling. An infinite reward is refused: it would leave no advantage of its group a number.
+//! Deviations are unbiased (n − 1), 0 of fewer than two.
 //!
 //! The baselines [`group_centered`] and [`leave_one_out`] keep the NaN, so that another step can follow:
 //! REINFORCE++-baseline is [`reinforce_pp_advantages`] of the former, RLOO with TRL's `normalize_advantages`
@@ -16,7 +17,7 @@ const EPSILON: f64 = 1e-4;
 /// (r_i − mean)/(std + 10⁻⁴) within the group (GRPO, arXiv:2402.03300, section 4.1.2).
 ///
 /// # Errors
-/// If the rewards are not whole groups.
+/// If the rewards are not whole groups, or one is infinite.
 pub fn grpo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f64>> {
     let groups = groups(rewards, num_generations)?;
     Ok(unscored_to_zero(groups.flat_map(normalized_group)))
@@ -52,13 +53,21 @@ pub fn rloo_advantages(rewards: &[f64], num_generations: usize) -> Result<Vec<f6
 
 /// (x_i − mean)/(std + 10⁻⁴) over the batch: the last step of GDPO (on
 /// [`group_normalized_rewards`](super::group_normalized_rewards)) and of RLOO with TRL's `normalize_advantages`.
-pub fn normalized_advantages(rewards: &[f64]) -> Vec<f64> {
-    unscored_to_zero(standardized(rewards, deviation(rewards) + EPSILON))
+///
+/// # Errors
+/// If a reward is infinite.
+pub fn normalized_advantages(rewards: &[f64]) -> Result<Vec<f64>> {
+    finite_or_unscored(rewards)?;
+    Ok(unscored_to_zero(standardized(rewards, deviation(rewards) + EPSILON)))
 }
 
 /// (x_i − mean)/√(variance + 10⁻⁸) over the batch (REINFORCE++, arXiv:2501.03262, eq. 9): no groups are needed.
-pub fn reinforce_pp_advantages(rewards: &[f64]) -> Vec<f64> {
-    unscored_to_zero(standardized(rewards, (deviation(rewards).powi(2) + 1e-8).sqrt()))
+///
+/// # Errors
+/// If a reward is infinite.
+pub fn reinforce_pp_advantages(rewards: &[f64]) -> Result<Vec<f64>> {
+    finite_or_unscored(rewards)?;
+    Ok(unscored_to_zero(standardized(rewards, (deviation(rewards).powi(2) + 1e-8).sqrt())))
 }
 
 /// r_i − mean of the group. NaN stays.
@@ -92,7 +101,15 @@ pub(super) fn groups(rewards: &[f64], num_generations: usize) -> Result<std::sli
             rewards.len()
         );
     }
+    finite_or_unscored(rewards)?;
     Ok(rewards.chunks_exact(num_generations))
+}
+
+pub(super) fn finite_or_unscored(rewards: &[f64]) -> Result<()> {
+    match rewards.iter().find(|reward| reward.is_infinite()) {
+        Some(reward) => bail!("expected rewards that are finite, or NaN where there is none, got {reward}"),
+        None => Ok(()),
+    }
 }
 
 /// (x − mean)/(std + 10⁻⁴) within a group; NaN stays.

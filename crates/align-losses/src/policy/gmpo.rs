@@ -5,6 +5,7 @@ use candle_core::{Result, Tensor};
 
 use super::surrogate::{Clip, Surrogate};
 use crate::checks::{constant_like, same_shape};
+use crate::numerics::exp;
 use crate::sequence::Sequences;
 
 /// −A_i·exp((1/|y_i|)·Σ_t c_it) per sequence, with the log-ratio clipped on the side of the advantage's sign:
@@ -35,12 +36,12 @@ pub fn gmpo(
     let ones = log_ratios.ones_like()?;
     let clipped = (&above * &good)?.where_cond(&(&ones * high)?, &log_ratios)?;
     let clipped = (&below * &rest)?.where_cond(&(&ones * -low)?, &clipped)?;
-    // Without an advantage there is no slope, and the ratio may be infinite.
+    // Without an advantage there is no slope, however large the ratio.
     let clipped = of_tokens.eq(0f64)?.where_cond(&log_ratios.zeros_like()?, &clipped)?;
 
     let bad = of_tokens.lt(0f64)?;
     Ok(Surrogate {
-        losses: (sequences.means(&clipped)?.exp()? * advantages)?.neg()?,
+        losses: (exp(&sequences.means(&clipped)?)? * advantages)?.neg()?,
         clipped_low: (below * bad)?.to_dtype(log_ratios.dtype())?,
         clipped_high: (above * good)?.to_dtype(log_ratios.dtype())?,
     })

@@ -31,7 +31,8 @@
 //!
 //! What belongs to a completion and has no gradient (rewards, advantages) is `&[f64]`, because it comes from
 //! functions on text; what belongs to tokens is a tensor with its [`Sequences`](crate::Sequences), packed or
-//! padded.
+//! padded. A loss per token that takes no `Sequences` is elementwise and knows no mask; [`reduction`] leaves out what
+//! does not count.
 
 pub mod advantages;
 mod cispo;
@@ -48,7 +49,7 @@ pub mod surrogate;
 mod vespo;
 mod whiten;
 
-use candle_core::{DType, Device, Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor};
 
 pub use advantages::{
     batch_scaled_advantages, dr_grpo_advantages, group_centered, grpo_advantages, leave_one_out,
@@ -70,7 +71,7 @@ pub use surrogate::{
     Clip, ClipRatios, Surrogate, clipped_surrogate, dual_clip_surrogate, two_sided_surrogate,
 };
 pub use vespo::{Vespo, VespoShape, VespoShapes, vespo};
-pub use whiten::{Moments, token_moments, whiten};
+pub use whiten::{Moments, token_moments, whiten, whiten_around_mean};
 
 /// The numbers of a tensor on the host, in f64, row by row: for what carries no gradient.
 fn on_host(tensor: &Tensor) -> Result<Vec<f64>> {
@@ -80,12 +81,4 @@ fn on_host(tensor: &Tensor) -> Result<Vec<f64>> {
 /// Numbers of the host in the shape, type and place of `like`.
 fn like(values: Vec<f64>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.dims(), &Device::Cpu)?.to_dtype(like.dtype())?.to_device(like.device())
-}
-
-/// A finite number that is not negative.
-fn not_negative(name: &str, value: f64) -> Result<f64> {
-    if !(value.is_finite() && value >= 0.0) {
-        bail!("expected {name} to be a number of at least 0, got {value}");
-    }
-    Ok(value)
 }

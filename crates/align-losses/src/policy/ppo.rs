@@ -4,18 +4,20 @@
 //! The whole objective is mean(policy) + vf_coef·mean(value) − ent_coef·mean(entropy); the means are
 //! [`token_mean`](super::token_mean)s. TRL's `policy/approxkl_avg` is the mean of
 //! [`k2`](crate::kl::k2)(log_probs, old_log_probs).
+//!
+//! Both losses are elementwise and know no mask: `token_mean` (or [`Sequences::sums`](crate::Sequences::sums)) leaves out
+//! what does not count. Padding may be any finite number then; where it may be infinite or NaN take
+//! [`Sequences::counted`](crate::Sequences::counted) of the inputs first.
 
 use candle_core::{Result, Tensor};
 
-use super::not_negative;
 use super::surrogate::{Clip, Surrogate, clipped_surrogate};
-use crate::checks::{at_least_f32, constant_like, same_shape};
+use crate::checks::{at_least_f32, constant_like, not_negative, same_shape};
 
 /// max(−A·ρ, −A·clip(ρ, 1 − low, 1 + high)) per token (arXiv:1707.06347, eq. 7), with ρ = π/π_old.
 ///
 /// Log-probs, the sampling policy's log-probs and advantages of one shape, any; the last two are held constant.
-/// Every element counts; of padded tensors take [`Sequences::counted`](crate::Sequences::counted) first, and
-/// what the padding holds is never seen.
+/// Elementwise, without a mask: see the module's page.
 ///
 /// # Errors
 /// If the shapes differ, a tensor is not of a floating type, or the range is negative.
@@ -44,8 +46,8 @@ pub struct ValueLoss {
 /// ½·max((V − R)², (clip(V, V_old − c, V_old + c) − R)²) per token: a critic that moves at most c from what it
 /// said at sampling time (the code of PPO; Huang et al. 2022, "The 37 implementation details of PPO", 9).
 ///
-/// Values, the old values and returns of one shape, any; the last two are held constant. Every element counts,
-/// as in [`ppo_clip`].
+/// Values, the old values and returns of one shape, any; the last two are held constant. Elementwise, without a mask,
+/// as [`ppo_clip`].
 ///
 /// # Errors
 /// If the shapes differ, a tensor is not of a floating type, or the range is negative.

@@ -3,6 +3,7 @@
 
 use candle_core::{Result, Tensor, bail};
 
+use super::advantages::finite_or_unscored;
 use super::ratio::log_ratios;
 use super::surrogate::{Clip, Surrogate, clipped_surrogate};
 use crate::checks::positive;
@@ -66,9 +67,10 @@ pub fn a2po(
 /// (β₁ → 0). A reward that is NaN was not scored and is left out.
 ///
 /// # Errors
-/// If β₁ is not positive or no completion is scored.
+/// If β₁ is not positive, no completion is scored, or a reward is infinite.
 pub fn optimal_value(rewards: &[f64], beta1: f64) -> Result<f64> {
     let beta1 = positive("beta1", beta1)?;
+    finite_or_unscored(rewards)?;
     let scored: Vec<f64> = rewards.iter().copied().filter(|reward| !reward.is_nan()).collect();
     let Some(largest) = scored.iter().copied().reduce(f64::max) else {
         bail!("expected at least one scored completion of the prompt, got none of {}", rewards.len());

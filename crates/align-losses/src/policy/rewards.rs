@@ -6,13 +6,15 @@
 
 use candle_core::{Result, bail};
 
-use super::advantages::{groups, normalized_group};
+use super::advantages::{finite_or_unscored, groups, normalized_group};
+use crate::checks::finite;
 
 /// Σ_f w_f·r_f of each completion over the functions that scored it. `per_function[f]` holds function f's reward
 /// of every completion.
 ///
 /// # Errors
-/// If there is not one weight per function or the functions did not see equally many completions.
+/// If there is not one weight per function, the functions did not see equally many completions, or a weight is not
+/// finite or a reward infinite.
 pub fn weighted_rewards(per_function: &[Vec<f64>], weights: &[f64]) -> Result<Vec<f64>> {
     let completions = per_function.first().map_or(0, Vec::len);
     if per_function.len() != weights.len() {
@@ -20,6 +22,10 @@ pub fn weighted_rewards(per_function: &[Vec<f64>], weights: &[f64]) -> Result<Ve
     }
     if let Some(other) = per_function.iter().find(|rewards| rewards.len() != completions) {
         bail!("expected {completions} rewards of each function, got {}", other.len());
+    }
+    for (rewards, &weight) in per_function.iter().zip(weights) {
+        finite("a weight", weight)?;
+        finite_or_unscored(rewards)?;
     }
     Ok((0..completions)
         .map(|completion| {

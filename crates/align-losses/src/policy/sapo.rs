@@ -19,7 +19,8 @@ pub struct SapoTemperatures {
 /// −A_it·(4/τ)·σ(τ·(ρ_it − 1)) per token (Soft Adaptive Policy Optimization, arXiv:2511.20347, eq. 5).
 ///
 /// At ratio 1 the slope is that of the unclipped surrogate. Log-ratios and advantages (held constant) of one
-/// shape, any.
+/// shape, any. Elementwise, without a mask: reduce with [`Sequences::means`](crate::Sequences::means) and the like,
+/// which leave out what does not count.
 ///
 /// # Errors
 /// If the shapes differ, a tensor is not of a floating type, or a temperature is not positive.

@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor, bail};
 
 use super::ratio::log_ratios;
 use super::{like, on_host};
-use crate::checks::{constant_like, same_shape};
+use crate::checks::{constant_like, finite, same_shape};
 use crate::sequence::Sequences;
 
 /// Off-policy sequence masking (DeepSeek-V3.2, arXiv:2512.02556, section 3.1): `[sequences]`, 0 where the
@@ -18,7 +18,7 @@ use crate::sequence::Sequences;
 /// recorded and says nothing.
 ///
 /// # Errors
-/// If the shapes do not fit the sequences or a tensor is not of a floating type.
+/// If the shapes do not fit the sequences, a tensor is not of a floating type, or the threshold is not finite.
 pub fn off_policy_mask(
     log_probs: &Tensor,
     sampling_log_probs: &Tensor,
@@ -26,6 +26,7 @@ pub fn off_policy_mask(
     sequences: &Sequences,
     threshold: f64,
 ) -> Result<Tensor> {
+    let threshold = finite("threshold", threshold)?;
     let divergence = log_ratios(&log_probs.detach(), sampling_log_probs, sequences)?.neg()?;
     let known = divergence.eq(&divergence)?;
     let divergence = sequences.means(&known.where_cond(&divergence, &divergence.zeros_like()?)?)?;

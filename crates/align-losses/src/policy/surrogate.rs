@@ -12,12 +12,16 @@
 //! without advantage has no gradient, whatever its ratio.
 //!
 //! The functions take log-ratios and advantages of one shape, any: tokens (PPO, GRPO), or `[sequences]` (GSPO,
-//! RLOO) whose losses [`Sequences::spread`] gives to the tokens where the method counts by token.
+//! RLOO) whose losses [`Sequences::spread`] gives to the tokens where the method counts by token. They are elementwise
+//! and know no mask: reduce the losses with [`Sequences::sums`] or [`super::reduction`], which leave out what does not
+//! count and give it no gradient. [`log_ratios`](super::log_ratios) are 0 there already; other ones may be any finite
+//! number. A ratio that nothing holds (A < 0, no cap) is e^ℓ up to ℓ = 75 in f32 (690 in f64) and continued as the
+//! tangent beyond, so that it is finite.
 
 use candle_core::{Result, Tensor, bail};
 
-use super::not_negative;
-use crate::checks::{at_least_f32, constant_like, same_shape};
+use crate::checks::{at_least_f32, constant_like, not_negative, positive, same_shape};
+use crate::numerics::exp;
 use crate::sequence::Sequences;
 
 /// How far a ratio may leave 1 before it earns nothing more: the range [1 − low, 1 + high].
@@ -156,7 +160,7 @@ pub fn two_sided_surrogate(
     delta: f64,
 ) -> Result<Surrogate> {
     let Clip { low, high } = clip.checked()?;
-    let delta = crate::checks::positive("delta", delta)?;
+    let delta = positive("delta", delta)?;
     let (lower, upper) = (1.0 - low, 1.0 + high);
     bounded(log_ratios, advantages, lower, upper.min(delta), Some(upper.max(delta)))
 }
@@ -180,13 +184,13 @@ fn bounded(
     if let Some(cap) = cap {
         held.push(((ratios.gt(cap)? * &bad)?, cap));
     }
-    // An element without slope is fed ℓ = 0: its own exponential may be infinite.
+    // An element without slope is fed ℓ = 0, so that its own exponential does not meet it.
     let zeros = log_ratios.zeros_like()?;
     let mut log_moving = advantages.eq(0f64)?.where_cond(&zeros, &log_ratios)?;
     for (is_held, _) in &held {
         log_moving = is_held.where_cond(&zeros, &log_moving)?;
     }
-    let mut ratios = log_moving.exp()?;
+    let mut ratios = exp(&log_moving)?;
     for (is_held, bound) in &held {
         ratios = is_held.where_cond(&(zeros.ones_like()? * *bound)?, &ratios)?;
     }

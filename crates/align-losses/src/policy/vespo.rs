@@ -3,15 +3,15 @@
 use candle_core::{Result, Tensor};
 
 use super::ratio::log_ratios;
-use crate::checks::{constant_like, same_shape};
+use crate::checks::{constant_like, not_negative, same_shape};
 use crate::sequence::Sequences;
 
 /// φ(w) = e^(λ·(1 − w))·w^k, at most 1 at w = k/λ and equal to 1 at w = 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VespoShape {
-    /// The power k: how fast sequences that became unlikely fade.
+    /// The power k, not negative: how fast sequences that became unlikely fade.
     pub k: f64,
-    /// The decay λ: how fast sequences that became likely fade. At least 10⁻⁴ is taken.
+    /// The decay λ, not negative: how fast sequences that became likely fade. At least 10⁻⁴ is taken.
     pub lambda: f64,
 }
 
@@ -40,7 +40,7 @@ pub struct Vespo {
 /// logarithm of φ.
 ///
 /// # Errors
-/// If the shapes do not fit the sequences or a tensor is not of a floating type.
+/// If the shapes do not fit the sequences, a tensor is not of a floating type, or a k or λ is negative.
 pub fn vespo(
     log_probs: &Tensor,
     old_log_probs: &Tensor,
@@ -58,8 +58,8 @@ pub fn vespo(
     let advantages = constant_like("advantages", advantages, &log_w)?;
 
     let log_weights = |shape: VespoShape| {
-        let lambda = shape.lambda.max(1e-4);
-        (&log_w * shape.k)? + log_w.exp()?.affine(-lambda, lambda)?
+        let lambda = not_negative("lambda", shape.lambda)?.max(1e-4);
+        (&log_w * not_negative("k", shape.k)?)? + log_w.exp()?.affine(-lambda, lambda)?
     };
     let log_weights =
         advantages.ge(0f64)?.where_cond(&log_weights(shapes.positive)?, &log_weights(shapes.negative)?)?;

@@ -3,6 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{like, on_host};
+use crate::checks::at_least_f32;
 use crate::sequence::Sequences;
 
 /// Of all tokens that count, in f64.
@@ -30,17 +31,30 @@ pub fn token_moments(values: &Tensor, sequences: &Sequences) -> Result<Moments> 
     Ok(Moments { count, mean, variance: squares / count.saturating_sub(1).max(1) as f64 })
 }
 
-/// (x − mean)/√(variance + 10⁻⁸), by the moments of what counts and applied to every entry, padding included
-/// (`masked_whiten` of TRL). With `shift_mean` false the mean is added back: only the scale changes, as PPO
-/// wants of rewards, whose sign has a meaning. Detached, in the type of the values (at least f32).
+/// (x − mean)/√(variance + 10⁻⁸), by the moments of what counts and applied to every entry, padding included (TRL's
+/// `masked_whiten`). Detached, in the type of the values (at least f32).
 ///
 /// # Errors
 /// If the values are not of the sequences' tokens.
-pub fn whiten(values: &Tensor, sequences: &Sequences, shift_mean: bool) -> Result<Tensor> {
+pub fn whiten(values: &Tensor, sequences: &Sequences) -> Result<Tensor> {
+    standardized(values, sequences, |_mean| 0.0)
+}
+
+/// [`whiten`] with the mean added back (TRL's `shift_mean=False`): only the scale changes, as PPO wants of rewards, whose
+/// sign has a meaning.
+///
+/// # Errors
+/// As [`whiten`].
+pub fn whiten_around_mean(values: &Tensor, sequences: &Sequences) -> Result<Tensor> {
+    standardized(values, sequences, |mean| mean)
+}
+
+/// The values in units of their deviation, around another centre.
+fn standardized(values: &Tensor, sequences: &Sequences, centre: impl Fn(f64) -> f64) -> Result<Tensor> {
     const EPSILON: f64 = 1e-8;
     let Moments { mean, variance, .. } = token_moments(values, sequences)?;
     let scale = (variance + EPSILON).sqrt().recip();
-    let kept = if shift_mean { 0.0 } else { mean };
-    let whitened = on_host(values)?.into_iter().map(|value| (value - mean) * scale + kept).collect();
-    like(whitened, &crate::checks::at_least_f32("values", values)?)
+    let centre = centre(mean);
+    let whitened = on_host(values)?.into_iter().map(|value| (value - mean) * scale + centre).collect();
+    like(whitened, &at_least_f32("values", values)?)
 }

@@ -19,11 +19,13 @@ pub fn dpo(ratios: &LogRatios, beta: f64) -> Result<Tensor> {
 }
 
 /// Conservative DPO: each label is believed wrong with probability ε (Mitchell 2023, "A note on DPO with
-/// noisy preferences & relationship to IPO", eq. 3; TRL's `sigmoid` with `label_smoothing`).
+/// noisy preferences & relationship to IPO", eq. 3; TRL 0.x's `sigmoid` with `label_smoothing`).
 ///
 /// ℓ = −(1 − ε)·log σ(β·h) − ε·log σ(−β·h)
 ///
 /// Returns `[pairs]`. Minimal at σ(β·h) = 1 − ε, so the margin is not driven to infinity.
+///
+/// TRL 1.x accepts `label_smoothing` with its `sigmoid` and ignores it: a run of it with ε > 0 is plain [`dpo`].
 ///
 /// # Errors
 /// As [`dpo`], and if `label_smoothing` (ε) is outside [0, 0.5): from one half on the labels say nothing,

@@ -137,6 +137,7 @@ impl LogRatios {
     /// # Errors
     /// If the shapes differ.
     pub fn difference(&self) -> Result<Tensor> {
+        same_shape("the rejected log-ratios", &self.rejected, "the chosen ones", &self.chosen)?;
         &self.chosen - &self.rejected
     }
 

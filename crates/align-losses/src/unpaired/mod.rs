@@ -8,9 +8,11 @@
 
 mod moments;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Result, Tensor, bail};
 
-use crate::checks::{at_least_f32, condition, constant_like, finite, not_negative, positive, same_shape};
+use crate::checks::{
+    at_least_f32, between_0_and_1, condition, constant_like, finite, not_negative, positive, same_shape,
+};
 use crate::numerics::{log_sigmoid, sigmoid};
 
 pub use moments::RunningMoments;
@@ -102,7 +104,7 @@ pub fn desirability_weighted(
 /// their type, detached. TRL's defaults are `min` 0.5 and `max` 10.
 ///
 /// # Errors
-/// If the shapes differ, or not 0 ≤ `min` ≤ `max`.
+/// If the shapes differ, a probability is outside [0, 1], or not 0 ≤ `min` ≤ `max`.
 pub fn density_ratio_weights(
     probabilities: &Tensor,
     desirable: &Tensor,
@@ -112,6 +114,9 @@ pub fn density_ratio_weights(
     let probabilities = checked(&probabilities.detach(), desirable)?;
     if not_negative("min", min)? > not_negative("max", max)? {
         bail!("expected min to be at most max, got {min} and {max}");
+    }
+    for probability in probabilities.to_dtype(DType::F64)?.to_vec1()? {
+        between_0_and_1("probabilities", probability)?;
     }
     // TRL's 10⁻⁸ against p = 1.
     let ratios = (&probabilities / probabilities.affine(-1.0, 1.0 + 1e-8)?)?.clamp(min, max)?;

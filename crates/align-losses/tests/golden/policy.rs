@@ -5,7 +5,7 @@ mod critic;
 mod divergence;
 mod group;
 
-use align_testkit::{Array, Case};
+use align_testkit::{Array, Case, Tolerance};
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::inputs::{Computed, Inputs};
@@ -33,28 +33,38 @@ pub(crate) fn run(inputs: &Inputs<'_>) -> Result<Option<Computed>> {
     }))
 }
 
-/// Whether PyTorch computed a result with a factor in f32, although its inputs are f64.
-pub(crate) fn holds_single(case: &Case, name: &str) -> bool {
+/// What PyTorch computed with a factor in f32, although its inputs are f64.
+pub(crate) fn coarser(case: &Case, name: &str) -> Option<(Tolerance, &'static str)> {
     let single = |value: f64| f64::from(value as f32) == value;
-    match case.loss.as_str() {
-        // The correction n/(n − 1) of an unbiased variance, of integers.
-        "util.masked_whiten" | "ppo.rewards_gae" | "grpo.advantages" | "rloo.advantages" => true,
-        // `torch.where` of two numbers.
-        "grpo.sapo" | "grpo.vespo" if !name.starts_with("clip") => {
-            case.params.values().any(|value| value.as_f64().is_some_and(|value| !single(value)))
+    let why = match case.loss.as_str() {
+        "util.masked_whiten" | "ppo.rewards_gae" | "grpo.advantages" | "rloo.advantages" => {
+            "PyTorch takes the correction n/(n - 1) of a variance in f32"
         }
-        _ => name.contains("clip_ratio"),
-    }
+        "grpo.sapo" | "grpo.vespo" if !name.starts_with("clip") => {
+            case.params.values().find(|value| value.as_f64().is_some_and(|value| !single(value)))?;
+            "PyTorch's `where` of two numbers is in f32"
+        }
+        _ if name.contains("clip_ratio") => "PyTorch divides counts in f32",
+        _ => return None,
+    };
+    let rounding = whitened_around(case, name).map_or(0.0, |mean| 8.0 * f64::EPSILON * mean);
+    Some((Tolerance { relative: 2e-7, absolute: rounding.max(2e-7) }, why))
 }
 
-/// Whether no digit of a result means anything: rewards of 10¹² that differ by 1, whitened, mean added back.
-pub(crate) fn is_noise(case: &Case, name: &str) -> bool {
-    const NO_DIGIT_LEFT: f64 = 1e9;
-    let rewards = || case.output("rewards").map(|rewards| rewards.values).unwrap_or_default();
-    case.loss == "ppo.rewards_gae"
-        && name == "advantages"
-        && case.params["whiten_rewards"] == true
-        && rewards().iter().any(|reward| reward.abs() > NO_DIGIT_LEFT)
+/// Why f32 has no digit of a result, if it has none.
+pub(crate) fn lost_in_single(case: &Case, name: &str) -> Option<&'static str> {
+    let mean = whitened_around(case, name)?;
+    (mean * f64::from(f32::EPSILON) > 1.0).then_some("f32 cannot tell the rewards from their mean")
+}
+
+/// The size of the mean that whitened rewards are around, for the advantages made of them: these are of the size 1,
+/// with whatever the rewards lost when the mean was added back. 10¹² beside differences of 1 leaves f64 four digits.
+fn whitened_around(case: &Case, name: &str) -> Option<f64> {
+    if case.loss != "ppo.rewards_gae" || name != "advantages" || case.params["whiten_rewards"] != true {
+        return None;
+    }
+    let rewards = case.output("rewards").ok()?;
+    Some(rewards.values.iter().fold(0.0, |largest, reward| f64::max(largest, reward.abs())))
 }
 
 /// Results without a gradient.

@@ -127,6 +127,50 @@ fn token_losses_under_masks() {
     }
 }
 
+/// An entry that is masked out of the vocabulary of the student, of the teacher, of both.
+#[test]
+fn a_divergence_from_the_teacher_where_entries_are_masked_out() {
+    const NO: f64 = f64::NEG_INFINITY;
+    let rows = |rows: [[f64; 4]; 3]| Tensor::new(&rows, &Device::Cpu).unwrap();
+    let of_both = [[0.2, NO, 1.0, -0.5], [NO, NO, 3.0, 40.0], [NO, NO, NO, 2.0]];
+    let of_teacher = [[0.0, NO, 0.3, 2.0], [NO, NO, 1.0, -1.0], [NO, NO, NO, -1.0]];
+    let of_student = [[0.2, 2.0, 1.0, NO], [1.0, NO, 200.0, -200.0], [NO, 2.0, 2.0, 2.0]];
+    let (both, teacher, student) = (rows(of_both), rows(of_teacher), rows(of_student));
+    for dtype in [DType::F64, DType::F32] {
+        for (student, betas) in [(&both, [0.0, 0.3, 1.0]), (&student, [0.1, 0.5, 0.9])] {
+            for beta in betas {
+                let student = Var::from_tensor(&student.to_dtype(dtype).unwrap()).unwrap();
+                let losses = generalized_jsd(&student, &teacher, beta, 1.0).unwrap();
+                let grads = losses.sum_all().unwrap().backward().unwrap();
+                let flat = |tensor: &Tensor| {
+                    tensor.flatten_all().unwrap().to_dtype(DType::F64).unwrap().to_vec1::<f64>().unwrap()
+                };
+                let (logits, slopes) = (flat(&student), flat(grads.get(&student).unwrap()));
+                assert!(flat(&losses).iter().all(|loss| loss.is_finite()), "{beta} {losses}");
+                assert!(slopes.iter().all(|slope| slope.is_finite()), "{beta} {slopes:?}");
+                assert!(logits.iter().zip(&slopes).all(|(logit, slope)| *logit > NO || *slope == 0.0));
+            }
+        }
+    }
+    for beta in [0.1, 0.5, 0.9] {
+        assert_gradients(std::slice::from_ref(&student), TOLERANCE, |logits| {
+            generalized_jsd(&logits[0], &teacher, beta, 1.0)
+        });
+    }
+    // It is the divergence over what is left: 0.2, 1.0, −0.5 against 0.0, 0.3, 2.0.
+    let left = |tensor: &Tensor| {
+        tensor.get(0).unwrap().index_select(&Tensor::new(&[0u32, 2, 3], &Device::Cpu).unwrap(), 0).unwrap()
+    };
+    for beta in [0.0, 0.3, 1.0] {
+        let masked = generalized_jsd(&both, &teacher, beta, 1.0).unwrap().to_vec1::<f64>().unwrap()[0];
+        let of_left = generalized_jsd(&left(&both), &left(&teacher), beta, 1.0).unwrap();
+        assert!((masked - of_left.to_scalar::<f64>().unwrap()).abs() < 1e-14, "{beta}");
+    }
+    // What only the teacher says is infinitely far from a student who must never say it.
+    let covering = generalized_jsd(&student, &teacher, 0.0, 1.0).unwrap().to_vec1::<f64>().unwrap();
+    assert_eq!(covering[0], f64::INFINITY);
+}
+
 #[test]
 fn dft_holds_its_weight_constant() {
     let log_probs = Var::from_tensor(&tensor(&[-0.5, -3.0, 0.0, -200.0])).unwrap();
@@ -197,7 +241,7 @@ fn only_the_policy_and_only_the_losses_carry_a_gradient() {
 
 #[test]
 fn what_is_given_carries_no_gradient() {
-    let given = Var::from_tensor(&tensor(&[-1.0, -2.0])).unwrap();
+    let given = Var::from_tensor(&tensor(&[0.25, 0.75])).unwrap();
     let (fixed, ones) = (tensor(&[-0.5, -3.0]), tensor(&[1.0, 1.0]));
     let sequences = Sequences::packed(&[0, 1], 2, &Device::Cpu).unwrap();
     let rows = |x: &Tensor| x.unsqueeze(0).unwrap();

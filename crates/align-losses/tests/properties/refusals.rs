@@ -47,6 +47,10 @@ fn pairs() {
     check(ratios.rewards(0.0).map(|rewards| rewards.chosen), "expected beta to be a positive number, got 0");
     let lengths = PairLengths { chosen: tensor(&[1., 2.]), rejected: tensor(&[1., 2.]) };
     check(simpo(&two, &lengths, 2.0, -1.0, 0.0), "expected gamma to be 0 or a positive number, got -1");
+    let bare = LogRatios { chosen: two.chosen.clone(), rejected: three.rejected.clone() };
+    let message = "expected the rejected log-ratios in the shape of the chosen ones [2], got [3]";
+    check(bare.difference(), message);
+    check(dpo(&bare, 0.1), message);
     check(slic(&two, 1.0, -0.1), "expected reg to be 0 or a positive number, got -0.1");
 }
 
@@ -63,6 +67,11 @@ fn single_answers_and_scores() {
     );
     check(kto_kl(&tensor(&[]), &tensor(&[])), "at least one mismatched answer");
     check(desirability_weighted(&two, &two, -1.0, 1.0), "expected desirable_weight to be 0 or a positive");
+    for probability in [-0.1, 1.1, f64::NAN] {
+        let weights = density_ratio_weights(&tensor(&[0.5, probability]), &two, 0.5, 10.0);
+        check(weights, &format!("expected probabilities in [0, 1], got {probability}"));
+    }
+    let two = tensor(&[0.5, 1.0]);
     check(density_ratio_weights(&two, &two, 2.0, 1.0), "expected min to be at most max, got 2 and 1");
     check(
         bradley_terry(&two, &three),

@@ -17,7 +17,7 @@ pub(super) fn grpo(inputs: &Inputs<'_>) -> Result<Computed> {
     let (rewards, advantages) = match (inputs.word("aggregation"), inputs.word("scale_rewards")) {
         ("normalize_then_sum", _) => {
             let rewards = group_normalized_rewards(&rewards, &weights, generations)?;
-            (rewards.clone(), normalized_advantages(&rewards))
+            (rewards.clone(), normalized_advantages(&rewards)?)
         }
         (_, "group") => (summed()?, grpo_advantages(&summed()?, generations)?),
         (_, "batch") => (summed()?, batch_scaled_advantages(&summed()?, generations)?),
@@ -40,7 +40,7 @@ pub(super) fn rloo(inputs: &Inputs<'_>) -> Result<Computed> {
         rewards = kl_penalized_rewards(&rewards, &numbers(&drift.sum(1)?)?, beta)?;
     }
     let advantages = if inputs.flag("normalize_advantages") {
-        normalized_advantages(&leave_one_out(&rewards, generations)?)
+        normalized_advantages(&leave_one_out(&rewards, generations)?)?
     } else {
         rloo_advantages(&rewards, generations)?
     };
@@ -62,7 +62,7 @@ pub(super) fn reinforce_pp(inputs: &Inputs<'_>) -> Result<Computed> {
             .collect();
         rewards = centered?.concat();
     }
-    computed(None, reinforce_pp_advantages(&rewards))
+    computed(None, reinforce_pp_advantages(&rewards)?)
 }
 
 /// Rewards by function, weights, group size.

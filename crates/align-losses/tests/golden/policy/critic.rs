@@ -2,7 +2,7 @@
 
 use align_losses::{
     Clip, Gae, Sequences, clipped_value_loss, dual_clip_surrogate, gae, k1, k2, k3, log_ratios, ppo_clip,
-    token_mean, token_moments, token_rewards, whiten,
+    token_mean, token_moments, token_rewards, whiten, whiten_around_mean,
 };
 use candle_core::{Device, Result, Tensor};
 
@@ -12,8 +12,9 @@ use crate::inputs::{Computed, Inputs};
 pub(super) fn whitening(inputs: &Inputs<'_>) -> Result<Computed> {
     let (values, counted) = (inputs.tensor("values")?, Sequences::padded(&inputs.tensor("mask")?)?);
     let moments = token_moments(&values, &counted)?;
+    let whiten = if inputs.flag("shift_mean") { whiten } else { whiten_around_mean };
     Ok(reported(vec![
-        ("whitened", whiten(&values, &counted, inputs.flag("shift_mean"))?),
+        ("whitened", whiten(&values, &counted)?),
         ("mean", scalar(moments.mean)?),
         ("var", scalar(moments.variance)?),
     ]))
@@ -30,12 +31,12 @@ pub(super) fn rewards_and_advantages(inputs: &Inputs<'_>) -> Result<Computed> {
     let scores = numbers(&inputs.tensor("scores")?)?;
     let mut rewards = token_rewards(&kl, &scores, &valued, inputs.number("kl_coef")?)?;
     if inputs.flag("whiten_rewards") {
-        rewards = valued.counted(&whiten(&rewards, &valued, false)?)?;
+        rewards = valued.counted(&whiten_around_mean(&rewards, &valued)?)?;
     }
     let ended = vec![0.0; scores.len()];
     let (gamma, lam) = (inputs.number("gamma")?, inputs.number("lam")?);
     let Gae { advantages, returns } = gae(&rewards, &inputs.tensor("values")?, &valued, &ended, gamma, lam)?;
-    let whitened = tokens.counted(&whiten(&advantages, &tokens, true)?)?;
+    let whitened = tokens.counted(&whiten(&advantages, &tokens)?)?;
     Ok(reported(vec![
         ("rewards", rewards),
         ("advantages_unwhitened", advantages),
