@@ -63,6 +63,47 @@ fn the_reference_may_be_another_model() {
     assert_eq!(refused.code, Some(2), "{}", refused.stderr);
 }
 
+#[test]
+fn the_reference_must_read_token_ids_as_the_policy_does() {
+    let place = Place::new();
+    place.train("other", QUICK);
+    let text = fs::read_to_string(place.path("other/tokenizer.json")).unwrap();
+    let original: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let refused = |change: &dyn Fn(&mut serde_json::Value), fragment: &str| {
+        let mut tokenizer = original.clone();
+        change(&mut tokenizer);
+        assert_ne!(tokenizer, original, "nothing was changed");
+        place.write("other/tokenizer.json", tokenizer.to_string());
+        let ended = place.ended(&training("out", "--ref-model other"));
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains(fragment), "{}", ended.stderr);
+        assert!(ended.stderr.contains("both must share a tokenizer"), "{}", ended.stderr);
+        assert!(!place.run("out").dir.exists());
+    };
+    let vocab = |tokenizer: &serde_json::Value, token: &str| tokenizer["model"]["vocab"][token].clone();
+    let (a, b) = (vocab(&original, "a"), vocab(&original, "b"));
+    let exchanged = |tokenizer: &mut serde_json::Value| {
+        tokenizer["model"]["vocab"]["a"] = b.clone();
+        tokenizer["model"]["vocab"]["b"] = a.clone();
+    };
+    refused(&exchanged, "ref_model other: token ");
+    let without_merges = |tokenizer: &mut serde_json::Value| {
+        tokenizer["model"]["merges"] = serde_json::json!([]);
+    };
+    refused(&without_merges, "ref_model other: its tokenizer cuts the text of token ");
+    let larger = |tokenizer: &mut serde_json::Value| {
+        let tokens = tokenizer["model"]["vocab"].as_object_mut().unwrap();
+        tokens.insert("one more".to_owned(), serde_json::json!(1024));
+    };
+    refused(&larger, "ref_model other: its tokenizer has 1025 tokens, the model's 1024");
+
+    // Another chat template is no other tokenizer.
+    place.write("other/tokenizer.json", text);
+    let template = fs::read_to_string(place.path("other/chat_template.jinja")).unwrap();
+    place.write("other/chat_template.jinja", format!("{template}{{# another #}}"));
+    place.train("out", &format!("{QUICK} --ref-model other"));
+}
+
 /// Mitchell (2023): (1 − ε) · −log σ(z) + ε · −log σ(−z) is DPO's loss plus ε · z, z the margin of the rewards.
 #[test]
 fn label_smoothing_adds_its_share_of_the_margin() {
