@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 
 use crate::error::Result;
-use crate::tokenize::{TokenizedCompletion, TokenizedExample, TokenizedPair};
+use crate::tokenize::{TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking};
 use crate::tokenizer::Tokenizer;
 
 /// How the mask is made visible.
@@ -37,6 +37,29 @@ pub fn inspect_pair(pair: &TokenizedPair, tokenizer: &Tokenizer, style: MaskStyl
     section(&mut out, "prompt", pair.prompt.len(), &piece(&pair.prompt, false, tokenizer, style)?);
     for (name, ids) in ["chosen", "rejected", "reference"].into_iter().zip(pair.answers()) {
         section(&mut out, name, ids.len(), &piece(ids, true, tokenizer, style)?);
+    }
+    Ok(out)
+}
+
+/// Ranked answers: the prompt once, then the answers from the best to the worst, and the margin if there is one.
+///
+/// # Errors
+/// As [`inspect_pair`].
+pub fn inspect_ranking(row: &TokenizedRanking, tokenizer: &Tokenizer, style: MaskStyle) -> Result<String> {
+    let answers = &row.answers;
+    let tokens = answers.token_count();
+    let mut out = heading(answers.row, &answers.origin, tokens, tokens - answers.prompt.len());
+    section(&mut out, "prompt", answers.prompt.len(), &piece(&answers.prompt, false, tokenizer, style)?);
+    for (rank, ids) in answers.completions.iter().enumerate() {
+        let name = match (rank, answers.completions.len()) {
+            (0, 2) => "chosen".to_owned(),
+            (1, 2) => "rejected".to_owned(),
+            _ => format!("rank {}", rank + 1),
+        };
+        section(&mut out, &name, ids.len(), &piece(ids, true, tokenizer, style)?);
+    }
+    if let Some(margin) = row.margin {
+        labelled(&mut out, "margin", &margin.to_string());
     }
     Ok(out)
 }

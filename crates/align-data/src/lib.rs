@@ -41,24 +41,26 @@ pub use checks::{
     DatasetChecks, EvaluationChecks, PairChecks, UnpairedChecks, check_demonstrations, check_pairs,
     check_unpaired,
 };
-pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair};
+pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, inspect_ranking};
 pub use error::{DataError, Result};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{
-    Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_pairs_with_reference, prepare_unpaired,
+    Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_pairs_with_reference,
+    prepare_rankings, prepare_unpaired,
 };
 pub use record::{
-    Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, TemplateArguments, Text,
-    UnpairedPreference, unpair_preferences,
+    Candidates, Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, Ranking,
+    TemplateArguments, Text, UnpairedPreference, unpair_preferences,
 };
 pub use source::{
-    has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_prompts, load_unpaired,
+    has_split, load_candidates, load_demonstrations, load_pairs, load_pairs_with_reference, load_prompts,
+    load_rankings, load_unpaired,
 };
 pub use template::ChatTemplate;
 pub use tokenize::{
-    DropReason, TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair,
-    TokenizedPrompt, TruncationMode, tokenize_demonstrations, tokenize_pairs, tokenize_prompts,
-    tokenize_unpaired,
+    DropReason, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion, TokenizedExample,
+    TokenizedPair, TokenizedPrompt, TokenizedRanking, TruncationMode, tokenize_candidates,
+    tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_unpaired,
 };
 pub use tokenizer::{SpecialToken, Tokenizer};

@@ -42,8 +42,8 @@ pub struct DataOptions {
     #[arg(long, value_name = "TOKENS")]
     pub max_completion_length: Option<usize>,
 
-    /// What is kept of a row over max_length: its start (completions get shorter) or its end (the prompt gets
-    /// shorter, one and the same for both answers of a pair)
+    /// What is kept of a row over max_length: its start (completions get shorter), its end (the prompt gets
+    /// shorter, one and the same for both answers of a pair), or nothing, it is dropped
     #[arg(long, value_enum, default_value_t)]
     pub truncation_mode: TruncationMode,
 
@@ -115,8 +115,13 @@ impl DataOptions {
                 _ => {}
             }
         }
-        if max_length.is_none() && self.truncation_mode == TruncationMode::KeepEnd {
-            return wrong("truncation_mode", "has no effect without max_length", "keep_end");
+        let without_effect = match self.truncation_mode {
+            TruncationMode::KeepStart => None,
+            TruncationMode::KeepEnd => Some("keep_end"),
+            TruncationMode::Drop => Some("drop"),
+        };
+        if let (None, Some(mode)) = (max_length, without_effect) {
+            return wrong("truncation_mode", "has no effect without max_length", mode);
         }
         let tokenize = TokenizeOptions {
             max_length,

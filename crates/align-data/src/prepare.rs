@@ -8,11 +8,13 @@ use sha2::{Digest as _, Sha256};
 use crate::checks::{DatasetChecks, check_demonstrations, check_pairs, check_unpaired};
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
-use crate::record::PreferencePair;
-use crate::source::{has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_unpaired};
+use crate::record::{PreferencePair, Ranking};
+use crate::source::{
+    has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_rankings, load_unpaired,
+};
 use crate::tokenize::{
-    TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, tokenize_demonstrations,
-    tokenize_pairs, tokenize_unpaired,
+    TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking,
+    tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_unpaired,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -99,6 +101,35 @@ pub fn prepare_unpaired(
         row.token_count()
     };
     prepare(dataset, eval_dataset, config, load, check_unpaired, tokenize, ids)
+}
+
+/// Ranked answers, as [`prepare_pairs`]; `source_column` as in [`load_rankings`]. What is checked of the rows is of
+/// their best and their worst answer.
+///
+/// # Errors
+/// As [`load_rankings`] and [`tokenize_rankings`].
+pub fn prepare_rankings(
+    dataset: &Path,
+    eval_dataset: Option<&Path>,
+    config: &DataConfig,
+    source_column: &str,
+    tokenizer: &Tokenizer,
+) -> Result<Prepared<TokenizedRanking>> {
+    let tokenize = |rows: &[_]| tokenize_rankings(rows, tokenizer, &config.tokenize);
+    let load = |path: &Path, split: &str| load_rankings(path, split, source_column);
+    let check = |training: &[Ranking], evaluation: Option<&[Ranking]>| {
+        let pairs = |rows: &[Ranking]| rows.iter().map(Ranking::extremes).collect::<Vec<_>>();
+        check_pairs(&pairs(training), evaluation.map(pairs).as_deref())
+    };
+    let ids = |row: &TokenizedRanking, hash: &mut Fingerprint| {
+        let answers = &row.answers;
+        hash.add(&answers.prompt);
+        answers.completions.iter().for_each(|ids| hash.add(ids));
+        let bits = row.margin.map_or(0, f64::to_bits);
+        hash.add(&[bits as u32, (bits >> 32) as u32]);
+        answers.prompt.len() + answers.completions.iter().map(Vec::len).max().unwrap_or(0)
+    };
+    prepare(dataset, eval_dataset, config, load, check, tokenize, ids)
 }
 
 /// Demonstrations, as [`prepare_pairs`].

@@ -4,6 +4,7 @@
 //! off, lists of messages and plain strings are told apart, and every record remembers the `file:line` it
 //! came from so that each later error can name it. Nothing here knows a tokenizer or a chat template.
 
+mod candidates;
 mod preference;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use candidates::{Candidates, Ranking};
 pub use preference::{PreferencePair, UnpairedPreference, unpair_preferences};
 
 /// Where a record came from; displayed as `file:line`.

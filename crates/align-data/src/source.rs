@@ -1,11 +1,12 @@
 //! Files to records: JSON lines or a JSON array, plain, gzip or zstd, one file or a directory of splits.
 //!
 //! `files` finds and unpacks them, `rows` cuts them into JSON objects that know their line, `columns`
-//! reads typed columns out of a row, `preference`, `unpaired` and `demonstration` make records of them, and
+//! reads typed columns out of a row, `preference`, `unpaired`, `candidates` and `demonstration` make records of them, and
 //! `implicit_prompt` splits the prompt off where a row holds only two whole transcripts. Columns that no
 //! record needs are ignored; a needed one that is missing, empty or of the wrong type stops the load with
 //! `file:line` and the column's name, because guessing there is how bad rows get trained on.
 
+mod candidates;
 mod columns;
 mod demonstration;
 mod files;
@@ -19,7 +20,7 @@ use std::path::Path;
 pub use files::has_split;
 
 use crate::error::{DataError, Result};
-use crate::record::{Demonstration, PreferencePair, PromptOnly, UnpairedPreference};
+use crate::record::{Candidates, Demonstration, PreferencePair, PromptOnly, Ranking, UnpairedPreference};
 use rows::Row;
 
 /// The preference pairs of a split: `prompt`, `chosen`, `rejected`, or whole transcripts in `chosen` and
@@ -55,6 +56,28 @@ pub fn load_unpaired(path: impl AsRef<Path>, split: &str) -> Result<Vec<Unpaired
     let mut answers = unpaired::Answers::default();
     load(path.as_ref(), split, |row| answers.add(row))?;
     Ok(answers.into_records())
+}
+
+/// The ranked answers of a split: preference pairs as in [`load_pairs`], or `prompt` with a list `completions` of two
+/// and more answers, the best first.
+///
+/// A column `margin` says by how much the chosen answer of a pair should win; all rows have one or none has.
+/// `source_column` names the column that says where a row comes from, which may be missing.
+///
+/// # Errors
+/// As [`load_pairs`]; lists of one answer, margins that are no numbers or stand beside longer lists.
+pub fn load_rankings(path: impl AsRef<Path>, split: &str, source_column: &str) -> Result<Vec<Ranking>> {
+    let mut rankings = candidates::Rankings::default();
+    load(path.as_ref(), split, |row| rankings.ranking(row, source_column))
+}
+
+/// The answers of a split, to be scored: `prompt` with `completion`, with a list `completions`, or with `chosen` and
+/// `rejected`.
+///
+/// # Errors
+/// As [`load_pairs`].
+pub fn load_candidates(path: impl AsRef<Path>, split: &str) -> Result<Vec<Candidates>> {
+    load(path.as_ref(), split, candidates::candidates)
 }
 
 /// The demonstrations of a split: `prompt` and `completion`, or `messages`, or `text`.

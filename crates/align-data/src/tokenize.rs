@@ -10,6 +10,7 @@
 //! Rows are independent and tokenized in parallel; their order is kept.
 
 mod boundary;
+mod candidates;
 mod ending;
 mod pairs;
 mod render;
@@ -19,6 +20,7 @@ mod unpaired;
 
 use rayon::prelude::*;
 
+pub use candidates::{TokenizedCandidates, TokenizedRanking, tokenize_candidates, tokenize_rankings};
 pub use pairs::{TokenizedPair, tokenize_pairs};
 pub use report::{DropReason, TokenizeReport};
 pub use truncate::TruncationMode;

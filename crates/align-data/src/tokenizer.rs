@@ -121,6 +121,22 @@ impl Tokenizer {
         self.pad.as_ref()
     }
 
+    /// A token to pad with that completions never end with: the padding token, or where that is one of `stops`
+    /// (as many models have it) the first special token that is not.
+    ///
+    /// # Errors
+    /// A tokenizer without such a token.
+    pub fn pad_beside(&self, stops: &[u32]) -> Result<SpecialToken> {
+        let ids = self.pad.iter().map(|pad| pad.id).chain(0..self.vocab_size as u32);
+        let mut ids = ids.filter(|id| self.is_special(*id) && !stops.contains(id));
+        let token = ids.find_map(|id| Some(SpecialToken { text: self.inner.id_to_token(id)?, id }));
+        token.ok_or_else(|| DataError::Tokenizer {
+            path: self.dir.join("tokenizer.json"),
+            reason: "has no special token beside those that end a completion; a reward model needs one to pad with"
+                .to_owned(),
+        })
+    }
+
     /// The end-of-sequence token's id, which training needs.
     ///
     /// # Errors

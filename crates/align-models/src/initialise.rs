@@ -29,7 +29,7 @@ pub fn random_weights(
 }
 
 /// A standard normal number by Box and Muller's transform.
-fn normal(rng: &mut impl Rng) -> f64 {
+pub(crate) fn normal(rng: &mut impl Rng) -> f64 {
     let unit = |bits: u64| ((bits >> 11) as f64 + 0.5) / (1u64 << 53) as f64; // in (0, 1), never 0
     let (radius, angle) = (unit(rng.next_u64()), unit(rng.next_u64()));
     (-2.0 * radius.ln()).sqrt() * (2.0 * std::f64::consts::PI * angle).cos()

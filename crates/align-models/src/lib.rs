@@ -11,6 +11,8 @@ mod initialise;
 mod model_dir;
 mod packing;
 mod reference;
+mod reward_dir;
+mod reward_model;
 mod weights;
 
 pub use causal_lm::CausalLm;
@@ -22,3 +24,5 @@ pub use initialise::random_weights;
 pub use model_dir::ModelDir;
 pub use packing::{Packed, Stream, Targets};
 pub use reference::{LogProbCache, Reference, weights_hash};
+pub use reward_dir::PadToken;
+pub use reward_model::{RewardHead, RewardModel, RewardScorer};

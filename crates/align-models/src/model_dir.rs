@@ -57,6 +57,10 @@ impl ModelDir {
     /// # Errors
     /// If a tensor is missing, unknown, or of another shape than `config.json` says.
     pub fn load(&self, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+        if let Some(head) = self.reward_head()? {
+            let problem = format!("is a reward model with {head}; expected a language model");
+            return Err(Error::invalid(&self.path, problem));
+        }
         weights::load(&self.path, &self.decoder, device)
     }
 
@@ -114,13 +118,21 @@ impl ModelDir {
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
+        self.save_with(params, self.json.clone(), dir)
+    }
+
+    /// `config.json` as it was read.
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// [`ModelDir::save`] with another `config.json`.
+    pub(crate) fn save_with(&self, params: &Params, mut json: Value, dir: &Path) -> Result<()> {
         weights::save(params, dir)?;
-        let mut json = self.json.clone();
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!("float32");
-        let text = serde_json::to_string_pretty(&json).expect("a JSON value serialises");
-        replace(&dir.join("config.json"), |path| std::fs::write(path, text + "\n").map_err(Error::io(path)))?;
+        replace(&dir.join("config.json"), |path| write_json(path, &json))?;
         for name in CARRIED_OVER {
             let from = self.path.join(name);
             // A checkpoint that is trained on in place carries its files already.
@@ -134,7 +146,12 @@ impl ModelDir {
     }
 }
 
-fn read_json(path: &Path) -> Result<Value> {
+pub(crate) fn write_json(path: &Path, json: &Value) -> Result<()> {
+    let text = serde_json::to_string_pretty(json).expect("a JSON value serialises");
+    std::fs::write(path, text + "\n").map_err(Error::io(path))
+}
+
+pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
     serde_json::from_str(&text).map_err(|error| Error::invalid(path, format!("malformed JSON: {error}")))
 }

@@ -123,6 +123,12 @@ impl Packed {
         })
     }
 
+    /// Rows of the stream that hold the last token of each completion that follows a prompt, in order.
+    pub fn completion_ends(&self) -> Vec<u32> {
+        let last = |segment: &Segment| (segment.keys.len() == 2).then(|| segment.queries.end as u32 - 1);
+        self.stream.segments.iter().filter_map(last).collect()
+    }
+
     fn target(&mut self, row: usize, label: u32) {
         self.targets.rows.push(row as u32);
         self.targets.labels.push(label);
@@ -147,6 +153,7 @@ mod tests {
         assert_eq!(packed.sequences, 2);
         let prompt = &[1, 2, 3][..];
         assert!(packed.completions().eq([(prompt, &[4, 5][..]), (prompt, &[6][..])]));
+        assert_eq!(packed.completion_ends(), [4, 5]);
     }
 
     #[test]

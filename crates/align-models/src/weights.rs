@@ -21,6 +21,20 @@ const INDEX: &str = "model.safetensors.index.json";
 /// # Errors
 /// If a file is missing or damaged, a tensor is missing, unknown or of another shape.
 pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+    let ignored: &[&str] = if config.tied_embeddings { &["lm_head.weight"] } else { &[] };
+    load_tensors(dir, config.weight_shapes(), ignored, device)
+}
+
+/// Reads tensors by name and shape as [`load`] does; others may be there only if they are among the `ignored`.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn load_tensors(
+    dir: &Path,
+    shapes: Vec<(String, Vec<usize>)>,
+    ignored: &[&str],
+    device: &Device,
+) -> Result<BTreeMap<String, Tensor>> {
     let files = files(dir)?;
     for file in &files {
         std::fs::File::open(file).map_err(Error::io(file))?;
@@ -32,8 +46,7 @@ pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Resul
     // SAFETY: the files are read once, right here, into tensors that own their data.
     let stored = unsafe { MmapedSafetensors::multi(&files) }
         .map_err(|error| Error::invalid(&files[0], format!("is not a readable safetensors file: {error}")))?;
-    let shapes = config.weight_shapes();
-    refuse_unknown(dir, &stored, &shapes, config.tied_embeddings)?;
+    refuse_unknown(dir, &stored, &shapes, ignored)?;
     let read = |(name, shape): (String, Vec<usize>)| {
         let view =
             stored.get(&name).map_err(|_| Error::invalid(dir, format!("tensor `{name}` is missing")))?;
@@ -104,11 +117,10 @@ fn refuse_unknown(
     dir: &Path,
     stored: &MmapedSafetensors,
     shapes: &[(String, Vec<usize>)],
-    tied_embeddings: bool,
+    ignored: &[&str],
 ) -> Result<()> {
     let known: BTreeSet<&str> = shapes.iter().map(|(name, _)| name.as_str()).collect();
-    let harmless =
-        |name: &str| name.ends_with(".rotary_emb.inv_freq") || (tied_embeddings && name == "lm_head.weight");
+    let harmless = |name: &str| name.ends_with(".rotary_emb.inv_freq") || ignored.contains(&name);
     let mut unknown: Vec<String> = stored
         .tensors()
         .into_iter()

@@ -70,6 +70,45 @@ impl Row {
         }
     }
 
+    /// A column that must be a number.
+    pub(super) fn number(&mut self, field: &str) -> Result<f64> {
+        let value = self.take(field)?;
+        value.as_f64().ok_or_else(|| self.wrong(field, "a number", describe(&value)))
+    }
+
+    /// A column that says what kind of row this is, as text; none if it is missing.
+    pub(super) fn label(&self, field: &str) -> Option<String> {
+        match self.columns.get(field) {
+            None | Some(Value::Null) => None,
+            Some(Value::String(text)) => Some(text.clone()),
+            Some(other) => Some(other.to_string()),
+        }
+    }
+
+    /// A column that must be a list of texts, each a string or a list of messages, none of them empty.
+    pub(super) fn texts(&mut self, field: &str) -> Result<Vec<Text>> {
+        let values = match self.take(field)? {
+            Value::Array(values) => values,
+            other => return Err(self.wrong(field, "a list of answers", describe(&other))),
+        };
+        if values.is_empty() {
+            return Err(self.wrong(field, "at least one answer", "an empty list; correct or remove the row"));
+        }
+        let text = |(index, value)| match value {
+            Value::String(text) if text.is_empty() => {
+                let found = "nothing: it is empty; correct or remove the row";
+                Err(self.wrong(format!("{field}[{index}]"), "text", found))
+            }
+            Value::String(text) => Ok(Text::Plain(text)),
+            Value::Array(turns) => Ok(Text::Messages(self.messages_of(&format!("{field}[{index}]"), turns)?)),
+            other => {
+                let expected = "a string or a list of messages";
+                Err(self.wrong(format!("{field}[{index}]"), expected, describe(&other)))
+            }
+        };
+        values.into_iter().enumerate().map(text).collect()
+    }
+
     /// A column that must be a list of messages.
     pub(super) fn messages(&mut self, field: &str) -> Result<Vec<Message>> {
         match self.take(field)? {

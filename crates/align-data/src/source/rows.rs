@@ -31,7 +31,7 @@ fn lines(file: &Arc<Path>, text: &str) -> Result<Vec<Row>> {
         let origin = Origin::new(file.clone(), index + 1);
         match serde_json::from_str(line) {
             Ok(value) => rows.push(object(origin, value)?),
-            Err(error) => return Err(malformed(origin, &error)),
+            Err(error) => return Err(malformed(origin, &error, line)),
         }
     }
     Ok(rows)
@@ -100,7 +100,8 @@ impl Place<'_> {
             }
             Some(Err(error)) => {
                 let line = self.line + error.line().saturating_sub(1);
-                Err(malformed(Origin::new(self.file.clone(), line), &error))
+                let text = self.text.lines().nth(line - 1).unwrap_or_default();
+                Err(malformed(Origin::new(self.file.clone(), line), &error, text))
             }
             None => Err(self.unexpected("an object")),
         }
@@ -119,11 +120,17 @@ fn object(origin: Origin, value: Value) -> Result<Row> {
     }
 }
 
-fn malformed(origin: Origin, error: &serde_json::Error) -> DataError {
+/// `line` is the one that the error's column counts in, where that is known.
+fn malformed(origin: Origin, error: &serde_json::Error, line: &str) -> DataError {
     // serde_json counts lines from the start of what it was given; our origin is the true line.
     let text = error.to_string();
     let reason = text.rsplit_once(" at line ").map_or(text.as_str(), |(reason, _)| reason);
-    DataError::Json { origin, reason: format!("{reason} (column {})", error.column()) }
+    // What Python writes for numbers that JSON has not.
+    let at = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
+    let number = ["NaN", "Infinity"].into_iter().find(|name| at.starts_with(name));
+    let hint =
+        number.map(|name| format!("; `{name}` is no JSON, write null or a number")).unwrap_or_default();
+    DataError::Json { origin, reason: format!("{reason} (column {}){hint}", error.column()) }
 }
 
 #[cfg(test)]
@@ -152,6 +159,8 @@ mod tests {
         assert!(complaint("[{\"a\":1}\n{\"a\":1}]").contains("f:2: malformed JSON: expected `,` or `]`"));
         assert!(complaint("[{\"a\":1},]").contains("expected an object (`{`) as the next row, found `]`"));
         assert!(complaint("[{\"a\":1}").contains("found the end of the file"));
+        assert!(complaint("{\"margin\": NaN}").contains("`NaN` is no JSON, write null or a number"));
+        assert!(complaint("[{\"margin\":\n -Infinity}]").contains("Infinity` is no JSON"));
         assert!(complaint("[1]").contains("expected an object"));
         assert!(complaint("{}\n[1]").contains("f:2: malformed JSON: a row is a list"));
     }

@@ -18,6 +18,8 @@ pub enum DropReason {
     EmptyPrompt,
     /// No token that could be learned is left.
     NothingToLearn,
+    /// The row is longer than `max_length`, and rows are not to be cut.
+    TooLong,
 }
 
 impl fmt::Display for DropReason {
@@ -26,6 +28,7 @@ impl fmt::Display for DropReason {
             Self::PromptFillsMaxLength => "prompt fills max_length",
             Self::EmptyPrompt => "empty prompt",
             Self::NothingToLearn => "no token to learn",
+            Self::TooLong => "longer than max_length",
         })
     }
 }

@@ -4,7 +4,7 @@
 //! `max_length` bounds the two together. [`TruncationMode::KeepStart`] cuts the end of prompt + completion.
 //! [`TruncationMode::KeepEnd`] cuts the beginning of the prompt, by what the *longest* of its completions
 //! needs, so that all of them still follow the same prompt; only when no prompt is left to cut do completions
-//! lose their end. (TRL's `keep_end` cuts each sequence by itself, so that chosen and rejected are compared
+//! lose their end. [`TruncationMode::Drop`] leaves a longer row out instead, as TRL's reward trainer does. (TRL's `keep_end` cuts each sequence by itself, so that chosen and rejected are compared
 //! after different prompts.) A BOS in front of a prompt survives. A cut completion has lost its EOS and gets
 //! no other.
 
@@ -24,6 +24,8 @@ pub enum TruncationMode {
     KeepStart,
     /// The beginning is cut: the prompt gets shorter, one and the same for all answers to it.
     KeepEnd,
+    /// Nothing is cut: rows that are longer are left out.
+    Drop,
 }
 
 /// The limits, and the token that is kept in front.
@@ -67,11 +69,12 @@ impl<'a> Lengths<'a> {
             self.keep_last(&mut prompt, max);
         }
         let mut room = self.options.max_completion_length.unwrap_or(usize::MAX);
-        let mut prompt_fills = false;
+        let (mut prompt_fills, mut too_long) = (false, false);
         if let Some(max) = self.options.max_length {
             let longest = before.iter().copied().max().unwrap_or(0).min(room);
             match self.options.truncation_mode {
                 TruncationMode::KeepStart => prompt.truncate(max),
+                TruncationMode::Drop => too_long = prompt.len() + longest > max,
                 TruncationMode::KeepEnd => self.keep_last(&mut prompt, max.saturating_sub(longest).max(1)),
             }
             prompt_fills = prompt.len() >= max;
@@ -83,7 +86,9 @@ impl<'a> Lengths<'a> {
         let complete: Vec<bool> =
             completions.iter().zip(&before).map(|(c, &before)| c.len() == before).collect();
         let truncated = prompt.len() < prompt_before || complete.contains(&false);
-        let unusable = if prompt_fills {
+        let unusable = if too_long {
+            Some(DropReason::TooLong)
+        } else if prompt_fills {
             Some(DropReason::PromptFillsMaxLength)
         } else if completions.iter().any(|c| c.len() + prompt.len().min(1) < 2) {
             Some(DropReason::NothingToLearn)
@@ -96,7 +101,7 @@ impl<'a> Lengths<'a> {
     /// Fits a sequence that has no prompt.
     pub(super) fn fit_whole(&self, mut ids: Vec<u32>) -> Cut {
         let before = ids.len();
-        let mut complete = true;
+        let (mut complete, mut too_long) = (true, false);
         if let Some(max) = self.options.max_length {
             match self.options.truncation_mode {
                 TruncationMode::KeepStart => {
@@ -104,9 +109,11 @@ impl<'a> Lengths<'a> {
                     complete = ids.len() == before;
                 }
                 TruncationMode::KeepEnd => self.keep_last(&mut ids, max),
+                TruncationMode::Drop => too_long = before > max,
             }
         }
-        let unusable = (ids.len() < 2).then_some(DropReason::NothingToLearn);
+        let nothing = (ids.len() < 2).then_some(DropReason::NothingToLearn);
+        let unusable = if too_long { Some(DropReason::TooLong) } else { nothing };
         let truncated = ids.len() < before;
         Cut { prompt: Vec::new(), completions: vec![ids], complete: vec![complete], truncated, unusable }
     }
@@ -175,6 +182,17 @@ mod tests {
     fn a_prompt_that_fills_max_length_makes_the_row_unusable() {
         let cut = fit(&options(3, TruncationMode::KeepStart), &[1, 10, 11], &[&[20, 2], &[30, 2]]);
         assert_eq!(cut.unusable, Some(DropReason::PromptFillsMaxLength));
+    }
+
+    #[test]
+    fn drop_leaves_longer_rows_out_and_cuts_none() {
+        let row = |max| fit(&options(max, TruncationMode::Drop), &[1, 10, 11], &[&[20, 21, 2], &[30, 2]]);
+        assert_eq!((row(6).unusable, row(6).truncated, row(6).completions[0].len()), (None, false, 3));
+        assert_eq!(row(5).unusable, Some(DropReason::TooLong));
+        let options = options(3, TruncationMode::Drop);
+        let lengths = Lengths { options: &options, bos: None };
+        assert_eq!(lengths.fit_whole(vec![1, 2, 3]).unusable, None);
+        assert_eq!(lengths.fit_whole(vec![1, 2, 3, 4]).unusable, Some(DropReason::TooLong));
     }
 
     #[test]

@@ -1,0 +1,55 @@
+//! Several answers to one prompt: to be scored, or in the order of their quality.
+
+use serde::Serialize;
+
+use super::{Origin, PreferencePair, TemplateArguments, Text};
+
+/// Answers to one prompt.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Candidates {
+    /// What they reply to.
+    pub prompt: Text,
+    /// The answers; at least one.
+    pub completions: Vec<Text>,
+    /// Tools and template variables of this row.
+    #[serde(flatten)]
+    pub template: TemplateArguments,
+    /// The row.
+    #[serde(skip)]
+    pub origin: Origin,
+}
+
+/// Answers to one prompt, the best first: a preference pair, or a longer list.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranking {
+    /// The answers; at least two.
+    #[serde(flatten)]
+    pub answers: Candidates,
+    /// By how much the chosen answer of a pair should win at least, where the data says so.
+    pub margin: Option<f64>,
+    /// Where the row comes from, as the data says it: figures are reported for each source too.
+    pub source: Option<String>,
+}
+
+impl Ranking {
+    /// The first and the last answer as a pair.
+    pub(crate) fn extremes(&self) -> PreferencePair {
+        let Candidates { prompt, completions, template, origin } = &self.answers;
+        let (chosen, rejected) = (&completions[0], &completions[completions.len() - 1]);
+        PreferencePair {
+            prompt: prompt.clone(),
+            chosen: chosen.clone(),
+            rejected: rejected.clone(),
+            reference: None,
+            template: template.clone(),
+            origin: origin.clone(),
+        }
+    }
+}
+
+impl From<PreferencePair> for Candidates {
+    fn from(pair: PreferencePair) -> Self {
+        let PreferencePair { prompt, chosen, rejected, template, origin, .. } = pair;
+        Self { prompt, completions: vec![chosen, rejected], template, origin }
+    }
+}

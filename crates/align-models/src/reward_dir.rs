@@ -1,0 +1,142 @@
+//! Reward models on disk: transformers' `…ForSequenceClassification` with one label, or a language model that
+//! becomes one.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use align_kernels::Params;
+use candle_core::{Device, Tensor};
+use serde_json::json;
+
+use crate::model_dir::{read_json, replace, write_json};
+use crate::{Error, ModelDir, Result, RewardHead, weights};
+
+/// The token that batches are padded with. transformers takes a row's last token that is not this one for its
+/// answer's end, so it must never be one that answers end with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PadToken {
+    /// As the tokenizer's files write it.
+    pub text: String,
+    /// Its token id.
+    pub id: u32,
+}
+
+const CLASSIFIER: &str = "ForSequenceClassification";
+/// Our own key of `config.json`: the head, where it is not transformers' linear one.
+const HEAD: &str = "reward_head";
+
+impl ModelDir {
+    /// The head of the model in this directory; none if it is a language model.
+    ///
+    /// # Errors
+    /// A classifier of more or fewer labels than one, a head of an unknown kind.
+    pub fn reward_head(&self) -> Result<Option<RewardHead>> {
+        let config = self.json();
+        let architecture = config["architectures"][0].as_str().unwrap_or_default();
+        if !architecture.ends_with(CLASSIFIER) {
+            return Ok(None);
+        }
+        let wrong = |problem: String| Err(Error::invalid(self.path().join("config.json"), problem));
+        let labels = config["id2label"].as_object().map(serde_json::Map::len);
+        let labels = labels.or_else(|| config["num_labels"].as_u64().map(|labels| labels as usize));
+        match labels {
+            Some(1) => {}
+            found => {
+                // Two labels are transformers' default where the file names none.
+                let found = found.unwrap_or(2);
+                return wrong(format!("is a classifier of {found} labels; a reward model has one"));
+            }
+        }
+        let head = &config[HEAD];
+        match (head["type"].as_str(), head["hidden_size"].as_u64()) {
+            _ if head.is_null() => Ok(Some(RewardHead::Linear)),
+            (Some("mlp"), Some(hidden_size @ 1..=0xffff_ffff)) => {
+                Ok(Some(RewardHead::Mlp { hidden_size: hidden_size as usize }))
+            }
+            _ => wrong(format!("`{HEAD}`: expected {{\"type\": \"mlp\", \"hidden_size\": N}}, found {head}")),
+        }
+    }
+
+    /// Backbone and head as f32 tensors on `device`, and which head it is. A saved reward model keeps the head it
+    /// has; a language model, whose own head is left out, gets an untrained one: what was `asked` for, else the
+    /// linear one.
+    ///
+    /// # Errors
+    /// As [`ModelDir::load`]; another head than was asked for.
+    pub fn load_reward_model(
+        &self,
+        asked: Option<RewardHead>,
+        seed: u64,
+        device: &Device,
+    ) -> Result<(RewardHead, BTreeMap<String, Tensor>)> {
+        let config = self.decoder_config();
+        let saved = self.reward_head()?;
+        if let (Some(saved), Some(asked)) = (saved, asked)
+            && saved != asked
+        {
+            let problem = format!(
+                "has {saved}, expected {asked}; leave the head's options out, or start from a \
+                language model"
+            );
+            return Err(Error::invalid(self.path(), problem));
+        }
+        let head = saved.or(asked).unwrap_or(RewardHead::Linear);
+        let mut shapes = config.weight_shapes();
+        shapes.retain(|(name, _)| name != "lm_head.weight");
+        if saved.is_some() {
+            shapes.extend(head.weight_shapes(config.hidden));
+        }
+        let mut tensors = weights::load_tensors(self.path(), shapes, &["lm_head.weight"], device)?;
+        if saved.is_none() {
+            tensors.extend(head.random_weights(config, seed, device)?);
+        }
+        Ok((head, tensors))
+    }
+
+    /// Writes a reward model into the existing directory `dir`: `params`, and everything that transformers'
+    /// `AutoModelForSequenceClassification` needs to give the same scores to batches padded with `pad`.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    pub fn save_reward_model(
+        &self,
+        params: &Params,
+        head: RewardHead,
+        pad: &PadToken,
+        dir: &Path,
+    ) -> Result<()> {
+        let mut config = self.json().clone();
+        let architecture = config["architectures"][0].as_str().unwrap_or("LlamaForCausalLM");
+        let family = architecture.strip_suffix("ForCausalLM").unwrap_or(architecture);
+        let family = family.strip_suffix(CLASSIFIER).unwrap_or(family).to_owned();
+        config["architectures"] = json!([format!("{family}{CLASSIFIER}")]);
+        config["id2label"] = json!({ "0": "LABEL_0" });
+        config["label2id"] = json!({ "LABEL_0": 0 });
+        // One that contradicted the labels would win in transformers.
+        if config.get("num_labels").is_some() {
+            config["num_labels"] = json!(1);
+        }
+        config["pad_token_id"] = json!(pad.id);
+        if let RewardHead::Mlp { hidden_size } = head {
+            config[HEAD] = json!({ "type": "mlp", "hidden_size": hidden_size });
+        }
+        self.save_with(params, config, dir)?;
+        ["tokenizer_config.json", "special_tokens_map.json"]
+            .into_iter()
+            .try_for_each(|name| pad_with(&dir.join(name), pad))
+    }
+}
+
+/// Makes a tokenizer's file name the pad token, if it does not already.
+fn pad_with(path: &Path, pad: &PadToken) -> Result<()> {
+    if !path.is_file() {
+        return Ok(());
+    }
+    let mut json = read_json(path)?;
+    let named = json["pad_token"].as_str().or_else(|| json["pad_token"]["content"].as_str());
+    if named == Some(pad.text.as_str()) {
+        return Ok(());
+    }
+    json["pad_token"] = json!(pad.text);
+    replace(path, |path| write_json(path, &json))
+}
