@@ -1,4 +1,4 @@
-//! From `main` to an exit code: the memory policy, logging, arguments, the program's own function, and
+//! From `main` to an exit code: the policies for memory and threads, logging, arguments, the program's own function, and
 //! its errors as one line.
 //!
 //! Exit codes: 0 done; 1 training or the program failed; 2 the input is wrong (arguments, data, model
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arguments::{self, ArgumentError, Parsed, Program};
-use crate::{logging, memory};
+use crate::{logging, policy};
 
 /// One call of a program.
 #[derive(Debug)]
@@ -57,13 +57,14 @@ impl Invocation {
 
 /// Runs a program; the whole of a binary's `main`.
 ///
-/// The memory policy comes first, while there is one thread. `work` gets the options and the
+/// The policies for memory and threads come first, while there is one thread. `work` gets the options and the
 /// invocation, from which a training binary opens its [`crate::Session`].
 pub fn main<C: clap::Args>(
     program: &Program,
     work: impl FnOnce(&C, &Invocation) -> anyhow::Result<()>,
 ) -> ExitCode {
-    memory::keep_memory();
+    policy::keep_memory();
+    policy::leave_threads_to_the_kernels();
     std::panic::set_hook(Box::new(report_panic));
     logging::start();
     let parsed = match arguments::parse::<C>(program, std::env::args_os()) {

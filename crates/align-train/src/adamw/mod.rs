@@ -188,8 +188,12 @@ impl Moments {
             let problem = format!("`{name}` is {found:?}: trainable parameters must be f32");
             return Err(candle_core::Error::Msg(problem).into());
         }
-        let zeros = Tensor::zeros(param.tensor().shape(), DType::F32, param.device())?;
-        Self::of(param, &zeros, &zeros)
+        if param.device().is_cpu() {
+            let zeros = || vec![0.0; param.tensor().elem_count()];
+            return Ok(Self::Cpu { first: zeros(), second: zeros() });
+        }
+        let zeros = || Tensor::zeros(param.tensor().shape(), DType::F32, param.device());
+        Ok(Self::Device { first: zeros()?, second: zeros()? })
     }
 
     fn of(param: &Param, first: &Tensor, second: &Tensor) -> Result<Self> {
