@@ -1,12 +1,17 @@
 //! What a training program opens first: its run, its data's place, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use align_cli::{CommonOptions, Hub, Invocation, OutputOptions, Session};
+use align_cli::{CommonOptions, Hub, Invocation, OutputOptions, SETTINGS_FILE, Session};
 use align_data::{BatchSize, DataConfig, DataOptions, MicroBatches, Order, Prepared, Tokenizer};
 use align_models::ModelDir;
 use align_train::{TrainConfig, TrainOptions};
+use anyhow::Context as _;
+use serde::Serialize;
+use serde_json::Value;
 
 /// A program that has read its options and found its model.
 pub struct Opening<'a> {
@@ -22,6 +27,9 @@ pub struct Opening<'a> {
     pub model: ModelDir,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
+    /// Options that were not given and whose defaults depend on others, with their values. A method adds its own, and
+    /// all are recorded with the options of the run.
+    pub defaulted: Vec<(&'static str, Value)>,
     dataset: PathBuf,
     eval_dataset: Option<PathBuf>,
     invocation: &'a Invocation,
@@ -51,7 +59,23 @@ impl<'a> Opening<'a> {
         let dataset = hub.dataset(&data.dataset_name)?;
         let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
         let inspect = output.inspect;
-        Ok(Self { session, hub, config, data, dataset, eval_dataset, model, tokenizer, invocation, inspect })
+        let defaulted = match train.learning_rate {
+            None => vec![("learning_rate", config.learning_rate.into())],
+            Some(_) => Vec::new(),
+        };
+        Ok(Self {
+            session,
+            hub,
+            config,
+            data,
+            dataset,
+            eval_dataset,
+            model,
+            tokenizer,
+            defaulted,
+            invocation,
+            inspect,
+        })
     }
 
     /// Reads and tokenizes the run's data with `prepare` (of align-data), and shows what was found in it.
@@ -108,6 +132,34 @@ impl<'a> Opening<'a> {
             }
         }
         Ok(self.inspect)
+    }
+
+    /// The program's options, group by group, as if what was defaulted had been given: a run that is resumed may then
+    /// give it.
+    pub(crate) fn all(&self, options: &impl Serialize) -> anyhow::Result<Value> {
+        let mut options = serde_json::to_value(options)?;
+        let groups = options.as_object_mut().into_iter().flat_map(|groups| groups.values_mut());
+        for group in groups.filter_map(Value::as_object_mut) {
+            for (option, value) in &self.defaulted {
+                if let Some(absent @ Value::Null) = group.get_mut(*option) {
+                    *absent = value.clone();
+                }
+            }
+        }
+        Ok(options)
+    }
+
+    /// Adds what was defaulted to the settings file of a run that has started: it has what was given, and what clap
+    /// knows the default of.
+    pub(crate) fn record_defaulted(&self, output_dir: &Path) -> anyhow::Result<()> {
+        // What JSON calls numbers, strings and lists of them is the same in TOML.
+        let mut lines = String::new();
+        for (option, value) in &self.defaulted {
+            lines += &format!("{option} = {value}\n");
+        }
+        let path = output_dir.join(SETTINGS_FILE);
+        let file = OpenOptions::new().append(true).open(&path);
+        file.and_then(|mut file| file.write_all(lines.as_bytes())).with_context(|| path.display().to_string())
     }
 
     /// Tokens that end a completion: the tokenizer's and the model's.

@@ -61,9 +61,11 @@ where
         }
         let output_dir = session.create_output_dir()?;
         let save = |dir: &Path| model.save(self.params, dir).map_err(Error::stage);
-        let settings = serde_json::json!({ "options": options, "training_rows": self.fingerprint });
+        let settings =
+            serde_json::json!({ "options": opening.all(options)?, "training_rows": self.fingerprint });
         let mut run = Run::open(output_dir, true, config, &settings, save)?;
         session.training_starts()?;
+        opening.record_defaulted(output_dir)?;
         let before = held_out.as_mut().map(|held_out| look(held_out, 0)).transpose()?;
         let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
         let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;

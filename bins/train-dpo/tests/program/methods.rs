@@ -1,8 +1,9 @@
 //! Every method trains, starts where its formula says, and is changed by each of its options.
 
+use std::fs;
 use std::path::Path;
 
-use crate::support::{Place, QUICK, RUNS, Run};
+use crate::support::{Place, QUICK, RUNS, Run, training};
 
 /// Pairs with gold answers; read as single answers too.
 const DATA: &str = "pairs_reference.jsonl";
@@ -204,4 +205,41 @@ fn what_is_measured_on_held_out_rows_fits_the_method() {
     assert_eq!((simpo["held_out_rows"].as_u64(), simpo["kl"].as_f64()), (Some(24), None));
     let bco = report("bco", "--loss-type bco --num-kl-prompts 0");
     assert_eq!((bco["margin_before"].as_f64(), bco["kl"].as_f64()), (Some(0.0), None));
+}
+
+/// A default that depends on the method is in no help text that a reader of the run has at hand.
+#[test]
+fn a_run_records_the_options_it_was_not_given_and_can_be_repeated_and_resumed_with_them() {
+    let place = place();
+    let saving = "--max-steps 2 --max-length 60 --logging-steps 1 --report-to none --save-steps 1";
+    for (number, (method, recorded)) in [
+        (
+            "sigmoid --sync-ref-model",
+            "beta = 0.1\nlabel_smoothing = 0.0\nld_alpha = 1.0\n\
+            f_divergence_type = \"reverse_kl\"\nref_model_mixup_alpha = 0.6\nref_model_sync_steps = 512\n",
+        ),
+        ("sigmoid,sft --beta 0.2", "label_smoothing = 0.0\nld_alpha = 1.0\nloss_weights = [1.0,1.0]\n"),
+        ("tpo_l", "beta = 0.01\nlabel_smoothing = 0.0\ntpo_alpha = 1.0\ntpo_l_gamma = 0.5\n"),
+        ("kto", "beta = 0.1\ndesirable_weight = 1.0\nundesirable_weight = 1.0\n"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let (out, again) = (format!("run-{number}"), format!("again-{number}"));
+        let run = place.train(&out, &format!("{saving} --loss-type {method}"));
+        let settings = fs::read_to_string(run.dir.join("training_args.toml")).unwrap();
+        let rate = if method == "tpo_l" { "5e-7" } else { "1e-6" };
+        let expected = format!("\nlearning_rate = {rate}\n{recorded}");
+        assert!(settings.ends_with(&expected), "{settings}");
+
+        place.succeeds(&format!("--config {out}/training_args.toml --output-dir {again}"));
+        assert!(place.run(&again).model() == run.model(), "{method}");
+        assert_eq!(place.run(&again).log(), run.log(), "{method}");
+        let written_out = format!("--config {out}/training_args.toml");
+        let resumed = format!("--resume-from-checkpoint {out}/checkpoint-1 --output-dir {again}");
+        place.succeeds(&format!("{written_out} {resumed} --overwrite-output-dir"));
+        assert!(place.run(&again).model() == run.model(), "{method}: resumed");
+        let bare = training(&again, &format!("{saving} --loss-type {method} --overwrite-output-dir"));
+        place.succeeds(&format!("{bare} --resume-from-checkpoint {out}/checkpoint-1"));
+    }
 }

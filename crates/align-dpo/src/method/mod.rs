@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod defaults;
 mod pair_loss;
 
 use align_losses::{FDivergence, LogRatios, PairLengths, PairLogProbs};
