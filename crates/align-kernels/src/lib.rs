@@ -6,6 +6,7 @@
 
 mod accumulate;
 mod attention;
+mod checkpoint;
 mod cpu;
 mod embedding;
 mod linear;
@@ -17,6 +18,7 @@ mod rope;
 mod swiglu;
 
 pub use attention::{Segment, attention};
+pub use checkpoint::checkpoint;
 pub use embedding::embedding;
 pub use linear::linear;
 pub use linear_log_probs::{TokenStats, linear_log_probs, linear_log_probs_with_stats};
