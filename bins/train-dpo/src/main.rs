@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let Options { common, output, data, dpo, train } = options;
     let mut opening = Opening::new(invocation, common, output, data, train, dpo.default_learning_rate())?;
-    let method = dpo.method(train.per_device_train_batch_size, opening.data.tokenize.max_length)?;
+    let method = dpo.method(train.least_examples(), opening.data.tokenize.max_length)?;
     opening.defaulted.extend(dpo.defaulted());
     match &method {
         Method::Pairs(method) => pairs::train(&opening, options, method),

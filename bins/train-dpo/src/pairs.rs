@@ -35,7 +35,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
         drop(weights);
         opening.refuse_given(&["num_kl_prompts"], "the method has no reference to measure the KL from")?;
     }
-    let objective = Preference::new(lm(&params)?, compared, method.clone()).with_moving_reference(moving);
+    let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let objective = Preference::new(policy, compared, method.clone()).with_moving_reference(moving);
     let first = order.clone().next_batch().unwrap_or_default();
     objective.check_start(&pack(&data.train, &first), options.dpo.ref_model.is_none())?;
 

@@ -35,7 +35,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     let reference = RunReference::open(opening, &options.dpo, &params, weights)?;
     let neighbours = rows_compared(opening, options, method)?;
     let compared = reference.compared(opening, &options.dpo, method, &data.train, neighbours)?;
-    let objective = Unpaired::new(lm(&params)?, compared, *method).with_moving_reference(reference.moving);
+    let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let objective = Unpaired::new(policy, compared, *method).with_moving_reference(reference.moving);
     let first = order.clone().next_batch().unwrap_or_default();
     objective.check_start(&pack(&data.train, &first), options.dpo.ref_model.is_none())?;
 
@@ -65,6 +66,11 @@ fn rows_compared(
         opening.data.train_sampling_strategy == SamplingStrategy::Sequential,
         "precompute_ref_log_probs: kto compares neighbours within a micro-batch, which shuffling changes; give \
          `--train-sampling-strategy sequential`, or leave the reference live"
+    );
+    anyhow::ensure!(
+        opening.config.max_tokens_per_micro_batch.is_none(),
+        "precompute_ref_log_probs: kto compares neighbours within a micro-batch; give `per_device_train_batch_size` \
+         instead of `max_tokens_per_micro_batch`"
     );
     Ok(Some(opening.config.per_device_train_batch_size))
 }

@@ -51,7 +51,9 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     };
     let params = Params::tracked(&weights)?;
     drop(weights);
-    let objective = Supervised::new(CausalLm::new(config, &params)?, sft.loss_type);
+    let policy =
+        CausalLm::new(config, &params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let objective = Supervised::new(policy, sft.loss_type);
     let view = Supervised::new(CausalLm::new(config, &params.view())?, sft.loss_type);
 
     // Training, and what changed.

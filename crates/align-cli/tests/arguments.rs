@@ -253,9 +253,9 @@ fn errors_of_the_command_line_are_one_line_with_a_suggestion() {
          converted on loading",
     );
     check(
-        "--gradient_checkpointing",
-        "`--gradient-checkpointing` has no effect here: activations are not recomputed; lower \
-         `per_device_train_batch_size` to save memory; remove it",
+        "--activation_offloading",
+        "`--activation-offloading` has no effect here: `gradient_checkpointing` has no variants; to save more \
+         memory lower `per_device_train_batch_size`; remove it",
     );
     check(
         "--report-to wandb",

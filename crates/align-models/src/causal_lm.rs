@@ -28,6 +28,11 @@ impl CausalLm {
         Ok(Self { decoder, head })
     }
 
+    /// See [`Decoder::with_gradient_checkpointing`].
+    pub fn with_gradient_checkpointing(self, gradient_checkpointing: bool) -> Self {
+        Self { decoder: self.decoder.with_gradient_checkpointing(gradient_checkpointing), ..self }
+    }
+
     /// The backbone.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder

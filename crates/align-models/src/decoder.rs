@@ -1,7 +1,11 @@
 //! One trainable decoder for every architecture: pre-norm residual blocks of attention and a gated
 //! feed-forward layer. It returns hidden states; heads are separate.
 
-use align_kernels::{Param, Params, Rope, attention, embedding, linear, rms_norm, rope, swiglu};
+use std::sync::Arc;
+
+use align_kernels::{
+    Param, Params, Rope, Segment, attention, checkpoint, embedding, linear, rms_norm, rope, swiglu,
+};
 use candle_core::{DType, Result, Tensor};
 
 use crate::{DecoderConfig, Stream};
@@ -14,6 +18,15 @@ pub struct Decoder {
     embedding: Param,
     layers: Vec<Layer>,
     norm: Param,
+    gradient_checkpointing: bool,
+}
+
+/// What the layers of a pass share.
+#[derive(Debug)]
+struct Pass {
+    config: DecoderConfig,
+    segments: Vec<Segment>,
+    rotation: Rope,
 }
 
 #[derive(Clone, Debug)]
@@ -65,8 +78,16 @@ impl Decoder {
                 .map(|index| Layer::new(config, params, index))
                 .collect::<Result<_>>()?,
             norm: params.require("model.norm.weight")?.clone(),
+            gradient_checkpointing: false,
             config: config.clone(),
         })
+    }
+
+    /// Whether [`Decoder::hidden`] keeps only each layer's input and computes the layer again for its gradient:
+    /// memory for one layer's activations instead of all layers', and one more forward pass. Results are the same
+    /// to the bit.
+    pub fn with_gradient_checkpointing(self, gradient_checkpointing: bool) -> Self {
+        Self { gradient_checkpointing, ..self }
     }
 
     /// The decoder's shape.
@@ -81,43 +102,37 @@ impl Decoder {
 
     /// Hidden states after the last norm, `[tokens, hidden]`.
     pub fn hidden(&self, stream: &Stream) -> Result<Tensor> {
-        self.hidden_with(stream, &mut OwnKeyValues)
+        if !self.gradient_checkpointing {
+            return self.hidden_with(stream, &mut OwnKeyValues);
+        }
+        self.through_layers(stream, |index, layer, pass, hidden| {
+            let (layer, pass) = (layer.clone(), pass.clone());
+            checkpoint(&hidden, move |x| layer.forward(index, x, &pass, &mut OwnKeyValues))
+        })
     }
 
     /// [`Decoder::hidden`] with keys and values from `key_values`.
     pub fn hidden_with(&self, stream: &Stream, key_values: &mut impl KeyValues) -> Result<Tensor> {
-        let device = self.embedding.device();
-        let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
-        let dtype = self.embedding.tensor().dtype();
-        let rotation = Rope::new(&stream.positions, &self.inverse_frequencies, 1.0, dtype, device)?;
-        let mut hidden = embedding(&tokens, &self.embedding)?;
-        for (index, layer) in self.layers.iter().enumerate() {
-            let normed = rms_norm(&hidden, &layer.input_norm, self.config.norm_epsilon)?;
-            hidden = (hidden + self.attend(index, layer, &normed, stream, &rotation, key_values)?)?;
-            let normed = rms_norm(&hidden, &layer.post_attention_norm, self.config.norm_epsilon)?;
-            hidden = (hidden + layer.feed_forward(&normed)?)?;
-        }
-        rms_norm(&hidden, &self.norm, self.config.norm_epsilon)
+        self.through_layers(stream, |index, layer, pass, hidden| {
+            layer.forward(index, &hidden, pass, key_values)
+        })
     }
 
-    fn attend(
+    fn through_layers(
         &self,
-        index: usize,
-        layer: &Layer,
-        x: &Tensor,
         stream: &Stream,
-        rotation: &Rope,
-        key_values: &mut impl KeyValues,
+        mut run: impl FnMut(usize, &Layer, &Arc<Pass>, Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let DecoderConfig { heads, kv_heads, head_dim, sliding_window, .. } = self.config;
-        let tokens = x.dim(0)?;
-        let query = rope(&layer.query.apply(x)?.reshape((tokens, heads, head_dim))?, rotation)?;
-        let key = rope(&layer.key.apply(x)?.reshape((tokens, kv_heads, head_dim))?, rotation)?;
-        let value = layer.value.apply(x)?.reshape((tokens, kv_heads, head_dim))?;
-        let (keys, values) = key_values.extend(index, key, value)?;
-        let scale = 1.0 / (head_dim as f64).sqrt();
-        let mixed = attention(&query, &keys, &values, &stream.segments, scale, sliding_window)?;
-        layer.output.apply(&mixed.reshape((tokens, heads * head_dim))?)
+        let device = self.embedding.device();
+        let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
+        let rotation = Rope::new(&stream.positions, &self.inverse_frequencies, 1.0, self.dtype(), device)?;
+        let (config, segments) = (self.config.clone(), stream.segments.clone());
+        let pass = Arc::new(Pass { config, segments, rotation });
+        let mut hidden = embedding(&tokens, &self.embedding)?;
+        for (index, layer) in self.layers.iter().enumerate() {
+            hidden = run(index, layer, &pass, hidden)?;
+        }
+        rms_norm(&hidden, &self.norm, self.config.norm_epsilon)
     }
 
     /// The dtype that hidden states have.
@@ -144,6 +159,36 @@ impl Layer {
             up: projection("mlp.up_proj", config.mlp_bias)?,
             down: projection("mlp.down_proj", config.mlp_bias)?,
         })
+    }
+
+    fn forward(
+        &self,
+        index: usize,
+        x: &Tensor,
+        pass: &Pass,
+        key_values: &mut impl KeyValues,
+    ) -> Result<Tensor> {
+        let epsilon = pass.config.norm_epsilon;
+        let x = (x + self.attend(index, &rms_norm(x, &self.input_norm, epsilon)?, pass, key_values)?)?;
+        &x + self.feed_forward(&rms_norm(&x, &self.post_attention_norm, epsilon)?)?
+    }
+
+    fn attend(
+        &self,
+        index: usize,
+        x: &Tensor,
+        pass: &Pass,
+        key_values: &mut impl KeyValues,
+    ) -> Result<Tensor> {
+        let DecoderConfig { heads, kv_heads, head_dim, sliding_window, .. } = pass.config;
+        let tokens = x.dim(0)?;
+        let query = rope(&self.query.apply(x)?.reshape((tokens, heads, head_dim))?, &pass.rotation)?;
+        let key = rope(&self.key.apply(x)?.reshape((tokens, kv_heads, head_dim))?, &pass.rotation)?;
+        let value = self.value.apply(x)?.reshape((tokens, kv_heads, head_dim))?;
+        let (keys, values) = key_values.extend(index, key, value)?;
+        let scale = 1.0 / (head_dim as f64).sqrt();
+        let mixed = attention(&query, &keys, &values, &pass.segments, scale, sliding_window)?;
+        self.output.apply(&mixed.reshape((tokens, heads * head_dim))?)
     }
 
     fn feed_forward(&self, x: &Tensor) -> Result<Tensor> {

@@ -52,6 +52,12 @@ impl<'a> Opening<'a> {
         let config = train.check(default_learning_rate)?;
         let data = data.clone().check()?;
         let resume = train.resume_from_checkpoint.as_deref().map(Path::new);
+        if train.max_tokens_per_micro_batch.is_some() {
+            invocation.refuse_given(
+                &["per_device_train_batch_size"],
+                "because `max_tokens_per_micro_batch` decides",
+            )?;
+        }
         let session = Session::open(invocation, common, output, resume)?;
         let hub = Hub::from_env();
         let model = ModelDir::open(&hub.model(&common.model_name_or_path, &common.model_revision)?)?;
@@ -114,7 +120,11 @@ impl<'a> Opening<'a> {
     /// If there are none.
     pub fn order(&self, lengths: Vec<usize>) -> anyhow::Result<MicroBatches> {
         let order = Order { strategy: self.data.train_sampling_strategy, seed: self.session.seed };
-        Ok(MicroBatches::new(lengths, BatchSize::Examples(self.config.per_device_train_batch_size), order)?)
+        let size = match self.config.max_tokens_per_micro_batch {
+            Some(tokens) => BatchSize::Tokens(tokens),
+            None => BatchSize::Examples(self.config.per_device_train_batch_size),
+        };
+        Ok(MicroBatches::new(lengths, size, order)?)
     }
 
     /// Shows the first micro-batch if that is what the program was asked for; then there is nothing more to do.

@@ -90,8 +90,9 @@ fn what_does_not_go_together_is_refused() {
         ("--sync-ref-model --ref-model-mixup-alpha 0", "must be above 0 and at most 1"),
         ("--sync-ref-model --ref-model-sync-steps 0", "must be at least 1"),
         ("--loss-type discopop --discopop-tau 0", "`discopop_tau` = 0"),
-        ("--loss-type kto --per-device-train-batch-size 1", "must be at least 2 with loss_type kto"),
-        ("--loss-type aot --per-device-train-batch-size 1", "must be at least 2 with loss_type aot"),
+        ("--loss-type kto --per-device-train-batch-size 1", "must be at least 2, and not be left"),
+        ("--loss-type aot --per-device-train-batch-size 1", "with loss_type aot, which compares"),
+        ("--loss-type kto --max-tokens-per-micro-batch 900", "not be left to `max_tokens_per_micro_batch`"),
         (
             "--loss-type kto --precompute-ref-log-probs --ref-log-probs-cache c",
             "--train-sampling-strategy sequential",

@@ -1,13 +1,14 @@
 //! Gradient accumulation is exact: however the rows of a step are cut into micro-batches, losses, gradients
 //! and weights are the same to rounding, also where rows are of very different lengths and the last step of an
-//! epoch has fewer of them.
+//! epoch has fewer of them. Nor does it matter what decides how many rows a micro-batch has, or whether layers
+//! are computed again for their gradients.
 
 use std::fs;
 
 use serde_json::Value;
 
 use crate::stage;
-use crate::support::{Place, worst_difference};
+use crate::support::{Place, training, worst_difference};
 
 /// 20 rows, which at 8 to a step makes a last step of 4. Of every three rows one is cut to its first word, one
 /// is as it was, one is four times as long.
@@ -58,4 +59,40 @@ fn micro_batches_do_not_matter() {
         println!("{}: weights {apart:.1e} apart, {parameter}", cut.dir.display());
         assert!(apart < 1e-4, "{parameter} ends {apart:.1e} apart");
     }
+}
+
+/// Losses, gradient norms and weights, to the bit.
+fn results(place: &Place, out: &str, options: &str) -> (Vec<f64>, Vec<f64>, Vec<u8>) {
+    let same =
+        "--num-train-epochs 2 --learning-rate 1e-3 --logging-steps 1 --save-strategy no --report-to none";
+    let run = place.train(out, &format!("{same} {options}"));
+    (run.metric("loss"), run.metric("grad_norm"), run.model())
+}
+
+#[test]
+fn a_token_budget_fills_micro_batches() {
+    let place = Place::new();
+    let data = fs::read_to_string(place.path("data.jsonl")).unwrap();
+    place.write("data.jsonl", uneven_rows(&data));
+    let tokens = "--max-tokens-per-micro-batch";
+    // No budget is so small that a row would not fit it, and none so large that a row would come twice.
+    let each = results(&place, "each", &format!("{tokens} 1 --gradient-accumulation-steps 20"));
+    assert!(
+        each == results(&place, "ones", "--per-device-train-batch-size 1 --gradient-accumulation-steps 20")
+    );
+    let whole = results(&place, "whole", &format!("{tokens} 100000"));
+    assert!(whole == results(&place, "all", "--per-device-train-batch-size 20"));
+    let some = results(&place, "some", &format!("{tokens} 300"));
+    assert!((5..40).contains(&some.0.len()), "{} steps in 2 epochs of 20 rows", some.0.len());
+    let both = place.ended(&training("out", &format!("{tokens} 300 --per-device-train-batch-size 2")));
+    assert_eq!(both.code, Some(2));
+    assert!(both.stderr.contains("`per_device_train_batch_size`: has no effect"), "{}", both.stderr);
+}
+
+#[test]
+fn layers_computed_again_give_the_same() {
+    let place = Place::new();
+    let plain = results(&place, "plain", "");
+    assert!(plain == results(&place, "again", "--gradient-checkpointing"));
+    assert!(plain == results(&place, "not", "--gradient-checkpointing false"));
 }

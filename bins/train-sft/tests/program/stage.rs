@@ -16,6 +16,7 @@ pub(crate) const NOT_LOGGED: &[&str] = &[];
 pub(crate) const QUICK_EVALUATION: &str = "";
 /// The tests in which options are tried.
 pub(crate) const TESTS: &[&str] = &[
+    include_str!("accumulation.rs"),
     include_str!("bad_input.rs"),
     include_str!("flags.rs"),
     include_str!("invocation.rs"),

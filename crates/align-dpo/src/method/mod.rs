@@ -188,7 +188,8 @@ impl Method {
         let loss = losses.iter().find(|loss| loss.compares_rows())?;
         (rows < 2).then(|| {
             format!(
-                "must be at least 2 with loss_type {}, which compares the rows of a micro-batch with each other",
+                "must be at least 2, and not be left to `max_tokens_per_micro_batch`, with loss_type {}, which \
+                 compares the rows of a micro-batch with each other",
                 loss.name()
             )
         })

@@ -19,14 +19,18 @@ impl TrainOptions {
         fraction_below_1("adam_beta2", self.adam_beta2)?;
         above_0("adam_epsilon", self.adam_epsilon)?;
         at_least_1("per_device_train_batch_size", self.per_device_train_batch_size)?;
+        self.max_tokens_per_micro_batch
+            .map_or(Ok(()), |tokens| at_least_1("max_tokens_per_micro_batch", tokens))?;
         at_least_1("per_device_eval_batch_size", self.per_device_eval_batch_size)?;
         at_least_1("gradient_accumulation_steps", self.gradient_accumulation_steps)?;
         at_least_1("logging_steps", self.logging_steps)?;
         Ok(TrainConfig {
             length: self.length()?,
             per_device_train_batch_size: self.per_device_train_batch_size,
+            max_tokens_per_micro_batch: self.max_tokens_per_micro_batch,
             per_device_eval_batch_size: self.per_device_eval_batch_size,
             gradient_accumulation_steps: self.gradient_accumulation_steps,
+            gradient_checkpointing: self.gradient_checkpointing,
             learning_rate,
             lr_scheduler_type: self.lr_scheduler_type,
             warmup: self.warmup()?,
@@ -52,6 +56,14 @@ impl TrainOptions {
             save_total_limit: self.total_limit()?,
             resume: self.resume(),
         })
+    }
+
+    /// The fewest examples that a micro-batch may have, but for the last one of an epoch.
+    pub fn least_examples(&self) -> usize {
+        match self.max_tokens_per_micro_batch {
+            Some(_) => 1,
+            None => self.per_device_train_batch_size,
+        }
     }
 
     fn length(&self) -> Result<Length> {

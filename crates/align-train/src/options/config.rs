@@ -11,10 +11,14 @@ pub struct TrainConfig {
     pub length: Length,
     /// Examples per micro-batch in training.
     pub per_device_train_batch_size: usize,
+    /// Tokens per micro-batch in training, which then decide instead of the examples.
+    pub max_tokens_per_micro_batch: Option<usize>,
     /// Examples per micro-batch in evaluation.
     pub per_device_eval_batch_size: usize,
     /// Micro-batches per update.
     pub gradient_accumulation_steps: usize,
+    /// Whether layers are computed again for their gradients.
+    pub gradient_checkpointing: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// How it moves.

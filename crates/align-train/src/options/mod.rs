@@ -54,9 +54,19 @@ pub struct TrainOptions {
     /// Examples per micro-batch in evaluation
     #[arg(long, default_value_t = 8, help_heading = "Training")]
     pub per_device_eval_batch_size: usize,
+    /// As many examples per micro-batch as have at most so many tokens, instead of
+    /// `per_device_train_batch_size`: bounds memory where lengths differ, and keeps products large where they are
+    /// small. Updates then differ in their number of examples
+    #[arg(long, help_heading = "Training")]
+    pub max_tokens_per_micro_batch: Option<usize>,
     /// Micro-batches per update; (batch 1, accumulation 8) gives the update of (8, 1)
     #[arg(long, default_value_t = 1, help_heading = "Training")]
     pub gradient_accumulation_steps: usize,
+    /// Keep only the input of each layer and compute the layer again for its gradient: less memory, a third more
+    /// time, the same result
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, help_heading = "Training")]
+    pub gradient_checkpointing: bool,
 
     /// Peak learning rate; the default depends on the stage
     #[arg(long, help_heading = "Optimizer")]
@@ -149,7 +159,9 @@ impl Default for TrainOptions {
             num_train_epochs: 3.0,
             per_device_train_batch_size: 8,
             per_device_eval_batch_size: 8,
+            max_tokens_per_micro_batch: None,
             gradient_accumulation_steps: 1,
+            gradient_checkpointing: false,
             learning_rate: None,
             lr_scheduler_type: LrSchedulerType::Linear,
             warmup_steps: None,
