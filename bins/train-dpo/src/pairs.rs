@@ -37,7 +37,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     }
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
     let objective = Preference::new(policy, compared, method.clone()).with_moving_reference(moving);
-    let first = order.clone().next_batch().unwrap_or_default();
+    let mut first = order.clone().next_batch().unwrap_or_default();
+    first.truncate(2); // The check costs a forward pass; losses that compare rows need two.
     objective.check_start(&pack(&data.train, &first), options.dpo.ref_model.is_none())?;
 
     // Training, and what changed.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use align_kernels::Params;
 use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 use safetensors::Dtype;
 use serde_json::Value;
 
@@ -62,10 +63,15 @@ pub(crate) fn load_tensors(
             );
             return Err(Error::invalid(dir, problem));
         }
-        let tensor = stored.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?;
+        Ok((name, stored.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?))
+    };
+    // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
+    let read: Vec<Result<(String, Tensor)>> = shapes.into_par_iter().map(read).collect();
+    let to_device = |read: Result<(String, Tensor)>| {
+        let (name, tensor) = read?;
         Ok((name, tensor.to_device(device)?))
     };
-    shapes.into_iter().map(read).collect()
+    read.into_iter().map(to_device).collect()
 }
 
 /// Writes `params` as `model.safetensors` with the metadata transformers asks for, in their own dtype.
