@@ -20,7 +20,7 @@ mod swiglu;
 pub use attention::{Segment, attention};
 pub use checkpoint::checkpoint;
 pub use embedding::embedding;
-pub use linear::linear;
+pub use linear::{linear, linears};
 pub use linear_log_probs::{TokenStats, linear_log_probs, linear_log_probs_with_stats};
 pub use param::{GradBuffer, Param};
 pub use params::Params;

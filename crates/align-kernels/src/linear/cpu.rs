@@ -7,7 +7,8 @@ use rayon::prelude::*;
 
 use crate::accumulate::Recorded;
 use crate::cpu::{
-    BLOCK_ROWS, Floats, Matrix, MatrixMut, Threads, add_assign, matmul, product, slice, sum_blocks, tensor,
+    BLOCK_ROWS, FEW_ROWS, Floats, Matrix, MatrixMut, Threads, add_assign, few_rows, matmul, product, slice,
+    sum_blocks, tensor,
 };
 use crate::{GradBuffer, Param};
 
@@ -16,15 +17,9 @@ pub(super) fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result
     let ((rows, inputs), outputs) = (x.dims2()?, weight.tensor().dim(0)?);
     let input = x.detach().contiguous()?;
     let w = weight.tensor().detach().contiguous()?;
-    let mut y = {
-        let (input, w) = (slice(&input)?, slice(&w)?);
-        let w = Matrix::new(&w, outputs, inputs);
-        product(Matrix::new(&input, rows, inputs), w.t(), Threads::All)
-    };
+    let [mut y] = products(&slice(&input)?, rows, inputs, [&*slice(&w)?]);
     if let Some(bias) = bias {
-        let bias = bias.tensor().detach().contiguous()?;
-        let bias = slice(&bias)?;
-        y.par_chunks_mut(outputs.max(1)).with_min_len(BLOCK_ROWS).for_each(|y| add_assign(y, &bias));
+        add_bias(&mut y, bias)?;
     }
     let buffer = |param: &Param| param.grad_buffer().cloned();
     let (weight_buffer, bias_buffer) = (buffer(weight), bias.and_then(buffer));
@@ -52,6 +47,43 @@ pub(super) fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result
     let bias = bias.unwrap_or(weight).tensor();
     let value = Floats::new(y, (rows, outputs));
     x.apply_op3(weight.tensor(), bias, Recorded { name: "linear", value, backward })
+}
+
+/// See [`linears`](crate::linears). All f32 on the CPU, none tracked.
+pub(super) fn untracked<const N: usize>(
+    x: &Tensor,
+    layers: [(&Param, Option<&Param>); N],
+) -> Result<Vec<Tensor>> {
+    let (rows, inputs) = x.dims2()?;
+    let (x, weights) = (x.contiguous()?, layers.map(|(weight, _)| weight.tensor().contiguous()));
+    let weights = weights.into_iter().collect::<Result<Vec<_>>>()?;
+    let slices = weights.iter().map(slice).collect::<Result<Vec<_>>>()?;
+    let products = products(&slice(&x)?, rows, inputs, std::array::from_fn::<_, N, _>(|i| &*slices[i]));
+    let finish = |(mut y, (weight, bias)): (Vec<f32>, (&Param, Option<&Param>))| {
+        if let Some(bias) = bias {
+            add_bias(&mut y, bias)?;
+        }
+        tensor(y, (rows, weight.tensor().dim(0)?))
+    };
+    products.into_iter().zip(layers).map(finish).collect()
+}
+
+/// `x wᵀ` for each of `weights`.
+fn products<const N: usize>(x: &[f32], rows: usize, inputs: usize, weights: [&[f32]; N]) -> [Vec<f32>; N] {
+    if (1..=FEW_ROWS).contains(&rows) && inputs > 0 {
+        return few_rows(x, inputs, weights);
+    }
+    weights.map(|w| {
+        let outputs = w.len().checked_div(inputs).unwrap_or(0);
+        product(Matrix::new(x, rows, inputs), Matrix::new(w, outputs, inputs).t(), Threads::All)
+    })
+}
+
+fn add_bias(y: &mut [f32], bias: &Param) -> Result<()> {
+    let bias = bias.tensor().detach().contiguous()?;
+    let bias = slice(&bias)?;
+    y.par_chunks_mut(bias.len().max(1)).with_min_len(BLOCK_ROWS).for_each(|y| add_assign(y, &bias));
+    Ok(())
 }
 
 /// `gᵀ x`, added where the gradient stays.

@@ -18,6 +18,37 @@ use crate::cpu::is_f32_on_cpu;
 /// # Errors
 /// If the shapes do not fit.
 pub fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor> {
+    check(x, weight, bias)?;
+    if is_f32_on_cpu(&[x, weight.tensor(), bias.unwrap_or(weight).tensor()]) {
+        cpu::linear(x, weight, bias)
+    } else {
+        composed::linear(x, weight, bias)
+    }
+}
+
+/// [`linear`] for several layers, each a weight and its bias, that take the same input.
+///
+/// In decoding, where rows are few, that is one parallel pass over all weights.
+///
+/// # Errors
+/// If the shapes do not fit.
+pub fn linears<const N: usize>(x: &Tensor, layers: [(&Param, Option<&Param>); N]) -> Result<[Tensor; N]> {
+    let mut together = !x.track_op();
+    for (weight, bias) in layers {
+        check(x, weight, bias)?;
+        let bias = bias.unwrap_or(weight);
+        together &= is_f32_on_cpu(&[x, weight.tensor(), bias.tensor()]);
+        together &= !weight.is_tracked() && !bias.is_tracked();
+    }
+    let outputs = if together {
+        cpu::untracked(x, layers)?
+    } else {
+        layers.iter().map(|(weight, bias)| linear(x, weight, *bias)).collect::<Result<_>>()?
+    };
+    Ok(outputs.try_into().expect("one output per layer"))
+}
+
+fn check(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<()> {
     let (_, inputs) = x.dims2()?;
     let (outputs, expected) = weight.tensor().dims2()?;
     if inputs != expected {
@@ -26,9 +57,5 @@ pub fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor
     if let Some(bias) = bias.filter(|bias| bias.tensor().dims() != [outputs]) {
         bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape());
     }
-    if is_f32_on_cpu(&[x, weight.tensor(), bias.unwrap_or(weight).tensor()]) {
-        cpu::linear(x, weight, bias)
-    } else {
-        composed::linear(x, weight, bias)
-    }
+    Ok(())
 }
