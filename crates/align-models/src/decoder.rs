@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use align_kernels::{
-    Param, Params, Rope, Segment, attention, checkpoint, embedding, linear, rms_norm, rope, swiglu,
+    Param, Params, Rope, Segment, attention, checkpoint, embedding, linear, linears, rms_norm, rope, swiglu,
 };
 use candle_core::{DType, Result, Tensor};
 
@@ -182,9 +182,10 @@ impl Layer {
     ) -> Result<Tensor> {
         let DecoderConfig { heads, kv_heads, head_dim, sliding_window, .. } = pass.config;
         let tokens = x.dim(0)?;
-        let query = rope(&self.query.apply(x)?.reshape((tokens, heads, head_dim))?, &pass.rotation)?;
-        let key = rope(&self.key.apply(x)?.reshape((tokens, kv_heads, head_dim))?, &pass.rotation)?;
-        let value = self.value.apply(x)?.reshape((tokens, kv_heads, head_dim))?;
+        let [query, key, value] = linears(x, [&self.query, &self.key, &self.value].map(Projection::parts))?;
+        let query = rope(&query.reshape((tokens, heads, head_dim))?, &pass.rotation)?;
+        let key = rope(&key.reshape((tokens, kv_heads, head_dim))?, &pass.rotation)?;
+        let value = value.reshape((tokens, kv_heads, head_dim))?;
         let (keys, values) = key_values.extend(index, key, value)?;
         let scale = 1.0 / (head_dim as f64).sqrt();
         let mixed = attention(&query, &keys, &values, &pass.segments, scale, sliding_window)?;
@@ -192,12 +193,17 @@ impl Layer {
     }
 
     fn feed_forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.down.apply(&swiglu(&self.gate.apply(x)?, &self.up.apply(x)?)?)
+        let [gate, up] = linears(x, [&self.gate, &self.up].map(Projection::parts))?;
+        self.down.apply(&swiglu(&gate, &up)?)
     }
 }
 
 impl Projection {
     fn apply(&self, x: &Tensor) -> Result<Tensor> {
         linear(x, &self.weight, self.bias.as_ref())
+    }
+
+    fn parts(&self) -> (&Param, Option<&Param>) {
+        (&self.weight, self.bias.as_ref())
     }
 }

@@ -196,7 +196,8 @@ impl Iterator for Underway<'_> {
             if self.waiting.is_empty() && self.ready.is_empty() && self.decoding.is_empty() {
                 return None;
             }
-            if let Err(error) = self.advance() {
+            // In a thread of the pool the many short parallel loops of a pass cost less to start.
+            if let Err(error) = rayon::scope(|_| self.advance()) {
                 self.waiting.clear();
                 self.ready.clear();
                 self.decoding.clear();
