@@ -63,7 +63,8 @@ pub(crate) fn load_tensors(
             );
             return Err(Error::invalid(dir, problem));
         }
-        Ok((name, stored.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?))
+        let tensor = stored.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?;
+        Ok((name, tensor))
     };
     // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
     let read: Vec<Result<(String, Tensor)>> = shapes.into_par_iter().map(read).collect();
