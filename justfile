@@ -8,6 +8,10 @@ default:
 train-dpo *args:
     cargo train-dpo {{args}}
 
+# Train a reward model on the shipped preference pairs, or yours: `just train-reward --model … --dataset …`.
+train-reward *args:
+    cargo train-reward {{args}}
+
 # Supervised fine-tuning, on the shipped demonstrations or yours.
 train-sft *args:
     cargo train-sft {{args}}

@@ -7,7 +7,7 @@ use align_kernels::Params;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
-use crate::{DecoderConfig, Error, Result, architectures, weights};
+use crate::{DecoderConfig, Error, PadToken, Result, architectures, weights};
 
 /// Files that a trained model inherits from the one it started from.
 const CARRIED_OVER: [&str; 9] = [
@@ -28,6 +28,8 @@ pub struct ModelDir {
     path: PathBuf,
     json: Value,
     decoder: DecoderConfig,
+    /// What the tokenizer's files are to name as the pad token, where it need not be what they name now.
+    pad: Option<PadToken>,
 }
 
 impl ModelDir {
@@ -39,7 +41,7 @@ impl ModelDir {
         let config = path.join("config.json");
         let json = read_json(&config)?;
         let decoder = architectures::decoder_config(&config, &json)?;
-        Ok(Self { path: path.to_owned(), json, decoder })
+        Ok(Self { path: path.to_owned(), json, decoder, pad: None })
     }
 
     /// The decoder's shape.
@@ -118,17 +120,8 @@ impl ModelDir {
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
-        self.save_with(params, self.json.clone(), dir)
-    }
-
-    /// `config.json` as it was read.
-    pub(crate) fn json(&self) -> &Value {
-        &self.json
-    }
-
-    /// [`ModelDir::save`] with another `config.json`.
-    pub(crate) fn save_with(&self, params: &Params, mut json: Value, dir: &Path) -> Result<()> {
         weights::save(params, dir)?;
+        let mut json = self.json.clone();
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!("float32");
@@ -142,7 +135,17 @@ impl ModelDir {
                 })?;
             }
         }
-        Ok(())
+        self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(dir))
+    }
+
+    /// `config.json`.
+    pub(crate) fn json(&self) -> &Value {
+        &self.json
+    }
+
+    /// The same place, to be saved with another `config.json` and pad token.
+    pub(crate) fn with(&self, json: Value, pad: PadToken) -> Self {
+        Self { json, pad: Some(pad), ..self.clone() }
     }
 }
 

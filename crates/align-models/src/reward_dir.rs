@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use align_kernels::Params;
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
@@ -93,18 +92,10 @@ impl ModelDir {
         Ok((head, tensors))
     }
 
-    /// Writes a reward model into the existing directory `dir`: `params`, and everything that transformers'
+    /// The same directory for a reward model with that head: [`ModelDir::save`] then writes what transformers'
     /// `AutoModelForSequenceClassification` needs to give the same scores to batches padded with `pad`.
-    ///
-    /// # Errors
-    /// If a file cannot be written.
-    pub fn save_reward_model(
-        &self,
-        params: &Params,
-        head: RewardHead,
-        pad: &PadToken,
-        dir: &Path,
-    ) -> Result<()> {
+    #[must_use]
+    pub fn as_reward_model(&self, head: RewardHead, pad: PadToken) -> Self {
         let mut config = self.json().clone();
         let architecture = config["architectures"][0].as_str().unwrap_or("LlamaForCausalLM");
         let family = architecture.strip_suffix("ForCausalLM").unwrap_or(architecture);
@@ -120,10 +111,15 @@ impl ModelDir {
         if let RewardHead::Mlp { hidden_size } = head {
             config[HEAD] = json!({ "type": "mlp", "hidden_size": hidden_size });
         }
-        self.save_with(params, config, dir)?;
-        ["tokenizer_config.json", "special_tokens_map.json"]
-            .into_iter()
-            .try_for_each(|name| pad_with(&dir.join(name), pad))
+        self.with(config, pad)
+    }
+}
+
+impl PadToken {
+    /// Makes the tokenizer's files in a directory name it.
+    pub(crate) fn name_in(&self, dir: &Path) -> Result<()> {
+        let files = ["tokenizer_config.json", "special_tokens_map.json"];
+        files.into_iter().try_for_each(|name| pad_with(&dir.join(name), self))
     }
 }
 

@@ -129,7 +129,7 @@ fn saved(head: RewardHead) -> (tempfile::TempDir, BTreeMap<String, Tensor>) {
     let pad = PadToken { text: "<unk>".to_owned(), id: 3 };
     fs::create_dir(dir.path().join("rm")).unwrap();
     let params = Params::tracked(&weights).unwrap();
-    model.save_reward_model(&params, head, &pad, &dir.path().join("rm")).unwrap();
+    model.as_reward_model(head, pad).save(&params, &dir.path().join("rm")).unwrap();
     (dir, weights)
 }
 

@@ -32,13 +32,15 @@ const WEIGHTS: f64 = 1e-4;
 /// How far a metric may be from TRL's, in units of TRL's value, and beyond that.
 fn allowed(metric: &str, expected: f64) -> f64 {
     let (relative, absolute) = match metric {
+        // A reward is one number of order 1 in f32.
+        "margin" | "min_reward" | "mean_reward" | "max_reward" => (1e-4, 1e-5),
         "loss" | "nll_loss" | "entropy" | "logps/chosen" | "logps/rejected" => (1e-4, 0.0),
         "grad_norm" => (1e-3, 0.0),
         // A reward is β times the small difference of two log-probs of some hundred nats in f32; so are these.
         "rewards/chosen" | "rewards/rejected" | "rewards/margins" => (1e-3, 1e-4),
         "kl" | "log_odds_chosen" | "log_odds_ratio" => (1e-3, 1e-4),
         // Shares of a count, divided in f32.
-        "mean_token_accuracy" | "rewards/accuracies" => (1e-6, 0.0),
+        "mean_token_accuracy" | "rewards/accuracies" | "accuracy" => (1e-6, 0.0),
         // What is computed without the model: num_tokens, learning_rate, epoch.
         _ => (1e-9, 0.0),
     };
@@ -153,6 +155,9 @@ fn trls_runs_come_out_the_same() {
             continue;
         }
         let place = Place::from(&folder, stage::data_of(&log.trainer, name));
+        if log.trainer == "RewardTrainer" {
+            place.start_from(&folder.join("model-reward"));
+        }
         let ended = place.ended(&training("out", &log.options()));
         if foreign.is_some() && ended.code == Some(2) {
             println!("{name}: left out, {}", ended.stderr.trim());

@@ -46,6 +46,12 @@ impl Place {
         place
     }
 
+    /// Puts another model in place of the model.
+    pub(crate) fn start_from(&self, model: &Path) {
+        fs::remove_dir_all(self.path("model")).unwrap();
+        copy_dir(model, &self.path("model"));
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

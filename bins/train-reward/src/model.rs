@@ -1,0 +1,75 @@
+//! The model under training and a view of it, over its tokens or over features of a frozen backbone.
+
+use align_data::TokenizedRanking;
+use align_kernels::{Param, Params};
+use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel};
+use align_recipe::Opening;
+use align_reward::{RankingBatch, RewardSource, features, first_answers};
+
+/// A backbone, frozen or not, under a trainable head.
+pub(crate) struct Models {
+    config: DecoderConfig,
+    head: RewardHead,
+    params: Params,
+    has_frozen_backbone: bool,
+}
+
+impl Models {
+    /// Loads the model; the opening's directory is from then on one that saves it.
+    pub(crate) fn open(
+        opening: &mut Opening<'_>,
+        head: Option<RewardHead>,
+        freeze_backbone: bool,
+    ) -> anyhow::Result<Self> {
+        let (seed, device) = (opening.session.seed, &opening.session.device);
+        let (head, weights) = opening.model.load_reward_model(head, seed, device)?;
+        let held = |(name, weight): (String, _)| {
+            let is_trained = !freeze_backbone || name.starts_with("score.");
+            let param = if is_trained { Param::tracked(&weight)? } else { Param::frozen(&weight) };
+            Ok::<_, anyhow::Error>((name, param))
+        };
+        let params = weights.into_iter().map(held).collect::<anyhow::Result<Params>>()?;
+        let pad = opening.tokenizer.pad_beside(&opening.eos_token_ids()?)?;
+        opening.model = opening.model.as_reward_model(head, PadToken { text: pad.text, id: pad.id });
+        let config = opening.model.decoder_config().clone();
+        Ok(Self { config, head, params, has_frozen_backbone: freeze_backbone })
+    }
+
+    /// All parameters; the updater finds those that are trained.
+    pub(crate) fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// How batches of these rows are made for [`Models::trained`] and [`Models::view`].
+    pub(crate) fn pack(
+        &self,
+        rows: &[TokenizedRanking],
+    ) -> impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch + use<> {
+        let first_answers = self.has_frozen_backbone.then(|| first_answers(rows));
+        move |rows: &[TokenizedRanking], indices: &[usize]| match &first_answers {
+            None => RankingBatch::new(rows, indices),
+            Some(first) => RankingBatch::numbered(rows, indices, first),
+        }
+    }
+
+    /// Rewards of these rows with what trains the model.
+    pub(crate) fn trained(&self, rows: &[TokenizedRanking]) -> anyhow::Result<RewardSource> {
+        self.source(&self.params, rows)
+    }
+
+    /// Rewards of these rows that see every update and record nothing.
+    pub(crate) fn view(&self, rows: &[TokenizedRanking]) -> anyhow::Result<RewardSource> {
+        self.source(&self.params.view(), rows)
+    }
+
+    fn source(&self, params: &Params, rows: &[TokenizedRanking]) -> anyhow::Result<RewardSource> {
+        let model = RewardModel::new(&self.config, self.head, params)?;
+        if !self.has_frozen_backbone || rows.is_empty() {
+            return Ok(RewardSource::Model(Box::new(model)));
+        }
+        let start = std::time::Instant::now();
+        let features = features(&model, rows)?;
+        tracing::info!("features of {} rows in {:.1} s", rows.len(), start.elapsed().as_secs_f64());
+        Ok(RewardSource::Features { features, scorer: model.scorer().clone() })
+    }
+}

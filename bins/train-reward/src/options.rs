@@ -1,0 +1,25 @@
+//! Every option of the program: what all training binaries have, and its components' own.
+
+use align_cli::{CommonOptions, OutputOptions};
+use align_data::DataOptions;
+use align_reward::RewardOptions;
+use align_train::TrainOptions;
+use serde::Serialize;
+
+/// The command line, flattened from the components.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) common: CommonOptions,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+    #[command(flatten, next_help_heading = "Data")]
+    pub(crate) data: DataOptions,
+    #[command(flatten)]
+    pub(crate) reward: RewardOptions,
+    #[command(flatten)]
+    pub(crate) train: TrainOptions,
+}
+
+/// Options that only matter with held-out rows.
+pub(crate) const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size", "source_column"];

@@ -1,0 +1,32 @@
+//! What rows must be like for a method, before a model is loaded.
+
+use align_data::TokenizedRanking;
+use align_train::{Error, Result};
+
+use crate::options::wrong;
+use crate::{RankingLoss, RewardOptions};
+
+/// Refuses rows that teach nothing, and options that would do nothing on these rows.
+///
+/// # Errors
+/// Names the option or the row.
+pub fn check_rows(options: &RewardOptions, rows: &[TokenizedRanking]) -> Result<()> {
+    let is_same = |row: &TokenizedRanking| row.answers.completions.windows(2).all(|two| two[0] == two[1]);
+    if rows.iter().all(is_same) {
+        let count = rows.len();
+        return Err(Error::stage(format!(
+            "all rewards would be equal: none of the {count} training rows has two answers that differ after \
+             tokenization and truncation"
+        )));
+    }
+    let Some(loss) = options.ranking_loss else { return Ok(()) };
+    if rows.iter().all(|row| row.answers.completions.len() == 2) {
+        let value = match loss {
+            RankingLoss::Pairwise => "pairwise",
+            RankingLoss::PlackettLuce => "plackett_luce",
+        };
+        let problem = "has no effect: no row ranks more than two answers; remove it";
+        return wrong("ranking_loss", &value, problem);
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The objective and the rewards of held-out rows.
+
+use align_data::TokenizedRanking;
+use align_stage::{Pack, RowBatches};
+use align_train::{Batches, Evaluate, Metrics, Result, evaluate};
+
+use crate::{Ranked, RankingBatch};
+
+/// A row with the rewards of its answers.
+#[derive(Clone, Debug)]
+pub struct Judged<'a> {
+    /// The row.
+    pub row: &'a TokenizedRanking,
+    /// One reward per answer, in the row's order: the best answer's first.
+    pub rewards: Vec<f64>,
+}
+
+impl Judged<'_> {
+    /// Places of the better and the worse answer of all pairs of the row.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (usize, usize)> {
+        let count = self.rewards.len();
+        (0..count).flat_map(move |i| (i + 1..count).map(move |j| (i, j)))
+    }
+
+    /// By how much the better answer of each pair wins.
+    pub(crate) fn margins(&self) -> impl Iterator<Item = f64> {
+        self.pairs().map(|(i, j)| self.rewards[i] - self.rewards[j])
+    }
+}
+
+/// Share of all pairs whose better answer has the higher reward; a tie counts half.
+pub fn accuracy(judged: &[Judged<'_>]) -> f64 {
+    let margins: Vec<f64> = judged.iter().flat_map(Judged::margins).collect();
+    margins.iter().map(|&margin| crate::hit(margin)).sum::<f64>() / margins.len().max(1) as f64
+}
+
+/// The rewards of rows; `pack` makes batches that the objective knows.
+///
+/// # Errors
+/// If the model cannot be run.
+pub fn judge<'a>(
+    rows: &'a [TokenizedRanking],
+    objective: &Ranked,
+    pack: impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch,
+    batch_size: usize,
+) -> Result<Vec<Judged<'a>>> {
+    let mut batches = RowBatches::in_order(rows, batch_size, pack)?;
+    let mut rewards = Vec::new();
+    while let Some(batch) = batches.next()? {
+        rewards.extend(objective.rewards(&batch)?);
+    }
+    Ok(rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect())
+}
+
+/// Held-out rows and the objective over a view of the model.
+pub struct HeldOut<'a> {
+    rows: &'a [TokenizedRanking],
+    pack: Pack<'a, TokenizedRanking, RankingBatch>,
+    objective: Ranked,
+    batch_size: usize,
+}
+
+impl<'a> HeldOut<'a> {
+    /// None if there is nothing to measure on.
+    pub fn new(
+        rows: &'a [TokenizedRanking],
+        pack: impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch + 'a,
+        objective: Ranked,
+        batch_size: usize,
+    ) -> Option<Self> {
+        (!rows.is_empty()).then(|| Self { rows, pack: Box::new(pack), objective, batch_size })
+    }
+
+    /// The rewards of all rows as the model stands.
+    ///
+    /// # Errors
+    /// If the model cannot be run.
+    pub fn judge(&self) -> Result<Vec<Judged<'a>>> {
+        judge(self.rows, &self.objective, &self.pack, self.batch_size)
+    }
+}
+
+impl Evaluate for HeldOut<'_> {
+    fn evaluate(&mut self, _step: usize) -> Result<Metrics> {
+        let mut batches = RowBatches::in_order(self.rows, self.batch_size, &self.pack)?;
+        evaluate(&self.objective, &mut batches)
+    }
+}

@@ -1,0 +1,44 @@
+#![doc = include_str!("../README.md")]
+
+mod batch;
+mod calibration;
+mod check;
+mod evaluation;
+mod interval;
+mod normalization;
+mod objective;
+mod options;
+mod quality;
+mod report;
+
+pub use batch::{RankingBatch, first_answers};
+pub use calibration::{Calibration, ReliabilityBin};
+pub use check::check_rows;
+pub use evaluation::{HeldOut, Judged, accuracy, judge};
+pub use normalization::RewardNormalization;
+pub use objective::{Ranked, RewardSource, features};
+pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
+pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy};
+pub use report::{Overfit, Report};
+
+/// 1 where the better answer has the higher reward, one half at a tie.
+fn hit(margin: f64) -> f64 {
+    if margin == 0.0 { 0.5 } else { f64::from(u8::from(margin > 0.0)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use align_data::{Origin, TokenizedCandidates, TokenizedRanking};
+
+    /// A row with a prompt of `row + 1` tokens and answers of these lengths.
+    pub(crate) fn ranking(row: usize, lengths: &[usize]) -> TokenizedRanking {
+        let answer = |(rank, length): (usize, &usize)| vec![10 + rank as u32; *length];
+        let answers = TokenizedCandidates {
+            prompt: vec![5 + row as u32; row + 1],
+            completions: lengths.iter().enumerate().map(answer).collect(),
+            row,
+            origin: Origin::in_code(row),
+        };
+        TokenizedRanking { answers, margin: None, source: None }
+    }
+}
