@@ -20,6 +20,10 @@ train-sft *args:
 generate *args:
     cargo generate {{args}}
 
+# Rewards of answers: `just score --model DIR --dataset FILE` (scores, comparisons, best of N, preference files).
+score *args:
+    cargo score {{args}}
+
 # All tests; no network, no GPU.
 test:
     cargo test --workspace

@@ -10,6 +10,7 @@ mod objective;
 mod options;
 mod quality;
 mod report;
+mod rewards;
 
 pub use batch::{RankingBatch, first_answers};
 pub use calibration::{Calibration, ReliabilityBin};
@@ -20,6 +21,10 @@ pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
 pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy};
 pub use report::{Overfit, Report};
+pub use rewards::{
+    Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
+    RewardError, Task, WeightedSum,
+};
 
 /// 1 where the better answer has the higher reward, one half at a tie.
 fn hit(margin: f64) -> f64 {
@@ -28,7 +33,20 @@ fn hit(margin: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use align_data::{Origin, TokenizedCandidates, TokenizedRanking};
+    use align_data::{Candidates, Origin, TemplateArguments, TokenizedCandidates, TokenizedRanking};
+
+    use crate::Task;
+
+    /// Answers to a question in code.
+    pub(crate) fn task(reference: Option<&str>, answers: &[&str]) -> Task {
+        let candidates = Candidates {
+            prompt: "Question?".into(),
+            completions: answers.iter().map(|&answer| answer.into()).collect(),
+            template: TemplateArguments::default(),
+            origin: Origin::in_code(0),
+        };
+        Task { candidates, reference: reference.map(str::to_owned) }
+    }
 
     /// A row with a prompt of `row + 1` tokens and answers of these lengths.
     pub(crate) fn ranking(row: usize, lengths: &[usize]) -> TokenizedRanking {

@@ -1,0 +1,147 @@
+//! The program as its user meets it, on a small reward model with random weights.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use serde_json::{Value, json};
+
+fn runs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs")
+}
+
+/// A directory with a copy of the model and a data file of these rows.
+fn place(rows: &[Value]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("model")).unwrap();
+    for entry in fs::read_dir(runs().join("model-reward")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::write(dir.path().join("model").join(path.file_name().unwrap()), fs::read(&path).unwrap())
+            .unwrap();
+    }
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    fs::write(dir.path().join("rows.jsonl"), lines).unwrap();
+    dir
+}
+
+/// Exit code, standard output and standard error.
+fn run(dir: &Path, options: &str) -> (i32, String, String) {
+    let mut command = cargo_bin_cmd!("score");
+    command.current_dir(dir).args(["--model", "model", "--dataset", "rows.jsonl"]);
+    let output = command.args(options.split_whitespace()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn scored(rows: &[Value], options: &str) -> Vec<Value> {
+    let dir = place(rows);
+    let (code, stdout, stderr) = run(dir.path(), options);
+    assert_eq!(code, 0, "{stderr}");
+    lines(&stdout)
+}
+
+/// Bad input: exit code 2 and one line with this complaint.
+fn refused(dir: &Path, options: &str, complaint: &str) {
+    let (code, stdout, stderr) = run(dir, options);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{options}: {stderr}");
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(complaint), "{options}: {stderr}");
+}
+
+const ANSWERS: [&str; 4] =
+    [" Yes.", " The pots of Larkfield are good.", " No, I do not know.", " Larkfield."];
+
+/// Each answer in a row of its own.
+fn rows() -> Vec<Value> {
+    ANSWERS.iter().map(|answer| json!({ "prompt": "Where?", "completion": answer })).collect()
+}
+
+fn scores(rows: &[Value]) -> Vec<f64> {
+    rows.iter().map(|row| row["score"].as_f64().unwrap()).collect()
+}
+
+fn close(a: f64, b: f64) -> bool {
+    (a - b).abs() < 1e-5
+}
+
+#[test]
+fn an_answer_has_one_score_however_it_is_asked_for() {
+    let alone = scored(&rows(), "");
+    assert_eq!((&alone[1]["prompt"], &alone[1]["completion"]), (&json!("Where?"), &json!(ANSWERS[1])));
+    let expected = scores(&alone);
+    assert!(expected.windows(2).all(|two| !close(two[0], two[1])), "{expected:?}");
+    let one_at_a_time = scores(&scored(&rows(), "--batch-size 1"));
+    assert!(expected.iter().zip(&one_at_a_time).all(|(a, b)| close(*a, *b)));
+
+    let listed = scored(&[json!({ "prompt": "Where?", "completions": ANSWERS })], "");
+    let listed: Vec<f64> = serde_json::from_value(listed[0]["scores"].clone()).unwrap();
+    assert!(expected.iter().zip(&listed).all(|(a, b)| close(*a, *b)), "{listed:?}");
+}
+
+#[test]
+fn two_answers_are_compared() {
+    let expected = scores(&scored(&rows(), ""));
+    let pair = json!({ "prompt": "Where?", "chosen": ANSWERS[0], "rejected": ANSWERS[1] });
+    let compared = scored(&[pair], "--write compare").remove(0);
+    let probability = 1.0 / (1.0 + (expected[1] - expected[0]).exp());
+    assert!(close(compared["probability"].as_f64().unwrap(), probability), "{compared}");
+    let dir = place(&rows());
+    refused(dir.path(), "--write compare", "compares two answers, and the row has 1");
+}
+
+#[test]
+fn of_many_answers_the_best_is_kept_and_set_against_the_worst() {
+    let expected = scores(&scored(&rows(), ""));
+    let place_of = |wanted: f64| ANSWERS[expected.iter().position(|score| *score == wanted).unwrap()];
+    let best = place_of(expected.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+    let worst = place_of(expected.iter().copied().fold(f64::INFINITY, f64::min));
+    // A second prompt, whose answers come in one row.
+    let rows = [rows(), vec![json!({ "prompt": "Who?", "completions": [" I.", " You and I."] })]].concat();
+    let kept = scored(&rows, "--write best");
+    assert_eq!((kept.len(), &kept[0]["completion"], &kept[0]["candidates"]), (2, &json!(best), &json!(4)));
+
+    let dir = self::place(&rows);
+    let (code, stdout, stderr) = run(dir.path(), "--write preferences --output pairs.jsonl");
+    assert_eq!((code, stdout.as_str()), (0, ""), "{stderr}");
+    let pairs = align_data::load_pairs(dir.path().join("pairs.jsonl"), "train").unwrap();
+    assert_eq!((&pairs[0].chosen, &pairs[0].rejected), (&best.into(), &worst.into()));
+    let written = lines(&fs::read_to_string(dir.path().join("pairs.jsonl")).unwrap());
+    assert_eq!(written.len(), 2);
+    assert!(written.iter().all(|row| row["score_chosen"].as_f64() > row["score_rejected"].as_f64()));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "something is left beside the file");
+    refused(dir.path(), "--write preferences --output pairs.jsonl", "output pairs.jsonl: exists");
+}
+
+#[test]
+fn normalised_scores_are_in_deviations_from_the_mean() {
+    let expected = scores(&scored(&rows(), ""));
+    let dir = place(&rows());
+    refused(dir.path(), "--normalize", "model has no reward_normalization.json");
+    let normalization = json!({ "mean": 0.5, "std": 2.0, "answers": 9 }).to_string();
+    fs::write(dir.path().join("model/reward_normalization.json"), normalization).unwrap();
+    let (_, stdout, _) = run(dir.path(), "--normalize");
+    let found = scores(&lines(&stdout));
+    assert!(expected.iter().zip(&found).all(|(a, b)| close((a - 0.5) / 2.0, *b)));
+}
+
+#[test]
+fn what_cannot_be_scored_is_refused() {
+    let dir = place(&rows());
+    refused(dir.path(), "--write preferences --split train", "`split`: has no effect");
+    refused(dir.path(), "--output nowhere/out.jsonl", "output nowhere/out.jsonl: cannot write there");
+    let alone = place(&rows()[..1]);
+    refused(alone.path(), "--write preferences", "needs at least two answers to a prompt");
+    let equal = place(&[json!({ "prompt": "Where?", "completions": [" Here.", " Here."] })]);
+    refused(equal.path(), "--write preferences", "all rewards are equal: the answers to each of 1 prompts");
+    let config = runs().join("model");
+    for name in ["config.json", "model.safetensors"] {
+        fs::write(dir.path().join("model").join(name), fs::read(config.join(name)).unwrap()).unwrap();
+    }
+    refused(dir.path(), "", "model: is a language model; expected a reward model");
+}

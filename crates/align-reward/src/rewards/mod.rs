@@ -1,0 +1,78 @@
+//! Rewards of texts: what PPO maximises and evaluation compares, whoever gives them.
+//!
+//! A [`Reward`] scores answers in batches. Models, rules and mixtures of them are all rewards, so a mixture may hold
+//! mixtures.
+
+mod combine;
+mod model;
+mod number;
+mod rules;
+
+use align_data::Candidates;
+
+pub use combine::{Aggregate, Ensemble, WeightedSum};
+pub use model::ModelReward;
+pub use rules::{ExactMatch, FormatMatch, LengthRange, NumericAnswer};
+
+/// Why rewards could not be given.
+#[derive(Debug, thiserror::Error)]
+pub enum RewardError {
+    /// The answers cannot be read as token ids.
+    #[error(transparent)]
+    Data(#[from] align_data::DataError),
+    /// The model could not be run.
+    #[error(transparent)]
+    Model(#[from] align_models::Error),
+    /// A tensor operation failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A mixture or a rule that makes no sense.
+    #[error("{0}")]
+    Config(String),
+    /// A row lacks what a reward compares with.
+    #[error("{origin}: {reward} compares with a reference answer, and the row has none")]
+    NoReference {
+        /// The row.
+        origin: String,
+        /// The reward's name.
+        reward: String,
+    },
+    /// A reward that is no number: the mixture of it would be none either.
+    #[error("{origin}: {reward} gives {value}; rewards must be finite")]
+    NotFinite {
+        /// The row.
+        origin: String,
+        /// The reward's name.
+        reward: String,
+        /// What it gave.
+        value: f64,
+    },
+}
+
+/// Answers to one prompt, and what is known of the right one.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// The prompt and the answers to it.
+    pub candidates: Candidates,
+    /// The right answer, for rewards that compare.
+    pub reference: Option<String>,
+}
+
+impl From<Candidates> for Task {
+    /// A task of which no right answer is known.
+    fn from(candidates: Candidates) -> Self {
+        Self { candidates, reference: None }
+    }
+}
+
+/// What gives answers their rewards.
+pub trait Reward {
+    /// What it is called in metrics and messages.
+    fn name(&self) -> &str;
+
+    /// The rewards of all answers of each task, in their order; larger is better.
+    ///
+    /// # Errors
+    /// Answers that it cannot read, or that lack what it compares with.
+    fn rewards(&self, tasks: &[Task]) -> Result<Vec<Vec<f64>>, RewardError>;
+}
