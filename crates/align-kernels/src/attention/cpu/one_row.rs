@@ -87,18 +87,24 @@ simd! {
         let (dim, group) = (operands.dim, operands.group());
         let fours = piece.len / 4 * 4;
         for i in (0..fours).step_by(4).chain(fours..piece.len) {
+            // As above: counted up rather than divided.
+            let mut kv_head = heads.start / group;
+            let mut next = (kv_head + 1) * group;
             for (place, head) in heads.clone().enumerate() {
-                let out = &mut out[place * dim..][..dim];
+                if head == next {
+                    (kv_head, next) = (kv_head + 1, next + group);
+                }
+                let out = out[place * dim..][..dim].iter_mut();
+                let value = |i: usize| &operands.v[operands.key_offset(piece.key + i, kv_head)..][..dim];
                 let weights = &weights[place * KEYS + piece.line + i..];
-                let value = |i: usize| &operands.v[operands.key_offset(piece.key + i, head / group)..][..dim];
                 if i < fours {
-                    let [a, b, c, d] = [value(i), value(i + 1), value(i + 2), value(i + 3)];
-                    for lane in 0..dim {
-                        out[lane] += (weights[0] * a[lane] + weights[1] * b[lane])
-                            + (weights[2] * c[lane] + weights[3] * d[lane]);
+                    let [w0, w1, w2, w3] = [weights[0], weights[1], weights[2], weights[3]];
+                    let four = value(i).iter().zip(value(i + 1)).zip(value(i + 2)).zip(value(i + 3));
+                    for (out, (((a, b), c), d)) in out.zip(four) {
+                        *out += (w0 * a + w1 * b) + (w2 * c + w3 * d);
                     }
                 } else {
-                    for (out, x) in out.iter_mut().zip(value(i)) {
+                    for (out, x) in out.zip(value(i)) {
                         *out += weights[0] * x;
                     }
                 }
