@@ -39,7 +39,8 @@ const OLDER: &[(&str, &str)] = &[
 const PRECISION: &str = "trainable weights and optimizer state are always float32";
 const ADAMW: &str = "the optimizer is always AdamW with float32 state";
 const LAYOUT: &str = "batches are packed without padding";
-const MEMORY: &str = "`gradient_checkpointing` has no variants; to save more memory lower `per_device_train_batch_size`";
+const MEMORY: &str =
+    "`gradient_checkpointing` has no variants; to save more memory lower `per_device_train_batch_size`";
 const LOADING: &str = "records are read in this process, ahead of training";
 const LIKELIHOOD: &str = "the chosen answer's likelihood is a loss of its own: `loss_type` sigmoid,sft with `loss_weights` 1,ALPHA";
 const MATCHING: &str = "prompts are not embedded, so their distributions cannot be matched";
