@@ -1,0 +1,70 @@
+//! The seam between the loop and a method: completions and their scores in, updates out.
+
+use std::path::Path;
+
+use align_train::{Metrics, Result, Update, Updater};
+
+use crate::Rollouts;
+
+/// What the loop knows of one phase when the method's turn comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Phase<'a> {
+    /// Its number, from 0.
+    pub number: usize,
+    /// What was sampled.
+    pub rollouts: &'a Rollouts,
+    /// Score of each completion, penalties included; NaN where no reward applied to it.
+    pub scores: &'a [f64],
+    /// Log-probs of each completion's tokens under the reference, at the sampling temperature; empty if the method
+    /// [needs none](Method::needs_reference).
+    pub reference_log_probs: &'a [Vec<f32>],
+}
+
+/// What a method did in a phase.
+#[derive(Clone, Debug, Default)]
+pub struct Learned {
+    /// Its updates in order, each with what its objective reported. None at all is no error: nothing could be learned.
+    pub updates: Vec<Update>,
+    /// What concerns the phase as a whole: `objective/kl`, `reward_std`, …
+    pub metrics: Metrics,
+}
+
+/// What is made of the policy's own completions: PPO, a member of the critic-free family, online DPO.
+pub trait Method {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Completions sampled for each prompt.
+    fn num_generations(&self) -> usize;
+
+    /// Most updates made in a phase; what the schedule of the learning rate goes by.
+    fn updates_per_phase(&self) -> usize;
+
+    /// Whether the reference's log-probs of the completions are to be computed.
+    fn needs_reference(&self) -> bool;
+
+    /// Learns from a phase's completions.
+    ///
+    /// # Errors
+    /// What [`Updater::update`] raises; the weights are then as they were before that update.
+    fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned>;
+
+    /// The coefficient of the divergence from the reference.
+    fn kl_coef(&self) -> f64;
+
+    /// Multiplies that coefficient; one that is 0 stays 0.
+    fn raise_kl(&mut self, factor: f64);
+
+    /// Writes state of its own (random streams, controllers) into a directory of a checkpoint that belongs to it.
+    /// Trainable parameters are not its business: the run saves those.
+    ///
+    /// # Errors
+    /// If a file cannot be written.
+    fn save_state(&self, dir: &Path) -> Result<()>;
+
+    /// Reads back what [`Method::save_state`] wrote.
+    ///
+    /// # Errors
+    /// If the state cannot be read.
+    fn restore_state(&mut self, dir: &Path) -> Result<()>;
+}
