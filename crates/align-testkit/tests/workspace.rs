@@ -14,10 +14,11 @@ use serde::Deserialize;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 13] = [
+const LAYERS: [(&str, u8); 14] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
+    ("align-report", 0),
     ("align-data", 0),
     ("align-world", 0),
     ("align-train", 1),

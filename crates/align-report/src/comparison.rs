@@ -1,0 +1,197 @@
+//! Models against a baseline: who wins how often, at what distance from the reference, and what they said.
+
+use serde::{Deserialize, Serialize};
+
+/// A comparison of models on held-out prompts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The name of the model that the others are compared with; it is one of `models`.
+    pub baseline: String,
+    /// Who decided.
+    pub judge: Judge,
+    /// Where the prompts come from.
+    pub prompt_source: String,
+    /// How many prompts there were.
+    pub prompts: usize,
+    /// How answers were made, in words: temperature, seed, most tokens.
+    pub sampling: String,
+    /// What `reward` of models and answers is: a reward model's name, a rule. `None` without rewards.
+    pub reward_source: Option<String>,
+    /// The models, the baseline first.
+    pub models: Vec<ModelFigures>,
+    /// What rules that read no answer reach under the same judge.
+    #[serde(default)]
+    pub baselines: Vec<Baseline>,
+    /// Prompts with what each model said, all of them: histograms and scatter plots are made of these.
+    #[serde(default)]
+    pub samples: Vec<Sample>,
+}
+
+/// Who decides between two answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    /// `reward_model`, `rule` or `endpoint`.
+    pub kind: String,
+    /// Which one: a directory, a rule's name, a model at an endpoint.
+    pub name: String,
+    /// What a reader must know of it, such as how far it agrees with people. Empty if nothing.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// Everything measured of one model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ModelFigures {
+    /// Its name in this report: `sft`, `dpo`.
+    pub name: String,
+    /// Where it lies.
+    pub path: String,
+    /// Against the baseline; for the baseline itself all ties.
+    pub win_rate: Option<WinRate>,
+    /// What the reward says of its answers.
+    pub reward: Option<RewardFigures>,
+    /// KL from the reference in nats per answer.
+    pub kl_per_sequence: Option<f64>,
+    /// KL from the reference in nats per token.
+    pub kl_per_token: Option<f64>,
+    /// On held-out text.
+    pub perplexity: Option<f64>,
+    /// Distinct words of all words in its answers.
+    pub distinct_1: Option<f64>,
+    /// Distinct pairs of words of all such pairs.
+    pub distinct_2: Option<f64>,
+    /// Share of answers that another prompt got word for word.
+    pub duplicate_rate: Option<f64>,
+    /// Mean length of an answer in tokens.
+    pub mean_tokens: Option<f64>,
+    /// Share of answers that were cut off at the most tokens.
+    pub truncated_rate: Option<f64>,
+    /// Share of answers that refuse.
+    pub refusal_rate: Option<f64>,
+    /// The same by sets of prompts. Those called `safety` and `helpfulness` have columns of their own in the table.
+    #[serde(default)]
+    pub prompt_sets: Vec<PromptSet>,
+    /// Seconds that its training took.
+    pub train_seconds: Option<f64>,
+    /// Largest memory of its training in MB.
+    pub peak_memory_mb: Option<f64>,
+}
+
+/// Wins, and how sure they are.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WinRate {
+    /// Answers that the judge prefers to the baseline's.
+    pub wins: usize,
+    /// Answers that it finds as good.
+    pub ties: usize,
+    /// Answers that it finds worse.
+    pub losses: usize,
+    /// (wins + ties / 2) / all, in [0, 1].
+    pub rate: f64,
+    /// Its 95 % interval.
+    pub ci95: [f64; 2],
+    /// The probability of so uneven a result if both were equally good.
+    pub p_value: Option<f64>,
+    /// The rate if both answers were equally long.
+    pub length_controlled: Option<f64>,
+    /// Its 95 % interval.
+    pub length_controlled_ci95: Option<[f64; 2]>,
+    /// Share of prompts on which the judge says the same whichever answer it reads first; `None` for judges that score
+    /// answers one by one.
+    pub order_consistency: Option<f64>,
+}
+
+/// Rewards of a model's answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RewardFigures {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation over answers.
+    pub std: f64,
+    /// 95 % interval of the mean.
+    pub ci95: [f64; 2],
+    /// Correlation of an answer's reward with its tokens; `None` where one of them never varies.
+    pub length_correlation: Option<f64>,
+}
+
+/// A model on some of the prompts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PromptSet {
+    /// The set's name.
+    pub name: String,
+    /// Prompts in it.
+    pub prompts: usize,
+    /// Against the baseline on these prompts.
+    pub win_rate: Option<WinRate>,
+    /// Rewards on these prompts.
+    pub reward: Option<RewardFigures>,
+    /// Share of answers that refuse.
+    pub refusal_rate: Option<f64>,
+}
+
+/// A rule that reads no answer, as a yardstick.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Baseline {
+    /// `longer wins`, `shorter wins`, `constant answer`.
+    pub name: String,
+    /// The model whose figure it stands beside; `None` if it is the same for all.
+    pub model: Option<String>,
+    /// What it reaches: a win rate, or an accuracy on pairs, in [0, 1].
+    pub value: f64,
+    /// What it does, in words.
+    #[serde(default)]
+    pub note: String,
+}
+
+/// A prompt with what each model said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// The prompt as a person reads it, without markup.
+    pub prompt: String,
+    /// The sets it belongs to, and what kind of prompt it is: what a reader can filter by.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// One answer per model.
+    pub answers: Vec<Answer>,
+}
+
+/// What a model said.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The model's name.
+    pub model: String,
+    /// The answer, without markup.
+    pub text: String,
+    /// Its length.
+    pub tokens: usize,
+    /// Its reward.
+    pub reward: Option<f64>,
+    /// Against the baseline's answer; `None` for the baseline.
+    pub verdict: Option<Verdict>,
+    /// What the judge said for it, where it gives reasons.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// An answer against the baseline's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It is better.
+    Win,
+    /// It is as good.
+    Tie,
+    /// It is worse.
+    Loss,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Win => "win",
+            Self::Tie => "tie",
+            Self::Loss => "loss",
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! One typed [`Report`] of an evaluation: written as `report.json` for scripts, `report.md` for reviews and
+//! `report.html` for people.
+//!
+//! Who measures fills in a section; who reads finds the same figures in all three files. This crate measures nothing
+//! and knows no tensors: it holds figures, reads the logs of runs, and draws.
+
+mod best_of;
+mod comparison;
+mod critique;
+mod hacking;
+mod preferences;
+mod report;
+mod runs;
+mod sweep;
+
+pub use best_of::{BestOf, BestOfPoint};
+pub use comparison::{
+    Answer, Baseline, Comparison, Judge, ModelFigures, PromptSet, RewardFigures, Sample, Verdict, WinRate,
+};
+pub use critique::{Critique, CritiqueExample, Principle};
+pub use hacking::{Correlation, Divergence, Hacking, HackingPoint, HackingVerdict};
+pub use preferences::{Calibration, Preferences, ReliabilityBin, Subset};
+pub use report::{KIND, Report, SCHEMA};
+pub use runs::{Curve, Run};
+pub use sweep::{Sweep, SweepPoint};

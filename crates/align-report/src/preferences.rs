@@ -1,0 +1,90 @@
+//! Models as judges of preference pairs: how often they prefer the better answer, and how sure they are.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Baseline;
+
+/// A model on a file of pairs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preferences {
+    /// The model's name in this report.
+    pub model: String,
+    /// What decides: `implicit reward` of a policy, `reward` of a reward model, or another rule.
+    pub measure: String,
+    /// The file.
+    pub dataset: String,
+    /// Rows read.
+    pub rows: usize,
+    /// Pairs compared; rows may have several, and rows that people judged a tie have none.
+    pub pairs: usize,
+    /// Rows that were left out, and why, in words: `12 ties`.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+    /// Share of pairs in which the better answer is preferred; a tie counts half.
+    pub accuracy: f64,
+    /// Its 95 % interval.
+    pub accuracy_ci95: [f64; 2],
+    /// The probability of so good a result by guessing.
+    pub p_value: Option<f64>,
+    /// Mean of better minus worse reward.
+    pub margin: Option<f64>,
+    /// What rules that read nothing reach on the same pairs.
+    #[serde(default)]
+    pub baselines: Vec<Baseline>,
+    /// How sure the model is, beside how often it is right.
+    pub calibration: Option<Calibration>,
+    /// Accuracy by the file's `subset` column, in the file's order.
+    #[serde(default)]
+    pub subsets: Vec<Subset>,
+    /// Correlation of the difference of rewards with that of tokens.
+    pub length_correlation: Option<f64>,
+    /// Rewards of the better answers, for the histogram; may be a sample of them.
+    #[serde(default)]
+    pub chosen_rewards: Vec<f64>,
+    /// Rewards of the worse answers.
+    #[serde(default)]
+    pub rejected_rewards: Vec<f64>,
+}
+
+/// Whether a stated probability is the share that comes true.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Expected calibration error.
+    pub ece: f64,
+    /// The same once margins are divided by `temperature`.
+    pub ece_after_temperature: Option<f64>,
+    /// Mean squared error of the stated probability.
+    pub brier: f64,
+    /// What margins should be divided by: above 1 where the model is too sure.
+    pub temperature: Option<f64>,
+    /// Confidence and accuracy by confidence.
+    pub reliability: Vec<ReliabilityBin>,
+}
+
+/// The pairs of one range of confidence.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReliabilityBin {
+    /// Where the range begins.
+    pub from: f64,
+    /// Where it ends.
+    pub to: f64,
+    /// Pairs in it; empty ranges are left out.
+    pub pairs: usize,
+    /// Their mean confidence.
+    pub confidence: f64,
+    /// The share that the model gets right.
+    pub accuracy: f64,
+}
+
+/// The pairs of one subset.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Subset {
+    /// The name in the file.
+    pub name: String,
+    /// Pairs in it.
+    pub pairs: usize,
+    /// The share that the model gets right.
+    pub accuracy: f64,
+    /// Its 95 % interval.
+    pub ci95: Option<[f64; 2]>,
+}
