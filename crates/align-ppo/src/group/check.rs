@@ -1,0 +1,272 @@
+//! From options to a member of the family: what does not go together is refused here, with the reason.
+
+use align_losses::{Clip, SapoTemperatures, VespoShape, VespoShapes};
+use align_train::{Error, Result};
+
+use super::algorithm::Preset;
+use super::loss::Importance;
+use super::options::GroupSetting;
+use super::{Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards};
+
+/// A method of the family whose options were checked.
+#[derive(Clone, Debug)]
+pub struct GroupConfig {
+    /// Which it is.
+    pub algorithm: GroupAlgorithm,
+    /// Completions of each prompt.
+    pub num_generations: usize,
+    /// What rewards are compared with.
+    pub baseline: Baseline,
+    /// What is minimised.
+    pub loss: GroupLoss,
+    /// What holds the policy to the reference.
+    pub penalty: KlPenalty,
+    /// Whether completions that did not end are left out of the loss.
+    pub mask_truncated: bool,
+    /// Tokens before the length limit that cost reward.
+    pub soft_punish_cache: Option<usize>,
+    /// Longest completion that is sampled, in tokens.
+    pub max_completion_length: usize,
+    /// What logits were divided by in sampling.
+    pub temperature: f64,
+    /// Times that a phase's completions are trained on.
+    pub num_iterations: usize,
+    /// Micro-batches of a phase.
+    pub steps_per_generation: usize,
+    /// Completions per micro-batch.
+    pub per_device_train_batch_size: usize,
+    /// Micro-batches per update.
+    pub gradient_accumulation_steps: usize,
+}
+
+/// Where the divergence from the reference is charged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum KlPenalty {
+    /// k3 per token, in the loss.
+    Loss(f64),
+    /// k1 summed over a completion, in its reward.
+    Reward(f64),
+}
+
+impl KlPenalty {
+    /// Its weight.
+    pub fn beta(self) -> f64 {
+        let (Self::Loss(beta) | Self::Reward(beta)) = self;
+        beta
+    }
+}
+
+impl GroupConfig {
+    /// Completions sampled in a phase.
+    pub fn completions_per_phase(&self) -> usize {
+        self.per_device_train_batch_size * self.steps_per_generation
+    }
+
+    /// Updates made in a phase.
+    pub fn updates_per_phase(&self) -> usize {
+        self.num_iterations * self.steps_per_generation.div_ceil(self.gradient_accumulation_steps)
+    }
+
+    /// The range of the ratio, where there is one on both sides.
+    pub(super) fn clip(&self) -> Option<Clip> {
+        match self.loss.objective {
+            PolicyLoss::Clipped { clip, .. } | PolicyLoss::Gmpo(clip) | PolicyLoss::Rloo(clip) => Some(clip),
+            PolicyLoss::Cispo { .. } | PolicyLoss::Sapo(_) | PolicyLoss::Vespo(_) => None,
+        }
+    }
+}
+
+impl GroupAlgorithm {
+    /// Whether the option, one of [`GroupOptions`], has an effect on it; `loss` is the one that was asked for.
+    pub(super) fn uses(self, option: &str, loss: Option<GroupLossType>) -> bool {
+        let loss = if self == Self::Grpo { loss.or(self.preset().loss) } else { self.preset().loss };
+        match option {
+            "loss_type" => self == Self::Grpo,
+            "scale_rewards" => !matches!(self, Self::DrGrpo | Self::Rloo | Self::ReinforcePp),
+            "normalize_advantages" => self == Self::Rloo,
+            "epsilon" => loss.is_none_or(GroupLossType::clips),
+            "epsilon_high" => !matches!(loss, Some(GroupLossType::Sapo | GroupLossType::Vespo)),
+            "delta" => loss.is_some_and(|loss| loss.clips() && loss != GroupLossType::Gmpo),
+            "importance_sampling_level" => match loss {
+                Some(GroupLossType::Cispo | GroupLossType::Vespo | GroupLossType::Gmpo) | None => false,
+                Some(_) => self != Self::ReinforcePp,
+            },
+            "sapo_temperature_pos" | "sapo_temperature_neg" => loss == Some(GroupLossType::Sapo),
+            "vespo_k_pos" | "vespo_lambda_pos" | "vespo_k_neg" | "vespo_lambda_neg" => {
+                loss == Some(GroupLossType::Vespo)
+            }
+            "top_entropy_quantile" => !matches!(loss, Some(GroupLossType::Gmpo) | None),
+            "use_bias_correction_kl" => !self.preset().kl_in_reward,
+            _ => true,
+        }
+    }
+}
+
+impl GroupOptions {
+    /// The method, if the options make sense together.
+    ///
+    /// # Errors
+    /// Names the option, its value and the rule it breaks.
+    pub fn check(&self, algorithm: GroupAlgorithm, setting: &GroupSetting<'_>) -> Result<GroupConfig> {
+        let preset = algorithm.preset();
+        self.check_given(algorithm)?;
+        self.check_numbers()?;
+        let max_completion_length = setting.generation.max_new_tokens;
+        let beta = self.beta.unwrap_or(preset.beta);
+        if self.use_bias_correction_kl && beta == 0.0 {
+            return refuse("use_bias_correction_kl", true, "has no effect while beta is 0; remove it");
+        }
+        if let Some(cache) = self.soft_punish_cache.filter(|&cache| cache == 0 || cache > max_completion_length) {
+            let problem = format!("must be from 1 to the longest completion, {max_completion_length}");
+            return refuse("soft_punish_cache", cache, problem);
+        }
+        let config = GroupConfig {
+            algorithm,
+            num_generations: self.num_generations.unwrap_or(preset.num_generations),
+            baseline: self.baseline(&preset),
+            loss: self.loss(algorithm, &preset, max_completion_length),
+            penalty: if preset.kl_in_reward { KlPenalty::Reward(beta) } else { KlPenalty::Loss(beta) },
+            mask_truncated: self.mask_truncated_completions.unwrap_or(preset.mask_truncated),
+            soft_punish_cache: self.soft_punish_cache,
+            max_completion_length,
+            temperature: setting.generation.temperature,
+            num_iterations: self.num_iterations.unwrap_or(1),
+            steps_per_generation: self.steps_per_generation.unwrap_or(setting.gradient_accumulation_steps),
+            per_device_train_batch_size: setting.per_device_train_batch_size,
+            gradient_accumulation_steps: setting.gradient_accumulation_steps,
+        };
+        check_groups(&config)?;
+        Ok(config)
+    }
+
+    fn check_given(&self, algorithm: GroupAlgorithm) -> Result<()> {
+        for (option, value) in self.given() {
+            if !algorithm.uses(option, self.loss_type) {
+                let of_loss = match (algorithm, self.loss_type) {
+                    (GroupAlgorithm::Grpo, Some(loss)) => format!(" and loss_type {}", loss.name()),
+                    _ => String::new(),
+                };
+                let problem = format!("has no effect with method {}{of_loss}; remove it", algorithm.name());
+                return refuse(option, value, problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_numbers(&self) -> Result<()> {
+        let not_negative =
+            [("beta", self.beta), ("epsilon", self.epsilon), ("epsilon_high", self.epsilon_high)];
+        let vespo = [
+            ("vespo_k_pos", self.vespo_k_pos),
+            ("vespo_lambda_pos", self.vespo_lambda_pos),
+            ("vespo_k_neg", self.vespo_k_neg),
+            ("vespo_lambda_neg", self.vespo_lambda_neg),
+        ];
+        for (option, value) in not_negative.into_iter().chain(vespo) {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value >= 0.0)) {
+                return refuse(option, value, "must be a number that is not negative");
+            }
+        }
+        let positive = [
+            ("delta", self.delta),
+            ("sapo_temperature_pos", self.sapo_temperature_pos),
+            ("sapo_temperature_neg", self.sapo_temperature_neg),
+        ];
+        for (option, value) in positive {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+                return refuse(option, value, "must be a positive number");
+            }
+        }
+        if let Some(value) = self.off_policy_mask_threshold.filter(|value| !value.is_finite()) {
+            return refuse("off_policy_mask_threshold", value, "must be a number");
+        }
+        if let Some(share) = self.top_entropy_quantile.filter(|share| !(*share > 0.0 && *share <= 1.0)) {
+            return refuse("top_entropy_quantile", share, "must be above 0 and at most 1");
+        }
+        for (option, value) in [
+            ("num_generations", self.num_generations),
+            ("num_iterations", self.num_iterations),
+            ("steps_per_generation", self.steps_per_generation),
+        ] {
+            if value == Some(0) {
+                return refuse(option, 0, "must be at least 1");
+            }
+        }
+        Ok(())
+    }
+
+    fn baseline(&self, preset: &Preset) -> Baseline {
+        match (preset.baseline, self.scale_rewards) {
+            (Baseline::LeaveOneOut, _) if self.normalize_advantages => Baseline::LeaveOneOutWhitened,
+            (Baseline::Batch, _) if self.num_generations.is_some_and(|count| count > 1) => Baseline::GroupWhitened,
+            (_, Some(ScaleRewards::Batch)) => Baseline::BatchScaled,
+            (_, Some(ScaleRewards::None)) => Baseline::Group,
+            (baseline, _) => baseline,
+        }
+    }
+
+    fn loss(&self, algorithm: GroupAlgorithm, preset: &Preset, max_completion_length: usize) -> GroupLoss {
+        let kind = if algorithm == GroupAlgorithm::Grpo { self.loss_type.or(preset.loss) } else { preset.loss };
+        let low = self.epsilon.unwrap_or(preset.epsilon.0);
+        // TRL's rule: what is given for one side holds for both, unless the algorithm has two.
+        let both = if preset.epsilon.0 == preset.epsilon.1 { low } else { preset.epsilon.1 };
+        let clip = Clip { low, high: self.epsilon_high.unwrap_or(both) };
+        let objective = match kind {
+            None => PolicyLoss::Rloo(clip),
+            Some(GroupLossType::Cispo) => PolicyLoss::Cispo { cap: self.epsilon_high.unwrap_or(5.0) },
+            Some(GroupLossType::Sapo) => PolicyLoss::Sapo(SapoTemperatures {
+                positive: self.sapo_temperature_pos.unwrap_or(1.0),
+                negative: self.sapo_temperature_neg.unwrap_or(1.05),
+            }),
+            Some(GroupLossType::Vespo) => PolicyLoss::Vespo(self.vespo_shapes()),
+            Some(GroupLossType::Gmpo) => PolicyLoss::Gmpo(clip),
+            Some(_) => PolicyLoss::Clipped { clip, delta: self.delta },
+        };
+        let level = if preset.sequence_level { Importance::Sequence } else { Importance::Token };
+        GroupLoss {
+            objective,
+            importance: self.importance_sampling_level.unwrap_or(level),
+            reduction: kind.map_or(Reduction::SequenceMean, |kind| kind.reduction(max_completion_length)),
+            bias_corrected_kl: self.use_bias_correction_kl,
+            off_policy_mask_threshold: self.off_policy_mask_threshold,
+            top_entropy_quantile: self.top_entropy_quantile.filter(|share| *share < 1.0),
+        }
+    }
+
+    fn vespo_shapes(&self) -> VespoShapes {
+        VespoShapes {
+            positive: VespoShape {
+                k: self.vespo_k_pos.unwrap_or(2.0),
+                lambda: self.vespo_lambda_pos.unwrap_or(3.0),
+            },
+            negative: VespoShape {
+                k: self.vespo_k_neg.unwrap_or(3.0),
+                lambda: self.vespo_lambda_neg.unwrap_or(2.0),
+            },
+        }
+    }
+}
+
+fn check_groups(config: &GroupConfig) -> Result<()> {
+    let GroupConfig { num_generations, steps_per_generation, per_device_train_batch_size, .. } = config;
+    if *num_generations < 2 && config.baseline.needs_group() {
+        let problem = format!(
+            "must be at least 2: {} compares the completions of a prompt with each other",
+            config.algorithm.name()
+        );
+        return refuse("num_generations", num_generations, problem);
+    }
+    let completions = config.completions_per_phase();
+    if !completions.is_multiple_of(*num_generations) {
+        let problem = format!(
+            "must divide the completions of a phase, per_device_train_batch_size × steps_per_generation = \
+             {per_device_train_batch_size} × {steps_per_generation} = {completions}"
+        );
+        return refuse("num_generations", num_generations, problem);
+    }
+    Ok(())
+}
+
+fn refuse<T>(option: &'static str, value: impl ToString, problem: impl Into<String>) -> Result<T> {
+    Err(Error::Option { option, value: value.to_string(), problem: problem.into() })
+}

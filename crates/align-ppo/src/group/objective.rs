@@ -1,0 +1,103 @@
+//! What an update on groups minimises.
+
+use align_losses::log_ratios;
+use align_models::{CausalLm, Packed};
+use align_train::{Metrics, Objective, Result, StepLoss, Weights};
+use candle_core::{DType, Tensor};
+
+use super::GroupBatch;
+use super::loss::{Clipped, Computed, Group, GroupLoss, MICRO_BATCHES, SEQUENCES, TOKENS};
+
+/// A policy under a [`GroupLoss`].
+pub struct GroupObjective {
+    policy: CausalLm,
+    loss: GroupLoss,
+    beta: f64,
+    temperature: f64,
+}
+
+impl GroupObjective {
+    /// The objective over a policy's parameters. `beta` weighs the divergence from the reference, whose log-probs the
+    /// batches must have then; `temperature` is the one that completions were sampled at.
+    pub fn new(policy: CausalLm, loss: GroupLoss, beta: f64, temperature: f64) -> Self {
+        Self { policy, loss, beta, temperature }
+    }
+
+    pub(super) fn set_beta(&mut self, beta: f64) {
+        self.beta = beta;
+    }
+
+    /// Log-probs of the labels and entropies of what predicts them, both `[tokens]`.
+    fn log_probs(&self, packed: &Packed) -> candle_core::Result<(Tensor, Tensor)> {
+        let hidden = self.policy.decoder().hidden(&packed.stream)?;
+        let rows = Tensor::new(packed.targets.rows.as_slice(), hidden.device())?;
+        let hidden = hidden.index_select(&rows, 0)?;
+        let (log_probs, stats) =
+            self.policy.label_log_probs(&hidden, &packed.targets.labels, self.temperature)?;
+        Ok((log_probs, stats.entropy))
+    }
+}
+
+impl Objective for GroupObjective {
+    type Batch = GroupBatch;
+
+    fn weights(&self, batch: &GroupBatch) -> Weights {
+        Weights::of(SEQUENCES, batch.completions() as f64)
+            .with(TOKENS, batch.packed.targets.len() as f64)
+            .with(MICRO_BATCHES, batch.micro_batches() as f64)
+    }
+
+    fn loss(&self, batch: &GroupBatch, totals: &Weights) -> Result<StepLoss> {
+        let (log_probs, entropies) = self.log_probs(&batch.packed)?;
+        let device = log_probs.device();
+        let sequences = batch.sequences(device)?;
+        let old_log_probs = batch.old_log_probs(device)?.unwrap_or_else(|| log_probs.detach());
+        let reference = if self.beta == 0.0 { None } else { batch.reference_log_probs(device)? };
+        let group = Group {
+            log_probs: &log_probs,
+            old_log_probs: &old_log_probs,
+            reference_log_probs: reference.as_ref(),
+            advantages: &batch.advantages(device)?,
+            entropies: &entropies,
+            sequences: &sequences,
+        };
+        let computed = self.loss.compute(&group, self.beta, totals)?;
+        let metrics = metrics(&group, &computed)?;
+        Ok(StepLoss { loss: computed.loss, metrics })
+    }
+
+    fn rows(&self, batch: &GroupBatch) -> Vec<String> {
+        batch.rows()
+    }
+}
+
+/// What TRL reports of an update, under its names; and `val/ratio`, the mean importance ratio of the tokens.
+fn metrics(group: &Group<'_>, computed: &Computed) -> Result<Metrics> {
+    let tokens = group.sequences.tokens() as f64;
+    let completions = group.sequences.lengths().iter().filter(|&&length| length > 0).count() as f64;
+    let mut metrics = Metrics::default();
+    metrics.mean("entropy", sum(group.entropies)?, tokens);
+    if let Some(kl) = &computed.kl {
+        metrics.mean("kl", sum(kl)?, tokens);
+    }
+    let ratios = log_ratios(&group.log_probs.detach(), group.old_log_probs, group.sequences)?.exp()?;
+    metrics.mean("val/ratio", sum(&ratios)?, tokens);
+    match &computed.clipped {
+        Clipped::Nowhere => {}
+        Clipped::Cap(share) => metrics.mean("cispo_clip_ratio", share * tokens, tokens),
+        Clipped::Weight(weight) => metrics.mean("vespo/phi_seq_mean", weight * completions, completions),
+        Clipped::Ratios(ratios) => {
+            metrics.mean("clip_ratio/low_mean", ratios.low_mean * tokens, tokens);
+            metrics.mean("clip_ratio/high_mean", ratios.high_mean * tokens, tokens);
+            metrics.mean("clip_ratio/region_mean", ratios.region_mean * tokens, tokens);
+            metrics.mean("clip_ratio/low_min", ratios.low_min, 1.0);
+            metrics.mean("clip_ratio/high_max", ratios.high_max, 1.0);
+        }
+    }
+    Ok(metrics)
+}
+
+fn sum(values: &Tensor) -> candle_core::Result<f64> {
+    let values: Vec<f32> = values.detach().to_dtype(DType::F32)?.to_vec1()?;
+    Ok(values.iter().map(|&value| f64::from(value)).sum())
+}

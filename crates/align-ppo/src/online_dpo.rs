@@ -1,0 +1,224 @@
+//! Online DPO (Guo et al. 2024, arXiv:2402.04792): two completions of a prompt, the better one by its score preferred to
+//! the other in a DPO step.
+//!
+//! The pairs are the policy's own, so there is no ratio to clip; what holds the policy to the reference is DPO's β. A
+//! pair whose scores are equal prefers nothing and is left out.
+
+use std::fs;
+use std::path::Path;
+
+use align_losses::{LogRatios, PairLogProbs, Sequences, dpo};
+use align_models::{CausalLm, Packed};
+use align_train::{Error, Metrics, Objective, Result, StepLoss, Updater, Weights};
+use candle_core::{DType, Tensor};
+
+use crate::{Learned, Method, Phase};
+
+const STATE: &str = "online_dpo.json";
+/// The term of the losses: every pair counts the same.
+const PAIRS: &str = "pairs";
+
+/// How it is done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OnlineDpoConfig {
+    /// How strongly the policy is held to the reference; TRL's default is 0.1.
+    pub beta: f64,
+    /// What logits were divided by in sampling.
+    pub temperature: f64,
+    /// Pairs, that is prompts, per micro-batch.
+    pub per_device_train_batch_size: usize,
+    /// Micro-batches per update; a phase is one update.
+    pub gradient_accumulation_steps: usize,
+}
+
+impl OnlineDpoConfig {
+    /// Refuses numbers that are none.
+    ///
+    /// # Errors
+    /// Names the option.
+    pub fn check(self) -> Result<Self> {
+        if self.beta.is_finite() && self.beta > 0.0 {
+            return Ok(self);
+        }
+        let problem = "must be a positive number".to_owned();
+        Err(Error::Option { option: "beta", value: self.beta.to_string(), problem })
+    }
+}
+
+/// Online DPO at work on a policy.
+pub struct OnlineDpo {
+    objective: PairObjective,
+    config: OnlineDpoConfig,
+}
+
+/// A policy under DPO's loss.
+struct PairObjective {
+    policy: CausalLm,
+    beta: f64,
+    temperature: f64,
+}
+
+/// Pairs of completions, the better one first, each behind its prompt.
+struct OwnPairs {
+    packed: Packed,
+    /// log π_ref of each completion, `[2 · pairs]`.
+    reference: Vec<f32>,
+    rows: Vec<String>,
+}
+
+impl OnlineDpo {
+    /// Over a policy's tracked parameters.
+    pub fn new(policy: CausalLm, config: OnlineDpoConfig) -> Self {
+        let OnlineDpoConfig { beta, temperature, .. } = config;
+        Self { objective: PairObjective { policy, beta, temperature }, config }
+    }
+
+    /// The pairs of a phase in micro-batches.
+    fn window(&self, phase: &Phase<'_>) -> Vec<OwnPairs> {
+        let pairs: Vec<[usize; 2]> = (0..phase.rollouts.prompts.len())
+            .filter_map(|prompt| {
+                let (first, second) = (2 * prompt, 2 * prompt + 1);
+                let margin = phase.scores[first] - phase.scores[second];
+                match margin.partial_cmp(&0.0)? {
+                    std::cmp::Ordering::Greater => Some([first, second]),
+                    std::cmp::Ordering::Less => Some([second, first]),
+                    std::cmp::Ordering::Equal => None,
+                }
+            })
+            .collect();
+        let reference = |number: usize| phase.reference_log_probs[number].iter().map(|&p| f64::from(p)).sum::<f64>();
+        let micro_batches = pairs.chunks(self.config.per_device_train_batch_size);
+        micro_batches
+            .map(|pairs| {
+                let numbers: Vec<usize> = pairs.iter().flatten().copied().collect();
+                OwnPairs {
+                    packed: phase.rollouts.pack(&numbers),
+                    reference: numbers.iter().map(|&number| reference(number) as f32).collect(),
+                    rows: pairs.iter().map(|pair| phase.origin(pair[0])).collect(),
+                }
+            })
+            .collect()
+    }
+}
+
+impl Objective for PairObjective {
+    type Batch = OwnPairs;
+
+    fn weights(&self, batch: &OwnPairs) -> Weights {
+        Weights::of(PAIRS, batch.rows.len() as f64)
+    }
+
+    fn loss(&self, batch: &OwnPairs, totals: &Weights) -> Result<StepLoss> {
+        let Packed { stream, targets, sequences } = &batch.packed;
+        let hidden = self.policy.decoder().hidden(stream)?;
+        let device = hidden.device();
+        let hidden = hidden.index_select(&Tensor::new(targets.rows.as_slice(), device)?, 0)?;
+        let (tokens, stats) = self.policy.label_log_probs(&hidden, &targets.labels, self.temperature)?;
+        let policy = by_side(&Sequences::packed(&targets.sequences, *sequences, device)?.sums(&tokens)?)?;
+        let reference = by_side(&Tensor::new(batch.reference.as_slice(), device)?)?;
+        let ratios = LogRatios::new(&policy, &reference)?;
+        let loss = (dpo(&ratios, self.beta)?.sum_all()? / totals.get(PAIRS))?;
+
+        let rewards = ratios.rewards(self.beta)?;
+        let (chosen, rejected) = (values(&rewards.chosen)?, values(&rewards.rejected)?);
+        let pairs = batch.rows.len() as f64;
+        let mut metrics = Metrics::default();
+        metrics.mean("rewards/chosen", chosen.iter().sum(), pairs);
+        metrics.mean("rewards/rejected", rejected.iter().sum(), pairs);
+        let margins: Vec<f64> = chosen.iter().zip(&rejected).map(|(chosen, rejected)| chosen - rejected).collect();
+        metrics.mean("rewards/margins", margins.iter().sum(), pairs);
+        let hit = |margin: &f64| if *margin == 0.0 { 0.5 } else { f64::from(u8::from(*margin > 0.0)) };
+        metrics.mean("rewards/accuracies", margins.iter().map(hit).sum(), pairs);
+        metrics.mean("logps/chosen", values(&policy.chosen)?.iter().sum(), pairs);
+        metrics.mean("logps/rejected", values(&policy.rejected)?.iter().sum(), pairs);
+        metrics.mean("entropy", values(&stats.entropy)?.iter().sum(), targets.len() as f64);
+        Ok(StepLoss { loss, metrics })
+    }
+
+    fn rows(&self, batch: &OwnPairs) -> Vec<String> {
+        batch.rows.clone()
+    }
+}
+
+impl Method for OnlineDpo {
+    fn name(&self) -> &'static str {
+        "online_dpo"
+    }
+
+    fn num_generations(&self) -> usize {
+        2
+    }
+
+    fn completions_per_phase(&self) -> usize {
+        2 * self.config.per_device_train_batch_size * self.config.gradient_accumulation_steps
+    }
+
+    fn updates_per_phase(&self) -> usize {
+        1
+    }
+
+    fn needs_reference(&self) -> bool {
+        true
+    }
+
+    fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned> {
+        let mut metrics = Metrics::default();
+        let completions = phase.rollouts.completions.iter();
+        let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
+        let kl: f64 = completions
+            .clone()
+            .zip(phase.reference_log_probs)
+            .map(|(completion, reference)| sum(&completion.log_probs) - sum(reference))
+            .sum();
+        metrics.mean("objective/kl", kl, completions.len() as f64);
+        let margins = phase.scores.chunks(2).map(|pair| (pair[0] - pair[1]).abs()).filter(|margin| !margin.is_nan());
+        let (count, margin) = margins.fold((0.0, 0.0), |(count, sum), margin| (count + 1.0, sum + margin));
+        metrics.mean("objective/scores_margin", margin, count);
+        metrics.mean("beta", self.objective.beta, 1.0);
+
+        let window = self.window(phase);
+        let compared: usize = window.iter().map(|pairs| pairs.rows.len()).sum();
+        let prompts = phase.rollouts.prompts.len();
+        metrics.mean("frac_reward_zero_std", (prompts - compared) as f64, prompts as f64);
+        let updates = match window.is_empty() {
+            true => Vec::new(),
+            false => vec![updater.update(&mut self.objective, &window)?],
+        };
+        Ok(Learned { updates, metrics })
+    }
+
+    fn kl_coef(&self) -> f64 {
+        self.objective.beta
+    }
+
+    fn raise_kl(&mut self, factor: f64) {
+        self.objective.beta *= factor;
+    }
+
+    fn save_state(&self, dir: &Path) -> Result<()> {
+        let path = dir.join(STATE);
+        let state = serde_json::json!({ "beta": self.objective.beta });
+        fs::write(&path, state.to_string()).map_err(|source| Error::Io { path, source })
+    }
+
+    fn restore_state(&mut self, dir: &Path) -> Result<()> {
+        let path = dir.join(STATE);
+        let text = fs::read_to_string(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let state: serde_json::Value = serde_json::from_str(&text).map_err(Error::stage)?;
+        let missing = || Error::stage(format!("{}: has no `beta`", path.display()));
+        self.objective.beta = state["beta"].as_f64().ok_or_else(missing)?;
+        Ok(())
+    }
+}
+
+/// Values of completions `[2 · pairs]`, the better ones and the others.
+fn by_side(values: &Tensor) -> candle_core::Result<PairLogProbs> {
+    let pairs = values.reshape(((), 2))?;
+    let side = |side| pairs.narrow(1, side, 1)?.squeeze(1)?.contiguous();
+    Ok(PairLogProbs { chosen: side(0)?, rejected: side(1)? })
+}
+
+fn values(tensor: &Tensor) -> candle_core::Result<Vec<f64>> {
+    let values: Vec<f32> = tensor.detach().to_dtype(DType::F32)?.to_vec1()?;
+    Ok(values.into_iter().map(f64::from).collect())
+}

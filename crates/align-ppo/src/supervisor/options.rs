@@ -1,0 +1,268 @@
+//! Every threshold and every answer, as options.
+
+use std::collections::BTreeMap;
+
+use align_train::{Error, Result};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Response, Rule};
+
+/// When the supervisor steps in, and how: a threshold for each rule, and `on_RULE` with what follows.
+#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+#[command(next_help_heading = "Supervisor")]
+pub struct SupervisorOptions {
+    /// Mean score of a phase's completions [default: 10]
+    #[arg(long, allow_negative_numbers = true)]
+    pub reward_level: Option<f64>,
+    /// What follows [default: warn]
+    #[arg(long, value_enum)]
+    pub on_reward_level: Option<Response>,
+    /// Rise of the mean score from the phases before, in standard deviations of their scores [default: 3]
+    #[arg(long)]
+    pub reward_jump: Option<f64>,
+    /// What follows [default: warn]
+    #[arg(long, value_enum)]
+    pub on_reward_jump: Option<Response>,
+    /// KL from the reference in nats per completion, over supervisor_window phases [default: 10]
+    #[arg(long)]
+    pub kl_level: Option<f64>,
+    /// What follows [default: raise_kl; without a KL penalty lower_learning_rate]
+    #[arg(long, value_enum)]
+    pub on_kl_level: Option<Response>,
+    /// KL from the reference in a single phase that is never allowed [default: 50]
+    #[arg(long)]
+    pub kl_limit: Option<f64>,
+    /// What follows [default: roll_back]
+    #[arg(long, value_enum)]
+    pub on_kl_limit: Option<Response>,
+    /// Rise of the KL in a phase, in units of its mean rise per phase before; rises below 1 nat do not count
+    /// [default: 4]
+    #[arg(long)]
+    pub kl_acceleration: Option<f64>,
+    /// What follows [default: warn]
+    #[arg(long, value_enum)]
+    pub on_kl_acceleration: Option<Response>,
+    /// Entropy per token as a share of that at the start, below which it has collapsed [default: 0.05]
+    #[arg(long)]
+    pub entropy_collapse: Option<f64>,
+    /// What follows [default: warn]
+    #[arg(long, value_enum)]
+    pub on_entropy_collapse: Option<Response>,
+    /// Share of tokens (of completions where the ratio is theirs) that are clipped [default: 0.5]
+    #[arg(long)]
+    pub clip_fraction: Option<f64>,
+    /// What follows [default: lower_learning_rate]
+    #[arg(long, value_enum)]
+    pub on_clip_fraction: Option<Response>,
+    /// Loss of the critic [default: 10]
+    #[arg(long)]
+    pub value_loss: Option<f64>,
+    /// What follows [default: warn]
+    #[arg(long, value_enum)]
+    pub on_value_loss: Option<Response>,
+    /// Distance of the mean importance ratio from 1 [default: 0.5]
+    #[arg(long)]
+    pub ratio_drift: Option<f64>,
+    /// What follows [default: lower_learning_rate]
+    #[arg(long, value_enum)]
+    pub on_ratio_drift: Option<Response>,
+    /// Factor by which the mean length of completions has grown or shrunk since the start [default: 3]
+    #[arg(long)]
+    pub length_change: Option<f64>,
+    /// What follows [default: warn]
+    #[arg(long, value_enum)]
+    pub on_length_change: Option<Response>,
+    /// Share of different prompts that get one and the same answer, in phases of four and more [default: 0.5]
+    #[arg(long)]
+    pub duplicates: Option<f64>,
+    /// What follows [default: roll_back]
+    #[arg(long, value_enum)]
+    pub on_duplicates: Option<Response>,
+    /// Share of completions that are empty or repeat themselves, beyond that of the first phase [default: 0.3]
+    #[arg(long)]
+    pub degenerate: Option<f64>,
+    /// What follows [default: roll_back]
+    #[arg(long, value_enum)]
+    pub on_degenerate: Option<Response>,
+    /// Correlation of score and length among a phase's completions, over supervisor_window phases [default: 0.75]
+    #[arg(long)]
+    pub reward_length_correlation: Option<f64>,
+    /// What follows [default: stop]
+    #[arg(long, value_enum)]
+    pub on_reward_length_correlation: Option<Response>,
+    /// What follows a loss, a gradient or a measurement that is not finite [default: roll_back]
+    #[arg(long, value_enum)]
+    pub on_not_finite: Option<Response>,
+    /// Phases over which what fluctuates is averaged, and for which a rule rests once it was answered
+    #[arg(long, default_value_t = 3)]
+    pub supervisor_window: usize,
+    /// What raise_kl multiplies the KL coefficient by
+    #[arg(long, default_value_t = 1.5)]
+    pub kl_factor: f64,
+    /// What lower_learning_rate multiplies the learning rate by
+    #[arg(long, default_value_t = 0.3)]
+    pub learning_rate_factor: f64,
+    /// Roll-backs after which the next one stops the run instead
+    #[arg(long, default_value_t = 3)]
+    pub max_roll_backs: usize,
+}
+
+/// What the run under supervision has.
+#[derive(Clone, Copy, Debug)]
+pub struct Supervised {
+    /// A critic, whose loss can be watched.
+    pub critic: bool,
+    /// A KL penalty, whose coefficient can be raised.
+    pub kl_penalty: bool,
+}
+
+/// A rule's threshold and answer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Threshold {
+    pub(super) threshold: f64,
+    pub(super) response: Response,
+}
+
+/// Options that were checked.
+#[derive(Clone, Debug)]
+pub struct SupervisorConfig {
+    pub(super) rules: BTreeMap<Rule, Threshold>,
+    pub(super) window: usize,
+    pub(super) kl_factor: f64,
+    pub(super) learning_rate_factor: f64,
+    pub(super) max_roll_backs: usize,
+}
+
+/// A rule, the names of its options, what was given, and what holds if nothing was.
+struct Row {
+    rule: Rule,
+    names: (&'static str, &'static str),
+    given: (Option<f64>, Option<Response>),
+    default: (f64, Response),
+}
+
+impl SupervisorOptions {
+    /// Checks the options against each other and against what there is to watch.
+    ///
+    /// # Errors
+    /// A number out of its range, or an option that would have no effect.
+    pub fn check(&self, supervised: Supervised) -> Result<SupervisorConfig> {
+        let mut rules = BTreeMap::new();
+        for Row { rule, names, given, default } in self.rows(supervised) {
+            let watched =
+                Threshold { threshold: given.0.unwrap_or(default.0), response: given.1.unwrap_or(default.1) };
+            if !watched.threshold.is_finite() {
+                return refuse(names.0, watched.threshold, "must be a number");
+            }
+            if rule == Rule::ValueLoss && !supervised.critic {
+                let problem = "has no effect: the method has no critic; remove it";
+                let response = given.1.map(Response::name);
+                let threshold = given.0.map(|it| it.to_string());
+                threshold.map_or(Ok(()), |value| refuse(names.0, value, problem))?;
+                response.map_or(Ok(()), |value| refuse(names.1, value, problem))?;
+                continue;
+            }
+            if watched.response == Response::Off && given.0.is_some() {
+                let problem = format!("has no effect while `{}` is off; remove one of them", names.1);
+                return refuse(names.0, watched.threshold, &problem);
+            }
+            if watched.response == Response::RaiseKl && !supervised.kl_penalty {
+                let problem = "the method has no KL penalty that could be raised; give another answer, or a penalty";
+                return refuse(names.1, "raise_kl", problem);
+            }
+            rules.insert(rule, watched);
+        }
+        self.check_numbers()?;
+        Ok(SupervisorConfig {
+            rules,
+            window: self.supervisor_window,
+            kl_factor: self.kl_factor,
+            learning_rate_factor: self.learning_rate_factor,
+            max_roll_backs: self.max_roll_backs,
+        })
+    }
+
+    /// The options that were not given, with the values they have then.
+    pub fn defaulted(&self, supervised: Supervised) -> Vec<(&'static str, Value)> {
+        let mut defaulted = Vec::new();
+        for Row { rule, names, given, default } in self.rows(supervised) {
+            if rule == Rule::ValueLoss && !supervised.critic {
+                continue;
+            }
+            if given.0.is_none() && rule != Rule::NotFinite && given.1 != Some(Response::Off) {
+                defaulted.push((names.0, default.0.into()));
+            }
+            if given.1.is_none() {
+                defaulted.push((names.1, default.1.name().into()));
+            }
+        }
+        defaulted
+    }
+
+    fn check_numbers(&self) -> Result<()> {
+        if self.supervisor_window == 0 {
+            return refuse("supervisor_window", 0, "must be at least 1");
+        }
+        if !(self.kl_factor > 1.0 && self.kl_factor.is_finite()) {
+            return refuse("kl_factor", self.kl_factor, "must be above 1");
+        }
+        if !(self.learning_rate_factor > 0.0 && self.learning_rate_factor < 1.0) {
+            return refuse("learning_rate_factor", self.learning_rate_factor, "must be between 0 and 1");
+        }
+        Ok(())
+    }
+
+    fn rows(&self, supervised: Supervised) -> Vec<Row> {
+        use Response::{LowerLearningRate, RaiseKl, RollBack, Stop, Warn};
+        let far = if supervised.kl_penalty { RaiseKl } else { LowerLearningRate };
+        macro_rules! row {
+            ($rule:ident, $threshold:ident, $on:ident, $default:expr) => {
+                Row {
+                    rule: Rule::$rule,
+                    names: (stringify!($threshold), stringify!($on)),
+                    given: (self.$threshold, self.$on),
+                    default: $default,
+                }
+            };
+        }
+        vec![
+            row!(RewardLevel, reward_level, on_reward_level, (10.0, Warn)),
+            row!(RewardJump, reward_jump, on_reward_jump, (3.0, Warn)),
+            row!(KlLevel, kl_level, on_kl_level, (10.0, far)),
+            row!(KlLimit, kl_limit, on_kl_limit, (50.0, RollBack)),
+            row!(KlAcceleration, kl_acceleration, on_kl_acceleration, (4.0, Warn)),
+            row!(EntropyCollapse, entropy_collapse, on_entropy_collapse, (0.05, Warn)),
+            row!(ClipFraction, clip_fraction, on_clip_fraction, (0.5, LowerLearningRate)),
+            row!(ValueLoss, value_loss, on_value_loss, (10.0, Warn)),
+            row!(RatioDrift, ratio_drift, on_ratio_drift, (0.5, LowerLearningRate)),
+            row!(LengthChange, length_change, on_length_change, (3.0, Warn)),
+            row!(Duplicates, duplicates, on_duplicates, (0.5, RollBack)),
+            row!(Degenerate, degenerate, on_degenerate, (0.3, RollBack)),
+            row!(
+                RewardLengthCorrelation,
+                reward_length_correlation,
+                on_reward_length_correlation,
+                (0.75, Stop)
+            ),
+            Row {
+                rule: Rule::NotFinite,
+                names: ("on_not_finite", "on_not_finite"),
+                given: (None, self.on_not_finite),
+                default: (0.0, RollBack),
+            },
+        ]
+    }
+}
+
+impl Response {
+    /// The name that a user writes.
+    pub(super) fn name(self) -> String {
+        use clap::ValueEnum as _;
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+fn refuse<T>(option: &'static str, value: impl ToString, problem: &str) -> Result<T> {
+    Err(Error::Option { option, value: value.to_string(), problem: problem.to_owned() })
+}
