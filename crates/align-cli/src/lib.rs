@@ -14,7 +14,7 @@ pub use arguments::{ArgumentError, Parsed, Program, parse};
 pub use device::{DeviceChoice, DeviceError, Dtype};
 pub use hub::Hub;
 pub use options::{CommonOptions, OutputOptions};
-pub use policy::{keep_memory, leave_threads_to_the_kernels, peak_memory_mb};
+pub use policy::{keep_memory, leave_threads_to_the_kernels, peak_memory_mb, work_beside_the_kernels};
 pub use report::{print, write_atomically, write_json};
 pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use session::{SETTINGS_FILE, Session, SessionError};

@@ -43,6 +43,18 @@ pub fn leave_threads_to_the_kernels() {
     }
 }
 
+/// Makes the calling thread one of the kernels' threads, of which there are `RAYON_NUM_THREADS`, or as many as
+/// cores. Otherwise each of a step's thousand parallel loops would wake a thread to begin in, and be woken by it at
+/// its end. Call it in `main`.
+///
+/// Other threads may use the pool only while this one waits in it, or does not wait for them.
+pub fn work_beside_the_kernels() {
+    // The pool exists only if somebody used it before; then it stays as it is.
+    if let Err(error) = rayon::ThreadPoolBuilder::new().use_current_thread().build_global() {
+        tracing::debug!("the thread pool stays as it is: {error}");
+    }
+}
+
 /// The most resident memory that this process has had, in megabytes (10⁶ bytes); `None` where the
 /// system does not say.
 pub fn peak_memory_mb() -> Option<f64> {

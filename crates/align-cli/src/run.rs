@@ -65,6 +65,7 @@ pub fn main<C: clap::Args>(
 ) -> ExitCode {
     policy::keep_memory();
     policy::leave_threads_to_the_kernels();
+    policy::work_beside_the_kernels();
     std::panic::set_hook(Box::new(report_panic));
     logging::start();
     let parsed = match arguments::parse::<C>(program, std::env::args_os()) {
