@@ -6,7 +6,7 @@ use align_data::Tokenizer;
 use align_dpo::{DpoOptions, MovingReference, Scoring, precompute};
 use align_kernels::Params;
 use align_models::{CausalLm, DecoderConfig, ModelDir, Reference, weights_hash};
-use align_recipe::Opening;
+use align_recipe::{Opening, check_tokenizer};
 use candle_core::Tensor;
 
 /// The reference of a run.
@@ -40,7 +40,11 @@ impl RunReference {
                     dir.decoder_config().vocab,
                     own.decoder_config().vocab
                 );
-                check_tokenizer(name, &Tokenizer::load(dir.path())?, &opening.tokenizer)?;
+                check_tokenizer(
+                    &format!("ref_model {name}"),
+                    &Tokenizer::load(dir.path())?,
+                    &opening.tokenizer,
+                )?;
                 let weights = dir.load(&opening.session.device)?;
                 (dir, weights)
             }
@@ -77,35 +81,4 @@ impl RunReference {
             }
         }
     }
-}
-
-/// Refuses a reference that would take the policy's token ids for other text. Its chat template and its special
-/// tokens may differ: rows are tokenized once, by the policy's.
-fn check_tokenizer(name: &str, reference: &Tokenizer, own: &Tokenizer) -> anyhow::Result<()> {
-    if reference.content_hash() == own.content_hash() {
-        return Ok(());
-    }
-    let (found, expected) = (reference.vocab_size(), own.vocab_size());
-    anyhow::ensure!(
-        found == expected,
-        "ref_model {name}: its tokenizer has {found} tokens, the model's {expected}; both must share a tokenizer"
-    );
-    for id in 0..expected as u32 {
-        let (found, expected) = (reference.decode(&[id], false)?, own.decode(&[id], false)?);
-        anyhow::ensure!(
-            found == expected,
-            "ref_model {name}: token {id} is {found:?} in its tokenizer, {expected:?} in the model's; both must share a \
-             tokenizer"
-        );
-        // The same vocabulary, but other rules for cutting text into it. Not every token is a text by itself.
-        let (found, expected) = (reference.encode(&expected).ok(), own.encode(&expected).ok());
-        anyhow::ensure!(
-            found == expected,
-            "ref_model {name}: its tokenizer cuts the text of token {id} into {:?}, the model's into {:?}; both must \
-             share a tokenizer",
-            found.unwrap_or_default(),
-            expected.unwrap_or_default()
-        );
-    }
-    Ok(())
 }

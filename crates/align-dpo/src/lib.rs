@@ -26,6 +26,6 @@ pub use method::{Basis, Labels, Method, PairLoss, PairMethod, Pairs, UnpairedLos
 pub use objective::Preference;
 pub use options::{DpoOptions, FDivergenceType};
 pub use reference::{Mixup, MovingReference, Scoring, precompute};
-pub use report::{Report, Sample};
+pub use report::Report;
 pub use unpaired::Unpaired;
 pub use unpaired_batch::UnpairedBatch;

@@ -1,23 +1,12 @@
 //! `report.json` of a run: what changed on held-out rows, and what it cost.
 
-use align_stage::RunFigures;
+use align_stage::{ChangedAnswer, RunFigures};
 use serde::Serialize;
 
 use crate::Look;
 
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
-
-/// A held-out prompt and what was said to it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Sample {
-    /// The prompt, with its markup.
-    pub prompt: String,
-    /// A completion sampled before training.
-    pub before: String,
-    /// And one after it, with the same seed.
-    pub after: String,
-}
 
 /// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where
 /// there were none.
@@ -43,7 +32,7 @@ pub struct Report {
     /// How many of those are answered otherwise than before.
     pub prompts_changed: usize,
     /// The first few of the changed ones.
-    pub samples: Vec<Sample>,
+    pub samples: Vec<ChangedAnswer>,
 }
 
 impl Report {
@@ -51,6 +40,7 @@ impl Report {
     pub fn new(run: RunFigures, held_out: Option<(Look, Look)>) -> Self {
         let (before, after) = held_out.unzip();
         let compared = before.as_ref().map_or(0, |look| look.texts.len());
+        let changed = |(before, after): (&Look, &Look)| ChangedAnswer::of(&before.texts, &after.texts);
         let mut samples = before.as_ref().zip(after.as_ref()).map(changed).unwrap_or_default();
         let prompts_changed = samples.len();
         samples.truncate(SHOWN);
@@ -67,17 +57,6 @@ impl Report {
             samples,
         }
     }
-}
-
-/// The prompts that are answered otherwise than before.
-fn changed((before, after): (&Look, &Look)) -> Vec<Sample> {
-    let pairs = before.texts.iter().zip(&after.texts).filter(|(before, after)| before.1 != after.1);
-    let sample = |(before, after): (&(String, String), &(String, String))| Sample {
-        prompt: before.0.clone(),
-        before: before.1.clone(),
-        after: after.1.clone(),
-    };
-    pairs.map(sample).collect()
 }
 
 impl std::fmt::Display for Report {
@@ -100,30 +79,6 @@ impl std::fmt::Display for Report {
             let (changed, compared) = (self.prompts_changed, self.prompts_compared);
             writeln!(f, "\n{changed} of {compared} held-out prompts are answered otherwise than before:")?;
         }
-        for Sample { prompt, before, after } in &self.samples {
-            let [prompt, before, after] = [prompt, before, after].map(|text| printable(text.trim()));
-            writeln!(f, "\n{prompt}\n  before: {before}\n  after:  {after}")?;
-        }
-        Ok(())
-    }
-}
-
-/// Sampled text may hold any character; what would move the cursor or ring the bell is shown as an escape.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn samples_do_not_command_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\nb\u{7}ü"), "a\\u{1b}[2J\nb\\u{7}ü");
+        self.samples.iter().try_for_each(|sample| write!(f, "\n{sample}"))
     }
 }

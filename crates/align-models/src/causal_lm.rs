@@ -62,10 +62,39 @@ impl CausalLm {
         linear(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?, &self.head, None)
     }
 
+    /// Log-probs `[rows]` of `labels` from the hidden states `[rows, hidden]` that predict them, with the logits divided
+    /// by `temperature`; and what [`CausalLm::token_log_probs_with_stats`] says beside them.
+    ///
+    /// # Errors
+    /// If there are not as many labels as rows, or none.
+    pub fn label_log_probs(
+        &self,
+        hidden: &Tensor,
+        labels: &[u32],
+        temperature: f64,
+    ) -> Result<(Tensor, TokenStats)> {
+        let labels = Tensor::new(labels, hidden.device())?;
+        linear_log_probs_with_stats(&at_temperature(hidden, temperature)?, &self.head, &labels)
+    }
+
+    /// The logits behind [`CausalLm::label_log_probs`], `[rows, vocab]`: where something is differentiated that no
+    /// kernel has.
+    ///
+    /// # Errors
+    /// If the hidden states are not of the model's width.
+    pub fn next_token_logits(&self, hidden: &Tensor, temperature: f64) -> Result<Tensor> {
+        linear(&at_temperature(hidden, temperature)?, &self.head, None)
+    }
+
     fn target_rows(&self, packed: &Packed) -> Result<(Tensor, Tensor)> {
         let hidden = self.decoder.hidden(&packed.stream)?;
         let rows = Tensor::new(packed.targets.rows.as_slice(), hidden.device())?;
         let labels = Tensor::new(packed.targets.labels.as_slice(), hidden.device())?;
         Ok((hidden.index_select(&rows, 0)?, labels))
     }
+}
+
+/// The head is linear, so hidden states may be divided in place of the many more logits.
+fn at_temperature(hidden: &Tensor, temperature: f64) -> Result<Tensor> {
+    if temperature == 1.0 { Ok(hidden.clone()) } else { hidden / temperature }
 }

@@ -4,7 +4,9 @@
 //! For binaries only. A method's crate knows neither command lines nor directories.
 
 mod opening;
+mod tokenizers;
 mod training;
 
 pub use opening::Opening;
-pub use training::{Trained, Training};
+pub use tokenizers::check_tokenizer;
+pub use training::{Trained, Training, publish, start};

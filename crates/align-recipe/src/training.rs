@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use align_kernels::Params;
 use align_stage::RunFigures;
-use align_train::{Batches, Error, Evaluate, Objective, Outcome, Run, fit};
+use align_train::{Batches, Error, Evaluate, Objective, Outcome, Run, Updater, fit};
 use serde::Serialize;
 
 use crate::Opening;
@@ -54,18 +54,9 @@ where
     ) -> anyhow::Result<Option<Trained<L>>> {
         let Opening { session, config, model, .. } = opening;
         let total_steps = config.total_steps(self.batches.batches_per_epoch()?);
-        let mut updater = config.updater(self.params, total_steps)?;
-        if session.dry_run {
-            align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"));
-            return Ok(None);
-        }
-        let output_dir = session.create_output_dir()?;
         let save = |dir: &Path| model.save(self.params, dir).map_err(Error::stage);
-        let settings =
-            serde_json::json!({ "options": opening.all(options)?, "training_rows": self.fingerprint });
-        let mut run = Run::open(output_dir, true, config, &settings, save)?;
-        session.training_starts()?;
-        opening.record_defaulted(output_dir)?;
+        let started = start(opening, self.params, total_steps, options, self.fingerprint, save)?;
+        let Some((mut updater, mut run)) = started else { return Ok(None) };
         let before = held_out.as_mut().map(|held_out| look(held_out, 0)).transpose()?;
         let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
         let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
@@ -73,12 +64,49 @@ where
             let go_on = format!("go on with --resume-from-checkpoint {}", checkpoint.display());
             return Err(align_cli::interrupted(*signal, go_on));
         }
-        save(output_dir)?;
+        save(run.output_dir())?;
         let after = held_out.as_mut().map(|held_out| look(held_out, updater.step())).transpose()?;
         let peak_memory = align_cli::peak_memory_mb();
         let figures = RunFigures::new(session.stage(), &outcome, &run, self.rows, peak_memory);
-        Ok(Some(Trained { figures, looks: before.zip(after), output_dir: output_dir.to_owned() }))
+        Ok(Some(Trained { figures, looks: before.zip(after), output_dir: run.output_dir().to_owned() }))
     }
+}
+
+/// Opens the run and what makes its `total_steps` updates of `params`; training starts. None in a dry run, of which it
+/// says how long it would be. `save` writes the model as it is at that moment into a directory.
+///
+/// # Errors
+/// Options that do not fit the length of the run, a checkpoint that cannot be resumed, files that cannot be written.
+pub fn start<'a>(
+    opening: &Opening<'_>,
+    params: &Params,
+    total_steps: usize,
+    options: &impl Serialize,
+    fingerprint: &str,
+    save: impl Fn(&Path) -> align_train::Result<()> + 'a,
+) -> anyhow::Result<Option<(Updater, Run<'a>)>> {
+    let Opening { session, config, .. } = opening;
+    let updater = config.updater(params, total_steps)?;
+    if session.dry_run {
+        align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"));
+        return Ok(None);
+    }
+    let output_dir = session.create_output_dir()?;
+    let settings = serde_json::json!({ "options": opening.all(options)?, "training_rows": fingerprint });
+    let run = Run::open(output_dir, true, config, &settings, save)?;
+    session.training_starts()?;
+    opening.record_defaulted(output_dir)?;
+    Ok(Some((updater, run)))
+}
+
+/// Writes a report to the run's directory and shows it.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn publish<R: Serialize + Display>(output_dir: &Path, report: &R) -> anyhow::Result<()> {
+    align_cli::write_json(&output_dir.join("report.json"), report)?;
+    align_cli::print(format_args!("\n{report}\nmodel written to {}", output_dir.display()));
+    Ok(())
 }
 
 impl<L> Trained<L> {
@@ -90,9 +118,6 @@ impl<L> Trained<L> {
         self,
         report: impl FnOnce(RunFigures, Option<(L, L)>) -> R,
     ) -> anyhow::Result<()> {
-        let report = report(self.figures, self.looks);
-        align_cli::write_json(&self.output_dir.join("report.json"), &report)?;
-        align_cli::print(format_args!("\n{report}\nmodel written to {}", self.output_dir.display()));
-        Ok(())
+        publish(&self.output_dir, &report(self.figures, self.looks))
     }
 }

@@ -139,6 +139,46 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Takes account of a phase of an on-policy loop: its updates, and `metrics` of the phase as a whole. One entry is
+    /// logged if it is due after any of the updates. A phase counts as a micro-batch of the epoch.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn record_phase(&mut self, updates: &[Update], metrics: &Metrics, took: Duration) -> Result<()> {
+        let each = took / updates.len().max(1) as u32;
+        for update in updates {
+            self.progress.record(update, 0, false, each);
+            self.state.global_step = update.step;
+            self.reports.step(update.step, each.as_secs_f64(), update);
+        }
+        self.progress.since_log.merge(metrics);
+        self.progress.batches_done += 1;
+        self.state.epoch = self.progress.epoch(self.batches_per_epoch);
+        let first = self.config.logging_first_step && updates.iter().any(|update| update.step == 1);
+        let due = updates.iter().any(|update| update.step.is_multiple_of(self.config.logging_steps));
+        match updates.last() {
+            Some(last) if first || due => self.log_training(last),
+            _ => Ok(()),
+        }
+    }
+
+    /// Logs something that happened, as it is.
+    ///
+    /// # Errors
+    /// If the log cannot be written.
+    pub fn record_event(&mut self, entry: LogEntry) -> Result<()> {
+        self.log(entry)
+    }
+
+    /// Whether a checkpoint is due after updates up to `step`, of which `before` had been made when the phase began.
+    pub fn save_is_due(&self, before: usize, step: usize, ends_run: bool) -> bool {
+        match self.config.save {
+            Every::Never => false,
+            Every::Steps(every) => before / every < step / every || ends_run,
+            Every::Epoch => ends_run,
+        }
+    }
+
     /// Logs an evaluation under `eval_` names and judges it.
     ///
     /// # Errors

@@ -33,6 +33,7 @@ const FREE: &[&str] = &[
     "save_steps",
     "save_strategy",
     "save_total_limit",
+    "total_episodes",
 ];
 
 /// Those of them that every resume changes, or that say nothing of the run.

@@ -17,6 +17,7 @@ pub struct Updater {
     schedule: Schedule,
     max_grad_norm: Option<f64>,
     step: usize,
+    learning_rate_scale: f64,
     covered: bool,
 }
 
@@ -58,7 +59,15 @@ impl Updater {
             return Err(candle_core::Error::Msg("there is no parameter to train".into()).into());
         }
         let optimizer = AdamW::new(&params, adamw)?;
-        Ok(Self { params, optimizer, schedule, max_grad_norm, step: 0, covered: false })
+        Ok(Self {
+            params,
+            optimizer,
+            schedule,
+            max_grad_norm,
+            step: 0,
+            learning_rate_scale: 1.0,
+            covered: false,
+        })
     }
 
     /// How many updates have been made.
@@ -97,7 +106,7 @@ impl Updater {
         if !grad_norm.is_finite() {
             return Err(self.find_not_finite(objective, window, &totals)?);
         }
-        let learning_rate = self.schedule.rate(self.step);
+        let learning_rate = self.learning_rate_scale * self.schedule.rate(self.step);
         self.optimizer.step(&self.params, learning_rate, clip_factor(grad_norm, self.max_grad_norm))?;
         self.params.clear_grads();
         self.step += 1;
@@ -117,6 +126,25 @@ impl Updater {
         self.optimizer.load(&self.params, &checkpoint.optimizer_file())?;
         self.step = checkpoint.step();
         Ok(())
+    }
+
+    /// What the schedule's learning rates are multiplied by: 1, unless a stage has changed it.
+    pub fn learning_rate_scale(&self) -> f64 {
+        self.learning_rate_scale
+    }
+
+    /// Multiplies the schedule's learning rates from now on by `scale` in all. It is the stage's to save and restore.
+    pub fn set_learning_rate_scale(&mut self, scale: f64) {
+        self.learning_rate_scale = scale;
+    }
+
+    /// Takes weights and moments back to those of a checkpoint, while steps and schedule go on.
+    ///
+    /// # Errors
+    /// As [`Updater::restore`].
+    pub fn roll_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
+        self.load_weights(checkpoint)?;
+        self.optimizer.load(&self.params, &checkpoint.optimizer_file())
     }
 
     /// Overwrites the weights, and only them, with those of a checkpoint.
