@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 pub use pairs::{PairChecks, check_pairs};
 pub use unpaired::{UnpairedChecks, check_unpaired};
 
-use crate::record::{Demonstration, DemonstrationBody, Text};
+use crate::record::{Demonstration, DemonstrationBody, PromptTask, Text};
 
 /// Counts over a data set and, if there is one, its evaluation split.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -44,6 +44,14 @@ pub struct EvaluationChecks {
     pub prompts_in_training: usize,
     /// Those that occur in training as they are, labelled answers with either label.
     pub rows_in_training: usize,
+}
+
+/// Checks prompts.
+pub fn check_prompts(training: &[PromptTask], evaluation: Option<&[PromptTask]>) -> DatasetChecks {
+    let keys = |rows: &[PromptTask]| {
+        rows.iter().map(|row| Key::new(None, &[&row.prompt.prompt])).collect::<Vec<_>>()
+    };
+    checks(&keys(training), evaluation.map(keys).as_deref(), 0)
 }
 
 /// Checks demonstrations.

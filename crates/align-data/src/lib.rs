@@ -39,7 +39,7 @@ mod error;
 pub use batch::{BatchSize, MicroBatches};
 pub use checks::{
     DatasetChecks, EvaluationChecks, PairChecks, UnpairedChecks, check_demonstrations, check_pairs,
-    check_unpaired,
+    check_prompts, check_unpaired,
 };
 pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, inspect_ranking};
 pub use error::{DataError, Result};
@@ -47,20 +47,21 @@ pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{
     Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_pairs_with_reference,
-    prepare_rankings, prepare_unpaired,
+    prepare_rankings, prepare_tasks, prepare_unpaired,
 };
 pub use record::{
-    Candidates, Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, Ranking,
-    TemplateArguments, Text, UnpairedPreference, unpair_preferences,
+    Candidates, Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, PromptTask,
+    Ranking, TemplateArguments, Text, UnpairedPreference, unpair_preferences,
 };
 pub use source::{
     has_split, load_candidates, load_demonstrations, load_pairs, load_pairs_with_reference, load_prompts,
-    load_rankings, load_unpaired,
+    load_rankings, load_tasks, load_unpaired,
 };
 pub use template::ChatTemplate;
 pub use tokenize::{
     DropReason, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion, TokenizedExample,
-    TokenizedPair, TokenizedPrompt, TokenizedRanking, TruncationMode, tokenize_candidates,
-    tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_unpaired,
+    TokenizedPair, TokenizedPrompt, TokenizedRanking, TokenizedTask, TruncationMode, tokenize_candidates,
+    tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_tasks,
+    tokenize_unpaired,
 };
 pub use tokenizer::{SpecialToken, Tokenizer};

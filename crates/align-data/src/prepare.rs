@@ -5,16 +5,17 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::checks::{DatasetChecks, check_demonstrations, check_pairs, check_unpaired};
+use crate::checks::{DatasetChecks, check_demonstrations, check_pairs, check_prompts, check_unpaired};
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
 use crate::record::{PreferencePair, Ranking};
 use crate::source::{
-    has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_rankings, load_unpaired,
+    has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_rankings, load_tasks,
+    load_unpaired,
 };
 use crate::tokenize::{
-    TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking,
-    tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_unpaired,
+    TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking, TokenizedTask,
+    tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_tasks, tokenize_unpaired,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -152,6 +153,27 @@ pub fn prepare_demonstrations(
         example.tokens.len()
     };
     prepare(dataset, eval_dataset, config, load, check_demonstrations, tokenize, ids)
+}
+
+/// Prompts to answer, as [`prepare_pairs`]; `reference_column` as in [`load_tasks`].
+///
+/// # Errors
+/// As [`load_tasks`] and [`tokenize_tasks`].
+pub fn prepare_tasks(
+    dataset: &Path,
+    eval_dataset: Option<&Path>,
+    config: &DataConfig,
+    reference_column: &str,
+    tokenizer: &Tokenizer,
+) -> Result<Prepared<TokenizedTask>> {
+    let tokenize = |rows: &[_]| tokenize_tasks(rows, tokenizer, &config.tokenize);
+    let load = |path: &Path, split: &str| load_tasks(path, split, reference_column);
+    let ids = |row: &TokenizedTask, hash: &mut Fingerprint| {
+        hash.add(&row.tokens);
+        hash.add(&row.task.reference.iter().flat_map(|text| text.chars()).map(u32::from).collect::<Vec<_>>());
+        row.tokens.len()
+    };
+    prepare(dataset, eval_dataset, config, load, check_prompts, tokenize, ids)
 }
 
 fn pairs(

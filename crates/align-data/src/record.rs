@@ -171,6 +171,16 @@ pub struct PromptOnly {
     pub origin: Origin,
 }
 
+/// A prompt to answer, with what is known of the right answer.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PromptTask {
+    /// The prompt.
+    #[serde(flatten)]
+    pub prompt: PromptOnly,
+    /// The right answer, where the data has one.
+    pub reference: Option<String>,
+}
+
 impl From<&PreferencePair> for PromptOnly {
     fn from(pair: &PreferencePair) -> Self {
         let PreferencePair { prompt, template, origin, .. } = pair.clone();

@@ -20,7 +20,9 @@ use std::path::Path;
 pub use files::has_split;
 
 use crate::error::{DataError, Result};
-use crate::record::{Candidates, Demonstration, PreferencePair, PromptOnly, Ranking, UnpairedPreference};
+use crate::record::{
+    Candidates, Demonstration, PreferencePair, PromptOnly, PromptTask, Ranking, UnpairedPreference,
+};
 use rows::Row;
 
 /// The preference pairs of a split: `prompt`, `chosen`, `rejected`, or whole transcripts in `chosen` and
@@ -94,6 +96,15 @@ pub fn load_demonstrations(path: impl AsRef<Path>, split: &str) -> Result<Vec<De
 /// As [`load_pairs`].
 pub fn load_prompts(path: impl AsRef<Path>, split: &str) -> Result<Vec<PromptOnly>> {
     load(path.as_ref(), split, demonstration::prompt)
+}
+
+/// The prompts of a split as in [`load_prompts`], with the right answers in the column `reference_column`, which may be
+/// missing or empty.
+///
+/// # Errors
+/// As [`load_pairs`].
+pub fn load_tasks(path: impl AsRef<Path>, split: &str, reference_column: &str) -> Result<Vec<PromptTask>> {
+    load(path.as_ref(), split, |row| demonstration::task(row, reference_column))
 }
 
 fn load<T>(path: &Path, split: &str, mut record: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {

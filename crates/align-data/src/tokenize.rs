@@ -27,7 +27,7 @@ pub use truncate::TruncationMode;
 pub use unpaired::{TokenizedCompletion, tokenize_unpaired};
 
 use crate::error::{DataError, Result};
-use crate::record::{Demonstration, DemonstrationBody, Origin, PromptOnly};
+use crate::record::{Demonstration, DemonstrationBody, Origin, PromptOnly, PromptTask};
 use crate::tokenizer::Tokenizer;
 use boundary::Encoder;
 use report::RowOutcome;
@@ -161,6 +161,31 @@ pub fn tokenize_prompts(
         let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
         Ok(outcome.with(TokenizedPrompt { tokens: cut.prompt, row, origin: prompt.origin.clone() }))
     })
+}
+
+/// A prompt to answer, as token ids.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenizedTask {
+    /// The record.
+    pub task: PromptTask,
+    /// The prompt's token ids; at least one.
+    pub tokens: Vec<u32>,
+}
+
+/// Token ids of prompts to answer, as [`tokenize_prompts`].
+///
+/// # Errors
+/// As [`tokenize_prompts`].
+pub fn tokenize_tasks(
+    tasks: &[PromptTask],
+    tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+) -> Result<(Vec<TokenizedTask>, TokenizeReport)> {
+    let prompts: Vec<PromptOnly> = tasks.iter().map(|task| task.prompt.clone()).collect();
+    let (prompts, report) = tokenize_prompts(&prompts, tokenizer, options)?;
+    let task =
+        |prompt: TokenizedPrompt| TokenizedTask { task: tasks[prompt.row].clone(), tokens: prompt.tokens };
+    Ok((prompts.into_iter().map(task).collect(), report))
 }
 
 /// Tokenizes all records in parallel and in order; the first failing row decides the error.

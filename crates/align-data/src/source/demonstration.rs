@@ -3,7 +3,7 @@
 use super::preference;
 use super::rows::Row;
 use crate::error::Result;
-use crate::record::{Demonstration, DemonstrationBody, PromptOnly, Text};
+use crate::record::{Demonstration, DemonstrationBody, PromptOnly, PromptTask, Text};
 
 /// The demonstration in a row; which shape it has, its columns say.
 pub(super) fn demonstration(mut row: Row) -> Result<Demonstration> {
@@ -28,6 +28,12 @@ pub(super) fn prompt(mut row: Row) -> Result<PromptOnly> {
     }
     let prompt = row.non_empty_text("prompt")?;
     Ok(PromptOnly { prompt, template: row.template_arguments()?, origin: row.origin })
+}
+
+/// A prompt, with the answer that a column of that name holds.
+pub(super) fn task(row: Row, reference_column: &str) -> Result<PromptTask> {
+    let reference = row.label(reference_column).filter(|text| !text.trim().is_empty());
+    Ok(PromptTask { prompt: prompt(row)?, reference })
 }
 
 /// The columns `prompt` and `completion`, both plain or both messages.
