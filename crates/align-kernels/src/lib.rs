@@ -15,6 +15,7 @@ mod param;
 mod params;
 mod rms_norm;
 mod rope;
+pub mod softmax;
 mod swiglu;
 
 pub use attention::{Segment, attention};

@@ -15,5 +15,6 @@ mod tile;
 pub(crate) use columns::{BLOCK_ROWS, add_assign, sum_blocks};
 pub(crate) use few_rows::{FEW_ROWS, few_rows};
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, matmul, product};
-pub(crate) use simd::{dot, dot3, exp, max, sigmoid, simd, sum};
+pub use simd::exp;
+pub(crate) use simd::{dot, dot3, max, sigmoid, simd, sum};
 pub(crate) use slices::{Floats, filled, is_f32_on_cpu, slice, tensor, update};

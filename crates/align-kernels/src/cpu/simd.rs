@@ -43,7 +43,7 @@ const LANES: usize = 16;
 /// A degree-6 polynomial on [−ln 2 / 2, ln 2 / 2] (Cephes' `expf`), scaled by a power of two in two steps
 /// so that neither overflows alone.
 #[inline(always)]
-pub(crate) fn exp(x: f32) -> f32 {
+pub fn exp(x: f32) -> f32 {
     /// 1.5 · 2²³: adding it rounds to a whole number, which is then in the low bits.
     const ROUND: f32 = 12_582_912.0;
     const LN2_HIGH: f32 = 0.693_359_4; // 11 bits: its products with |n| ≤ 151 are exact

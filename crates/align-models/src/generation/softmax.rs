@@ -2,10 +2,10 @@
 //!
 //! What is kept are the sums of blocks of tokens: a draw walks the blocks and then one block's tokens.
 
+use align_kernels::softmax::{exp, largest, sum_of_exp};
+
 /// Tokens per sum: short enough for sums in f32, long enough that their walk is a small part of a draw.
 const BLOCK: usize = 512;
-/// Partial sums of a block, so that the compiler can vectorise.
-const LANES: usize = 16;
 
 /// softmax(logits / temperature).
 #[derive(Debug)]
@@ -85,68 +85,9 @@ pub(super) fn most_likely(logits: &[f32]) -> u32 {
     logits.iter().position(|&logit| logit == largest).unwrap_or(0) as u32
 }
 
-/// The largest number; −∞ if there is none.
-fn largest(logits: &[f32]) -> f32 {
-    let larger = |a: f32, b: f32| if b > a { b } else { a };
-    let (blocks, rest) = logits.as_chunks::<LANES>();
-    let mut lanes = [f32::NEG_INFINITY; LANES];
-    for block in blocks {
-        for lane in 0..LANES {
-            lanes[lane] = larger(lanes[lane], block[lane]);
-        }
-    }
-    lanes.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, larger)
-}
-
-fn sum_of_exp(logits: &[f32], largest: f32, inverse_temperature: f32) -> f64 {
-    let term = |logit: f32| exp((logit - largest) * inverse_temperature);
-    let (blocks, rest) = logits.as_chunks::<LANES>();
-    let mut lanes = [0f32; LANES];
-    for block in blocks {
-        for lane in 0..LANES {
-            lanes[lane] += term(block[lane]);
-        }
-    }
-    let rest: f64 = rest.iter().map(|&logit| f64::from(term(logit))).sum();
-    lanes.into_iter().map(f64::from).sum::<f64>() + rest
-}
-
-/// eˣ for x ≤ 0 in a form that the compiler vectorises (the library's does not), with a relative error
-/// below 3e-7; 0 below −87. Cephes' `expf`.
-#[inline(always)]
-fn exp(x: f32) -> f32 {
-    /// 1.5 · 2²³: adding it rounds to a whole number, which is then in the low bits.
-    const ROUND: f32 = 12_582_912.0;
-    const LN2_HIGH: f32 = 0.693_359_4; // 11 bits: its products with whole numbers up to 126 are exact
-    const LN2_LOW: f32 = -2.121_944_4e-4;
-    let shifted = x * std::f32::consts::LOG2_E + ROUND;
-    let n = shifted - ROUND;
-    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
-    let mut p = 1.987_569_1e-4;
-    p = p * r + 1.398_199_9e-3;
-    p = p * r + 8.333_452e-3;
-    p = p * r + 4.166_579_6e-2;
-    p = p * r + 0.166_666_65;
-    p = p * r + 0.5;
-    let value = (p * r * r + r) + 1.0;
-    let power = f32::from_bits((shifted.to_bits() << 23).wrapping_add(1f32.to_bits())); // 2ⁿ
-    if x < -87.0 { 0.0 } else { value * power }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn exp_is_that_of_f64() {
-        for i in 0..=87_000 {
-            let x = -(i as f32) / 1000.0;
-            let exact = f64::from(x).exp();
-            assert!((f64::from(exp(x)) - exact).abs() <= 3e-7 * exact, "exp({x}) is not {}", exp(x));
-        }
-        assert_eq!([exp(0.0), exp(-87.1), exp(f32::NEG_INFINITY)], [1.0, 0.0, 0.0]);
-        assert!(exp(f32::NAN).is_nan());
-    }
 
     #[test]
     fn log_probs_are_those_of_f64_at_any_length() {
