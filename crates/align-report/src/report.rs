@@ -99,6 +99,18 @@ impl Report {
         self.runs.extend(other.runs);
         self.sweep = other.sweep.or_else(|| self.sweep.take());
     }
+
+    /// Gives each model of the comparison the time and memory of the run that has its name or its folder, where they
+    /// are not known.
+    pub fn fill_costs(&mut self) {
+        for model in self.comparison.iter_mut().flat_map(|comparison| &mut comparison.models) {
+            let run = self.runs.iter().find(|run| run.name == model.name || run.path == model.path);
+            if let Some(run) = run {
+                model.train_seconds = model.train_seconds.or(run.train_seconds);
+                model.peak_memory_mb = model.peak_memory_mb.or(run.peak_memory_mb);
+            }
+        }
+    }
 }
 
 fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {
@@ -133,7 +145,7 @@ mod tests {
     fn adding_a_report_keeps_what_only_one_of_them_has() {
         let mut report = Report::new("a");
         report.seconds = Some(1.0);
-        report.sweep = Some(Sweep { baseline: None, points: Vec::new() });
+        report.sweep = Some(Sweep { points: Vec::new() });
         let mut other = Report::new("b");
         other.seconds = Some(2.0);
         other.notes.push("note".to_owned());

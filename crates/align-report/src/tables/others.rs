@@ -1,0 +1,148 @@
+//! Tables of the other sections.
+
+use super::{cell, figure, name};
+use crate::format::{UNKNOWN, duration, memory, number, p_value, percent, percent_interval, plain, signed};
+use crate::table::{Cell, Table};
+use crate::{BestOf, Critique, Preferences, Run, Subset, Sweep};
+
+/// Accuracy of each judge on each file.
+pub(crate) fn preferences(judges: &[Preferences]) -> Table {
+    Table::new(
+        "Accuracy on preference pairs",
+        [
+            "model",
+            "measure",
+            "file",
+            "pairs",
+            "accuracy",
+            "best rule",
+            "margin",
+            "ECE",
+            "cooled",
+            "Brier",
+            "with length",
+        ],
+        judges.iter().map(|judge| {
+            let sure = judge.calibration.as_ref();
+            let best = judge.baselines.iter().max_by(|a, b| a.value.total_cmp(&b.value));
+            let note = match judge.p_value {
+                Some(p) => format!("{}, {}", percent_interval(judge.accuracy_ci95), p_value(p)),
+                None => percent_interval(judge.accuracy_ci95),
+            };
+            [
+                name(&judge.model),
+                name(&judge.measure),
+                name(&judge.dataset),
+                Some(Cell::new(plain(judge.pairs as f64))),
+                Some(Cell::new(percent(judge.accuracy)).with_note(note).with_bar(judge.accuracy)),
+                best.map(|rule| Cell::new(percent(rule.value)).with_note(&rule.name)),
+                cell(judge.margin, signed),
+                figure(sure.map(|sure| sure.ece)),
+                sure.and_then(|sure| {
+                    let cell = Cell::new(number(sure.ece_after_temperature?));
+                    Some(match sure.temperature {
+                        Some(temperature) => cell.with_note(format!("T = {}", number(temperature))),
+                        None => cell,
+                    })
+                }),
+                figure(sure.map(|sure| sure.brier)),
+                cell(judge.length_correlation, |r| format!("r = {}", number(r))),
+            ]
+        }),
+    )
+}
+
+/// Accuracy by subset.
+pub(crate) fn subsets(subsets: &[Subset]) -> Table {
+    Table::new(
+        "By subset",
+        ["subset", "pairs", "accuracy"],
+        subsets.iter().map(|subset| {
+            let accuracy = Cell::new(percent(subset.accuracy)).with_bar(subset.accuracy);
+            let accuracy = match subset.ci95 {
+                Some(ci95) => accuracy.with_note(percent_interval(ci95)),
+                None => accuracy,
+            };
+            [name(&subset.name), Some(Cell::new(plain(subset.pairs as f64))), Some(accuracy)]
+        }),
+    )
+}
+
+/// What the best of N gains.
+pub(crate) fn best_of(curve: &BestOf) -> Table {
+    let quality = curve.quality_source.as_deref().unwrap_or("quality");
+    Table::new(
+        "Best of N",
+        ["N", "reward", quality, "KL at most"],
+        curve.points.iter().map(|point| {
+            [
+                Some(Cell::new(plain(point.n as f64))),
+                figure(Some(point.reward)),
+                figure(point.quality),
+                figure(Some(point.kl)),
+            ]
+        }),
+    )
+}
+
+/// How often each principle was broken.
+pub(crate) fn principles(critique: &Critique) -> Table {
+    let answers = critique.answers.max(1) as f64;
+    Table::new(
+        "Principles",
+        ["principle", "broken by", "says"],
+        critique.principles.iter().map(|principle| {
+            let share = principle.violations as f64 / answers;
+            [
+                name(&principle.name),
+                Some(Cell::new(plain(principle.violations as f64)).with_note(percent(share)).with_bar(share)),
+                name(&principle.text),
+            ]
+        }),
+    )
+}
+
+/// What the runs cost and where their logs ended.
+pub(crate) fn runs(runs: &[Run]) -> Table {
+    Table::new(
+        "Runs",
+        ["run", "stage", "steps", "last loss", "time", "peak memory", "folder"],
+        runs.iter().map(|run| {
+            let last = ["eval_loss", "loss"].iter().find_map(|metric| run.last(metric));
+            [
+                name(&run.name),
+                Some(Cell::new(&run.kind)).filter(|cell| !cell.text.is_empty()),
+                cell(run.steps.map(|steps| steps as f64), plain),
+                figure(last),
+                cell(run.train_seconds, duration),
+                cell(run.peak_memory_mb, memory),
+                name(&run.path),
+            ]
+        }),
+    )
+}
+
+/// The runs of a sweep. Its settings are in one column, because any number may differ.
+pub(crate) fn sweep(sweep: &Sweep) -> Table {
+    Table::new(
+        "Runs that differ in their settings",
+        ["settings", "accuracy", "margin", "KL per answer", "time", "best at its KL"],
+        sweep.points.iter().map(|point| {
+            [
+                Some(Cell::new(settings(point))),
+                point.accuracy.map(|accuracy| Cell::new(percent(accuracy)).with_bar(accuracy)),
+                cell(point.margin, signed),
+                figure(point.kl),
+                cell(point.seconds, duration),
+                Some(Cell::new(if point.on_frontier { "yes" } else { "no" })),
+            ]
+        }),
+    )
+}
+
+/// `beta 0.1, learning_rate 4e-4`.
+pub(crate) fn settings(point: &crate::SweepPoint) -> String {
+    let settings: Vec<String> =
+        point.settings.iter().map(|(name, value)| format!("{name} {}", plain(*value))).collect();
+    if settings.is_empty() { UNKNOWN.to_owned() } else { settings.join(", ") }
+}
