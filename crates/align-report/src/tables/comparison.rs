@@ -9,7 +9,7 @@ use crate::{Comparison, ModelFigures, PromptSet, WinRate};
 pub(crate) fn models(comparison: &Comparison) -> Table {
     let baseline = &comparison.baseline;
     let set = |model: &ModelFigures, set: &str| {
-        model.prompt_sets.iter().find(|found| found.name == set).and_then(|set| of_set(set))
+        model.prompt_sets.iter().find(|found| found.name == set).and_then(of_set)
     };
     let others = comparison.models.iter().filter(|model| model.name != *baseline);
     let is_measured = others.clone().any(|model| model.win_rate.is_some()) || others.count() == 0;

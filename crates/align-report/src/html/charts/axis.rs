@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn ticks_are_round_and_cover_the_values() {
-        assert_eq!(places(&Axis::around([0.318, 0.69])), ["0.3", "0.4", "0.5", "0.6", "0.7"]);
+        assert_eq!(places(&Axis::around([0.32, 0.69])), ["0.3", "0.4", "0.5", "0.6", "0.7"]);
         assert_eq!(places(&Axis::around([10.0, 250.0])), ["0", "100", "200", "300"]);
         assert_eq!(places(&Axis::around([-4.0, 4.0])), ["-4", "-2", "0", "2", "4"]);
         assert_eq!(places(&Axis::around([1e-6, 4e-4])), ["0", "1e-4", "2e-4", "3e-4", "4e-4"]);
