@@ -125,12 +125,21 @@ pub(crate) fn noisy(pairs: &[Preference], share: f64, rng: &mut ChaCha8Rng) -> V
 
 /// `count` different prompts of one turn.
 pub(crate) fn prompts(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
+    prompts_of(PROMPTED, part, count, rng)
+}
+
+/// `count` different prompts that ask for a sum: a task whose answers a rule can check.
+pub(crate) fn sums(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
+    prompts_of(&[(Kind::Sum, 1)], part, count, rng)
+}
+
+fn prompts_of(kinds: &[(Kind, u32)], part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
     let pool = Pool::new(part);
     distinct(
         count,
         |row: &Prompt| contents(&row.prompt),
         || {
-            let (request, question) = pool.draw(weighted(rng, PROMPTED), rng);
+            let (request, question) = pool.draw(weighted(rng, kinds), rng);
             Prompt {
                 prompt: vec![Message::user(question)],
                 kind: request.kind(),

@@ -21,6 +21,11 @@ pub const PROMPTS_TRAIN: &str = "prompts/train.jsonl";
 /// Prompts to evaluate on.
 pub const PROMPTS_TEST: &str = "prompts/test.jsonl";
 
+/// Sums to train on, with their results.
+pub const SUMS_TRAIN: &str = "sums/train.jsonl";
+/// Sums to evaluate on, with their results.
+pub const SUMS_TEST: &str = "sums/test.jsonl";
+
 /// The share of flipped labels in [`PREFERENCE_NOISY_TRAIN`].
 pub const NOISE: f64 = 0.2;
 /// The seed of the fixtures in the repository.
@@ -29,6 +34,7 @@ pub const SEED: u64 = 42;
 const DEMONSTRATIONS: usize = 16_000;
 const PREFERENCES: [usize; 2] = [4_000, 300];
 const PROMPTS: [usize; 2] = [1_000, 200];
+const SUMS: [usize; 2] = [400, 100];
 
 /// The whole world as rows, the same for the same seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +51,10 @@ pub struct World {
     pub prompts_train: Vec<Prompt>,
     /// The rows of [`PROMPTS_TEST`].
     pub prompts_test: Vec<Prompt>,
+    /// The rows of [`SUMS_TRAIN`].
+    pub sums_train: Vec<Prompt>,
+    /// The rows of [`SUMS_TEST`].
+    pub sums_test: Vec<Prompt>,
 }
 
 impl World {
@@ -63,6 +73,8 @@ impl World {
             preference_noisy_train: rows::noisy(&preference_train, NOISE, &mut stream(3)),
             prompts_train: rows::prompts(Part::Train, PROMPTS[0], &mut stream(4)),
             prompts_test: rows::prompts(Part::Test, PROMPTS[1], &mut stream(5)),
+            sums_train: rows::sums(Part::Train, SUMS[0], &mut stream(6)),
+            sums_test: rows::sums(Part::Test, SUMS[1], &mut stream(7)),
             preference_train,
         }
     }
@@ -76,6 +88,8 @@ impl World {
             (PREFERENCE_NOISY_TRAIN, json_lines(&self.preference_noisy_train)),
             (PROMPTS_TRAIN, json_lines(&self.prompts_train)),
             (PROMPTS_TEST, json_lines(&self.prompts_test)),
+            (SUMS_TRAIN, json_lines(&self.sums_train)),
+            (SUMS_TEST, json_lines(&self.sums_test)),
         ]
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
+use align_world::judge::sum_is_right;
 use align_world::split::{NOISE, SEED};
 use align_world::{Category, Kind, Message, Part, Preference, Request, World, part_of_question};
 
@@ -26,12 +27,14 @@ fn no_question_of_a_test_file_is_trained_on_in_any_wording_of_its_greeting() {
         .iter()
         .map(|row| &row.prompt)
         .chain(world.preference_train.iter().map(|row| &row.prompt))
-        .chain(world.prompts_train.iter().map(|row| &row.prompt));
+        .chain(world.prompts_train.iter().map(|row| &row.prompt))
+        .chain(world.sums_train.iter().map(|row| &row.prompt));
     let tested = world
         .preference_test
         .iter()
         .map(|row| &row.prompt)
-        .chain(world.prompts_test.iter().map(|row| &row.prompt));
+        .chain(world.prompts_test.iter().map(|row| &row.prompt))
+        .chain(world.sums_test.iter().map(|row| &row.prompt));
     let trained: BTreeSet<&str> = trained.map(|prompt| prompt[0].content.as_str()).collect();
     let tested: BTreeSet<&str> = tested.map(|prompt| prompt[0].content.as_str()).collect();
     assert!(trained.is_disjoint(&tested));
@@ -48,6 +51,14 @@ fn every_topic_that_is_tested_is_trained_on() {
     let unknown: Vec<&str> =
         tested.map(|row| row.topic.as_str()).filter(|it| !trained.contains(*it)).collect();
     assert_eq!(unknown, [""; 0]);
+}
+
+#[test]
+fn every_sum_has_the_answer_that_the_judge_finds_right() {
+    for row in WORLD.sums_train.iter().chain(&WORLD.sums_test) {
+        assert_eq!(row.kind, Kind::Sum);
+        assert_eq!(sum_is_right(&row.prompt, &row.answer), Some(true), "{row:?}");
+    }
 }
 
 #[test]
