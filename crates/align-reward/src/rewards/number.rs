@@ -1,4 +1,10 @@
-//! Numbers in texts, as people write them: `-1,234.5`, `$40`, `7.`.
+//! Numbers in texts, as people write them: `-1,234.5`, `$40`, `7.`, `twenty-one`.
+
+const ONES: [&str; 20] = [
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+];
+const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
 /// What follows the last `####`, the mark of a final answer in GSM8K: the first number behind it.
 pub(super) fn stated_answer(text: &str) -> Option<f64> {
@@ -9,6 +15,21 @@ pub(super) fn stated_answer(text: &str) -> Option<f64> {
 /// The last number in a text.
 pub(super) fn last_number(text: &str) -> Option<f64> {
     numbers(text).pop()
+}
+
+/// The last number from zero to ninety-nine in a text that writes it as English words.
+pub(super) fn last_number_in_words(text: &str) -> Option<f64> {
+    let lower = text.to_lowercase();
+    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let ones = |word: &str| ONES.iter().position(|name| *name == word);
+    let tens = |word: &str| TENS.iter().position(|name| *name == word).map(|place| 10 * (place + 2));
+    let last = words.iter().rposition(|word| ones(word).or(tens(word)).is_some())?;
+    let before = last.checked_sub(1).and_then(|before| tens(words[before]));
+    let value = match (before, ones(words[last])) {
+        (Some(tens), Some(ones @ 1..=9)) => tens + ones,
+        (_, ones) => ones.or(tens(words[last]))?,
+    };
+    Some(value as f64)
 }
 
 /// All numbers of a text: digits with commas between groups of three and a decimal point, a minus sign in front if
@@ -68,5 +89,16 @@ mod tests {
         assert_eq!(stated_answer("#### 1\n#### 72 apples"), Some(72.0));
         assert_eq!(stated_answer("72"), None);
         assert_eq!(last_number("5 of 9"), Some(9.0));
+    }
+
+    #[test]
+    fn numbers_in_words_are_read_whole() {
+        let check = |text: &str, expected: Option<f64>| assert_eq!(last_number_in_words(text), expected, "{text}");
+        check("It is eleven, because four plus seven is Eleven.", Some(11.0));
+        check("Twenty-one", Some(21.0));
+        check("twenty one of ninety", Some(90.0));
+        check("forty twelve", Some(12.0));
+        check("zero", Some(0.0));
+        check("none, often weighed", None);
     }
 }

@@ -3,7 +3,7 @@
 use align_data::Text;
 use regex::Regex;
 
-use super::number::{last_number, stated_answer};
+use super::number::{last_number, last_number_in_words, stated_answer};
 use super::{Reward, RewardError, Task};
 
 /// 1 for answers of so many characters, 0 for others.
@@ -80,7 +80,8 @@ impl Reward for ExactMatch {
 }
 
 /// 1 for answers that state the reference's number, 0 for others, as GSM8K is marked: what follows the last `####`,
-/// or the last number where there is no such mark.
+/// or the last number where there is no such mark. In a text without digits it is the last number in English words,
+/// up to ninety-nine: `eleven` states 11.
 #[derive(Clone, Copy, Debug)]
 pub struct NumericAnswer;
 
@@ -92,7 +93,9 @@ impl Reward for NumericAnswer {
     fn rewards(&self, tasks: &[Task]) -> Result<Vec<Vec<f64>>, RewardError> {
         each(tasks, |task, answer| {
             let reference = reference(task, self.name())?;
-            let stated = |text: &str| stated_answer(text).or_else(|| last_number(text));
+            let stated = |text: &str| {
+                stated_answer(text).or_else(|| last_number(text)).or_else(|| last_number_in_words(text))
+            };
             let expected = stated(reference).ok_or_else(|| {
                 let origin = &task.candidates.origin;
                 RewardError::Config(format!(
@@ -161,6 +164,8 @@ mod tests {
         let answers =
             ["So it is 1200.", "#### $1,200.00 in 3 days", "It is 12.", "none", "first 1200, then 5"];
         assert_eq!(given(&NumericAnswer, reference, &answers), [1.0, 1.0, 0.0, 0.0, 0.0]);
+        let in_words = ["Four plus seven is eleven.", "11", "Eleven minus seven is four.", "I cannot count."];
+        assert_eq!(given(&NumericAnswer, Some("eleven"), &in_words), [1.0, 1.0, 0.0, 0.0]);
         let error = ExactMatch.rewards(&[task(None, &["a"])]).unwrap_err().to_string();
         assert_eq!(error, "row 1: exact_match compares with a reference answer, and the row has none");
         let error = NumericAnswer.rewards(&[task(Some("none"), &["a"])]).unwrap_err().to_string();
