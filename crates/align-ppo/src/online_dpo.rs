@@ -86,7 +86,8 @@ impl OnlineDpo {
                 }
             })
             .collect();
-        let reference = |number: usize| phase.reference_log_probs[number].iter().map(|&p| f64::from(p)).sum::<f64>();
+        let reference =
+            |number: usize| phase.reference_log_probs[number].iter().map(|&p| f64::from(p)).sum::<f64>();
         let micro_batches = pairs.chunks(self.config.per_device_train_batch_size);
         micro_batches
             .map(|pairs| {
@@ -125,7 +126,8 @@ impl Objective for PairObjective {
         let mut metrics = Metrics::default();
         metrics.mean("rewards/chosen", chosen.iter().sum(), pairs);
         metrics.mean("rewards/rejected", rejected.iter().sum(), pairs);
-        let margins: Vec<f64> = chosen.iter().zip(&rejected).map(|(chosen, rejected)| chosen - rejected).collect();
+        let margins: Vec<f64> =
+            chosen.iter().zip(&rejected).map(|(chosen, rejected)| chosen - rejected).collect();
         metrics.mean("rewards/margins", margins.iter().sum(), pairs);
         let hit = |margin: &f64| if *margin == 0.0 { 0.5 } else { f64::from(u8::from(*margin > 0.0)) };
         metrics.mean("rewards/accuracies", margins.iter().map(hit).sum(), pairs);
@@ -171,7 +173,8 @@ impl Method for OnlineDpo {
             .map(|(completion, reference)| sum(&completion.log_probs) - sum(reference))
             .sum();
         metrics.mean("objective/kl", kl, completions.len() as f64);
-        let margins = phase.scores.chunks(2).map(|pair| (pair[0] - pair[1]).abs()).filter(|margin| !margin.is_nan());
+        let margins =
+            phase.scores.chunks(2).map(|pair| (pair[0] - pair[1]).abs()).filter(|margin| !margin.is_nan());
         let (count, margin) = margins.fold((0.0, 0.0), |(count, sum), margin| (count + 1.0, sum + margin));
         metrics.mean("objective/scores_margin", margin, count);
         metrics.mean("beta", self.objective.beta, 1.0);
@@ -180,10 +183,10 @@ impl Method for OnlineDpo {
         let compared: usize = window.iter().map(|pairs| pairs.rows.len()).sum();
         let prompts = phase.rollouts.prompts.len();
         metrics.mean("frac_reward_zero_std", (prompts - compared) as f64, prompts as f64);
-        let updates = match window.is_empty() {
-            true => Vec::new(),
-            false => vec![updater.update(&mut self.objective, &window)?],
-        };
+        let mut updates = Vec::new();
+        if !window.is_empty() {
+            updates.push(updater.update(&mut self.objective, &window)?);
+        }
         Ok(Learned { updates, metrics })
     }
 

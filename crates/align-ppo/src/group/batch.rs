@@ -45,8 +45,10 @@ impl GroupBatch {
     pub fn new(completions: &[GroupCompletion<'_>], rows: Vec<String>) -> Result<Self> {
         let mut packed = Packed::default();
         for group in completions.chunk_by(|a, b| a.prompt == b.prompt) {
-            let tokens: Vec<&[u32]> =
-                group.iter().map(|completion| if completion.counts { completion.tokens } else { &[] }).collect();
+            let tokens: Vec<&[u32]> = group
+                .iter()
+                .map(|completion| if completion.counts { completion.tokens } else { &[] })
+                .collect();
             packed.push_completions(group[0].prompt, &tokens);
         }
         Ok(Self {
@@ -118,13 +120,17 @@ fn of_tokens<'a>(
         let Some(log_probs) = of(completion) else { continue };
         if log_probs.len() != completion.tokens.len() {
             let (found, expected) = (log_probs.len(), completion.tokens.len());
-            candle_core::bail!("expected a log-prob for each of a completion's {expected} tokens, got {found}");
+            candle_core::bail!(
+                "expected a log-prob for each of a completion's {expected} tokens, got {found}"
+            );
         }
         given += 1;
         values.extend(log_probs);
     }
     if given != 0 && given != counted {
-        candle_core::bail!("expected log-probs of all {counted} completions or of none, got those of {given}");
+        candle_core::bail!(
+            "expected log-probs of all {counted} completions or of none, got those of {given}"
+        );
     }
     Ok((given > 0).then_some(values))
 }
@@ -133,7 +139,11 @@ fn of_tokens<'a>(
 mod tests {
     use super::*;
 
-    fn completion<'a>(prompt: &'a [u32], tokens: &'a [u32], log_probs: Option<&'a [f32]>) -> GroupCompletion<'a> {
+    fn completion<'a>(
+        prompt: &'a [u32],
+        tokens: &'a [u32],
+        log_probs: Option<&'a [f32]>,
+    ) -> GroupCompletion<'a> {
         let (old_log_probs, reference_log_probs) = (log_probs, None);
         GroupCompletion { prompt, tokens, advantage: 1.0, old_log_probs, reference_log_probs, counts: true }
     }
@@ -156,7 +166,12 @@ mod tests {
         let old = batch.old_log_probs(&Device::Cpu).unwrap().unwrap();
         assert_eq!(old.to_vec1::<f32>().unwrap(), [-0.5, -0.25, -0.5, -0.25]);
         let error = |broken| GroupBatch::new(&[whole, broken], Vec::new()).unwrap_err().to_string();
-        assert!(error(completion(&[1], &[4, 5], Some(&[-0.5]))).contains("each of a completion's 2 tokens, got 1"));
-        assert!(error(completion(&[1], &[4, 5], None)).contains("all 2 completions or of none, got those of 1"));
+        assert!(
+            error(completion(&[1], &[4, 5], Some(&[-0.5])))
+                .contains("each of a completion's 2 tokens, got 1")
+        );
+        assert!(
+            error(completion(&[1], &[4, 5], None)).contains("all 2 completions or of none, got those of 1")
+        );
     }
 }

@@ -6,7 +6,9 @@ use align_train::{Error, Result};
 use super::algorithm::Preset;
 use super::loss::Importance;
 use super::options::GroupSetting;
-use super::{Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards};
+use super::{
+    Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards,
+};
 
 /// A method of the family whose options were checked.
 #[derive(Clone, Debug)]
@@ -116,7 +118,9 @@ impl GroupOptions {
         if self.use_bias_correction_kl && beta == 0.0 {
             return refuse("use_bias_correction_kl", true, "has no effect while beta is 0; remove it");
         }
-        if let Some(cache) = self.soft_punish_cache.filter(|&cache| cache == 0 || cache > max_completion_length) {
+        if let Some(cache) =
+            self.soft_punish_cache.filter(|&cache| cache == 0 || cache > max_completion_length)
+        {
             let problem = format!("must be from 1 to the longest completion, {max_completion_length}");
             return refuse("soft_punish_cache", cache, problem);
         }
@@ -198,7 +202,9 @@ impl GroupOptions {
     fn baseline(&self, preset: &Preset) -> Baseline {
         match (preset.baseline, self.scale_rewards) {
             (Baseline::LeaveOneOut, _) if self.normalize_advantages => Baseline::LeaveOneOutWhitened,
-            (Baseline::Batch, _) if self.num_generations.is_some_and(|count| count > 1) => Baseline::GroupWhitened,
+            (Baseline::Batch, _) if self.num_generations.is_some_and(|count| count > 1) => {
+                Baseline::GroupWhitened
+            }
             (_, Some(ScaleRewards::Batch)) => Baseline::BatchScaled,
             (_, Some(ScaleRewards::None)) => Baseline::Group,
             (baseline, _) => baseline,
@@ -206,7 +212,8 @@ impl GroupOptions {
     }
 
     fn loss(&self, algorithm: GroupAlgorithm, preset: &Preset, max_completion_length: usize) -> GroupLoss {
-        let kind = if algorithm == GroupAlgorithm::Grpo { self.loss_type.or(preset.loss) } else { preset.loss };
+        let kind =
+            if algorithm == GroupAlgorithm::Grpo { self.loss_type.or(preset.loss) } else { preset.loss };
         let low = self.epsilon.unwrap_or(preset.epsilon.0);
         // TRL's rule: what is given for one side holds for both, unless the algorithm has two.
         let both = if preset.epsilon.0 == preset.epsilon.1 { low } else { preset.epsilon.1 };

@@ -73,7 +73,7 @@ pub struct GroupOptions {
     #[arg(long)]
     pub vespo_lambda_neg: Option<f64>,
     /// Leave completions that did not end out of the loss [default: false; dapo: true]
-    #[arg(long)]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub mask_truncated_completions: Option<bool>,
     /// The last so many tokens before the length limit cost reward, up to 1 (DAPO's soft overlong punishment)
     #[arg(long)]
@@ -144,9 +144,10 @@ impl GroupOptions {
         .collect()
     }
 
-    /// The options that were not given and that the algorithm uses, with the values they have then. Given, they change
+    /// The options that were not given and that the method uses, with the values they have then. Given, they change
     /// nothing.
-    pub fn defaulted(&self, algorithm: GroupAlgorithm, config: &GroupConfig) -> Vec<(&'static str, Value)> {
+    pub fn defaulted(&self, config: &GroupConfig) -> Vec<(&'static str, Value)> {
+        let algorithm = config.algorithm;
         let mut defaulted = Vec::new();
         let mut add = |name, was_given: bool, value: Value| {
             if !was_given && algorithm.uses(name, self.loss_type) {
@@ -155,14 +156,20 @@ impl GroupOptions {
         };
         add("num_generations", self.num_generations.is_some(), config.num_generations.into());
         let loss = algorithm.preset().loss.filter(|_| algorithm == GroupAlgorithm::Grpo);
-        add("loss_type", self.loss_type.is_some(), loss.map(GroupLossType::name).into());
+        if let Some(loss) = loss {
+            add("loss_type", self.loss_type.is_some(), loss.name().into());
+        }
         add("beta", self.beta.is_some(), config.penalty.beta().into());
         add("scale_rewards", self.scale_rewards.is_some(), "group".into());
         if let Some(clip) = config.clip() {
             add("epsilon", self.epsilon.is_some(), clip.low.into());
             add("epsilon_high", self.epsilon_high.is_some(), clip.high.into());
         }
-        add("mask_truncated_completions", self.mask_truncated_completions.is_some(), config.mask_truncated.into());
+        add(
+            "mask_truncated_completions",
+            self.mask_truncated_completions.is_some(),
+            config.mask_truncated.into(),
+        );
         add("num_iterations", self.num_iterations.is_some(), config.num_iterations.into());
         add("steps_per_generation", self.steps_per_generation.is_some(), config.steps_per_generation.into());
         defaulted

@@ -40,7 +40,10 @@ impl GroupTraining {
         let Some(cache) = self.config.soft_punish_cache else { return phase.scores.to_vec() };
         let max = self.config.max_completion_length;
         let lengths = phase.rollouts.completions.iter().map(|completion| completion.tokens.len());
-        lengths.zip(phase.scores).map(|(length, score)| score + soft_overlong_punishment(length, max, cache)).collect()
+        lengths
+            .zip(phase.scores)
+            .map(|(length, score)| score + soft_overlong_punishment(length, max, cache))
+            .collect()
     }
 
     /// The update windows of a phase: micro-batches of completions in their order. A micro-batch of which nothing is
@@ -156,7 +159,9 @@ impl Method for GroupTraining {
         let path = dir.join(STATE);
         let text = fs::read_to_string(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
         let state: serde_json::Value = serde_json::from_str(&text).map_err(Error::stage)?;
-        let beta = state["beta"].as_f64().ok_or_else(|| Error::stage(format!("{}: has no `beta`", path.display())))?;
+        let beta = state["beta"]
+            .as_f64()
+            .ok_or_else(|| Error::stage(format!("{}: has no `beta`", path.display())))?;
         self.set_beta(beta);
         Ok(())
     }

@@ -168,7 +168,8 @@ impl SupervisorOptions {
                 return refuse(names.0, watched.threshold, &problem);
             }
             if watched.response == Response::RaiseKl && !supervised.kl_penalty {
-                let problem = "the method has no KL penalty that could be raised; give another answer, or a penalty";
+                let problem =
+                    "the method has no KL penalty that could be raised; give another answer, or a penalty";
                 return refuse(names.1, "raise_kl", problem);
             }
             rules.insert(rule, watched);

@@ -93,19 +93,27 @@ impl Rule {
     /// What it means that it is broken.
     pub(super) fn meaning(self) -> &'static str {
         match self {
-            Self::RewardLevel => "the reward is higher than any that was expected: look whether it is deserved",
+            Self::RewardLevel => {
+                "the reward is higher than any that was expected: look whether it is deserved"
+            }
             Self::RewardJump => "the reward has jumped within a phase: look at what is rewarded",
             Self::KlLevel => "the policy is far from the reference",
             Self::KlLimit => "the policy has left the reference behind",
             Self::KlAcceleration => "the policy moves away from the reference faster and faster",
-            Self::EntropyCollapse => "the policy has become almost certain of its next token: it explores no more",
+            Self::EntropyCollapse => {
+                "the policy has become almost certain of its next token: it explores no more"
+            }
             Self::ClipFraction => "much of every update is clipped: the steps are too large",
             Self::ValueLoss => "the critic does not follow the rewards",
-            Self::RatioDrift => "the policy leaves its samples behind within a phase: the steps are too large",
+            Self::RatioDrift => {
+                "the policy leaves its samples behind within a phase: the steps are too large"
+            }
             Self::LengthChange => "completions have another length than at the start",
             Self::Duplicates => "different prompts get the same answer",
             Self::Degenerate => "completions are empty or repeat themselves",
-            Self::RewardLengthCorrelation => "the reward is little more than a measure of length: it is being hacked",
+            Self::RewardLengthCorrelation => {
+                "the reward is little more than a measure of length: it is being hacked"
+            }
             Self::NotFinite => "a loss, a gradient or a measurement is not a finite number",
         }
     }

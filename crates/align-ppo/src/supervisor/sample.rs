@@ -104,11 +104,16 @@ mod tests {
 
     #[test]
     fn what_repeats_itself_is_degenerate_and_a_short_answer_is_not() {
-        for text in ["", "  \n", "the the the the the the the the the the the the", "aaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        for text in
+            ["", "  \n", "the the the the the the the the the the the the", "aaaaaaaaaaaaaaaaaaaaaaaaaa"]
+        {
             assert!(is_degenerate(text), "{text}");
         }
-        let advice = "Wash the rice in cold water, put it in a pot with some salt, and let it cook on a low heat.";
-        for text in ["Twelve.", "No.", advice, "It is twelve, because four plus eight is twelve.", "pneumonia"] {
+        let advice =
+            "Wash the rice in cold water, put it in a pot with some salt, and let it cook on a low heat.";
+        for text in
+            ["Twelve.", "No.", advice, "It is twelve, because four plus eight is twelve.", "pneumonia"]
+        {
             assert!(!is_degenerate(text), "{text}");
         }
     }
@@ -118,8 +123,10 @@ mod tests {
         let group: Vec<Sample> = (0..8).map(|_| sample("a", "Twelve.", 1.0)).collect();
         assert_eq!(duplicates(&group), None);
         let prompts = ["a", "b", "c", "d"];
-        let same: Vec<Sample> =
-            prompts.iter().flat_map(|prompt| [sample(prompt, "No.", 0.0), sample(prompt, prompt, 0.0)]).collect();
+        let same: Vec<Sample> = prompts
+            .iter()
+            .flat_map(|prompt| [sample(prompt, "No.", 0.0), sample(prompt, prompt, 0.0)])
+            .collect();
         assert_eq!(duplicates(&same), Some(1.0));
         let own: Vec<Sample> = prompts.iter().map(|prompt| sample(prompt, prompt, 0.0)).collect();
         assert_eq!(duplicates(&own), Some(0.25));

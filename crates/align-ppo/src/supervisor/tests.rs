@@ -127,7 +127,12 @@ fn the_kl_is_watched_by_level_limit_and_speed() {
     // Means over three phases: 8, 9, 10, 11.
     check(Rule::KlLevel, 12, Action::RaiseKl { factor: 1.5 }, kl(|phase| phase as f64));
     check(Rule::KlLimit, 4, Action::RollBack, kl(|phase| if phase < 4 { 1.0 } else { 400.0 }));
-    check(Rule::KlAcceleration, 7, Action::Warn, kl(|phase| if phase < 7 { 0.1 * phase as f64 } else { 3.0 }));
+    check(
+        Rule::KlAcceleration,
+        7,
+        Action::Warn,
+        kl(|phase| if phase < 7 { 0.1 * phase as f64 } else { 3.0 }),
+    );
 }
 
 #[test]
@@ -252,7 +257,11 @@ fn options_without_effect_are_refused() {
         assert!(error.contains(expected), "{error}");
     };
     let bare = Supervised { critic: false, kl_penalty: false };
-    refused(SupervisorOptions { value_loss: Some(3.0), ..defaults() }, bare, "`value_loss` = 3: has no effect");
+    refused(
+        SupervisorOptions { value_loss: Some(3.0), ..defaults() },
+        bare,
+        "`value_loss` = 3: has no effect",
+    );
     let raise = SupervisorOptions { on_kl_level: Some(Response::RaiseKl), ..defaults() };
     refused(raise, bare, "`on_kl_level` = raise_kl: the method has no KL penalty");
     let off = SupervisorOptions { kl_limit: Some(9.0), on_kl_limit: Some(Response::Off), ..defaults() };
