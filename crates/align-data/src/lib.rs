@@ -50,12 +50,12 @@ pub use prepare::{
     prepare_rankings, prepare_tasks, prepare_unpaired,
 };
 pub use record::{
-    Candidates, Demonstration, DemonstrationBody, Message, Origin, PreferencePair, PromptOnly, PromptTask,
-    Ranking, TemplateArguments, Text, UnpairedPreference, unpair_preferences,
+    Candidates, Demonstration, DemonstrationBody, JudgedPair, Message, Origin, PreferencePair, PromptOnly,
+    PromptTask, Ranking, TemplateArguments, Text, UnpairedPreference, Vote, unpair_preferences,
 };
 pub use source::{
-    has_split, load_candidates, load_demonstrations, load_pairs, load_pairs_with_reference, load_prompts,
-    load_rankings, load_tasks, load_unpaired,
+    JudgedPairs, LeftOut, has_split, load_candidates, load_demonstrations, load_judged_pairs, load_pairs,
+    load_pairs_with_reference, load_prompts, load_rankings, load_tasks, load_unpaired,
 };
 pub use template::ChatTemplate;
 pub use tokenize::{

@@ -5,6 +5,7 @@
 //! came from so that each later error can name it. Nothing here knows a tokenizer or a chat template.
 
 mod candidates;
+mod judged;
 mod preference;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use candidates::{Candidates, Ranking};
+pub use judged::{JudgedPair, Vote};
 pub use preference::{PreferencePair, UnpairedPreference, unpair_preferences};
 
 /// Where a record came from; displayed as `file:line`.

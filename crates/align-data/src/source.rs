@@ -11,6 +11,7 @@ mod columns;
 mod demonstration;
 mod files;
 mod implicit_prompt;
+mod judged;
 mod preference;
 mod rows;
 mod unpaired;
@@ -18,6 +19,7 @@ mod unpaired;
 use std::path::Path;
 
 pub use files::has_split;
+pub use judged::{JudgedPairs, LeftOut};
 
 use crate::error::{DataError, Result};
 use crate::record::{
@@ -80,6 +82,21 @@ pub fn load_rankings(path: impl AsRef<Path>, split: &str, source_column: &str) -
 /// As [`load_pairs`].
 pub fn load_candidates(path: impl AsRef<Path>, split: &str) -> Result<Vec<Candidates>> {
     load(path.as_ref(), split, candidates::candidates)
+}
+
+/// The judged pairs of a split: as in [`load_pairs`] (the judge chose `chosen`), or two answers (`response1` and
+/// `response2`, `output_1` and `output_2`, …) to `prompt`, or to `instruction` and `input`, with votes (`annotator1`, …,
+/// `preference`, `winner`: 1 for the first answer, 2 for the second, 0 for a tie).
+///
+/// Rows whose columns make no pair are left out and counted. `subset_column` names the column that says which part of
+/// the set a row belongs to, which may be missing.
+///
+/// # Errors
+/// As [`load_pairs`] for files that cannot be read; a split without a usable row.
+pub fn load_judged_pairs(path: impl AsRef<Path>, split: &str, subset_column: &str) -> Result<JudgedPairs> {
+    let mut judging = judged::Judging::default();
+    load(path.as_ref(), split, |row| judging.add(row, subset_column))?;
+    judging.finish()
 }
 
 /// The demonstrations of a split: `prompt` and `completion`, or `messages`, or `text`.

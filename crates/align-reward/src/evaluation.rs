@@ -31,7 +31,7 @@ impl Judged<'_> {
 /// Share of all pairs whose better answer has the higher reward; a tie counts half.
 pub fn accuracy(judged: &[Judged<'_>]) -> f64 {
     let margins: Vec<f64> = judged.iter().flat_map(Judged::margins).collect();
-    margins.iter().map(|&margin| crate::hit(margin)).sum::<f64>() / margins.len().max(1) as f64
+    margins.iter().map(|&margin| align_stats::hit(margin)).sum::<f64>() / margins.len().max(1) as f64
 }
 
 /// The rewards of rows; `pack` makes batches that the objective knows.

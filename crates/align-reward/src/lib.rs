@@ -1,10 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod batch;
-mod calibration;
 mod check;
 mod evaluation;
-mod interval;
 mod normalization;
 mod objective;
 mod options;
@@ -12,8 +10,8 @@ mod quality;
 mod report;
 mod rewards;
 
+pub use align_stats::{Calibration, ReliabilityBin};
 pub use batch::{RankingBatch, first_answers};
-pub use calibration::{Calibration, ReliabilityBin};
 pub use check::check_rows;
 pub use evaluation::{HeldOut, Judged, accuracy, judge};
 pub use normalization::RewardNormalization;
@@ -25,11 +23,6 @@ pub use rewards::{
     Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
     RewardError, Task, WeightedSum,
 };
-
-/// 1 where the better answer has the higher reward, one half at a tie.
-fn hit(margin: f64) -> f64 {
-    if margin == 0.0 { 0.5 } else { f64::from(u8::from(margin > 0.0)) }
-}
 
 #[cfg(test)]
 mod tests {

@@ -171,7 +171,7 @@ fn metrics(batch: &RankingBatch, rewards: &[f64]) -> Metrics {
         better.iter().zip(&worse).map(|(&i, &j)| rewards[i as usize] - rewards[j as usize]).collect();
     let pairs = margins.len() as f64;
     let mut metrics = Metrics::default();
-    metrics.mean("accuracy", margins.iter().map(|&margin| crate::hit(margin)).sum(), pairs);
+    metrics.mean("accuracy", margins.iter().map(|&margin| align_stats::hit(margin)).sum(), pairs);
     metrics.mean("margin", margins.iter().sum(), pairs);
     metrics.mean("min_reward", rewards.iter().copied().fold(f64::INFINITY, f64::min), 1.0);
     metrics.mean("max_reward", rewards.iter().copied().fold(f64::NEG_INFINITY, f64::max), 1.0);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use align_data::{TokenizedRanking, Tokenizer};
+use align_stats::{Calibration, bootstrap_ci95, hit, pearson};
 use align_train::{Error, Result};
 use serde::Serialize;
 
-use crate::interval::bootstrap_ci95;
-use crate::{Calibration, Judged, hit};
+use crate::Judged;
 
 /// How many failures are shown.
 const SHOWN: usize = 5;
@@ -143,11 +143,8 @@ impl Quality {
             calibration: Calibration::new(&margins),
             chosen_rewards: Distribution::of(end(false)),
             rejected_rewards: Distribution::of(end(true)),
-            length_correlation: correlation(
-                &all(|row| row.rewards.clone()),
-                &all(|row| self::lengths(row.row)),
-            ),
-            length_correlation_in_pairs: correlation(&margins, &pair_lengths),
+            length_correlation: pearson(&all(|row| row.rewards.clone()), &all(|row| self::lengths(row.row))),
+            length_correlation_in_pairs: pearson(&margins, &pair_lengths),
             failures: failures(judged, tokenizer)?,
         })
     }
@@ -235,19 +232,6 @@ fn lengths(row: &TokenizedRanking) -> Vec<f64> {
 
 fn mean(values: impl Iterator<Item = f64>, count: usize) -> f64 {
     values.sum::<f64>() / count.max(1) as f64
-}
-
-/// Pearson's correlation; none where one of the two never varies.
-fn correlation(a: &[f64], b: &[f64]) -> Option<f64> {
-    let average = |values: &[f64]| mean(values.iter().copied(), values.len());
-    let (mean_a, mean_b) = (average(a), average(b));
-    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
-    for (a, b) in a.iter().zip(b) {
-        ab += (a - mean_a) * (b - mean_b);
-        aa += (a - mean_a).powi(2);
-        bb += (b - mean_b).powi(2);
-    }
-    (aa > 0.0 && bb > 0.0).then(|| ab / (aa * bb).sqrt())
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ const RESAMPLES: usize = 2000;
 
 /// The middle 95 % of Σ sums / Σ counts over samples of rows, drawn with replacement (the percentile bootstrap of Efron).
 ///
-/// Rows are drawn whole, because the pairs of one row are not independent.
-pub(crate) fn bootstrap_ci95(rows: &[(f64, f64)], seed: u64) -> [f64; 2] {
+/// Rows are drawn whole, because the pairs of one row are not independent. There must be at least one.
+pub fn bootstrap_ci95(rows: &[(f64, f64)], seed: u64) -> [f64; 2] {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut means: Vec<f64> = (0..RESAMPLES)
         .map(|_| {
@@ -24,6 +24,12 @@ pub(crate) fn bootstrap_ci95(rows: &[(f64, f64)], seed: u64) -> [f64; 2] {
         .collect();
     means.sort_by(f64::total_cmp);
     [means[RESAMPLES * 25 / 1000], means[RESAMPLES * 975 / 1000 - 1]]
+}
+
+/// [`bootstrap_ci95`] of the mean of at least one value.
+pub fn mean_ci95(values: &[f64], seed: u64) -> [f64; 2] {
+    let rows: Vec<(f64, f64)> = values.iter().map(|&value| (value, 1.0)).collect();
+    bootstrap_ci95(&rows, seed)
 }
 
 #[cfg(test)]
