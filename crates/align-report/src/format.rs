@@ -44,7 +44,7 @@ pub(crate) fn plain(value: f64) -> String {
     let value: f64 = format!("{value:.9e}").parse().unwrap_or(value);
     match value.abs() {
         0.0 => "0".to_owned(),
-        size if !(1e-3..1e6).contains(&size) => format!("{value:e}"),
+        size if size <= 1e-3 || size >= 1e6 => format!("{value:e}"),
         _ => format!("{value}"),
     }
 }

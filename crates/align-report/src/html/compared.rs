@@ -3,7 +3,7 @@
 use minijinja::Value;
 use serde::Serialize;
 
-use super::charts::{self, Figure, Group, Labels, Point, Row};
+use super::charts::{self, Figure, Group, Labels, Point, Row, Values};
 use super::table::View;
 use crate::format::{number, p_value, percent, percent_interval, signed};
 use crate::words::Standing;
@@ -140,9 +140,11 @@ fn frontier(comparison: &Comparison) -> Option<Figure> {
     let groups: Vec<Group> = comparison
         .models
         .iter()
-        .map(|model| Group {
+        .enumerate()
+        .map(|(series, model)| Group {
             name: model.name.clone(),
             points: group(model).into_iter().collect(),
+            series,
             trend: false,
         })
         .collect();
@@ -168,18 +170,19 @@ fn answers<'a>(comparison: &'a Comparison, model: &'a str) -> impl Iterator<Item
 }
 
 fn rewards(comparison: &Comparison) -> Option<Figure> {
-    let of_model = |model: &ModelFigures| {
-        let rewards = answers(comparison, &model.name).filter_map(|answer| answer.reward).collect();
-        (model.name.clone(), rewards)
+    let of_model = |(series, model): (usize, &ModelFigures)| Values {
+        name: model.name.clone(),
+        values: answers(comparison, &model.name).filter_map(|answer| answer.reward).collect(),
+        series,
     };
-    let series: Vec<(String, Vec<f64>)> = comparison.models.iter().map(of_model).collect();
+    let series: Vec<Values> = comparison.models.iter().enumerate().map(of_model).collect();
     let description = "The share of each model's answers by their reward.".to_owned();
     let labels = labels("rewards", "Rewards", description, "reward", "share of answers");
-    series.iter().any(|(_, values)| !values.is_empty()).then(|| charts::histogram(&labels, &series))
+    series.iter().any(|series| !series.values.is_empty()).then(|| charts::histogram(&labels, &series))
 }
 
 fn by_length(comparison: &Comparison) -> Option<Figure> {
-    let group = |model: &ModelFigures| {
+    let group = |(series, model): (usize, &ModelFigures)| {
         let all: Vec<Point> = answers(comparison, &model.name)
             .filter_map(|answer| {
                 let reward = answer.reward?;
@@ -188,9 +191,14 @@ fn by_length(comparison: &Comparison) -> Option<Figure> {
             })
             .collect();
         let every = all.len().div_ceil(SCATTERED).max(1);
-        Group { name: model.name.clone(), points: all.into_iter().step_by(every).collect(), trend: true }
+        Group {
+            name: model.name.clone(),
+            points: all.into_iter().step_by(every).collect(),
+            series,
+            trend: true,
+        }
     };
-    let groups: Vec<Group> = comparison.models.iter().map(group).collect();
+    let groups: Vec<Group> = comparison.models.iter().enumerate().map(group).collect();
     let description = "A point per answer. A rising line says that the reward likes length.".to_owned();
     let labels = labels("by-length", "Reward against length", description, "tokens", "reward");
     groups.iter().any(|group| !group.points.is_empty()).then(|| charts::scatter(&labels, &groups, &[]))

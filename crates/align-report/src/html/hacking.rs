@@ -70,7 +70,7 @@ fn series(
         x: x.to_owned(),
         y: title.to_owned(),
     };
-    let lines = [Line { name: title.to_owned(), points }];
+    let lines = [Line { name: title.to_owned(), points, series: 1, marked: false }];
     (lines[0].points.len() > 1).then(|| charts::lines(&labels, &lines, false, rule.map(|at| (at, "parting"))))
 }
 

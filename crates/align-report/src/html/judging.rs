@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::charts::{self, Figure, Labels, Line};
+use super::charts::{self, Figure, Labels, Line, Values};
 use super::table::View;
 use crate::format::{count, number, percent};
 use crate::{BestOf, BestOfPoint, Preferences, tables};
@@ -72,10 +72,10 @@ fn rewards(place: usize, judge: &Preferences) -> Option<Figure> {
         y: "share of answers".to_owned(),
     };
     let series = [
-        ("worse answers".to_owned(), judge.rejected_rewards.clone()),
-        ("better answers".to_owned(), judge.chosen_rewards.clone()),
+        Values { name: "worse answers".to_owned(), values: judge.rejected_rewards.clone(), series: 2 },
+        Values { name: "better answers".to_owned(), values: judge.chosen_rewards.clone(), series: 1 },
     ];
-    series.iter().all(|(_, values)| !values.is_empty()).then(|| charts::histogram(&labels, &series))
+    series.iter().all(|series| !series.values.is_empty()).then(|| charts::histogram(&labels, &series))
 }
 
 /// What N answers gain.
@@ -105,7 +105,7 @@ impl BestOfCurve {
                 x: "N".to_owned(),
                 y: name.to_owned(),
             };
-            let lines = [Line { name: name.to_owned(), points }];
+            let lines = [Line { name: name.to_owned(), points, series: 1, marked: true }];
             (!lines[0].points.is_empty()).then(|| charts::lines(&labels, &lines, true, None))
         };
         let quality = curve.quality_source.as_deref().unwrap_or("quality");

@@ -114,7 +114,7 @@ fn sections(page: &Page<'_>) -> Vec<Section> {
         (!page.hacking.is_empty(), "hacking", "Reward hacking"),
         (page.critique.is_some(), "critique", "Critique"),
         (page.training.is_some(), "training", "Training"),
-        (page.sweep.is_some(), "sweep", "Settings"),
+        (page.sweep.is_some(), "sweep", "Sweep"),
         (page.samples.is_some(), "answers", "Answers"),
         (true, "about", "How"),
     ];

@@ -9,7 +9,7 @@ use crate::format::{count, number};
 use crate::{Answer, Comparison, Verdict};
 
 /// Bytes of texts and their markup that the page may hold: with everything else it stays below 2 MB.
-const BUDGET: usize = 1_300_000;
+const BUDGET: usize = 1_200_000;
 
 /// Bytes of markup around an answer, roughly.
 const MARKUP: usize = 300;

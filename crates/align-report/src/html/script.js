@@ -49,7 +49,7 @@
     const [low, high, from, to] = text.split(' ').map(Number);
     return (at) => low + ((at - from) / (to - from)) * (high - low);
   };
-  for (const svg of all('svg[data-hover=lines]')) {
+  for (const svg of all('svg[tabindex]')) {
     const lines = all('g[data-name]', svg).map((group) => ({
       name: group.dataset.name,
       points: group.querySelector('.line').getAttribute('d').split(/[ML]/).slice(1).map((pair) => pair.split(' ').map(Number)),
@@ -70,7 +70,8 @@
         const point = line.points.reduce((a, b) => (Math.abs(b[0] - here) < Math.abs(a[0] - here) ? b : a));
         return { name: line.name, point };
       }).filter((line) => Math.abs(line.point[0] - here) < 6);
-      tip.textContent = [`${svg.dataset.names} ${digits(x(here))}`, ...near.map((line) => `${line.name} ${digits(y(line.point[1]))}`)].join('\n');
+      const value = svg.dataset.hover === 'doublings' ? 2 ** x(here) : x(here);
+      tip.textContent = [`${svg.dataset.names} ${digits(value)}`, ...near.map((line) => `${line.name} ${digits(y(line.point[1]))}`)].join('\n');
       const matrix = svg.getScreenCTM();
       place(here * matrix.a + matrix.e, near[0].point[1] * matrix.d + matrix.f);
     };
@@ -94,7 +95,7 @@
     if (target) {
       tip.textContent = target.dataset.tip;
       place(event.clientX, event.clientY);
-    } else if (!event.target.closest('svg[data-hover=lines]')) {
+    } else if (!event.target.closest('svg[tabindex]')) {
       tip.hidden = true;
     }
   });

@@ -23,9 +23,12 @@ const PANELS: [(&str, &[&str]); 9] = [
     ("Learning rate", &["learning_rate", "lr"]),
 ];
 
-/// Runs that are drawn, and their further metrics: the page stays small.
-const DRAWN_RUNS: usize = 16;
-const MORE: usize = 24;
+/// Runs that are drawn, and further metrics of all of them: the page stays small.
+const DRAWN_RUNS: usize = 12;
+const MORE: usize = 96;
+
+/// Curves whose ends are written above their panel.
+const DESCRIBED: usize = 2;
 
 #[derive(Serialize)]
 pub(super) struct Training {
@@ -43,32 +46,46 @@ struct Curves {
 impl Training {
     pub(super) fn new(runs: &[Run]) -> Option<Self> {
         let drawn = runs.iter().take(DRAWN_RUNS).enumerate();
-        (!runs.is_empty())
-            .then(|| Self { table: tables::runs(runs).into(), runs: drawn.map(curves).collect() })
+        (!runs.is_empty()).then(|| Self {
+            table: tables::runs(runs).into(),
+            runs: drawn.map(|(place, run)| curves(place, run, MORE / runs.len().min(DRAWN_RUNS))).collect(),
+        })
     }
 }
 
-fn curves((place, run): (usize, &Run)) -> Curves {
+fn curves(place: usize, run: &Run, most_more: usize) -> Curves {
     let mut shown = Vec::new();
     let figures = PANELS.iter().filter_map(|(title, metrics)| {
-        let held_out = |metric: &&str| format!("eval_{metric}");
-        let names = metrics.iter().map(|metric| (*metric).to_owned()).chain(metrics.iter().map(held_out));
-        let lines: Vec<Line> = names.filter_map(|metric| line(run, &metric)).collect();
+        let lines: Vec<Line> = metrics
+            .iter()
+            .filter(|metric| has(run, metric))
+            .enumerate()
+            .flat_map(|(place, metric)| {
+                let held_out = line(run, &format!("eval_{metric}"), place + 1, true);
+                line(run, metric, place + 1, false).into_iter().chain(held_out)
+            })
+            .collect();
         shown.extend(lines.iter().map(|line| line.name.clone()));
         panel(place, run, title, &lines)
     });
     let figures = figures.collect();
-    let rest = run.curves.iter().filter(|curve| !shown.contains(&curve.metric)).take(MORE);
+    let rest = run.curves.iter().filter(|curve| !shown.contains(&curve.metric)).take(most_more);
     let more = rest.filter_map(|curve| {
-        panel(place, run, &curve.metric, &line(run, &curve.metric).into_iter().collect::<Vec<_>>())
+        let line = line(run, &curve.metric, 1, curve.metric.starts_with("eval_"))?;
+        panel(place, run, &curve.metric, &[line])
     });
     Curves { name: run.name.clone(), figures, more: more.collect() }
 }
 
-/// A metric that was logged more than once.
-fn line(run: &Run, metric: &str) -> Option<Line> {
+/// Whether there is a curve of a metric, in training or on held-out rows.
+fn has(run: &Run, metric: &str) -> bool {
+    run.curve(metric).is_some() || run.curve(&format!("eval_{metric}")).is_some()
+}
+
+/// A metric that was logged more than once. Training and held-out rows have one colour; held-out points are marked.
+fn line(run: &Run, metric: &str, series: usize, marked: bool) -> Option<Line> {
     let points = run.curve(metric).filter(|points| points.len() > 1)?;
-    Some(Line { name: metric.to_owned(), points: points.to_vec() })
+    Some(Line { name: metric.to_owned(), points: points.to_vec(), series, marked })
 }
 
 fn panel(place: usize, run: &Run, title: &str, lines: &[Line]) -> Option<Figure> {
@@ -77,7 +94,7 @@ fn panel(place: usize, run: &Run, title: &str, lines: &[Line]) -> Option<Figure>
         let (from, to) = (line.points.first()?[1], line.points.last()?[1]);
         Some(format!("{} {} → {}", line.name, number(from), number(to)))
     };
-    let described: Vec<String> = lines.iter().filter_map(words).collect();
+    let described: Vec<String> = lines.iter().take(DESCRIBED).filter_map(words).collect();
     let labels = Labels {
         id: format!("run-{place}-{}", first.name.replace(['/', ' '], "-")),
         title: title.to_owned(),
@@ -115,8 +132,11 @@ fn frontier(sweep: &Sweep) -> Option<Figure> {
             tip,
         });
     }
-    let groups: Vec<Group> =
-        groups.into_iter().map(|(name, points)| Group { name, points, trend: false }).collect();
+    let groups: Vec<Group> = groups
+        .into_iter()
+        .enumerate()
+        .map(|(place, (name, points))| Group { name, points, series: place + 1, trend: false })
+        .collect();
     let mut best: Vec<[f64; 2]> = sweep
         .points
         .iter()

@@ -34,7 +34,7 @@ impl Axis {
 
     /// With ticks that are steps of 1, 2 or 5 times a power of ten; the ends are widened to ticks.
     fn between(low: f64, high: f64) -> Self {
-        let rough = (high - low) / 4.0;
+        let rough = (high - low) / 5.0;
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0]
             .into_iter()
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn ticks_are_round_and_cover_the_values() {
         assert_eq!(places(&Axis::around([0.32, 0.69])), ["0.3", "0.4", "0.5", "0.6", "0.7"]);
-        assert_eq!(places(&Axis::around([10.0, 250.0])), ["0", "100", "200", "300"]);
+        assert_eq!(places(&Axis::around([10.0, 250.0])), ["0", "50", "100", "150", "200", "250"]);
         assert_eq!(places(&Axis::around([-4.0, 4.0])), ["-4", "-2", "0", "2", "4"]);
         assert_eq!(places(&Axis::around([1e-6, 4e-4])), ["0", "1e-4", "2e-4", "3e-4", "4e-4"]);
     }

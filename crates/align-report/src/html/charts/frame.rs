@@ -31,13 +31,14 @@ impl Frame {
         (self.x(x), self.y(y))
     }
 
-    /// The beginning of the SVG. `hover` is what the script does under the pointer: `lines`, `points` or nothing.
+    /// The beginning of the SVG. `hover` is what the script does under the pointer: `lines`, `doublings` (lines
+    /// whose x are exponents of two), `points` or nothing.
     pub(super) fn open(&self, labels: &Labels, hover: &str) -> String {
         let id = escape(&labels.id);
         let (title, description) = (escape(&labels.title), escape(&labels.description));
         let (x_label, y_label) = (escape(&labels.x), escape(&labels.y));
         let (right, bottom) = (WIDTH - RIGHT, HEIGHT - BOTTOM);
-        let focus = if hover == "lines" { r#" tabindex="0""# } else { "" };
+        let focus = if matches!(hover, "lines" | "doublings") { r#" tabindex="0""# } else { "" };
         let mut svg = format!(
             r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="{id}-t {id}-d" data-hover="{hover}" data-x="{x0} {x1} {LEFT} {right}" data-y="{y0} {y1} {bottom} {TOP}" data-names="{x_label}"{focus}><title id="{id}-t">{title}</title><desc id="{id}-d">{description}</desc>"#,
             x0 = self.x.low,

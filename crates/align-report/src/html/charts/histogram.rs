@@ -6,11 +6,18 @@ use super::{Figure, Key, Labels, escape, marks};
 
 const BINS: usize = 24;
 
+/// The values of a series.
+pub(in crate::html) struct Values {
+    pub(in crate::html) name: String,
+    pub(in crate::html) values: Vec<f64>,
+    pub(in crate::html) series: usize,
+}
+
 /// The share of each series' values in each bin, as outlines over each other.
-pub(in crate::html) fn histogram(labels: &Labels, series: &[(String, Vec<f64>)]) -> Figure {
-    let x = Axis::around(series.iter().flat_map(|(_, values)| values.iter().copied()));
+pub(in crate::html) fn histogram(labels: &Labels, all: &[Values]) -> Figure {
+    let x = Axis::around(all.iter().flat_map(|series| series.values.iter().copied()));
     let width = (x.high - x.low) / BINS as f64;
-    let shares: Vec<[f64; BINS]> = series.iter().map(|(_, values)| shares(values, x.low, width)).collect();
+    let shares: Vec<[f64; BINS]> = all.iter().map(|series| shares(&series.values, x.low, width)).collect();
     let highest = shares.iter().flatten().copied().fold(0.0, f64::max);
     let mut y = Axis::from_zero([highest]);
     for (place, text) in &mut y.ticks {
@@ -18,20 +25,20 @@ pub(in crate::html) fn histogram(labels: &Labels, series: &[(String, Vec<f64>)])
     }
     let frame = Frame { x, y };
     let mut svg = frame.open(labels, "");
-    for (index, (shares, (name, _))) in shares.iter().zip(series).enumerate() {
+    for (shares, series) in shares.iter().zip(all) {
         let left = |bin: usize| frame.x.low + width * bin as f64;
         let mut outline = vec![[left(0), 0.0]];
         for (bin, share) in shares.iter().enumerate() {
             outline.extend([[left(bin), *share], [left(bin + 1), *share]]);
         }
         outline.push([left(BINS), 0.0]);
-        let (style, path) = (index % marks::STYLES, frame.path(&outline));
+        let (style, path) = (series.series % marks::STYLES, frame.path(&outline));
         svg += &format!(
             r#"<g class="s{style}" data-name="{}"><path class="area" d="{path}z"/><path class="line d{style}" d="{path}"/></g>"#,
-            escape(name)
+            escape(&series.name)
         );
     }
-    let keys = series.iter().enumerate().map(|(index, (name, _))| Key::line(index, name)).collect();
+    let keys = all.iter().map(|series| Key::line(series.series, &series.name)).collect();
     Figure::new(labels, svg + "</svg>", keys)
 }
 

@@ -5,16 +5,16 @@ use super::frame::Frame;
 use super::{Figure, Key, Labels, escape, marks};
 
 /// Points that a curve is drawn with; between two of them nothing could be seen.
-const DRAWN: usize = 240;
-
-/// Below this many, each point of a curve is marked.
-const MARKED: usize = 24;
+const DRAWN: usize = 160;
 
 /// A curve.
 pub(in crate::html) struct Line {
     pub(in crate::html) name: String,
     /// By rising x.
     pub(in crate::html) points: Vec<[f64; 2]>,
+    pub(in crate::html) series: usize,
+    /// Whether each point is marked: a few measurements rather than a log.
+    pub(in crate::html) marked: bool,
 }
 
 /// Curves over one axis. `doublings` has x as exponents of two; `rule` marks a place.
@@ -28,23 +28,27 @@ pub(in crate::html) fn lines(
     let xs = all().map(|point| point[0]);
     let x = if doublings { Axis::doublings(xs) } else { tight(xs) };
     let frame = Frame { x, y: Axis::around(all().map(|point| point[1])) };
-    let mut svg = frame.open(labels, "lines");
+    let mut svg = frame.open(labels, if doublings { "doublings" } else { "lines" });
     if let Some((at, name)) = rule {
         svg += &frame.rule(at, name);
     }
-    for (series, line) in lines.iter().enumerate() {
+    for line in lines {
         let points = thinned(&line.points);
-        let (style, name, path) = (series % marks::STYLES, escape(&line.name), frame.path(&points));
+        let (style, name, path) = (line.series % marks::STYLES, escape(&line.name), frame.path(&points));
         svg += &format!(r#"<g class="s{style}" data-name="{name}"><path class="line d{style}" d="{path}"/>"#);
-        if points.len() < MARKED {
+        if line.marked {
             for point in points.iter().filter(|point| point[1].is_finite()) {
                 let (x, y) = frame.at(*point);
-                svg += &marks::mark(series, x, y, 2.6);
+                svg += &marks::mark(line.series, x, y, 2.6);
             }
         }
         svg += "</g>";
     }
-    let keys = lines.iter().enumerate().map(|(series, line)| Key::line(series, &line.name)).collect();
+    let key = |line: &Line| match line.marked {
+        true => Key::marked_line(line.series, &line.name),
+        false => Key::line(line.series, &line.name),
+    };
+    let keys = lines.iter().map(key).collect();
     Figure::new(labels, svg + "</svg>", keys)
 }
 

@@ -13,7 +13,7 @@ mod marks;
 mod reliability;
 mod scatter;
 
-pub(super) use histogram::histogram;
+pub(super) use histogram::{Values, histogram};
 pub(super) use intervals::{Row, intervals};
 pub(super) use lines::{Line, lines};
 pub(super) use marks::STYLES;
@@ -64,12 +64,20 @@ impl Figure {
 }
 
 impl Key {
-    /// A line with the point of its series.
+    /// A line.
     fn line(series: usize, name: &str) -> Self {
-        let mark = marks::mark(series, 12.0, 6.0, 3.5);
+        Self::drawn(series, name, "")
+    }
+
+    /// A line with the point of its series.
+    fn marked_line(series: usize, name: &str) -> Self {
+        Self::drawn(series, name, &marks::mark(series, 12.0, 6.0, 3.5))
+    }
+
+    fn drawn(series: usize, name: &str, mark: &str) -> Self {
+        let series = series % marks::STYLES;
         let svg = format!(
-            r#"<svg class="key s{series}" viewBox="0 0 24 12" aria-hidden="true"><path class="line d{series}" d="M0 6H24"/>{mark}</svg>"#,
-            series = series % marks::STYLES
+            r#"<svg class="key s{series}" viewBox="0 0 24 12" aria-hidden="true"><path class="line d{series}" d="M0 6H24"/>{mark}</svg>"#
         );
         Self { svg: Value::from_safe_string(svg), name: name.to_owned() }
     }

@@ -8,6 +8,7 @@ use super::{Figure, Key, Labels, escape, marks};
 pub(in crate::html) struct Group {
     pub(in crate::html) name: String,
     pub(in crate::html) points: Vec<Point>,
+    pub(in crate::html) series: usize,
     /// Whether the least-squares line is drawn through them.
     pub(in crate::html) trend: bool,
 }
@@ -37,7 +38,8 @@ pub(in crate::html) fn scatter(labels: &Labels, groups: &[Group], frontier: &[[f
     }
     let is_crowded = all().count() > 60;
     let radius = if is_crowded { 2.4 } else { 4.5 };
-    for (series, group) in groups.iter().enumerate() {
+    for group in groups {
+        let series = group.series;
         let crowd = if is_crowded { " crowd" } else { "" };
         svg += &format!(r#"<g class="s{}{crowd}">"#, series % marks::STYLES);
         if let Some(ends) = group.trend.then(|| trend(&group.points)).flatten() {
@@ -49,11 +51,11 @@ pub(in crate::html) fn scatter(labels: &Labels, groups: &[Group], frontier: &[[f
         }
         svg += "</g>";
     }
-    let key = |(series, group): (usize, &Group)| match group.trend {
-        true => Key::line(series, &group.name),
-        false => Key::mark(series, &group.name),
+    let key = |group: &Group| match group.trend {
+        true => Key::marked_line(group.series, &group.name),
+        false => Key::mark(group.series, &group.name),
     };
-    let keys = groups.iter().enumerate().map(key).collect();
+    let keys = groups.iter().map(key).collect();
     Figure::new(labels, svg + "</svg>", keys)
 }
 
@@ -75,7 +77,7 @@ fn drawn(frame: &Frame, series: usize, point: &Point, radius: f64) -> String {
         svg += &format!(
             r#"<text class="label" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
             escape(&point.label),
-            y = y - 6.0
+            y = y + 14.0
         );
     }
     svg

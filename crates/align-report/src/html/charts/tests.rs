@@ -12,6 +12,10 @@ fn labels() -> Labels {
     }
 }
 
+fn line(name: &str, points: Vec<[f64; 2]>) -> Line {
+    Line { name: name.to_owned(), points, series: 0, marked: false }
+}
+
 fn svg(figure: &Figure) -> String {
     figure.svg.to_string()
 }
@@ -19,7 +23,7 @@ fn svg(figure: &Figure) -> String {
 #[test]
 fn labels_are_escaped() {
     let points = vec![[0.0, 1.0], [1.0, 0.5]];
-    let figure = lines(&labels(), &[Line { name: "<b>".to_owned(), points }], false, None);
+    let figure = lines(&labels(), &[line("<b>", points)], false, None);
     let svg = svg(&figure);
     for text in ["a &lt; b", "x &amp; y", "&quot;loss&quot;", "data-name=\"&lt;b&gt;\""] {
         assert!(svg.contains(text), "{text} in {svg}");
@@ -29,14 +33,14 @@ fn labels_are_escaped() {
 #[test]
 fn a_curve_runs_from_the_left_end_to_the_right_one() {
     let points = vec![[0.0, 0.0], [50.0, 1.0], [100.0, 2.0]];
-    let svg = svg(&lines(&labels(), &[Line { name: "loss".to_owned(), points }], false, None));
+    let svg = svg(&lines(&labels(), &[line("loss", points)], false, None));
     assert!(svg.contains("M50.00 192.00L219.00 101.00L388.00 10.00"), "{svg}");
 }
 
 #[test]
 fn values_that_are_no_numbers_are_left_out() {
     let points = vec![[0.0, 0.0], [1.0, f64::NAN], [2.0, f64::INFINITY], [3.0, 1.0]];
-    let svg = svg(&lines(&labels(), &[Line { name: "loss".to_owned(), points }], false, Some((1.0, "here"))));
+    let svg = svg(&lines(&labels(), &[line("loss", points)], false, Some((1.0, "here"))));
     assert!(!svg.contains("NaN") && !svg.contains("inf") && svg.contains("here"), "{svg}");
 }
 
@@ -49,7 +53,8 @@ fn series_differ_without_their_colour() {
 
 #[test]
 fn a_histogram_shows_shares_of_each_series() {
-    let series = [("a".to_owned(), vec![0.0, 1.0]), ("b".to_owned(), vec![1.0; 9]), ("c".to_owned(), vec![])];
+    let values = |series: usize, values: Vec<f64>| Values { name: series.to_string(), values, series };
+    let series = [values(0, vec![0.0, 1.0]), values(1, vec![1.0; 9]), values(2, vec![])];
     let figure = histogram(&labels(), &series);
     assert_eq!(figure.keys.len(), 3);
     assert!(svg(&figure).contains("100 %") && !svg(&figure).contains("NaN"));
