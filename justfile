@@ -12,6 +12,10 @@ train-dpo *args:
 train-reward *args:
     cargo train-reward {{args}}
 
+# Reinforcement learning from a reward: please the shipped reward model on the shipped prompts, or yours.
+train-ppo *args:
+    cargo train-ppo {{args}}
+
 # Supervised fine-tuning, on the shipped demonstrations or yours.
 train-sft *args:
     cargo train-sft {{args}}
@@ -23,6 +27,35 @@ generate *args:
 # Rewards of answers: `just score --model DIR --dataset FILE` (scores, comparisons, best of N, preference files).
 score *args:
     cargo score {{args}}
+
+# Compare what is there, the shipped model and what `just pipeline` made of it: runs/evaluation/report.html. Or yours:
+# `cargo evaluate --model a=DIR --model b=DIR --prompts FILE …`.
+eval *args:
+    cargo evaluate --config fixtures/recipes/evaluate.toml {{args}}
+
+# The whole story on the fixtures, in minutes: a reward model, DPO, PPO, and what they changed: runs/pipeline/report.html.
+pipeline:
+    rm -rf runs/pipeline
+    cargo train-reward --output-dir runs/pipeline/reward
+    cargo train-dpo --output-dir runs/pipeline/dpo
+    cargo train-ppo --reward-model-path runs/pipeline/reward --output-dir runs/pipeline/ppo
+    cargo evaluate --config fixtures/recipes/evaluate.toml --reward-model runs/pipeline/reward --run reward=runs/pipeline/reward --run dpo=runs/pipeline/dpo --run ppo=runs/pipeline/ppo --title "SFT, DPO and PPO" --output-dir runs/pipeline
+
+# DPO at several beta and learning rates: accuracy against KL in runs/hyper/report.html. Runs that are done are kept.
+hyper betas="0.1 0.5 2.0" rates="3e-5 1e-4 3e-4" *args:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    for beta in {{betas}}; do
+        for rate in {{rates}}; do
+            run=runs/hyper/beta-$beta-lr-$rate
+            [ -e "$run/report.json" ] || cargo train-dpo --beta "$beta" --learning-rate "$rate" --max-steps 80 --output-dir "$run" --overwrite-output-dir {{args}}
+        done
+    done
+    cargo write-report --sweep runs/hyper --title "DPO: beta and learning rate" --output-dir runs/hyper
+
+# Evaluations, runs and sweeps on one page: `just write-report --run dpo=DIR --output-dir DIR`.
+write-report *args:
+    cargo write-report {{args}}
 
 # All tests; no network, no GPU.
 test:
