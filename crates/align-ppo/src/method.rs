@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use align_data::TokenizedTask;
 use align_train::{Metrics, Result, Update, Updater};
 
 use crate::Rollouts;
@@ -13,11 +14,20 @@ pub struct Phase<'a> {
     pub number: usize,
     /// What was sampled.
     pub rollouts: &'a Rollouts,
+    /// The run's prompts, by the rows that the rollouts name.
+    pub tasks: &'a [TokenizedTask],
     /// Score of each completion, penalties included; NaN where no reward applied to it.
     pub scores: &'a [f64],
     /// Log-probs of each completion's tokens under the reference, at the sampling temperature; empty if the method
     /// [needs none](Method::needs_reference).
     pub reference_log_probs: &'a [Vec<f32>],
+}
+
+impl Phase<'_> {
+    /// Where the prompt of completion number `completion` was read, as `file:line`.
+    pub fn origin(&self, completion: usize) -> String {
+        self.tasks[self.rollouts.prompt_of(completion).row].task.prompt.origin.to_string()
+    }
 }
 
 /// What a method did in a phase.
@@ -36,6 +46,9 @@ pub trait Method {
 
     /// Completions sampled for each prompt.
     fn num_generations(&self) -> usize;
+
+    /// Completions sampled in a phase: a multiple of [`Method::num_generations`].
+    fn completions_per_phase(&self) -> usize;
 
     /// Most updates made in a phase; what the schedule of the learning rate goes by.
     fn updates_per_phase(&self) -> usize;

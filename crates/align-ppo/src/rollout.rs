@@ -1,6 +1,20 @@
 //! What the policy said: completions with the log-probs that they were sampled with.
+//!
+//! They are sampled by the kernels and from the very weights that are trained, so the recorded log-probs are those that
+//! the training pass finds for the same tokens, up to rounding: they stand for the policy's at the time of sampling, and
+//! the first importance ratio is 1 by construction. For that nothing may bend the distribution that they are of: top-k
+//! and top-p are applied after it, a repetition penalty or a least length would change it and are refused.
 
 use std::sync::Arc;
+
+use align_data::Tokenizer;
+use align_models::generation::{Completion, GenerationOptions, generate_groups};
+use align_models::{CausalLm, Packed};
+use align_train::{Error, Result};
+use candle_core::Tensor;
+
+/// Tokens that go through a model together where nothing is kept for a backward pass.
+const TOKENS_PER_PASS: usize = 4096;
 
 /// A prompt that completions were sampled for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +49,72 @@ pub struct Rollouts {
     pub completions: Vec<Rollout>,
 }
 
+/// How completions are sampled.
+#[derive(Clone, Debug)]
+pub struct Sampling {
+    options: GenerationOptions,
+    eos: Vec<u32>,
+}
+
+impl Sampling {
+    /// Checks the options; a token of `eos` ends a completion.
+    ///
+    /// # Errors
+    /// Settings without meaning, and settings under which the recorded log-probs would not be the policy's.
+    pub fn new(options: GenerationOptions, eos: Vec<u32>) -> Result<Self> {
+        options.check().map_err(Error::stage)?;
+        let refuse = |option: &'static str, value: String, problem: &str| {
+            Err(Error::Option { option, value, problem: problem.to_owned() })
+        };
+        if options.temperature == 0.0 {
+            let problem = "must be positive: greedy decoding says the same every time, and there is nothing to learn \
+                from it";
+            return refuse("temperature", "0".to_owned(), problem);
+        }
+        let bends = "changes the distribution that log-probs are of, so that training would not be on the policy's own \
+            samples; remove it";
+        if options.repetition_penalty != 1.0 {
+            return refuse("repetition_penalty", options.repetition_penalty.to_string(), bends);
+        }
+        if options.min_new_tokens != 0 {
+            return refuse("min_new_tokens", options.min_new_tokens.to_string(), bends);
+        }
+        Ok(Self { options, eos })
+    }
+
+    /// What logits are divided by, in sampling and in training.
+    pub fn temperature(&self) -> f64 {
+        self.options.temperature
+    }
+
+    /// Longest completion, in tokens.
+    pub fn max_new_tokens(&self) -> usize {
+        self.options.max_new_tokens
+    }
+
+    /// `num_generations` completions of every prompt. The same weights, prompts and seed give the same completions.
+    ///
+    /// # Errors
+    /// If a prompt is empty or leaves no room for a completion, or the model cannot be run.
+    pub fn rollouts(
+        &self,
+        policy: &CausalLm,
+        prompts: Vec<Prompt>,
+        num_generations: usize,
+        tokenizer: &Tokenizer,
+        seed: u64,
+    ) -> Result<Rollouts> {
+        let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.tokens.to_vec()).collect();
+        let groups = generate_groups(policy, &ids, num_generations, &self.eos, &self.options, seed);
+        let rollout = |Completion { tokens, log_probs, finished }| {
+            let text = tokenizer.decode(&tokens, true).map_err(Error::stage)?;
+            Ok(Rollout { tokens, log_probs, finished, text })
+        };
+        let completions = groups.map_err(Error::stage)?.into_iter().flatten().map(rollout);
+        Ok(Rollouts { prompts, num_generations, completions: completions.collect::<Result<_>>()? })
+    }
+}
+
 impl Rollouts {
     /// The prompt of completion number `completion`.
     pub fn prompt_of(&self, completion: usize) -> &Prompt {
@@ -45,4 +125,72 @@ impl Rollouts {
     pub fn groups(&self) -> impl Iterator<Item = (&Prompt, &[Rollout])> {
         self.prompts.iter().zip(self.completions.chunks(self.num_generations))
     }
+
+    /// Tokens of all completions.
+    pub fn completion_tokens(&self) -> usize {
+        self.completions.iter().map(|completion| completion.tokens.len()).sum()
+    }
+
+    /// Tokens that went through the policy, as TRL counts them: prompts once for each completion.
+    pub fn num_tokens(&self) -> usize {
+        let prompts: usize = self.prompts.iter().map(|prompt| prompt.tokens.len()).sum();
+        prompts * self.num_generations + self.completion_tokens()
+    }
+
+    /// Packs completions by their numbers, in that order; those of one prompt that follow each other share it.
+    pub fn pack(&self, numbers: &[usize]) -> Packed {
+        let mut packed = Packed::default();
+        for group in numbers.chunk_by(|a, b| a / self.num_generations == b / self.num_generations) {
+            let completions: Vec<&[u32]> =
+                group.iter().map(|&number| self.completions[number].tokens.as_slice()).collect();
+            packed.push_completions(&self.prompt_of(group[0]).tokens, &completions);
+        }
+        packed
+    }
+
+    /// All completions in packs that a model can take at a time without a graph.
+    pub(crate) fn passes(&self) -> Vec<Packed> {
+        let mut passes: Vec<Packed> = Vec::new();
+        for (prompt, group) in self.groups() {
+            let completions: Vec<&[u32]> =
+                group.iter().map(|completion| completion.tokens.as_slice()).collect();
+            let tokens: usize = prompt.tokens.len() + completions.iter().map(|ids| ids.len()).sum::<usize>();
+            match passes.last_mut() {
+                Some(last) if last.stream.tokens.len() + tokens <= TOKENS_PER_PASS => {
+                    last.push_completions(&prompt.tokens, &completions);
+                }
+                _ => {
+                    let mut first = Packed::default();
+                    first.push_completions(&prompt.tokens, &completions);
+                    passes.push(first);
+                }
+            }
+        }
+        passes
+    }
+
+    /// Values of the tokens of a pass, handed out to its completions.
+    pub(crate) fn by_completion(pass: &Packed, values: &[f32], into: &mut Vec<Vec<f32>>) {
+        let first = into.len();
+        into.resize(first + pass.sequences, Vec::new());
+        for (&sequence, &value) in pass.targets.sequences.iter().zip(values) {
+            into[first + sequence as usize].push(value);
+        }
+    }
+}
+
+/// Log-probs of every completion's tokens under `model`, with logits divided by `temperature`.
+///
+/// # Errors
+/// If the model cannot be run.
+pub fn log_probs(model: &CausalLm, rollouts: &Rollouts, temperature: f64) -> Result<Vec<Vec<f32>>> {
+    let mut log_probs = Vec::with_capacity(rollouts.completions.len());
+    for pass in rollouts.passes() {
+        let hidden = model.decoder().hidden(&pass.stream)?;
+        let rows = Tensor::new(pass.targets.rows.as_slice(), hidden.device())?;
+        let (values, _) =
+            model.label_log_probs(&hidden.index_select(&rows, 0)?, &pass.targets.labels, temperature)?;
+        Rollouts::by_completion(&pass, &values.to_vec1::<f32>()?, &mut log_probs);
+    }
+    Ok(log_probs)
 }

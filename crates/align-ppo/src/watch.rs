@@ -28,6 +28,18 @@ pub enum Action {
     Stop,
 }
 
+impl std::fmt::Display for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Warn => f.write_str("warn"),
+            Self::RaiseKl { factor } => write!(f, "raise_kl {factor}"),
+            Self::LowerLearningRate { factor } => write!(f, "lower_learning_rate {factor}"),
+            Self::RollBack => f.write_str("roll_back"),
+            Self::Stop => f.write_str("stop"),
+        }
+    }
+}
+
 /// An action and what made it necessary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {

@@ -1,0 +1,81 @@
+//! How a policy does on held-out prompts: its scores, what an independent measure says of the same texts, and how far it
+//! has gone from the reference.
+
+use std::sync::Arc;
+
+use align_data::{TokenizedTask, Tokenizer};
+use align_models::CausalLm;
+use align_train::{Error, Result};
+
+use crate::rollout::log_probs;
+use crate::scoring::ScoreSource;
+use crate::{Prompt, Sampling, Scorer};
+
+/// Held-out prompts and all that it takes to measure on them.
+pub struct HeldOut<'a> {
+    /// The prompts.
+    pub tasks: &'a [TokenizedTask],
+    /// The policy, over a view of its parameters.
+    pub policy: CausalLm,
+    /// What it started from or is held to, where there is one.
+    pub reference: Option<CausalLm>,
+    /// How answers are sampled.
+    pub sampling: Sampling,
+    /// Makes texts of token ids.
+    pub tokenizer: &'a Tokenizer,
+    /// What training maximises.
+    pub scorer: &'a Scorer,
+    /// What training knows nothing of, and its name.
+    pub judge: Option<(String, ScoreSource)>,
+    /// Seed of the answers, the same every time.
+    pub seed: u64,
+}
+
+/// How things stand at one moment; one number per prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Look {
+    /// The scores that training maximises.
+    pub scores: Vec<f64>,
+    /// What the independent measure says, and its name.
+    pub judged: Option<(String, Vec<f64>)>,
+    /// Σ log π − log π_ref over each completion.
+    pub kl: Option<Vec<f64>>,
+    /// Prompts with their markup, and the answers.
+    pub texts: Vec<(String, String)>,
+}
+
+impl HeldOut<'_> {
+    /// Answers every prompt once and measures the answers.
+    ///
+    /// # Errors
+    /// If the models cannot be run, or an answer cannot be scored.
+    pub fn look(&self) -> Result<Look> {
+        let prompt =
+            |(row, task): (usize, &TokenizedTask)| Prompt { row, tokens: Arc::from(task.tokens.as_slice()) };
+        let prompts = self.tasks.iter().enumerate().map(prompt).collect();
+        let rollouts = self.sampling.rollouts(&self.policy, prompts, 1, self.tokenizer, self.seed)?;
+        let judged = match &self.judge {
+            None => None,
+            Some((name, judge)) => Some((name.clone(), judge.scores(&rollouts, self.tasks)?)),
+        };
+        let kl = match &self.reference {
+            None => None,
+            Some(reference) => {
+                let reference = log_probs(reference, &rollouts, self.sampling.temperature())?;
+                let sum = |log_probs: &[f32]| log_probs.iter().copied().map(f64::from).sum::<f64>();
+                let pairs = rollouts.completions.iter().zip(&reference);
+                Some(pairs.map(|(policy, reference)| sum(&policy.log_probs) - sum(reference)).collect())
+            }
+        };
+        let text = |(number, completion): (usize, &crate::Rollout)| {
+            let prompt = self.tokenizer.decode(&rollouts.prompt_of(number).tokens, false);
+            Ok((prompt.map_err(Error::stage)?, completion.text.clone()))
+        };
+        Ok(Look {
+            scores: self.scorer.score(&rollouts, self.tasks)?.scores,
+            judged,
+            kl,
+            texts: rollouts.completions.iter().enumerate().map(text).collect::<Result<_>>()?,
+        })
+    }
+}

@@ -1,0 +1,235 @@
+//! The options of PPO: TRL's names, and those of its older releases for what it has since dropped.
+
+use align_losses::kl::{AdaptiveKl, FixedKl, KlController};
+use align_train::{Error, Result};
+use candle_core::Result as TensorResult;
+use serde::Serialize;
+
+use super::PpoLoss;
+use crate::experience::{Estimation, KlEstimator, ScorePosition};
+
+/// TRL's default for PPO.
+pub const PPO_LEARNING_RATE: f64 = 3e-6;
+
+/// The penalty's coefficient where nobody chose one: TRL's, fixed, and that of Ziegler et al., steered.
+const KL_COEF: [f64; 2] = [0.05, 0.2];
+const TARGET_KL: f64 = 6.0;
+const HORIZON: f64 = 10_000.0;
+
+/// Where the critic comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub enum ValueModel {
+    /// A model of its own that starts from the reward model
+    #[default]
+    RewardModel,
+    /// An untrained head on the policy's hidden states: less memory, and the two objectives share the weights
+    Head,
+}
+
+/// PPO with a critic.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "PPO")]
+pub struct PpoOptions {
+    /// Updates on each completion: passes over a phase's completions
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub num_ppo_epochs: usize,
+    /// Updates in a pass: mini-batches that a phase's completions are cut into
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub num_mini_batches: usize,
+    /// Where the critic comes from [default: reward_model if there is one, else head]
+    #[arg(long, value_enum)]
+    pub value_model: Option<ValueModel>,
+    /// How far a token's importance ratio may leave 1
+    #[arg(long, default_value_t = 0.2)]
+    pub cliprange: f64,
+    /// How far a value may move from what it was when the completion was sampled
+    #[arg(long, default_value_t = 0.2)]
+    pub cliprange_value: f64,
+    /// Weight of the critic's loss
+    #[arg(long, default_value_t = 0.1)]
+    pub vf_coef: f64,
+    /// Weight of the entropy bonus; above 0 the logits of a micro-batch are held at once
+    #[arg(long, default_value_t = 0.0)]
+    pub entropy_coef: f64,
+    /// End a phase's updates when the policy has gone this far from the one that sampled (`policy/approxkl_avg`)
+    #[arg(long, value_name = "KL")]
+    pub early_stop_kl: Option<f64>,
+    /// Weight of the KL penalty; with `adap_kl_ctrl` only its first value [default: 0.05; 0.2 with `adap_kl_ctrl`]
+    #[arg(long, value_name = "C")]
+    pub kl_coef: Option<f64>,
+    /// Steer the weight of the KL penalty so that the divergence stays near `target_kl`
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set)]
+    pub adap_kl_ctrl: bool,
+    /// The divergence to stay near, in nats per completion [default: 6]
+    #[arg(long, value_name = "KL")]
+    pub target_kl: Option<f64>,
+    /// Completions over which an error of 20 % and more moves the weight by 20 % [default: 10000]
+    #[arg(long, value_name = "N")]
+    pub horizon: Option<f64>,
+    /// The estimate of the divergence that is taken off the reward
+    #[arg(long, value_enum, default_value_t)]
+    pub kl_estimator: KlEstimator,
+    /// The token whose reward holds the score
+    #[arg(long, value_enum, default_value_t)]
+    pub score_position: ScorePosition,
+    /// Move scores into ± this
+    #[arg(long, value_name = "SCORE")]
+    pub score_clip: Option<f64>,
+    /// Bring rewards to unit deviation
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set)]
+    pub whiten_rewards: bool,
+    /// Bring advantages to mean 0 and unit deviation
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = true,
+          action = clap::ArgAction::Set)]
+    pub whiten_advantages: bool,
+    /// Discount of later rewards
+    #[arg(long, default_value_t = 1.0)]
+    pub gamma: f64,
+    /// λ of the generalized advantage estimate: 1 trusts the returns, 0 the critic
+    #[arg(long, default_value_t = 0.95)]
+    pub lam: f64,
+}
+
+/// Checked [`PpoOptions`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct PpoConfig {
+    /// Passes over a phase's completions.
+    pub num_ppo_epochs: usize,
+    /// Updates in a pass.
+    pub num_mini_batches: usize,
+    /// Completions of a micro-batch.
+    pub micro_batch_size: usize,
+    /// Micro-batches of an update.
+    pub gradient_accumulation_steps: usize,
+    /// The coefficients of the objective.
+    pub loss: PpoLoss,
+    /// How rewards become advantages.
+    pub estimation: Estimation,
+    /// When the updates of a phase end early.
+    pub early_stop_kl: Option<f64>,
+    /// The KL penalty's coefficient at the start.
+    pub kl: KlCoefficient,
+}
+
+/// The coefficient of the KL penalty: fixed, or steered.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum KlCoefficient {
+    /// It stays.
+    Fixed(FixedKl),
+    /// It is steered to a target.
+    Adaptive(AdaptiveKl),
+}
+
+impl KlCoefficient {
+    /// The coefficient now.
+    pub fn value(&self) -> f64 {
+        match self {
+            Self::Fixed(controller) => controller.value(),
+            Self::Adaptive(controller) => controller.value(),
+        }
+    }
+
+    pub(crate) fn update(&mut self, kl: f64, completions: usize) -> TensorResult<()> {
+        match self {
+            Self::Fixed(controller) => controller.update(kl, completions),
+            Self::Adaptive(controller) => controller.update(kl, completions),
+        }
+    }
+
+    pub(crate) fn set(&mut self, value: f64) {
+        match self {
+            Self::Fixed(controller) => controller.value = value,
+            Self::Adaptive(controller) => controller.value = value,
+        }
+    }
+}
+
+impl PpoOptions {
+    /// Checks the options; completions per micro-batch and micro-batches per update are those of the training options.
+    ///
+    /// # Errors
+    /// Names the first option that makes no sense or has no effect.
+    pub fn check(&self, micro_batch_size: usize, gradient_accumulation_steps: usize) -> Result<PpoConfig> {
+        for (option, value) in
+            [("num_ppo_epochs", self.num_ppo_epochs), ("num_mini_batches", self.num_mini_batches)]
+        {
+            if value == 0 {
+                return wrong(option, &value, "must be at least 1");
+            }
+        }
+        for (option, value) in [
+            ("cliprange", self.cliprange),
+            ("cliprange_value", self.cliprange_value),
+            ("vf_coef", self.vf_coef),
+            ("entropy_coef", self.entropy_coef),
+            ("kl_coef", self.kl_coef.unwrap_or(0.0)),
+        ] {
+            if !(value.is_finite() && value >= 0.0) {
+                return wrong(option, &value, "must be a number, 0 or more");
+            }
+        }
+        for (option, value) in [
+            ("early_stop_kl", self.early_stop_kl),
+            ("target_kl", self.target_kl),
+            ("horizon", self.horizon),
+            ("score_clip", self.score_clip),
+        ] {
+            if let Some(value) = value.filter(|value| !(value.is_finite() && *value > 0.0)) {
+                return wrong(option, &value, "must be a positive number");
+            }
+        }
+        for (option, value) in [("gamma", self.gamma), ("lam", self.lam)] {
+            if !(0.0..=1.0).contains(&value) {
+                return wrong(option, &value, "must be from 0 to 1");
+            }
+        }
+        Ok(PpoConfig {
+            num_ppo_epochs: self.num_ppo_epochs,
+            num_mini_batches: self.num_mini_batches,
+            micro_batch_size,
+            gradient_accumulation_steps,
+            loss: PpoLoss {
+                cliprange: self.cliprange,
+                cliprange_value: self.cliprange_value,
+                vf_coef: self.vf_coef,
+                entropy_coef: self.entropy_coef,
+            },
+            estimation: Estimation {
+                kl_estimator: self.kl_estimator,
+                score_position: self.score_position,
+                score_clip: self.score_clip,
+                whiten_rewards: self.whiten_rewards,
+                whiten_advantages: self.whiten_advantages,
+                gamma: self.gamma,
+                lam: self.lam,
+            },
+            early_stop_kl: self.early_stop_kl,
+            kl: self.kl()?,
+        })
+    }
+
+    fn kl(&self) -> Result<KlCoefficient> {
+        let value = self.kl_coef.unwrap_or(KL_COEF[usize::from(self.adap_kl_ctrl)]);
+        if self.adap_kl_ctrl {
+            let (target, horizon) = (self.target_kl.unwrap_or(TARGET_KL), self.horizon.unwrap_or(HORIZON));
+            if value == 0.0 {
+                return wrong("kl_coef", &value, "cannot be steered from 0: a positive number is needed");
+            }
+            return Ok(KlCoefficient::Adaptive(AdaptiveKl::new(value, target, horizon)?));
+        }
+        for (option, given) in [("target_kl", self.target_kl), ("horizon", self.horizon)] {
+            if let Some(value) = given {
+                return wrong(option, &value, "has no effect without `adap_kl_ctrl`; remove it");
+            }
+        }
+        Ok(KlCoefficient::Fixed(FixedKl { value }))
+    }
+}
+
+fn wrong<T>(option: &'static str, value: &impl ToString, problem: &str) -> Result<T> {
+    Err(Error::Option { option, value: value.to_string(), problem: problem.to_owned() })
+}

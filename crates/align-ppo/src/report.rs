@@ -1,0 +1,181 @@
+//! `report.json` of an on-policy run: what changed on held-out prompts, how it went, and what it cost.
+
+use align_stage::{ChangedAnswer, RunFigures};
+use align_stats::{WinRate, hit};
+use align_train::TrainerState;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::scoring::moments;
+use crate::{Alarm, Look};
+
+/// How many changed answers are shown.
+const SHOWN: usize = 3;
+
+/// How often an answer is better than the starting model's to the same prompt.
+#[derive(Clone, Debug, Serialize)]
+pub struct MeasuredWinRate {
+    /// By which measure: the name of a judge that training knows nothing of, or `score` where there is none.
+    pub measure: String,
+    /// The rate and its interval; ties count half.
+    #[serde(flatten)]
+    pub rate: WinRate,
+    /// Mean of the measure before training.
+    pub mean_before: f64,
+    /// Mean of the measure after training.
+    pub mean_after: f64,
+}
+
+/// A logged value and the update after which it was logged.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Point {
+    /// Updates made.
+    pub step: u64,
+    /// The value.
+    pub value: f64,
+}
+
+/// Something that the supervisor did.
+#[derive(Clone, Debug, Serialize)]
+pub struct SupervisorAction {
+    /// The phase, from 0.
+    pub phase: usize,
+    /// What, and why.
+    #[serde(flatten)]
+    pub alarm: Alarm,
+}
+
+/// Everything a script wants to know of a finished run. What was measured on held-out prompts is absent where there were
+/// none.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// What every run has to say.
+    #[serde(flatten)]
+    pub run: RunFigures,
+    /// `ppo`, `grpo`, …
+    pub method: &'static str,
+    /// Held-out prompts.
+    pub held_out_prompts: usize,
+    /// Mean held-out score before training.
+    pub score_before: Option<f64>,
+    /// Mean held-out score after training.
+    pub score_after: Option<f64>,
+    /// Deviation of the held-out scores before training: what the rise is measured in.
+    pub score_std_before: Option<f64>,
+    /// How often the trained model's answers are better than those of the model it started from.
+    pub win_rate: Option<MeasuredWinRate>,
+    /// KL from the reference in nats per held-out completion, after training.
+    pub kl: Option<f64>,
+    /// The largest `objective/kl` in the log.
+    pub kl_max: Option<f64>,
+    /// `objective/kl` as logged.
+    pub kl_over_time: Vec<Point>,
+    /// `objective/scores` as logged.
+    pub scores_over_time: Vec<Point>,
+    /// What the supervisor did, in order.
+    pub supervisor_actions: Vec<SupervisorAction>,
+    /// Held-out prompts that are answered otherwise than before.
+    pub prompts_changed: usize,
+    /// The first few of those.
+    pub samples: Vec<ChangedAnswer>,
+}
+
+impl Report {
+    /// A report of how the run went, and how held-out prompts were answered before and after. `seed` is of the interval.
+    pub fn new(
+        run: RunFigures,
+        method: &'static str,
+        looks: Option<&(Look, Look)>,
+        alarms: &[(usize, Alarm)],
+        state: &TrainerState,
+        seed: u64,
+    ) -> Self {
+        let before = looks.map(|(before, _)| moments(&before.scores));
+        let after = looks.map(|(_, after)| moments(&after.scores));
+        let mut samples =
+            looks.map_or_else(Vec::new, |(before, after)| ChangedAnswer::of(&before.texts, &after.texts));
+        let prompts_changed = samples.len();
+        samples.truncate(SHOWN);
+        let kl_over_time = logged(state, "objective/kl");
+        let action =
+            |(phase, alarm): &(usize, Alarm)| SupervisorAction { phase: *phase, alarm: alarm.clone() };
+        Self {
+            run,
+            method,
+            held_out_prompts: looks.map_or(0, |(before, _)| before.scores.len()),
+            score_before: before.map(|(mean, ..)| mean),
+            score_after: after.map(|(mean, ..)| mean),
+            score_std_before: before.map(|(_, std, _)| std),
+            win_rate: looks.and_then(|(before, after)| MeasuredWinRate::of(before, after, seed)),
+            kl: looks.and_then(|(_, after)| after.kl.as_deref()).map(|kl| moments(kl).0),
+            kl_max: kl_over_time.iter().map(|point| point.value).reduce(f64::max),
+            kl_over_time,
+            scores_over_time: logged(state, "objective/scores"),
+            supervisor_actions: alarms.iter().map(action).collect(),
+            prompts_changed,
+            samples,
+        }
+    }
+}
+
+impl MeasuredWinRate {
+    fn of(before: &Look, after: &Look, seed: u64) -> Option<Self> {
+        let (measure, old, new) = match (&before.judged, &after.judged) {
+            (Some((name, old)), Some((_, new))) => (name.as_str(), old, new),
+            _ => ("score", &before.scores, &after.scores),
+        };
+        let preferences: Vec<f64> = new.iter().zip(old).map(|(new, old)| hit(new - old)).collect();
+        let (mean_before, mean_after) = (moments(old).0, moments(new).0);
+        let rate = WinRate::of(&preferences, seed)?;
+        Some(Self { measure: measure.to_owned(), rate, mean_before, mean_after })
+    }
+}
+
+/// The values of a metric over the log.
+fn logged(state: &TrainerState, name: &str) -> Vec<Point> {
+    let point = |entry: &serde_json::Map<String, Value>| {
+        Some(Point { step: entry.get("step")?.as_u64()?, value: entry.get(name)?.as_f64()? })
+    };
+    state.log_history.iter().filter_map(point).collect()
+}
+
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.run)?;
+        let prompts = self.held_out_prompts;
+        if let (Some(before), Some(after), Some(std)) =
+            (self.score_before, self.score_after, self.score_std_before)
+        {
+            let rise = (after - before) / std.max(f64::MIN_POSITIVE);
+            writeln!(
+                f,
+                "mean score            {before:.3} -> {after:.3} on {prompts} held-out prompts ({rise:+.2} deviations)"
+            )?;
+        }
+        if let Some(MeasuredWinRate { measure, rate, mean_before, mean_after }) = &self.win_rate {
+            let [low, high] = rate.ci95.map(|end| 100.0 * end);
+            let percent = 100.0 * rate.win_rate;
+            writeln!(
+                f,
+                "win rate              {percent:.1} % [{low:.1}, {high:.1}] against the start, by {measure}"
+            )?;
+            writeln!(f, "{:<22}{mean_before:.3} -> {mean_after:.3}", format!("mean {measure}"))?;
+        }
+        if let Some(kl) = self.kl {
+            write!(f, "KL from reference     {kl:.2} nats per completion")?;
+            match self.kl_max {
+                Some(most) => writeln!(f, ", at most {most:.2} in training")?,
+                None => writeln!(f)?,
+            }
+        }
+        writeln!(f, "supervisor            {} actions", self.supervisor_actions.len())?;
+        for SupervisorAction { phase, alarm } in &self.supervisor_actions {
+            writeln!(f, "  phase {phase}: {} because of {}: {}", alarm.action, alarm.rule, alarm.reason)?;
+        }
+        if prompts > 0 {
+            let changed = self.prompts_changed;
+            writeln!(f, "\n{changed} of {prompts} held-out prompts are answered otherwise than before:")?;
+        }
+        self.samples.iter().try_for_each(|sample| write!(f, "\n{sample}"))
+    }
+}

@@ -1,0 +1,336 @@
+//! The on-policy loop: sample, score, learn, look, save, until the phases are done.
+//!
+//! No hooks and no callbacks: what happens in a run stands in [`OnPolicy::train`], in order. A phase depends on the weights,
+//! the method's state and its own number alone: prompts and random streams are functions of the number, so a run that is
+//! resumed, or rolled back, needs no other memory of what was sampled.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use align_data::{Order, TokenizedTask, Tokenizer};
+use align_models::CausalLm;
+use align_train::{Checkpoint, Error, Interrupt, LogEntry, Metrics, Outcome, Result, Run, Updater};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::completions::completion_metrics;
+use crate::rollout::log_probs;
+use crate::sample::SampleLog;
+use crate::{Action, Alarm, Learned, Method, Phase, Prompt, Rollouts, Sample, Sampling, Scorer, Watch};
+
+const STATE: &str = "phases.json";
+const METHOD: &str = "method";
+
+/// The learning rates after going back, as a multiple of those before: the same again would end the same.
+const AFTER_ROLL_BACK: f64 = 0.5;
+
+/// What the loop samples from, compares with and scores by.
+pub struct OnPolicy<'a> {
+    /// The prompts.
+    pub tasks: &'a [TokenizedTask],
+    /// Their order in every epoch.
+    pub order: Order,
+    /// The policy, over a view of its parameters.
+    pub policy: CausalLm,
+    /// What it is held to; none if the method needs none.
+    pub reference: Option<CausalLm>,
+    /// How completions are sampled.
+    pub sampling: Sampling,
+    /// Makes texts of token ids.
+    pub tokenizer: &'a Tokenizer,
+    /// What gives scores.
+    pub scorer: &'a Scorer,
+    /// Seed of what is sampled.
+    pub seed: u64,
+    /// How many phases the run has.
+    pub phases: usize,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// As in other runs; a run that the watch stopped has stopped early.
+    pub outcome: Outcome,
+    /// What the watch found over the run, in order, with the number of the phase.
+    pub alarms: Vec<(usize, Alarm)>,
+}
+
+/// Where the loop stands between two phases.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    /// Phases done.
+    phase: usize,
+    /// A checkpoint is due and waits for a phase in good health.
+    save_pending: bool,
+    /// Whether the last phase gave no reason to act.
+    healthy: bool,
+    /// The last checkpoint of a run in good health.
+    last_good: Option<PathBuf>,
+    learning_rate_scale: f64,
+    alarms: Vec<(usize, Alarm)>,
+    watch: Value,
+}
+
+impl OnPolicy<'_> {
+    /// Trains from the beginning or from where a checkpoint stands.
+    ///
+    /// # Errors
+    /// What the method, the scorer and the models raise; an update that cannot be made because something is not finite,
+    /// where the watch knows no way out; files that cannot be written.
+    pub fn train(
+        &self,
+        method: &mut dyn Method,
+        watch: &mut dyn Watch,
+        updater: &mut Updater,
+        run: &mut Run<'_>,
+    ) -> Result<Ending> {
+        let interrupt = Interrupt::listen()?;
+        let mut state = restore(method, watch, updater, run)?;
+        run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)));
+        let mut log = SampleLog::open(run.output_dir(), state.phase)?;
+        if watch.may_roll_back() && state.last_good.is_none() {
+            save(&mut state, method, watch, updater, run)?;
+        }
+        let mut stopped = false;
+        while state.phase < self.phases && !stopped {
+            let (began, before) = (Instant::now(), updater.step());
+            let rollouts = self.sample(method, state.phase)?;
+            let sampled = began.elapsed();
+            let scores = self.scorer.score(&rollouts, self.tasks)?;
+            let reference_log_probs = self.reference_log_probs(method, &rollouts)?;
+            let scored = began.elapsed();
+            let phase = Phase {
+                number: state.phase,
+                rollouts: &rollouts,
+                tasks: self.tasks,
+                scores: &scores.scores,
+                reference_log_probs: &reference_log_probs,
+            };
+            let samples = self.samples(&phase, before)?;
+            log.add(&samples)?;
+            let alarms = match method.learn(&phase, updater) {
+                Ok(Learned { updates, mut metrics }) => {
+                    let timings = [sampled, scored - sampled, began.elapsed() - scored];
+                    metrics.merge(&scores.metrics());
+                    metrics.merge(&completion_metrics(&rollouts));
+                    metrics.merge(&costs(&rollouts, timings));
+                    run.record_phase(&updates, &metrics, began.elapsed())?;
+                    updates.iter().for_each(|update| metrics.merge(&update.metrics));
+                    watch.observe(state.phase, &metrics, &samples)
+                }
+                Err(error @ Error::NotFinite { .. }) => {
+                    let alarms = watch.not_finite(state.phase, &error.to_string());
+                    if !alarms.iter().any(|alarm| matches!(alarm.action, Action::RollBack | Action::Stop)) {
+                        return Err(error);
+                    }
+                    alarms
+                }
+                Err(error) => return Err(error),
+            };
+
+            stopped = self.act(&alarms, &mut state, method, watch, updater, run)?;
+            state.phase += 1;
+            state.healthy = alarms.iter().all(|alarm| alarm.action == Action::Warn);
+            let ends_run = state.phase == self.phases;
+            state.save_pending |= run.save_is_due(before, updater.step(), ends_run);
+            if let Some(signal) = interrupt.received() {
+                tracing::warn!(
+                    "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"
+                );
+                let checkpoint = save(&mut state, method, watch, updater, run)?.path().to_owned();
+                run.pause()?;
+                let outcome = Outcome::Interrupted { signal, checkpoint };
+                return Ok(Ending { outcome, alarms: state.alarms });
+            }
+            if state.healthy && state.save_pending {
+                save(&mut state, method, watch, updater, run)?;
+            }
+        }
+        if let (true, Some(last_good)) = (stopped, &state.last_good) {
+            updater.load_weights(&Checkpoint::open(last_good)?)?;
+            tracing::warn!("stopped; the model is that of {}", last_good.display());
+        }
+        run.finish()?;
+        let outcome = if stopped { Outcome::StoppedEarly } else { Outcome::Completed };
+        Ok(Ending { outcome, alarms: state.alarms })
+    }
+
+    /// The completions of phase number `phase`.
+    fn sample(&self, method: &dyn Method, phase: usize) -> Result<Rollouts> {
+        let count = prompts_per_phase(method);
+        let prompts = rows(self.order, self.tasks.len(), phase * count, count);
+        let prompt = |row: usize| Prompt { row, tokens: Arc::from(self.tasks[row].tokens.as_slice()) };
+        let prompts = prompts.into_iter().map(prompt).collect();
+        let seed = self.seed.wrapping_add((phase as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        self.sampling.rollouts(&self.policy, prompts, method.num_generations(), self.tokenizer, seed)
+    }
+
+    fn reference_log_probs(&self, method: &dyn Method, rollouts: &Rollouts) -> Result<Vec<Vec<f32>>> {
+        match &self.reference {
+            Some(reference) if method.needs_reference() => {
+                log_probs(reference, rollouts, self.sampling.temperature())
+            }
+            None if method.needs_reference() => Err(Error::stage("the method needs a reference model")),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    fn samples(&self, phase: &Phase<'_>, step: usize) -> Result<Vec<Sample>> {
+        let completions = phase.rollouts.completions.iter().enumerate();
+        let sample = |(number, completion): (usize, &crate::Rollout)| {
+            let prompt = &phase.rollouts.prompt_of(number).tokens;
+            Ok(Sample {
+                phase: phase.number,
+                step,
+                origin: phase.origin(number),
+                prompt: self.tokenizer.decode(prompt, false).map_err(Error::stage)?,
+                completion: completion.text.clone(),
+                score: Some(phase.scores[number]).filter(|score| score.is_finite()),
+                tokens: completion.tokens.len(),
+                finished: completion.finished,
+            })
+        };
+        completions.map(sample).collect()
+    }
+
+    /// Carries out what the watch asks for. True if the run is to end.
+    fn act(
+        &self,
+        alarms: &[Alarm],
+        state: &mut State,
+        method: &mut dyn Method,
+        watch: &mut dyn Watch,
+        updater: &mut Updater,
+        run: &mut Run<'_>,
+    ) -> Result<bool> {
+        if alarms.iter().any(|alarm| alarm.action == Action::RollBack) {
+            let Some(last_good) = &state.last_good else {
+                return Err(Error::stage("asked to go back, but there is no checkpoint to go back to"));
+            };
+            let checkpoint = Checkpoint::open(last_good)?;
+            updater.roll_back(&checkpoint)?;
+            method.restore_state(&checkpoint.path().join(METHOD))?;
+            updater.set_learning_rate_scale(updater.learning_rate_scale() * AFTER_ROLL_BACK);
+            watch.rolled_back();
+            tracing::warn!("went back to {}, at half the learning rate", last_good.display());
+        }
+        for alarm in alarms {
+            tracing::warn!("phase {}: {}: {} ({})", state.phase, alarm.rule, alarm.reason, alarm.action);
+            run.record_event(entry(state.phase, alarm))?;
+            state.alarms.push((state.phase, alarm.clone()));
+            match alarm.action {
+                Action::RaiseKl { factor } => method.raise_kl(factor),
+                Action::LowerLearningRate { factor } => {
+                    updater.set_learning_rate_scale(updater.learning_rate_scale() * factor);
+                }
+                Action::Warn | Action::RollBack | Action::Stop => {}
+            }
+        }
+        Ok(alarms.iter().any(|alarm| alarm.action == Action::Stop))
+    }
+}
+
+/// Prompts of a phase.
+fn prompts_per_phase(method: &dyn Method) -> usize {
+    (method.completions_per_phase() / method.num_generations()).max(1)
+}
+
+/// Rows `first..first + count` of an endless sequence of epochs.
+fn rows(order: Order, rows: usize, first: usize, count: usize) -> Vec<usize> {
+    let mut found = Vec::with_capacity(count);
+    while found.len() < count {
+        let (epoch, place) = ((first + found.len()) / rows, (first + found.len()) % rows);
+        let rest = count - found.len();
+        found.extend(order.epoch(rows, epoch).into_iter().skip(place).take(rest));
+    }
+    found
+}
+
+/// What the phase cost: seconds of sampling, of scoring (reference included) and of learning.
+fn costs(rollouts: &Rollouts, [sampling, scoring, learning]: [Duration; 3]) -> Metrics {
+    let mut metrics = Metrics::default();
+    metrics.mean("time/generation", sampling.as_secs_f64(), 1.0);
+    metrics.mean("time/scoring", scoring.as_secs_f64(), 1.0);
+    metrics.mean("time/update", learning.as_secs_f64(), 1.0);
+    let tokens = rollouts.completion_tokens() as f64;
+    metrics.mean("time/generated_tokens_per_second", tokens, sampling.as_secs_f64());
+    metrics.total("num_tokens", rollouts.num_tokens() as f64);
+    metrics.total("episode", rollouts.completions.len() as f64);
+    metrics
+}
+
+/// An action in the log.
+fn entry(phase: usize, alarm: &Alarm) -> LogEntry {
+    let mut entry = LogEntry::new();
+    entry.insert("supervisor/phase".to_owned(), phase.into());
+    entry.insert("supervisor/rule".to_owned(), alarm.rule.clone().into());
+    entry.insert("supervisor/action".to_owned(), alarm.action.to_string().into());
+    entry.insert("supervisor/reason".to_owned(), alarm.reason.clone().into());
+    entry
+}
+
+/// Puts everything back to where the checkpoint was made, if the run is resumed from one.
+fn restore(
+    method: &mut dyn Method,
+    watch: &mut dyn Watch,
+    updater: &mut Updater,
+    run: &Run<'_>,
+) -> Result<State> {
+    let Some(checkpoint) = run.resumed_from() else {
+        return Ok(State { healthy: true, learning_rate_scale: 1.0, ..State::default() });
+    };
+    updater.restore(checkpoint)?;
+    let path = checkpoint.path().join(STATE);
+    let unreadable = |error: &dyn std::fmt::Display| Error::stage(format!("{}: {error}", path.display()));
+    let json = fs::read(&path).map_err(|error| unreadable(&error))?;
+    let mut state: State = serde_json::from_slice(&json).map_err(|error| unreadable(&error))?;
+    method.restore_state(&checkpoint.path().join(METHOD))?;
+    watch.restore(&state.watch)?;
+    updater.set_learning_rate_scale(state.learning_rate_scale);
+    if state.healthy {
+        state.last_good = Some(checkpoint.path().to_owned());
+    }
+    tracing::info!("resumed from {} at step {}", checkpoint.path().display(), checkpoint.step());
+    Ok(state)
+}
+
+/// Saves a checkpoint, which is the last good one from now on if the run is in good health.
+fn save(
+    state: &mut State,
+    method: &dyn Method,
+    watch: &dyn Watch,
+    updater: &Updater,
+    run: &mut Run<'_>,
+) -> Result<Checkpoint> {
+    state.save_pending = false;
+    state.learning_rate_scale = updater.learning_rate_scale();
+    state.watch = watch.state();
+    let json = serde_json::to_vec_pretty(&json!(state)).map_err(Error::stage)?;
+    let checkpoint = run.save(updater, |dir: &Path| {
+        fs::write(dir.join(STATE), &json).map_err(Error::stage)?;
+        fs::create_dir(dir.join(METHOD)).map_err(Error::stage)?;
+        method.save_state(&dir.join(METHOD))
+    })?;
+    if state.healthy {
+        state.last_good = Some(checkpoint.path().to_owned());
+    }
+    Ok(checkpoint)
+}
+
+#[cfg(test)]
+mod tests {
+    use align_data::SamplingStrategy;
+
+    use super::*;
+
+    #[test]
+    fn phases_go_through_all_rows_epoch_after_epoch() {
+        let order = Order { strategy: SamplingStrategy::Random, seed: 3 };
+        let first: Vec<usize> = (0..5).flat_map(|phase| rows(order, 5, phase * 2, 2)).collect();
+        let expected = [order.epoch(5, 0), order.epoch(5, 1)].concat();
+        assert_eq!(first, expected);
+        assert_eq!(rows(order, 5, 3, 9).len(), 9);
+    }
+}

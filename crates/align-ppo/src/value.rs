@@ -1,0 +1,124 @@
+//! The critic: what the score of a completion is expected to be, after each of its tokens.
+//!
+//! It is a scalar head over hidden states: over those of a backbone of its own, which starts from a reward model as TRL
+//! has it, or over the policy's, which costs one more matrix-vector product and lets the two objectives pull at the same
+//! weights.
+
+use std::collections::BTreeMap;
+
+use align_kernels::{Param, Params};
+use align_models::{CausalLm, DecoderConfig, RewardHead, RewardModel, RewardScorer, Stream};
+use align_train::Result;
+use candle_core::{Device, Tensor};
+
+use crate::Rollouts;
+use crate::ppo::value_rows;
+
+/// What the critic's parameters are called beside the policy's, in the updater and in checkpoints.
+const PREFIX: &str = "value_model.";
+
+/// A critic. Whether it can be trained depends on the parameters it was made from.
+#[derive(Clone, Debug)]
+pub enum Critic {
+    /// A head on the policy's hidden states.
+    Head(RewardScorer),
+    /// A model of its own.
+    Model(Box<RewardModel>),
+}
+
+impl Critic {
+    /// Values `[rows]` of rows of a stream. The policy's hidden states of it are asked for only where the critic reads
+    /// them.
+    pub(crate) fn values(
+        &self,
+        policy_hidden: impl FnOnce() -> candle_core::Result<Tensor>,
+        rows: &[u32],
+        stream: &Stream,
+    ) -> candle_core::Result<Tensor> {
+        let (hidden, head) = match self {
+            Self::Head(head) => (policy_hidden()?, head),
+            Self::Model(model) => (model.decoder().hidden(stream)?, model.scorer()),
+        };
+        head.rewards(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?)
+    }
+}
+
+/// The policy and its critic over one set of parameters.
+#[derive(Clone, Debug)]
+pub struct ActorCritic {
+    /// What samples.
+    pub policy: CausalLm,
+    /// What judges how good a place a token leaves it in.
+    pub critic: Critic,
+}
+
+impl ActorCritic {
+    /// Values of all completions of `rollouts`, each at so many `places`.
+    pub(crate) fn values(&self, rollouts: &Rollouts, places: &[usize]) -> Result<Vec<Vec<f32>>> {
+        let mut values: Vec<Vec<f32>> = Vec::with_capacity(places.len());
+        for pass in rollouts.passes() {
+            let of_pass = &places[values.len()..values.len() + pass.sequences];
+            let rows = value_rows(&pass, of_pass.iter().copied());
+            let hidden = || self.policy.decoder().hidden(&pass.stream);
+            let mut flat = self.critic.values(hidden, &rows, &pass.stream)?.to_vec1::<f32>()?.into_iter();
+            values.extend(of_pass.iter().map(|&places| flat.by_ref().take(places).collect::<Vec<f32>>()));
+        }
+        Ok(values)
+    }
+}
+
+/// Where a critic comes from.
+#[derive(Clone, Debug)]
+pub enum CriticStart {
+    /// An untrained head on the policy's backbone.
+    Head {
+        /// Seed of its weights.
+        seed: u64,
+    },
+    /// The backbone and head of a model, by their Hugging Face names.
+    Model {
+        /// The model's shape.
+        config: Box<DecoderConfig>,
+        /// Its head.
+        head: RewardHead,
+        /// Its weights. They are copied, once.
+        weights: BTreeMap<String, Tensor>,
+    },
+}
+
+impl CriticStart {
+    /// The critic's trainable parameters, under names that do not meet the policy's.
+    ///
+    /// # Errors
+    /// If memory for them cannot be had.
+    pub fn params(&self, policy: &DecoderConfig, device: &Device) -> Result<Params> {
+        let head;
+        let weights = match self {
+            Self::Model { weights, .. } => weights,
+            Self::Head { seed } => {
+                head = RewardHead::Linear.random_weights(policy, *seed, device)?;
+                &head
+            }
+        };
+        let named =
+            weights.iter().map(|(name, weight)| Ok((format!("{PREFIX}{name}"), Param::tracked(weight)?)));
+        Ok(named.collect::<candle_core::Result<Params>>()?)
+    }
+
+    /// The critic over parameters that [`CriticStart::params`] made, tracked or a view of them.
+    ///
+    /// # Errors
+    /// If a parameter is missing.
+    pub fn critic(&self, params: &Params) -> Result<Critic> {
+        let own: Params = params
+            .iter()
+            .filter_map(|(name, param)| Some((name.strip_prefix(PREFIX)?.to_owned(), param.clone())))
+            .collect();
+        Ok(match self {
+            Self::Head { .. } => Critic::Head(RewardScorer::new(RewardHead::Linear, &own)?),
+            Self::Model { config, head, .. } => {
+                Critic::Model(Box::new(RewardModel::new(config, *head, &own)?))
+            }
+        })
+    }
+}
