@@ -1,0 +1,162 @@
+//! Which method trains: PPO, one of the critic-free family, or online DPO.
+
+use align_cli::Invocation;
+use align_models::generation::GenerationOptions;
+use align_ppo::{
+    GroupAlgorithm, GroupConfig, GroupOptions, GroupSetting, GroupTraining, Method, OnlineDpo,
+    OnlineDpoConfig, PPO_LEARNING_RATE, Ppo, PpoConfig, PpoOptions, Sampling, Supervised,
+};
+use align_train::TrainOptions;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::models::Models;
+use crate::options::Options;
+
+/// TRL's default learning rates.
+const GROUP_LEARNING_RATE: f64 = 1e-6;
+const ONLINE_DPO_LEARNING_RATE: f64 = 5e-7;
+/// TRL's default β of online DPO.
+const ONLINE_DPO_BETA: f64 = 0.1;
+
+/// A method by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[value(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum MethodName {
+    /// Proximal policy optimization, with a critic
+    Ppo,
+    /// Group relative policy optimization, with any loss of TRL's GRPOTrainer
+    Grpo,
+    /// GRPO without deviation and lengths
+    DrGrpo,
+    /// GRPO with clip-higher, token-level loss, truncated completions left out
+    Dapo,
+    /// GRPO with a ratio per completion
+    Gspo,
+    /// A capped ratio as the weight of the log-probs
+    Cispo,
+    /// REINFORCE with the group's other completions as baseline
+    Rloo,
+    /// REINFORCE with advantages over the whole phase
+    ReinforcePp,
+    /// DPO on pairs of own completions, the better one by its score
+    OnlineDpo,
+}
+
+/// The options of the method that was chosen, checked.
+pub(crate) enum Chosen {
+    Ppo(PpoConfig),
+    Group(Box<GroupConfig>),
+    OnlineDpo(OnlineDpoConfig),
+}
+
+impl MethodName {
+    /// TRL's default for it.
+    pub(crate) fn default_learning_rate(self) -> f64 {
+        match self {
+            Self::Ppo => PPO_LEARNING_RATE,
+            Self::OnlineDpo => ONLINE_DPO_LEARNING_RATE,
+            _ => GROUP_LEARNING_RATE,
+        }
+    }
+
+    /// Checks the options of the method and refuses those of others.
+    pub(crate) fn check(self, options: &Options, invocation: &Invocation) -> anyhow::Result<Chosen> {
+        let Options { ppo, group, train, .. } = options;
+        let TrainOptions { per_device_train_batch_size, gradient_accumulation_steps, .. } = *train;
+        let because = format!("with `method` = {}", self.name());
+        if self == Self::Ppo {
+            refuse::<GroupOptions>(invocation, &[], &because)?;
+            return Ok(Chosen::Ppo(ppo.check(per_device_train_batch_size, gradient_accumulation_steps)?));
+        }
+        refuse::<PpoOptions>(invocation, &[], &because)?;
+        let generation: GenerationOptions = options.generation()?;
+        let Some(algorithm) = self.algorithm() else {
+            refuse::<GroupOptions>(invocation, &["beta"], &because)?;
+            let config = OnlineDpoConfig {
+                beta: group.beta.unwrap_or(ONLINE_DPO_BETA),
+                temperature: generation.temperature,
+                per_device_train_batch_size,
+                gradient_accumulation_steps,
+            };
+            return Ok(Chosen::OnlineDpo(config.check()?));
+        };
+        let setting = GroupSetting {
+            generation: &generation,
+            per_device_train_batch_size,
+            gradient_accumulation_steps,
+        };
+        Ok(Chosen::Group(Box::new(group.check(algorithm, &setting)?)))
+    }
+
+    fn algorithm(self) -> Option<GroupAlgorithm> {
+        match self {
+            Self::Ppo | Self::OnlineDpo => None,
+            Self::Grpo => Some(GroupAlgorithm::Grpo),
+            Self::DrGrpo => Some(GroupAlgorithm::DrGrpo),
+            Self::Dapo => Some(GroupAlgorithm::Dapo),
+            Self::Gspo => Some(GroupAlgorithm::Gspo),
+            Self::Cispo => Some(GroupAlgorithm::Cispo),
+            Self::Rloo => Some(GroupAlgorithm::Rloo),
+            Self::ReinforcePp => Some(GroupAlgorithm::ReinforcePp),
+        }
+    }
+
+    fn name(self) -> String {
+        use clap::ValueEnum as _;
+        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+impl Chosen {
+    /// Whether it has a critic.
+    pub(crate) fn has_critic(&self) -> bool {
+        matches!(self, Self::Ppo(_))
+    }
+
+    /// What there is to watch.
+    pub(crate) fn supervised(&self) -> Supervised {
+        let kl_penalty = match self {
+            Self::Ppo(config) => config.kl.value() > 0.0,
+            Self::Group(config) => config.penalty.beta() > 0.0,
+            Self::OnlineDpo(_) => true,
+        };
+        Supervised { critic: self.has_critic(), kl_penalty }
+    }
+
+    /// Options that were not given and whose defaults depend on the method, with their values.
+    pub(crate) fn defaulted(&self, options: &Options) -> Vec<(&'static str, Value)> {
+        match self {
+            Self::Ppo(_) => Vec::new(),
+            Self::Group(config) => options.group.defaulted(config),
+            Self::OnlineDpo(config) if options.group.beta.is_none() => vec![("beta", config.beta.into())],
+            Self::OnlineDpo(_) => Vec::new(),
+        }
+    }
+
+    /// The method over the run's models.
+    pub(crate) fn method(
+        self,
+        models: &Models,
+        sampling: &Sampling,
+        seed: u64,
+    ) -> anyhow::Result<Box<dyn Method>> {
+        Ok(match self {
+            Self::Ppo(config) => {
+                let (tracked, view) = (models.actor_critic(true)?, models.actor_critic(false)?);
+                Box::new(Ppo::new(config, tracked, view, sampling, seed))
+            }
+            Self::Group(config) => Box::new(GroupTraining::new(models.policy()?, *config)),
+            Self::OnlineDpo(config) => Box::new(OnlineDpo::new(models.policy()?, config)),
+        })
+    }
+}
+
+/// Refuses all options of a component but those that are excepted.
+fn refuse<T: clap::Args>(invocation: &Invocation, except: &[&str], because: &str) -> anyhow::Result<()> {
+    let command = T::augment_args(clap::Command::new("component"));
+    let names = command.get_arguments().map(|argument| argument.get_id().as_str());
+    let names: Vec<&str> = names.filter(|name| !except.contains(name)).collect();
+    invocation.refuse_given(&names, because)
+}

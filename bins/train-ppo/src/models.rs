@@ -1,0 +1,132 @@
+//! The models of a run and the parameters that they share.
+
+use std::path::Path;
+
+use align_data::Tokenizer;
+use align_kernels::Params;
+use align_models::{CausalLm, DecoderConfig, ModelDir};
+use align_ppo::{ActorCritic, CriticStart, ValueModel};
+use align_recipe::{Opening, check_tokenizer};
+use align_train::Error;
+use anyhow::ensure;
+
+use crate::options::Options;
+use crate::reward::Rewards;
+
+/// What the critic's weights are called in checkpoints, beside the policy's `model.safetensors`.
+const CRITIC: &str = "value_model.safetensors";
+
+/// The policy, its critic and the reference.
+pub(crate) struct Models {
+    config: DecoderConfig,
+    gradient_checkpointing: bool,
+    policy: Params,
+    critic: Option<(CriticStart, Params)>,
+    all: Params,
+    reference: CausalLm,
+}
+
+impl Models {
+    /// Loads the policy once: the reference, unless another is named, is made of the same tensors, and the policy trains a
+    /// copy.
+    pub(crate) fn open(
+        opening: &Opening<'_>,
+        options: &Options,
+        rewards: &Rewards,
+        has_critic: bool,
+    ) -> anyhow::Result<Self> {
+        let (config, device) = (opening.model.decoder_config().clone(), &opening.session.device);
+        let weights = opening.model.load(device)?;
+        let policy = Params::tracked(&weights)?;
+        let reference = match &options.rollout.ref_model {
+            None => CausalLm::new(&config, &Params::frozen(&weights))?,
+            Some(name) => {
+                let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
+                let (found, expected) = (dir.decoder_config().vocab, config.vocab);
+                ensure!(
+                    found == expected,
+                    "ref_model {name}: has a vocabulary of {found}, the model one of {expected}; both must share a \
+                     tokenizer"
+                );
+                check_tokenizer(
+                    &format!("ref_model {name}"),
+                    &Tokenizer::load(dir.path())?,
+                    &opening.tokenizer,
+                )?;
+                CausalLm::new(dir.decoder_config(), &Params::frozen(&dir.load(device)?))?
+            }
+        };
+        let critic = match has_critic {
+            false => None,
+            true => {
+                let start = critic_start(opening, options, rewards)?;
+                let own = start.params(&config, device)?;
+                Some((start, own))
+            }
+        };
+        let own = critic.iter().flat_map(|(_, own)| own.iter());
+        let all = policy.iter().chain(own).map(|(name, param)| (name.to_owned(), param.clone())).collect();
+        let gradient_checkpointing = opening.config.gradient_checkpointing;
+        Ok(Self { config, gradient_checkpointing, policy, critic, all, reference })
+    }
+
+    /// Everything that is trained.
+    pub(crate) fn params(&self) -> &Params {
+        &self.all
+    }
+
+    /// The policy to sample from: sees every update and records nothing.
+    pub(crate) fn view(&self) -> anyhow::Result<CausalLm> {
+        Ok(CausalLm::new(&self.config, &self.policy.view())?)
+    }
+
+    /// The policy to train.
+    pub(crate) fn policy(&self) -> anyhow::Result<CausalLm> {
+        let policy = CausalLm::new(&self.config, &self.policy)?;
+        Ok(policy.with_gradient_checkpointing(self.gradient_checkpointing))
+    }
+
+    /// The model that the policy is held to.
+    pub(crate) fn reference(&self) -> CausalLm {
+        self.reference.clone()
+    }
+
+    /// The policy with its critic, to train or as a view.
+    pub(crate) fn actor_critic(&self, tracked: bool) -> anyhow::Result<ActorCritic> {
+        let held = |params: &Params| if tracked { params.clone() } else { params.view() };
+        let policy = CausalLm::new(&self.config, &held(&self.policy))?;
+        let policy = policy.with_gradient_checkpointing(tracked && self.gradient_checkpointing);
+        let (start, own) = self.critic.as_ref().expect("the method has a critic");
+        Ok(ActorCritic { policy, critic: start.critic(&held(own))? })
+    }
+
+    /// Writes the policy as a model.
+    pub(crate) fn save_policy(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
+        model.save(&self.policy, dir).map_err(Error::stage)
+    }
+
+    /// Writes the policy as a model, and the critic beside it.
+    pub(crate) fn save(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
+        self.save_policy(model, dir)?;
+        let Some((_, own)) = &self.critic else { return Ok(()) };
+        let tensors = own.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach()));
+        Ok(candle_core::safetensors::save(&tensors.collect(), dir.join(CRITIC))?)
+    }
+}
+
+/// Where the critic comes from: the reward model if there is one that can read the policy's tokens.
+fn critic_start(opening: &Opening<'_>, options: &Options, rewards: &Rewards) -> anyhow::Result<CriticStart> {
+    let readable = rewards.model().filter(|model| model.shares_tokenizer);
+    let seed = opening.session.seed;
+    match (options.ppo.value_model, readable) {
+        (Some(ValueModel::Head), _) | (None, None) => Ok(CriticStart::Head { seed }),
+        (None | Some(ValueModel::RewardModel), Some(model)) => Ok(CriticStart::Model {
+            config: Box::new(model.config.clone()),
+            head: model.head,
+            weights: model.weights.clone(),
+        }),
+        (Some(ValueModel::RewardModel), None) => anyhow::bail!(
+            "`value_model` = reward_model: there is no reward model that reads the policy's tokens; give `head`"
+        ),
+    }
+}

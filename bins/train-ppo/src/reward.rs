@@ -1,0 +1,214 @@
+//! What gives scores: a reward model, rules on the text, or a weighted sum of them.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
+use align_kernels::Params;
+use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
+use align_ppo::{ScoreSource, Scorer};
+use align_recipe::{Opening, check_tokenizer};
+use align_reward::{
+    ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward, RewardNormalization,
+};
+use anyhow::{Context as _, bail, ensure};
+use candle_core::Tensor;
+use serde::Serialize;
+
+use crate::options::Options;
+
+/// Prompts per pass of a reward model that reads texts.
+const TEXTS_PER_PASS: usize = 16;
+
+/// Where scores come from.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Reward")]
+pub(crate) struct RewardOptions {
+    /// Reward model: a directory that train-reward wrote, or a hub id
+    #[arg(long, visible_alias = "reward-model", value_name = "DIR|ID")]
+    reward_model_path: Option<String>,
+    /// Whether the reward model reads texts, tokenized by its own tokenizer, instead of the policy's tokens: for reward
+    /// models with another vocabulary
+    #[arg(long)]
+    reward_from_text: bool,
+    /// Whether scores of the reward model get mean 0 and deviation 1 on the reference set of its training [default: true
+    /// if that is stored beside it]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    normalize_scores: Option<bool>,
+    /// Rules, 1 where they hold: exact_match, numeric_answer (both against `reference_column`), format=REGEX,
+    /// length=MIN-MAX in characters
+    #[arg(long, value_delimiter = ',', value_name = "RULE")]
+    reward_funcs: Vec<RewardFunction>,
+    /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1 each]
+    #[arg(long, value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
+    reward_weights: Vec<f64>,
+}
+
+/// A rule by its name on the command line.
+#[derive(Clone, Debug)]
+struct RewardFunction(String);
+
+impl Serialize for RewardFunction {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl FromStr for RewardFunction {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let function = Self(text.to_owned());
+        function.reward().map(|_| function).map_err(|error| format!("{error:#}"))
+    }
+}
+
+impl RewardFunction {
+    fn reward(&self) -> anyhow::Result<Box<dyn Reward>> {
+        let reward: Box<dyn Reward> = match self.0.split_once('=') {
+            None if self.0 == "exact_match" => Box::new(ExactMatch),
+            None if self.0 == "numeric_answer" => Box::new(NumericAnswer),
+            Some(("format", regex)) => Box::new(FormatMatch::new(regex)?),
+            Some(("length", range)) => {
+                let ends =
+                    range.split_once('-').and_then(|(min, max)| Some((min.parse().ok()?, max.parse().ok()?)));
+                let (min, max) =
+                    ends.with_context(|| format!("length: expected MIN-MAX, found `{range}`"))?;
+                Box::new(LengthRange::new(min, max)?)
+            }
+            _ => bail!(
+                "expected exact_match, numeric_answer, format=REGEX or length=MIN-MAX, found `{}`",
+                self.0
+            ),
+        };
+        Ok(reward)
+    }
+
+    fn compares(&self) -> bool {
+        matches!(self.0.as_str(), "exact_match" | "numeric_answer")
+    }
+}
+
+/// The reward model as it was loaded, once: the critic starts from the same tensors.
+pub(crate) struct Rewards {
+    model: Option<LoadedModel>,
+}
+
+pub(crate) struct LoadedModel {
+    pub(crate) config: DecoderConfig,
+    pub(crate) head: RewardHead,
+    pub(crate) weights: BTreeMap<String, Tensor>,
+    dir: ModelDir,
+    tokenizer: Tokenizer,
+    /// Whether it knows the policy's token ids.
+    pub(crate) shares_tokenizer: bool,
+}
+
+impl Rewards {
+    /// Finds and loads what the options name.
+    pub(crate) fn open(opening: &Opening<'_>, options: &RewardOptions) -> anyhow::Result<Self> {
+        let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } = options;
+        let Some(name) = &options.reward_model_path else {
+            ensure!(
+                !reward_funcs.is_empty(),
+                "nothing gives scores: name a reward model with `--reward-model-path`, or rules with `--reward-funcs`"
+            );
+            let without = "without `--reward-model-path`; remove it";
+            ensure!(!reward_from_text, "`reward_from_text`: has no effect {without}");
+            ensure!(normalize_scores.is_none(), "`normalize_scores`: has no effect {without}");
+            return Ok(Self { model: None });
+        };
+        let members = 1 + reward_funcs.len();
+        ensure!(
+            reward_weights.is_empty() || reward_weights.len() == members,
+            "`reward_weights`: expected one for the reward model and one for each rule, {members} in all, found {}",
+            reward_weights.len()
+        );
+        let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
+        ensure!(
+            dir.reward_head()?.is_some(),
+            "reward_model_path {name}: is a language model; expected a reward model, which train-reward makes"
+        );
+        let tokenizer = Tokenizer::load(dir.path())?;
+        dir.check_vocabulary(tokenizer.vocab_size())?;
+        let fits = check_tokenizer(&format!("reward_model_path {name}"), &tokenizer, &opening.tokenizer);
+        let fits = fits.and_then(|()| {
+            let (found, expected) = (dir.decoder_config().vocab, opening.model.decoder_config().vocab);
+            ensure!(
+                found >= opening.tokenizer.vocab_size(),
+                "reward_model_path {name}: has a vocabulary of {found}, the model one of {expected}"
+            );
+            Ok(())
+        });
+        let shares_tokenizer = fits.is_ok();
+        if !reward_from_text {
+            fits.context("`--reward-from-text` would have it read texts instead of the policy's tokens")?;
+        }
+        let (head, weights) = dir.load_reward_model(None, opening.session.seed, &opening.session.device)?;
+        let config = dir.decoder_config().clone();
+        Ok(Self { model: Some(LoadedModel { config, head, weights, dir, tokenizer, shares_tokenizer }) })
+    }
+
+    /// The reward model, if there is one.
+    pub(crate) fn model(&self) -> Option<&LoadedModel> {
+        self.model.as_ref()
+    }
+
+    /// What scores completions. The tensors are shared with whoever else has them.
+    pub(crate) fn scorer(&self, options: &Options) -> anyhow::Result<Scorer> {
+        let RewardOptions { reward_funcs, reward_weights, .. } = &options.reward;
+        let mut sources = Vec::new();
+        if let Some(model) = &self.model {
+            sources.push(model.source(&options.reward)?);
+        }
+        for function in reward_funcs {
+            sources.push(ScoreSource::Texts(function.reward()?));
+        }
+        let weights = match reward_weights.as_slice() {
+            [] => vec![1.0; sources.len()],
+            weights => weights.to_vec(),
+        };
+        ensure!(
+            weights.len() == sources.len(),
+            "`reward_weights`: expected {} of them, one for each reward, found {}",
+            sources.len(),
+            weights.len()
+        );
+        let penalty = options.rollout.missing_eos_penalty.unwrap_or(0.0);
+        Ok(Scorer::new(weights.into_iter().zip(sources).collect(), penalty)?)
+    }
+}
+
+impl RewardOptions {
+    /// Whether a rule compares with the right answer, so that every row must have one.
+    pub(crate) fn compares(&self) -> bool {
+        self.reward_funcs.iter().any(RewardFunction::compares)
+    }
+}
+
+impl LoadedModel {
+    fn source(&self, options: &RewardOptions) -> anyhow::Result<ScoreSource> {
+        let model = RewardModel::new(&self.config, self.head, &Params::frozen(&self.weights))?;
+        let stored = RewardNormalization::read(self.dir.path())?;
+        let normalization = match (options.normalize_scores, stored) {
+            (Some(false), _) | (None, None) => None,
+            (None | Some(true), Some(stored)) => Some(stored),
+            (Some(true), None) => bail!(
+                "`normalize_scores`: {} has no {}, which train-reward writes; remove the option",
+                self.dir.path().display(),
+                RewardNormalization::FILE
+            ),
+        };
+        if !options.reward_from_text {
+            return Ok(ScoreSource::Model { model: Box::new(model), normalization });
+        }
+        let tokenize = TokenizeOptions {
+            max_length: Some(self.config.max_positions),
+            truncation_mode: TruncationMode::KeepEnd,
+            ..TokenizeOptions::default()
+        };
+        let tokenizer = Tokenizer::load(self.tokenizer.dir())?;
+        let reward = ModelReward::new(model, tokenizer, tokenize, normalization, TEXTS_PER_PASS);
+        Ok(ScoreSource::Texts(Box::new(reward)))
+    }
+}

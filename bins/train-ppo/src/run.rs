@@ -1,0 +1,113 @@
+//! From a method to a trained model on disk: how long the run is, the run itself, what held-out prompts say before and
+//! after it, the report.
+
+use std::path::Path;
+
+use align_data::{Order, Prepared, TokenizedTask};
+use align_ppo::{Action, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
+use align_recipe::{Opening, publish, start};
+use align_stage::RunFigures;
+use align_train::{Length, Outcome};
+use anyhow::{bail, ensure};
+
+use crate::judge;
+use crate::models::Models;
+use crate::options::Options;
+
+/// What the answers to held-out prompts are sampled with, beside the run's seed.
+const HELD_OUT_STREAM: u64 = 0x5eed;
+
+/// Everything that a run has beside its method.
+pub(crate) struct OnPolicyRun<'a> {
+    pub(crate) opening: &'a Opening<'a>,
+    pub(crate) options: &'a Options,
+    pub(crate) data: &'a Prepared<TokenizedTask>,
+    pub(crate) models: &'a Models,
+    pub(crate) scorer: &'a Scorer,
+    pub(crate) sampling: Sampling,
+}
+
+impl OnPolicyRun<'_> {
+    /// Trains from the beginning or from where a checkpoint stands, and saves the model and the report.
+    pub(crate) fn train(&self, method: &mut dyn Method, watch: &mut dyn Watch) -> anyhow::Result<()> {
+        let Self { opening, options, data, models, scorer, sampling } = self;
+        let seed = opening.session.seed;
+        if options.reward.compares() {
+            let lacking = data.train.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
+            if let Some(row) = lacking {
+                let (origin, column) = (&row.task.prompt.origin, &options.rollout.reference_column);
+                bail!(
+                    "{origin}: a reward function compares with the right answer, and the row has no `{column}`"
+                );
+            }
+        }
+        let phases = self.phases(method)?;
+        let total_steps = phases * method.updates_per_phase();
+        let save = |dir: &Path| models.save(&opening.model, dir);
+        let started = start(opening, models.params(), total_steps, options, &data.fingerprint, save)?;
+        let Some((mut updater, mut run)) = started else { return Ok(()) };
+
+        let asked = &data.held_out[..data.held_out.len().min(options.rollout.num_eval_prompts)];
+        let held_out = HeldOut {
+            tasks: asked,
+            policy: models.view()?,
+            reference: Some(models.reference()),
+            sampling: sampling.clone(),
+            tokenizer: &opening.tokenizer,
+            scorer,
+            judge: judge::of_this_world(asked),
+            seed: seed ^ HELD_OUT_STREAM,
+        };
+        let look = || if asked.is_empty() { Ok(None) } else { held_out.look().map(Some) };
+        let before = look()?;
+        let on_policy = OnPolicy {
+            tasks: &data.train,
+            order: Order { strategy: opening.data.train_sampling_strategy, seed },
+            policy: models.view()?,
+            reference: Some(models.reference()),
+            sampling: sampling.clone(),
+            tokenizer: &opening.tokenizer,
+            scorer,
+            seed,
+            phases,
+        };
+        let ending = on_policy.train(method, watch, &mut updater, &mut run)?;
+        if let Outcome::Interrupted { signal, checkpoint } = &ending.outcome {
+            let go_on = format!("go on with --resume-from-checkpoint {}", checkpoint.display());
+            return Err(align_cli::interrupted(*signal, go_on));
+        }
+        models.save_policy(&opening.model, run.output_dir())?;
+        let looks = before.zip(look()?);
+        let memory = align_cli::peak_memory_mb();
+        let figures =
+            RunFigures::new(opening.session.stage(), &ending.outcome, &run, data.train.len(), memory);
+        let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
+        publish(run.output_dir(), &report)?;
+        match ending.alarms.last().filter(|(_, alarm)| alarm.action == Action::Stop) {
+            None => Ok(()),
+            Some((phase, alarm)) => {
+                bail!("the supervisor stopped the run in phase {phase}: {}: {}", alarm.rule, alarm.reason)
+            }
+        }
+    }
+
+    /// How many times completions are sampled.
+    fn phases(&self, method: &dyn Method) -> anyhow::Result<usize> {
+        let (completions, group) = (method.completions_per_phase(), method.num_generations());
+        ensure!(
+            completions.is_multiple_of(group),
+            "a phase has {completions} completions (per_device_train_batch_size times the micro-batches sampled \
+             together), which is no multiple of `num_generations` = {group}"
+        );
+        if let Some(episodes) = self.options.rollout.total_episodes {
+            return Ok(episodes.div_ceil(completions));
+        }
+        Ok(match self.opening.config.length {
+            Length::Steps(steps) => steps.div_ceil(method.updates_per_phase()),
+            Length::Epochs(epochs) => {
+                let rows = epochs * self.data.train.len() as f64;
+                ((rows / (completions / group) as f64).ceil() as usize).max(1)
+            }
+        })
+    }
+}

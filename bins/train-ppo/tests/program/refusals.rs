@@ -1,0 +1,110 @@
+//! Bad input: exit code 2, one line that says where, and nothing left behind.
+
+use std::path::Path;
+
+use crate::stage::QUICK;
+use crate::support::{Ended, Place, copy_dir, training};
+
+/// Runs the program and expects it to refuse, with all of `fragments` in its one line.
+fn check(place: &Place, words: &str, fragments: &[&str]) {
+    let before = place.tree();
+    let Ended { code, stderr, .. } = place.ended(words);
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!((code, errors.len()), (Some(2), 1), "{words}\n{stderr}");
+    for fragment in fragments {
+        assert!(errors[0].contains(fragment), "{words}\n{}\ndoes not say `{fragment}`", errors[0]);
+    }
+    assert_eq!(place.tree(), before, "{words}: something changed on disk");
+}
+
+#[test]
+fn options_that_make_no_sense_are_refused() {
+    let place = Place::new();
+    let refused = |options: &str, fragments: &[&str]| {
+        check(&place, &training("out", &format!("--reward-funcs length=1-30 {options}")), fragments);
+    };
+    refused("--temperature 0", &["`temperature` = 0", "must be positive"]);
+    refused("--min-new-tokens 2", &["`min_new_tokens` = 2", "remove it"]);
+    refused("--repetition-penalty 1.2", &["`repetition_penalty` = 1.2", "remove it"]);
+    refused("--max-new-tokens 0", &["max_new_tokens"]);
+    refused("--num-ppo-epochs 0", &["`num_ppo_epochs` = 0"]);
+    refused("--num-mini-batches 0", &["`num_mini_batches` = 0"]);
+    refused("--cliprange -1", &["`cliprange` = -1"]);
+    refused("--cliprange-value nan", &["`cliprange_value` = NaN"]);
+    refused("--vf-coef -0.1", &["`vf_coef` = -0.1"]);
+    refused("--entropy-coef inf", &["`entropy_coef` = inf"]);
+    refused("--gamma 1.1", &["`gamma` = 1.1"]);
+    refused("--lam -0.1", &["`lam` = -0.1"]);
+    refused("--kl-coef -1", &["`kl_coef` = -1"]);
+    refused("--init-kl-coef 0 --adap-kl-ctrl", &["`kl_coef` = 0", "steered"]);
+    refused("--target-kl 3", &["`target_kl` = 3", "no effect without `adap_kl_ctrl`"]);
+    refused("--horizon 3", &["`horizon` = 3", "no effect without `adap_kl_ctrl`"]);
+    refused("--early-stop-kl 0", &["`early_stop_kl` = 0"]);
+    refused("--score-clip -1", &["`score_clip` = -1"]);
+    refused("--missing-eos-penalty -1", &["`missing_eos_penalty` = -1"]);
+    refused("--total-episodes 0", &["`total_episodes`"]);
+    refused("--total-episodes 8 --max-steps 3", &["`max_steps`: has no effect", "`total_episodes`"]);
+    refused("--kl-estimator k2", &["`--kl-estimator`", "`k2`"]);
+    refused("--max-length 30", &["`max_length`: has no effect", "`max_new_tokens`"]);
+    refused("--max-new-tokens 8 --max-completion-length 9", &["`max_new_tokens`: has no effect"]);
+    refused("--eval-strategy steps --eval-dataset data.jsonl", &["`eval_strategy`: has no effect"]);
+    refused("--num-eval-prompts 3", &["`num_eval_prompts`: has no effect", "no held-out rows"]);
+    refused("--value-model reward_model", &["`value_model` = reward_model"]);
+}
+
+#[test]
+fn rewards_that_cannot_be_are_refused() {
+    let place = Place::new();
+    let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
+    refused("", &["nothing gives scores", "--reward-model-path", "--reward-funcs"]);
+    refused("--reward-funcs lenght=1-3", &["lenght=1-3", "exact_match"]);
+    refused("--reward-funcs length=3", &["expected MIN-MAX, found `3`"]);
+    refused("--reward-funcs length=9-3", &["expected a range from the shorter to the longer"]);
+    refused("--reward-funcs format=(", &["not a regular expression"]);
+    refused("--reward-funcs exact_match", &["data.jsonl:1", "the row has no `answer`"]);
+    refused("--reward-funcs length=1-3 --reward-weights 1,2", &["`reward_weights`", "expected 1"]);
+    refused("--reward-funcs length=1-3 --reward-from-text", &["`reward_from_text`: has no effect"]);
+    refused("--reward-funcs length=1-3 --normalize-scores", &["`normalize_scores`: has no effect"]);
+    refused("--reward-model-path nowhere", &["nowhere"]);
+    refused("--reward-model-path model", &["reward_model_path model: is a language model"]);
+}
+
+#[test]
+fn a_reward_model_of_another_tokenizer_is_refused_or_reads_texts() {
+    let place = Place::new();
+    let golden = Path::new(crate::support::RUNS).join("../models/llama-seqcls");
+    copy_dir(&golden, &place.path("reward"));
+    for name in ["tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(place.path("model").join(name), place.path("reward").join(name)).unwrap();
+    }
+    // 256 rows for a tokenizer of 1024.
+    check(&place, &training("out", "--reward-model-path reward"), &["reward", "256", "1024"]);
+
+    // The same words as other tokens.
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/tiny-reward");
+    copy_dir(&shipped, &place.path("other"));
+    let tokenizer = std::fs::read_to_string(place.path("other/tokenizer.json")).unwrap();
+    let swapped = tokenizer.replacen("\"the\"", "\"§\"", 1);
+    assert_ne!(swapped, tokenizer);
+    std::fs::write(place.path("other/tokenizer.json"), swapped).unwrap();
+    let options = QUICK.replace("--reward-funcs length=1-30", "--reward-model-path other");
+    let options = format!("{options} --max-steps 4 --save-strategy no");
+    check(&place, &training("out", &options), &["reward_model_path other: token", "--reward-from-text"]);
+    let run = place.train("text", &format!("{options} --reward-from-text"));
+    assert_eq!(run.metric("objective/scores").len(), 1);
+}
+
+#[test]
+fn prompts_that_leave_no_room_for_an_answer_are_refused() {
+    let place = Place::new();
+    let long = format!("{{\"prompt\": \"{}\"}}\n", "the ".repeat(600));
+    place.write("data.jsonl", format!("{{\"prompt\": \"Hello\"}}\n{long}"));
+    let options = format!("{QUICK} --save-strategy no --max-steps 4");
+    check(
+        &place,
+        &training("out", &options),
+        &["data.jsonl:2: the prompt has", "max_position_embeddings 512"],
+    );
+    let run = place.train("cut", &format!("{options} --max-prompt-length 20"));
+    assert_eq!(run.metric("objective/kl").len(), 1);
+}
