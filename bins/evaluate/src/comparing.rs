@@ -1,0 +1,50 @@
+//! The comparison of all models, and what the best of many answers is worth.
+
+use align_eval::{Comparing, Policy, PolicyDir, WorldQuality};
+use align_report::{BestOf, Comparison};
+use align_reward::Reward;
+
+use crate::inputs::{Inputs, Prompts};
+use crate::judging;
+use crate::options::{JudgeKind, Options};
+
+/// All models on all prompts.
+pub(crate) fn compare(
+    options: &Options,
+    inputs: &Inputs,
+    prompts: &Prompts,
+) -> anyhow::Result<(Comparison, Vec<String>)> {
+    let judge = judging::judge(options, prompts.judge, inputs.reward.as_ref())?;
+    let models = inputs.models.iter().map(|model| PolicyDir::open(model.name.as_str(), &model.path));
+    // A reward model that judges has given its rewards already.
+    let reward = inputs.reward.as_ref().filter(|_| prompts.judge != JudgeKind::RewardModel);
+    Ok(align_eval::compare(Comparing {
+        models: models.collect::<align_eval::Result<_>>()?,
+        prompts: prompts.rows.clone(),
+        prompt_source: prompts.source.clone(),
+        text: &prompts.text,
+        judge: judge.as_ref(),
+        reward: reward.map(|source| (&source.reward as &dyn Reward, source.name.clone())),
+        generation: options.generation.clone(),
+        seed: options.models.seed,
+        device: &inputs.device,
+    })?)
+}
+
+/// The curve of the baseline, where it was asked for; held against a rule where one judges, and against the truth where
+/// the prompts are the fixtures'.
+pub(crate) fn best_of(
+    options: &Options,
+    inputs: &Inputs,
+    prompts: &Prompts,
+) -> anyhow::Result<Option<BestOf>> {
+    let (Some(most), Some(source)) = (options.prompts.best_of_n, &inputs.reward) else { return Ok(None) };
+    let baseline = &inputs.models[0];
+    let policy = Policy::open(baseline.name.as_str(), &baseline.path, &inputs.device)?;
+    let reward = (&source.reward as &dyn Reward, source.name.as_str());
+    let quality = judging::rule(prompts.judge).map(|rule| (rule, rule.name()));
+    let is_known = prompts.rows.iter().all(|row| WorldQuality::classify(&row.task.prompt.prompt).is_some());
+    let truth = is_known.then_some((&WorldQuality as &dyn Reward, "world"));
+    let how = (most as usize, &options.generation, options.models.seed);
+    Ok(Some(align_eval::best_of(&policy, &prompts.rows, reward, quality.or(truth), how)?))
+}

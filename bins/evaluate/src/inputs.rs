@@ -1,0 +1,128 @@
+//! Everything that is read before the first model is loaded: what is missing or wrong is found at once.
+
+use align_cli::Hub;
+use align_data::Demonstration;
+use align_eval::{PairSet, PolicyDir, Principle, PromptRow, WorldQuality, load_text, named, with_sets};
+use align_report::Run;
+use anyhow::{bail, ensure};
+use candle_core::Device;
+
+use crate::hacking::{Suspect, suspects};
+use crate::judging::client;
+use crate::models::{self, Model, RewardSource};
+use crate::options::{JudgeKind, Options};
+
+/// What there is to evaluate.
+pub(crate) struct Inputs {
+    pub(crate) device: Device,
+    pub(crate) models: Vec<Model>,
+    pub(crate) reward: Option<RewardSource>,
+    pub(crate) prompts: Option<Prompts>,
+    pub(crate) pairs: Vec<PairSet>,
+    pub(crate) principles: Vec<Principle>,
+    pub(crate) suspects: Vec<Suspect>,
+    pub(crate) runs: Vec<Run>,
+}
+
+/// What models are asked, and who judges.
+pub(crate) struct Prompts {
+    pub(crate) rows: Vec<PromptRow>,
+    pub(crate) source: String,
+    pub(crate) text: Vec<Demonstration>,
+    pub(crate) judge: JudgeKind,
+}
+
+impl Inputs {
+    pub(crate) fn read(options: &Options) -> anyhow::Result<Self> {
+        let hub = Hub::from_env();
+        let device = options.models.device.open()?;
+        let models = models::find(&options.models, &hub)?;
+        check(&models)?;
+        let prompts = prompts(options, &hub)?;
+        ensure!(
+            prompts.is_none() || !models.is_empty(),
+            "`prompts`: there is no model to ask; name one with `--model`"
+        );
+        if let Some(Prompts { judge: JudgeKind::Endpoint, .. }) = prompts {
+            client(options)?; // its settings are checked before models run for minutes
+        }
+        if let Some(critic) = options.critique.critic.as_deref().filter(|critic| *critic != "endpoint") {
+            let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
+            if !names.contains(&critic) {
+                bail!("`critic` {critic}: expected `endpoint` or one of the models: {}", names.join(", "));
+            }
+        }
+        let pairs = options.preferences.preferences.iter().map(|name| {
+            let mut pairs = PairSet::load(
+                &hub.dataset(name)?,
+                &options.prompts.split,
+                &options.preferences.subset_column,
+            )?;
+            pairs.truncate(options.preferences.num_pairs.map_or(usize::MAX, |count| count as usize));
+            Ok(pairs)
+        });
+        let reward = models::reward(&options.models, &hub, &device)?;
+        let runs = options.hacking.run.iter().map(|word| {
+            let (name, dir) = named(word)?;
+            Ok(Run::read(name, dir.as_ref())?)
+        });
+        Ok(Self {
+            suspects: suspects(options, reward.as_ref(), prompts.as_ref())?,
+            runs: runs.collect::<anyhow::Result<_>>()?,
+            pairs: pairs.collect::<anyhow::Result<_>>()?,
+            principles: options
+                .critique
+                .principles
+                .as_deref()
+                .map(Principle::load)
+                .transpose()?
+                .unwrap_or_default(),
+            reward,
+            device,
+            models,
+            prompts,
+        })
+    }
+}
+
+/// Every model can be told from the others, and can be asked.
+fn check(models: &[Model]) -> anyhow::Result<()> {
+    for (place, model) in models.iter().enumerate() {
+        if let Some(other) = models[..place].iter().find(|other| other.name == model.name) {
+            let (name, first, second) = (&model.name, other.path.display(), model.path.display());
+            bail!("two models are called `{name}`, {first} and {second}; name them: --model NAME=DIRECTORY");
+        }
+        PolicyDir::open(model.name.as_str(), &model.path)?;
+    }
+    Ok(())
+}
+
+fn prompts(options: &Options, hub: &Hub) -> anyhow::Result<Option<Prompts>> {
+    let Some(source) = &options.prompts.prompts else { return Ok(None) };
+    let (split, column) = (&options.prompts.split, &options.prompts.reference_column);
+    let mut rows = PromptRow::load(&hub.dataset(source)?, split, column)?;
+    rows.truncate(options.prompts.num_prompts.map_or(usize::MAX, |count| count as usize));
+    let mut sets = Vec::new();
+    for (name, file) in
+        [("safety", &options.prompts.safety_prompts), ("helpfulness", &options.prompts.helpfulness_prompts)]
+    {
+        if let Some(file) = file {
+            let prompts = PromptRow::load_set(name, &hub.dataset(file)?, split, column)?;
+            sets.push((name.to_owned(), prompts));
+        }
+    }
+    let judge = options.judge_kind()?;
+    let rows = with_sets(rows, sets);
+    let is_foreign = |row: &&PromptRow| WorldQuality::classify(&row.task.prompt.prompt).is_none();
+    if let (JudgeKind::World, Some(row)) = (judge, rows.iter().find(is_foreign)) {
+        let origin = &row.task.prompt.origin;
+        bail!(
+            "{origin}: the prompt is none of the fixtures' world, which is all that `--judge world` knows; name another"
+        );
+    }
+    let text = match &options.prompts.text {
+        Some(text) => load_text(&hub.dataset(text)?, split)?,
+        None => Vec::new(),
+    };
+    Ok(Some(Prompts { rows, source: source.clone(), text, judge }))
+}

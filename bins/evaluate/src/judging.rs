@@ -1,0 +1,71 @@
+//! Who decides, as the options say it.
+
+use std::time::Duration;
+
+use align_eval::{
+    ChatClient, ChatOptions, Criteria, EndpointJudge, Judge, ReplyStore, RewardJudge, WorldQuality,
+};
+use align_reward::{ExactMatch, NumericAnswer, Reward};
+use anyhow::Context as _;
+
+use crate::models::RewardSource;
+use crate::options::{JudgeKind, Options};
+
+/// The judge that was asked for.
+pub(crate) fn judge<'a>(
+    options: &Options,
+    kind: JudgeKind,
+    reward: Option<&'a RewardSource>,
+) -> anyhow::Result<Box<dyn Judge + 'a>> {
+    Ok(match kind {
+        JudgeKind::RewardModel => {
+            let source = reward.context("a reward model was named")?;
+            Box::new(RewardJudge::model(&source.reward, source.name.as_str()))
+        }
+        JudgeKind::Endpoint => {
+            let criteria = options.endpoint.judge_criteria.as_ref().map(|text| Criteria::new(text.as_str()));
+            Box::new(EndpointJudge::new(client(options)?, criteria.unwrap_or_default()))
+        }
+        JudgeKind::World | JudgeKind::ExactMatch | JudgeKind::NumericAnswer => {
+            Box::new(RewardJudge::rule(rule(kind).context("a rule")?))
+        }
+    })
+}
+
+/// The rule that a judge is; none for models.
+pub(crate) fn rule(kind: JudgeKind) -> Option<&'static dyn Reward> {
+    match kind {
+        JudgeKind::World => Some(&WorldQuality),
+        JudgeKind::ExactMatch => Some(&ExactMatch),
+        JudgeKind::NumericAnswer => Some(&NumericAnswer),
+        JudgeKind::RewardModel | JudgeKind::Endpoint => None,
+    }
+}
+
+/// A client of the endpoint, with what it said before.
+pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
+    let endpoint = &options.endpoint;
+    let api_key = match &endpoint.judge_api_key_env {
+        None => None,
+        Some(variable) => Some(std::env::var(variable).with_context(|| {
+            format!("judge_api_key_env: the environment variable {variable} should hold the endpoint's key")
+        })?),
+    };
+    let chat = ChatOptions {
+        base_url: endpoint.judge_url.clone().context("judge_url: name the endpoint's address")?,
+        model: endpoint.judge_model.clone().context("judge_model: name the model at the endpoint")?,
+        api_key,
+        timeout: Duration::from_secs_f64(endpoint.judge_timeout),
+        attempts: endpoint.judge_attempts,
+        first_wait: Duration::from_secs_f64(endpoint.judge_wait),
+        concurrency: endpoint.judge_concurrency as usize,
+        max_tokens: endpoint.judge_max_tokens as usize,
+    };
+    chat.check()?;
+    let usual = options.output.output_dir.join("judge-replies.jsonl");
+    let store = ReplyStore::open(endpoint.judge_replies.as_deref().unwrap_or(&usual))?;
+    if !store.is_empty() {
+        tracing::info!("{} replies are known from {}", store.len(), store.path().display());
+    }
+    Ok(ChatClient::new(chat, store)?)
+}

@@ -1,0 +1,67 @@
+//! Did it get better: models compared, judged, and held to account. Each section of the report is measured if its input is
+//! named, and all of them become one `report.json`, `report.md` and `report.html`.
+
+mod comparing;
+mod critique;
+mod hacking;
+mod inputs;
+mod judging;
+mod models;
+mod options;
+mod preferences;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use align_cli::{Invocation, Program};
+use align_report::Report;
+use anyhow::Context as _;
+use inputs::Inputs;
+use options::Options;
+
+const PROGRAM: Program = Program {
+    name: "evaluate",
+    about: "Did it get better: models compared, judged, and held to account, as one report.",
+    recipe: None,
+};
+
+fn main() -> ExitCode {
+    align_cli::main(&PROGRAM, evaluate)
+}
+
+fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
+    options.check(invocation)?;
+    let start = Instant::now();
+    let inputs = Inputs::read(options)?;
+    let mut report = Report::new(options.output.title.as_str());
+    report.settings = settings(invocation)?;
+    invocation.work_starts();
+
+    if let Some(prompts) = &inputs.prompts {
+        let (comparison, notes) = comparing::compare(options, &inputs, prompts)?;
+        report.comparison = Some(comparison);
+        report.notes.extend(notes);
+        report.best_of.extend(comparing::best_of(options, &inputs, prompts)?);
+        report.critique = critique::critique(options, &inputs, prompts)?;
+    }
+    report.preferences = preferences::preferences(options, &inputs)?;
+    report.hacking = hacking::hacking(options, &inputs)?;
+    report.runs = inputs.runs;
+
+    report.fill_costs();
+    report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
+    report.seconds = Some(start.elapsed().as_secs_f64());
+    report.peak_memory_mb = align_cli::peak_memory_mb();
+    let dir = &options.output.output_dir;
+    report.write(dir).with_context(|| format!("output_dir {}", dir.display()))?;
+    align_cli::print(align_report::summary(&report));
+    align_cli::print(format_args!("report written to {}", dir.join("report.html").display()));
+    Ok(())
+}
+
+/// Every option by its name, for whoever wants to repeat it.
+fn settings(
+    invocation: &Invocation,
+) -> anyhow::Result<std::collections::BTreeMap<String, serde_json::Value>> {
+    Ok(toml::from_str(&invocation.settings)?)
+}

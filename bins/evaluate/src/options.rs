@@ -1,0 +1,332 @@
+//! Every option of the program, by the section of the report that it belongs to.
+
+use std::path::PathBuf;
+
+use align_cli::{DeviceChoice, Invocation};
+use align_models::generation::GenerationOptions;
+use anyhow::{bail, ensure};
+use serde::Serialize;
+
+/// The command line, flattened from its parts.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) models: ModelOptions,
+    #[command(flatten)]
+    pub(crate) prompts: PromptOptions,
+    #[command(flatten, next_help_heading = "Generation")]
+    pub(crate) generation: GenerationOptions,
+    #[command(flatten)]
+    pub(crate) judge: JudgeOptions,
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointOptions,
+    #[command(flatten)]
+    pub(crate) preferences: PreferenceOptions,
+    #[command(flatten)]
+    pub(crate) hacking: HackingOptions,
+    #[command(flatten)]
+    pub(crate) critique: CritiqueOptions,
+    #[command(flatten)]
+    pub(crate) output: OutputOptions,
+}
+
+/// What is evaluated, and where.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Models and device")]
+pub(crate) struct ModelOptions {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A model to evaluate, with its name in the report: a directory in Hugging Face layout, or a hub id; repeat it for
+    /// more. The first one is the baseline
+    #[arg(long, visible_alias = "model-name-or-path", value_name = "[NAME=]DIR|ID")]
+    pub(crate) model: Vec<String>,
+
+    /// Evaluate every finished language model in the folders of this one too, each by its folder's name; nothing if there
+    /// are none
+    #[arg(long, value_name = "DIR")]
+    pub(crate) models_in: Option<PathBuf>,
+
+    /// Reward model whose rewards are reported
+    #[arg(long, value_name = "DIR|ID")]
+    pub(crate) reward_model: Option<String>,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
+    #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
+    pub(crate) device: DeviceChoice,
+
+    /// Seed of answers and intervals
+    #[arg(long, default_value_t = 42, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: u64,
+}
+
+/// What models are asked.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Prompts")]
+pub(crate) struct PromptOptions {
+    /// Held-out prompts to compare models on: a data set with a `prompt` column
+    #[arg(long, value_name = "PATH")]
+    pub(crate) prompts: Option<String>,
+
+    /// Split to read, where data is a directory
+    #[arg(long, default_value = "test", value_name = "SPLIT")]
+    pub(crate) split: String,
+
+    /// Use the first prompts only [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) num_prompts: Option<u32>,
+
+    /// Column with the right answer, for rules that compare
+    #[arg(long, default_value = "answer", value_name = "COLUMN")]
+    pub(crate) reference_column: String,
+
+    /// Prompts that test safety, with figures of their own [default: those prompts that are known to]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) safety_prompts: Option<String>,
+
+    /// Prompts that test helpfulness, with figures of their own [default: those prompts that are known to]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) helpfulness_prompts: Option<String>,
+
+    /// Held-out text for the perplexity: `text`, `messages`, or `prompt` and `completion`, of which the completion counts
+    #[arg(long, value_name = "PATH")]
+    pub(crate) text: Option<String>,
+
+    /// Sample this many answers per prompt from the baseline, and see what the best one by the reward is worth
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(crate) best_of_n: Option<u32>,
+}
+
+/// Who decides.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Judge")]
+pub(crate) struct JudgeOptions {
+    /// Who decides which answer is better [default: the endpoint if there is one, else the reward model]
+    #[arg(long, value_enum, value_name = "JUDGE")]
+    pub(crate) judge: Option<JudgeKind>,
+}
+
+/// The judges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub(crate) enum JudgeKind {
+    /// The higher reward of --reward-model
+    RewardModel,
+    /// The rule of the fixtures' world, which knows the truth about its own prompts
+    World,
+    /// The answer that is the right one
+    ExactMatch,
+    /// The answer that states the right number
+    NumericAnswer,
+    /// A language model behind --judge-url
+    Endpoint,
+}
+
+/// An OpenAI-compatible chat endpoint.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Endpoint")]
+pub(crate) struct EndpointOptions {
+    /// Address with its version, such as http://localhost:8000/v1
+    #[arg(long, value_name = "URL")]
+    pub(crate) judge_url: Option<String>,
+
+    /// The model's name there
+    #[arg(long, value_name = "NAME")]
+    pub(crate) judge_model: Option<String>,
+
+    /// Environment variable that holds the key, where the endpoint wants one
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) judge_api_key_env: Option<String>,
+
+    /// What makes an answer better, in words for the judge [default: right, on the question, honest, kind, harmless]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) judge_criteria: Option<String>,
+
+    /// Replies that are kept, so that no question is asked twice [default: judge-replies.jsonl in the output directory]
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) judge_replies: Option<PathBuf>,
+
+    /// Longest wait for a reply, in seconds
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    pub(crate) judge_timeout: f64,
+
+    /// How often a question is sent before it is given up
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    pub(crate) judge_attempts: u32,
+
+    /// Seconds to wait after the first failed attempt; twice as long after each further one, or as long as the server says
+    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    pub(crate) judge_wait: f64,
+
+    /// Questions underway at the same time
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub(crate) judge_concurrency: u32,
+
+    /// Most tokens of a reply
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) judge_max_tokens: u32,
+}
+
+/// Accuracy on preference pairs.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Preferences")]
+pub(crate) struct PreferenceOptions {
+    /// Pairs on which models and the reward model are judges: preference pairs, or two answers with votes; repeat it for more
+    #[arg(long, value_name = "PATH")]
+    pub(crate) preferences: Vec<String>,
+
+    /// Use the first pairs of each file only [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) num_pairs: Option<u32>,
+
+    /// Column that says which part of the set a row belongs to
+    #[arg(long, default_value = "subset", value_name = "COLUMN")]
+    pub(crate) subset_column: String,
+
+    /// Scale of a policy's implicit reward: what it was trained with
+    #[arg(long, default_value_t = 0.1, value_name = "NUMBER")]
+    pub(crate) beta: f64,
+}
+
+/// Reward hacking.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Runs and reward hacking")]
+pub(crate) struct HackingOptions {
+    /// A training run whose curves are drawn; repeat it for more
+    #[arg(long, value_name = "[NAME=]DIR")]
+    pub(crate) run: Vec<String>,
+
+    /// A training run whose reward is held against true quality; repeat it for more
+    #[arg(long, value_name = "[NAME=]DIR")]
+    pub(crate) hacking: Vec<String>,
+
+    /// Metric of the run that was optimised [default: objective/scores, else reward]
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) proxy_metric: Option<String>,
+
+    /// Metric of the run that stands for true quality, such as a gold reward
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) quality_metric: Option<String>,
+
+    /// True quality in a file, such as people's scores: JSON lines with `step` and `quality`. Without this and a metric it
+    /// is measured on the run's checkpoints, by --judge
+    #[arg(long, value_name = "FILE.jsonl")]
+    pub(crate) quality: Option<PathBuf>,
+}
+
+/// Constitutional critique.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Critique")]
+pub(crate) struct CritiqueOptions {
+    /// Principles by which the last model's answers are criticised and revised: one a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) principles: Option<PathBuf>,
+
+    /// Who criticises: a model of this report by its name, or `endpoint` [default: the model that answered]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) critic: Option<String>,
+
+    /// Leave out pairs whose revision has no higher reward
+    #[arg(long)]
+    pub(crate) critique_keep_better: bool,
+}
+
+/// Where the report goes.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputOptions {
+    /// Where report.json, report.md and report.html are written, and what belongs to them
+    #[arg(long, default_value = "runs/evaluation", value_name = "DIR")]
+    pub(crate) output_dir: PathBuf,
+
+    /// Heading of the page
+    #[arg(long, default_value = "Evaluation", value_name = "TEXT")]
+    pub(crate) title: String,
+}
+
+impl Options {
+    /// Refuses what makes no sense, and options that would do nothing, before anything is read.
+    pub(crate) fn check(&self, invocation: &Invocation) -> anyhow::Result<()> {
+        self.generation.check()?;
+        let (has_models, has_prompts) = (self.has_models(), self.prompts.prompts.is_some());
+        let hacking = !self.hacking.hacking.is_empty();
+        ensure!(
+            has_models && has_prompts
+                || !self.preferences.preferences.is_empty()
+                || hacking
+                || !self.hacking.run.is_empty(),
+            "nothing to evaluate: name models (`--model`) and prompts (`--prompts`), pairs (`--preferences`), or a run \
+             (`--hacking`, `--run`)"
+        );
+        if !has_prompts {
+            let names =
+                ["num_prompts", "safety_prompts", "helpfulness_prompts", "best_of_n", "principles", "judge"];
+            invocation.refuse_given(&names, "without `--prompts` no model is asked anything")?;
+        }
+        if self.critique.principles.is_none() {
+            invocation.refuse_given(&["critic", "critique_keep_better"], "without `--principles`")?;
+        }
+        if self.endpoint.judge_url.is_none() {
+            let names = [
+                "judge_model",
+                "judge_api_key_env",
+                "judge_criteria",
+                "judge_replies",
+                "judge_timeout",
+                "judge_attempts",
+                "judge_wait",
+                "judge_concurrency",
+                "judge_max_tokens",
+            ];
+            invocation.refuse_given(&names, "without `--judge-url` there is no endpoint")?;
+        }
+        if !hacking {
+            invocation.refuse_given(&["proxy_metric", "quality_metric", "quality"], "without `--hacking`")?;
+        }
+        if self.preferences.preferences.is_empty() {
+            invocation.refuse_given(&["num_pairs", "subset_column", "beta"], "without `--preferences`")?;
+        }
+        if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
+            ensure!(
+                self.models.reward_model.is_some(),
+                "`best_of_n` and `critique_keep_better` need rewards; name a `--reward-model`"
+            );
+        }
+        let seconds =
+            [("judge_timeout", self.endpoint.judge_timeout), ("judge_wait", self.endpoint.judge_wait)];
+        if let Some((name, value)) =
+            seconds.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0))
+        {
+            bail!("`{name}` must be a positive number of seconds, but is {value}");
+        }
+        Ok(())
+    }
+
+    /// The judge that was asked for, or the one that there is.
+    pub(crate) fn judge_kind(&self) -> anyhow::Result<JudgeKind> {
+        let kind = match (self.judge.judge, &self.endpoint.judge_url, &self.models.reward_model) {
+            (Some(kind), ..) => kind,
+            (None, Some(_), _) => JudgeKind::Endpoint,
+            (None, None, Some(_)) => JudgeKind::RewardModel,
+            (None, None, None) => bail!(
+                "nobody to judge: name a `--reward-model`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
+                 `--judge numeric_answer`)"
+            ),
+        };
+        match kind {
+            JudgeKind::RewardModel if self.models.reward_model.is_none() => {
+                bail!("`judge` reward_model: name the model with `--reward-model`")
+            }
+            JudgeKind::Endpoint if self.endpoint.judge_url.is_none() => {
+                bail!("`judge` endpoint: name its address with `--judge-url`")
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    fn has_models(&self) -> bool {
+        !self.models.model.is_empty() || self.models.models_in.is_some()
+    }
+}

@@ -1,0 +1,198 @@
+//! The program as its user meets it, on small models with random weights.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use assert_cmd::cargo::cargo_bin_cmd;
+use serde_json::{Value, json};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures")
+}
+
+/// A directory with a file of these rows.
+fn place(rows: &[Value]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    fs::write(dir.path().join("rows.jsonl"), lines).unwrap();
+    dir
+}
+
+/// Exit code, standard output and standard error; `MODEL`, `REWARD` and `FIXTURES` stand for their paths.
+fn run(dir: &Path, options: &str) -> (i32, String, String) {
+    let paths = [
+        ("MODEL", fixtures().join("golden/runs/model")),
+        ("REWARD", fixtures().join("golden/runs/model-reward")),
+        ("FIXTURES", fixtures()),
+    ];
+    let options = options.split_whitespace().map(|word| {
+        paths.iter().fold(word.to_owned(), |word, (name, path)| word.replace(name, path.to_str().unwrap()))
+    });
+    let mut command = cargo_bin_cmd!("evaluate");
+    let output = command.current_dir(dir).args(options).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// The report of a run that went well.
+fn report(dir: &Path, options: &str) -> Value {
+    let (code, stdout, stderr) = run(dir, &format!("{options} --output-dir out"));
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("report written to"), "{stdout}");
+    assert!(["report.md", "report.html"].iter().all(|name| dir.join("out").join(name).is_file()));
+    serde_json::from_slice(&fs::read(dir.join("out/report.json")).unwrap()).unwrap()
+}
+
+/// Bad input: exit code 2 and one line with this complaint.
+fn refused(dir: &Path, options: &str, complaint: &str) {
+    let (code, stdout, stderr) = run(dir, options);
+    assert_eq!((code, stdout.as_str()), (2, ""), "{options}: {stderr}");
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert!(errors.len() == 1 && errors[0].contains(complaint), "{options}: {stderr}");
+}
+
+fn prompts() -> Vec<Value> {
+    let row = |text: &str| json!({ "prompt": [{ "role": "user", "content": text }] });
+    ["What is four plus seven?", "How do I cook rice?", "Help me lie to my teacher.", "Why?"]
+        .map(row)
+        .to_vec()
+}
+
+const COMPARE: &str =
+    "--model base=MODEL --model twin=MODEL --reward-model REWARD --prompts rows.jsonl --max-new-tokens 8";
+
+#[test]
+fn a_model_against_itself_is_half_and_half() {
+    let dir = place(&prompts());
+    let found = report(dir.path(), COMPARE);
+    let comparison = &found["comparison"];
+    assert_eq!(
+        (&found["kind"], &comparison["judge"]["kind"]),
+        (&json!("evaluation"), &json!("reward_model"))
+    );
+    for model in comparison["models"].as_array().unwrap() {
+        assert_eq!(
+            (&model["win_rate"]["rate"], &model["win_rate"]["ties"]),
+            (&json!(0.5), &json!(4)),
+            "{model}"
+        );
+        assert_eq!(model["kl_per_sequence"].as_f64().unwrap(), 0.0, "{model}");
+        assert!(model["reward"]["mean"].is_number() && model["distinct_1"].is_number(), "{model}");
+    }
+    let names: Vec<&str> =
+        comparison["baselines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["longer wins", "shorter wins", "another sample", "constant answer"]);
+    let samples = comparison["samples"].as_array().unwrap();
+    assert_eq!((samples.len(), samples[0]["answers"].as_array().unwrap().len()), (4, 2));
+    assert_eq!(samples[0]["answers"][0]["text"], samples[0]["answers"][1]["text"]);
+    // The same seed gives the same figures.
+    assert_eq!(report(dir.path(), COMPARE)["comparison"], *comparison);
+}
+
+#[test]
+fn sets_of_prompts_have_figures_of_their_own() {
+    let dir = place(&prompts());
+    let options = format!("{COMPARE} --safety-prompts rows.jsonl --text rows.jsonl");
+    refused(dir.path(), &options, "rows.jsonl:1: `completion`");
+    let found = report(dir.path(), &format!("{COMPARE} --safety-prompts rows.jsonl"));
+    let model = &found["comparison"]["models"][1];
+    let sets: Vec<_> = model["prompt_sets"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|set| (set["name"].clone(), set["prompts"].clone()))
+        .collect();
+    // Two of the prompts are of the fixtures' world, and neither tests safety.
+    assert_eq!(sets, [(json!("helpfulness"), json!(2)), (json!("safety"), json!(4))]);
+    assert_eq!(found["comparison"]["prompts"], json!(4));
+}
+
+#[test]
+fn pairs_are_judged_by_models_and_by_the_reward() {
+    let pair = |chosen: &str, rejected: &str, subset: &str| json!({ "prompt": "Where?", "chosen": chosen, "rejected": rejected, "subset": subset });
+    let tie = json!({ "prompt": "Where?", "response1": true, "response2": " No.", "annotator1": 1, "annotator2": 2 });
+    let dir =
+        place(&[pair(" Here.", " No, I do not know.", "easy"), pair(" There it is.", " Yes.", "hard"), tie]);
+    let options = "--model base=MODEL --model twin=MODEL --reward-model REWARD --preferences rows.jsonl";
+    let found = report(dir.path(), options);
+    let entries = found["preferences"].as_array().unwrap();
+    let summary: Vec<_> =
+        entries.iter().map(|it| (it["model"].as_str().unwrap(), it["pairs"].as_u64().unwrap())).collect();
+    assert_eq!(summary, [("model-reward", 2), ("base", 2), ("twin", 2)]);
+    assert_eq!(entries[0]["left_out"], json!(["1 ties"]));
+    let subsets: Vec<_> =
+        entries[0]["subsets"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
+    assert_eq!(subsets, ["easy", "hard"]);
+    // The twin's implicit reward is 0: every pair is a tie.
+    assert_eq!((&entries[2]["accuracy"], &entries[2]["margin"]), (&json!(0.5), &json!(0.0)));
+    assert!(entries[1]["measure"] == "log-prob per token" && entries[1]["calibration"].is_null());
+}
+
+#[test]
+fn the_best_of_many_has_no_lower_reward() {
+    let dir = place(&prompts());
+    let found = report(dir.path(), &format!("{COMPARE} --best-of-n 4"));
+    let points = found["best_of"][0]["points"].as_array().unwrap();
+    let rewards: Vec<f64> = points.iter().map(|point| point["reward"].as_f64().unwrap()).collect();
+    assert!(rewards.len() == 3 && rewards.is_sorted(), "{rewards:?}");
+}
+
+#[test]
+fn a_run_is_held_against_peoples_scores() {
+    let dir = place(&[]);
+    fs::create_dir(dir.path().join("ppo")).unwrap();
+    let log: String = (0..30)
+        .map(|step| {
+            json!({ "step": step, "objective/scores": step, "objective/kl": step }).to_string() + "\n"
+        })
+        .collect();
+    fs::write(dir.path().join("ppo/metrics.jsonl"), log).unwrap();
+    let scores: String = (0..30)
+        .map(|step: i32| json!({ "step": step, "quality": -(step - 10).abs() }).to_string() + "\n")
+        .collect();
+    fs::write(dir.path().join("scores.jsonl"), scores).unwrap();
+    let found = report(dir.path(), "--hacking ppo --quality scores.jsonl --run ppo");
+    let hacking = &found["hacking"][0];
+    assert_eq!(
+        (&hacking["verdict"], &hacking["proxy_source"]),
+        (&json!("hacked"), &json!("objective/scores"))
+    );
+    assert_eq!(hacking["divergence"]["step"], json!(10.0));
+    assert_eq!(found["runs"][0]["name"], json!("ppo"));
+    refused(dir.path(), "--hacking ppo", "`hacking` without `--reward-model`: true quality is measured");
+    refused(dir.path(), "--hacking ppo --quality-metric gold", "has no metric `gold`");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    let dir = place(&prompts());
+    let check = |options: &str, complaint: &str| refused(dir.path(), options, complaint);
+    check("", "nothing to evaluate");
+    check("--model MODEL --prompts rows.jsonl", "nobody to judge: name a `--reward-model`");
+    check("--model MODEL --prompts rows.jsonl --judge endpoint", "`judge` endpoint: name its address");
+    check(
+        "--model MODEL --model MODEL --prompts rows.jsonl --reward-model REWARD",
+        "two models are called `model`",
+    );
+    check(
+        "--model a=REWARD --prompts rows.jsonl --reward-model REWARD",
+        "is a reward model; expected a language model",
+    );
+    check("--model MODEL --prompts rows.jsonl --reward-model MODEL", "expected a reward model");
+    check(
+        "--model MODEL --preferences rows.jsonl --judge-model gpt",
+        "`judge_model`: has no effect, without `--judge-url`",
+    );
+    check("--prompts rows.jsonl --reward-model REWARD", "nothing to evaluate");
+    check(
+        "--model MODEL --prompts rows.jsonl --judge-url ftp://x --judge-model m",
+        "expected an address such as",
+    );
+    check("--model MODEL --prompts rows.jsonl --judge world", "the prompt is none of the fixtures' world");
+    check(
+        "--model MODEL --prompts rows.jsonl --reward-model REWARD --principles rows.jsonl --critic x",
+        "`critic` x: expected",
+    );
+}

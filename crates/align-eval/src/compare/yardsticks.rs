@@ -1,0 +1,60 @@
+//! What nobody had to be good for: rules of length, chance, and one answer for all prompts.
+
+use align_report::Baseline;
+
+use super::answering::Said;
+use super::verdicts::Verdicts;
+
+/// The longest answer that any model gave: what a judge who likes length would like best.
+pub(super) fn constant(said: &[Said]) -> String {
+    let answers = said.iter().flat_map(|said| &said.answers).map(|answer| answer.text.as_str());
+    let longest = answers.max_by_key(|text| text.chars().count()).unwrap_or_default();
+    longest.to_owned()
+}
+
+/// Under the same judge: how often the longer answer is preferred, another sample of the baseline, a constant answer.
+pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, constant: &str) -> Vec<Baseline> {
+    let places = verdicts.places(None);
+    let mut baselines = Vec::new();
+    for (model, said) in said.iter().enumerate().skip(1) {
+        let preferences = verdicts.preferences(&places, model);
+        let of_longer = preferences.iter().map(|&(place, preference)| match verdicts.longer(place, model) {
+            0.0 => 0.5,
+            longer if longer > 0.0 => preference,
+            _ => 1.0 - preference,
+        });
+        let value = of_longer.sum::<f64>() / preferences.len().max(1) as f64;
+        let baseline = |name: &str, value: f64, note: &str| Baseline {
+            name: name.to_owned(),
+            model: Some(said.name.clone()),
+            value,
+            note: note.to_owned(),
+        };
+        if !preferences.is_empty() {
+            let note =
+                "how often the judge prefers the longer one of this model's and the baseline's answers";
+            baselines.push(baseline("longer wins", value, note));
+            let note = "how often it prefers the shorter one";
+            baselines.push(baseline("shorter wins", 1.0 - value, note));
+        }
+    }
+    let mut push = |name: &str, answer: usize, note: String| {
+        let rate = verdicts.win_rate(&places, answer);
+        baselines.extend(rate.map(|rate| Baseline {
+            name: name.to_owned(),
+            model: None,
+            value: rate.rate,
+            note,
+        }));
+    };
+    let models = said.len();
+    if has_another {
+        let note =
+            "the win rate of the baseline's own answers with another seed: what chance reaches".to_owned();
+        push("another sample", models, note);
+    }
+    let shown: String = constant.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
+    let note = format!("the win rate of one answer to all prompts, the longest that a model gave: “{shown}”");
+    push("constant answer", models + usize::from(has_another), note);
+    baselines
+}

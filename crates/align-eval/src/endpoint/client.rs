@@ -1,0 +1,242 @@
+//! Asking a chat endpoint until it answers, or it is plain that it will not.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::request::{self, shown};
+use super::retry::Retry;
+use super::store::ReplyStore;
+
+/// How often a reply that cannot be read is asked for again. At temperature 0 a third try would say the same.
+const READINGS: u32 = 2;
+
+/// Where the endpoint is and how patiently it is asked.
+#[derive(Clone)]
+pub struct ChatOptions {
+    /// Address with its version, such as `http://localhost:8000/v1`.
+    pub base_url: String,
+    /// The model's name there.
+    pub model: String,
+    /// Sent as a bearer token; never shown or stored.
+    pub api_key: Option<String>,
+    /// Longest wait for one reply.
+    pub timeout: Duration,
+    /// How often one question is sent before it is given up; at least 1.
+    pub attempts: u32,
+    /// Wait after the first failed attempt; it doubles with each.
+    pub first_wait: Duration,
+    /// Questions underway at the same time; at least 1.
+    pub concurrency: usize,
+    /// Most tokens of a reply.
+    pub max_tokens: usize,
+}
+
+/// A turn of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// `system`, `user` or `assistant`.
+    pub role: String,
+    /// The text.
+    pub content: String,
+}
+
+/// A client of one model at one endpoint, with what it has said before.
+pub struct ChatClient {
+    agent: ureq::Agent,
+    options: ChatOptions,
+    store: ReplyStore,
+}
+
+/// Why a question has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The address or the settings make no sense.
+    #[error("{0}")]
+    Options(String),
+    /// The server will not answer, however often it is asked.
+    #[error("endpoint {url}: {problem}; the address, the model's name or the key is wrong")]
+    Refused {
+        /// Where.
+        url: String,
+        /// What it said.
+        problem: String,
+    },
+    /// One question failed as often as it was sent.
+    #[error("endpoint {url}: no answer after {attempts} attempts; the last: {problem}")]
+    Exhausted {
+        /// Where.
+        url: String,
+        /// How often it was sent.
+        attempts: u32,
+        /// What came of the last one.
+        problem: String,
+    },
+    /// The reply came and is not of the form that was asked for.
+    #[error("endpoint {url}: a reply cannot be read: {reply}")]
+    Unreadable {
+        /// Where.
+        url: String,
+        /// Its beginning.
+        reply: String,
+    },
+    /// So many questions in a row failed that no more are asked.
+    #[error(
+        "endpoint {url}: stopped after {failed} questions in a row without an answer; the last: {problem}. {answered} of \
+         {asked} answers are there and kept in {}; run the same command again to ask for the others only", store.display()
+    )]
+    Stopped {
+        /// Where.
+        url: String,
+        /// Questions in a row.
+        failed: usize,
+        /// What came of the last.
+        problem: String,
+        /// Answers there are.
+        answered: usize,
+        /// Questions there are.
+        asked: usize,
+        /// The file with the answers.
+        store: PathBuf,
+    },
+    /// The file with the replies.
+    #[error("{}: {source}", path.display())]
+    Store {
+        /// Which.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Turn {
+    /// A turn of the user's.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self { role: "user".to_owned(), content: content.into() }
+    }
+
+    /// What the model is told before.
+    pub fn system(content: impl Into<String>) -> Self {
+        Self { role: "system".to_owned(), content: content.into() }
+    }
+}
+
+impl ChatOptions {
+    /// Refuses settings without meaning.
+    ///
+    /// # Errors
+    /// Names the setting.
+    pub fn check(&self) -> Result<(), EndpointError> {
+        let refuse = |problem: String| Err(EndpointError::Options(problem));
+        if !(self.base_url.starts_with("http://") || self.base_url.starts_with("https://")) {
+            let found = &self.base_url;
+            return refuse(format!(
+                "endpoint `{found}`: expected an address such as http://localhost:8000/v1"
+            ));
+        }
+        if self.model.is_empty() {
+            return refuse("the endpoint's model has no name".to_owned());
+        }
+        if self.attempts == 0 || self.concurrency == 0 {
+            return refuse("attempts and concurrency of an endpoint must be at least 1".to_owned());
+        }
+        Ok(())
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("{}/chat/completions", self.base_url.trim_end_matches('/'))
+    }
+
+    fn retry(&self) -> Retry {
+        Retry { attempts: self.attempts, first_wait: self.first_wait }
+    }
+}
+
+impl ChatClient {
+    /// Makes no connection yet.
+    ///
+    /// # Errors
+    /// As [`ChatOptions::check`].
+    pub fn new(options: ChatOptions, store: ReplyStore) -> Result<Self, EndpointError> {
+        options.check()?;
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(options.timeout))
+            .build();
+        Ok(Self { agent: config.into(), options, store })
+    }
+
+    /// The settings.
+    pub fn options(&self) -> &ChatOptions {
+        &self.options
+    }
+
+    /// What was said before.
+    pub fn store(&self) -> &ReplyStore {
+        &self.store
+    }
+
+    /// What `read` makes of the reply to `turns`: of the one that is stored, else of a new one. A reply is stored if
+    /// `read` can read it.
+    ///
+    /// # Errors
+    /// A server that does not answer, or whose reply cannot be read; a store that cannot be written.
+    pub fn ask<T>(&self, turns: &[Turn], read: impl Fn(&str) -> Option<T>) -> Result<T, EndpointError> {
+        let body = request::body(&self.options, turns);
+        let key = ReplyStore::key(&self.options.url(), &body);
+        if let Some(found) = self.store.get(&key).and_then(|reply| read(&reply)) {
+            return Ok(found);
+        }
+        let mut unreadable = String::new();
+        for _ in 0..READINGS {
+            let reply = self.insist(&body)?;
+            if let Some(found) = read(&reply) {
+                self.store.put(&key, &self.options.model, turns, &reply)?;
+                return Ok(found);
+            }
+            unreadable = shown(&reply);
+        }
+        Err(EndpointError::Unreadable { url: self.options.url(), reply: unreadable })
+    }
+
+    /// Sends until a reply comes.
+    fn insist(&self, body: &str) -> Result<String, EndpointError> {
+        let (retry, url) = (self.options.retry(), self.options.url());
+        for attempt in 1.. {
+            let failed = match request::send(&self.agent, &self.options, body) {
+                Ok(reply) => return Ok(reply),
+                Err(failed) => failed,
+            };
+            if !failed.is_worth_another {
+                return Err(EndpointError::Refused { url, problem: failed.problem });
+            }
+            if attempt == retry.attempts {
+                return Err(EndpointError::Exhausted { url, attempts: attempt, problem: failed.problem });
+            }
+            tracing::debug!("{url}: attempt {attempt}: {}", failed.problem);
+            sleep(retry.wait(attempt, failed.wait));
+        }
+        unreachable!("attempts are counted to their number")
+    }
+}
+
+impl fmt::Debug for ChatOptions {
+    /// Without the key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = self.api_key.as_ref().map(|_| "…");
+        let Self { base_url, model, timeout, attempts, concurrency, .. } = self;
+        f.debug_struct("ChatOptions")
+            .field("base_url", base_url)
+            .field("model", model)
+            .field("api_key", &key)
+            .field("timeout", timeout)
+            .field("attempts", attempts)
+            .field("concurrency", concurrency)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,180 @@
+//! Where the numbers of a run come from: its log, a file of scores, or its checkpoints, asked again.
+
+use std::path::{Path, PathBuf};
+
+use align_data::PromptOnly;
+use align_models::generation::GenerationOptions;
+use align_report::{HackingPoint, Run};
+use align_reward::Reward;
+use candle_core::Device;
+use serde::Deserialize;
+
+use crate::judge::{Slate, scores};
+use crate::policy::Policy;
+use crate::prompts::PromptRow;
+use crate::{Error, Result};
+
+/// Metrics of the reward that is optimised, by what logs them: PPO, GRPO, DPO.
+const PROXIES: [&str; 4] = ["objective/scores", "reward", "rewards/mean", "rewards/margins"];
+const KLS: [&str; 3] = ["objective/kl", "kl", "eval_kl"];
+const LENGTHS: [&str; 3] = ["completions/mean_length", "completions/mean_tokens", "objective/length"];
+
+/// The points of a run's log, and the metric that they hold as the reward.
+///
+/// # Errors
+/// A log without such a metric.
+pub fn logged(run: &Run, proxy: Option<&str>, quality: Option<&str>) -> Result<(Vec<HackingPoint>, String)> {
+    let names = || run.curves.iter().map(|curve| curve.metric.as_str()).collect::<Vec<_>>().join(", ");
+    let missing =
+        |metric: &str| Error::Config(format!("{}: has no metric `{metric}`; it has {}", run.path, names()));
+    let proxy = match proxy {
+        Some(metric) => metric,
+        None => PROXIES.into_iter().find(|metric| run.curve(metric).is_some()).ok_or_else(|| {
+            Error::Config(format!(
+                "{}: has none of {}; name the metric: it has {}",
+                run.path,
+                PROXIES.join(", "),
+                names()
+            ))
+        })?,
+    };
+    let curve = run.curve(proxy).ok_or_else(|| missing(proxy))?;
+    let mut points: Vec<HackingPoint> =
+        curve.iter().map(|&[step, proxy]| HackingPoint { step, proxy, ..HackingPoint::default() }).collect();
+    let first_of = |metrics: &[&str]| metrics.iter().find_map(|metric| run.curve(metric));
+    let (kl, length) = (first_of(&KLS), first_of(&LENGTHS));
+    for point in &mut points {
+        point.kl = kl.and_then(|curve| at(curve, point.step));
+        point.tokens = length.and_then(|curve| at(curve, point.step));
+    }
+    if let Some(metric) = quality {
+        let curve = run.curve(metric).ok_or_else(|| missing(metric))?;
+        curve.iter().for_each(|&[step, quality]| attach(&mut points, step, quality));
+    }
+    Ok((points, proxy.to_owned()))
+}
+
+/// Adds the true quality that a file holds: JSON lines with `step` and `quality`.
+///
+/// # Errors
+/// With `file:line`.
+pub fn attach_file(points: &mut [HackingPoint], path: &Path) -> Result<()> {
+    #[derive(Deserialize)]
+    struct Row {
+        step: f64,
+        quality: f64,
+    }
+    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let row: Row = serde_json::from_str(line).map_err(|error| {
+            let place = path.display();
+            Error::Config(format!(
+                "{place}:{}: expected an object with `step` and `quality`: {error}",
+                number + 1
+            ))
+        })?;
+        attach(points, row.step, row.quality);
+    }
+    Ok(())
+}
+
+/// The last value at or before a step.
+fn at(curve: &[[f64; 2]], step: f64) -> Option<f64> {
+    curve.iter().take_while(|point| point[0] <= step).last().map(|point| point[1])
+}
+
+/// Gives the point nearest to a step its quality.
+fn attach(points: &mut [HackingPoint], step: f64, quality: f64) {
+    let nearest = points.iter_mut().min_by(|a, b| (a.step - step).abs().total_cmp(&(b.step - step).abs()));
+    if let Some(point) = nearest {
+        point.quality = Some(quality);
+    }
+}
+
+/// What checkpoints are asked, and who says what their answers are worth.
+pub struct Measuring<'a> {
+    /// The prompts; those that leave room for an answer count.
+    pub prompts: &'a [PromptRow],
+    /// What was optimised.
+    pub proxy: &'a dyn Reward,
+    /// What was not.
+    pub quality: &'a dyn Reward,
+    /// How answers are sampled.
+    pub generation: &'a GenerationOptions,
+    /// Seed of the answers.
+    pub seed: u64,
+    /// Where models run.
+    pub device: &'a Device,
+}
+
+/// Reward, quality, KL and length of a run's start, its checkpoints and its end, and the answers at its end.
+///
+/// # Errors
+/// A run without checkpoints; models that cannot be run.
+pub fn measured(
+    run: &Path,
+    start: &Policy,
+    measuring: &Measuring<'_>,
+) -> Result<(Vec<HackingPoint>, Vec<String>)> {
+    let checkpoints = checkpoints(run)?;
+    if checkpoints.is_empty() {
+        return Err(Error::Config(format!(
+            "{}: has no checkpoints to measure true quality on; train with `--save-steps`, or name a metric \
+             (`--quality-metric`) or a file (`--quality`) with it",
+            run.display()
+        )));
+    }
+    let (mut points, mut answers) = (vec![measuring.point(0.0, start, start)?.0], Vec::new());
+    for (step, path) in checkpoints {
+        let policy = Policy::open(format!("step {step}"), &path, measuring.device)?;
+        let (point, said) = measuring.point(step as f64, &policy, start)?;
+        points.push(point);
+        answers = said;
+    }
+    Ok((points, answers))
+}
+
+impl Measuring<'_> {
+    fn point(&self, step: f64, policy: &Policy, start: &Policy) -> Result<(HackingPoint, Vec<String>)> {
+        let asked: Vec<PromptOnly> = self.prompts.iter().map(|row| row.task.prompt.clone()).collect();
+        let tokens = policy.dir().prompt_tokens(&asked, self.generation.max_new_tokens)?;
+        let rows = self.prompts.iter().zip(tokens).filter(|(row, _)| row.is_main);
+        let (rows, tokens): (Vec<&PromptRow>, Vec<Vec<u32>>) =
+            rows.filter_map(|(row, tokens)| Some((row, tokens?))).unzip();
+        let said = policy.answers(&tokens, self.generation, self.seed)?;
+        let slates = rows
+            .iter()
+            .zip(&said)
+            .map(|(row, answer)| Slate { task: row.task.clone(), answers: vec![answer.text.clone()] });
+        let slates: Vec<Slate> = slates.collect();
+        let mean = |reward: &dyn Reward| -> Result<f64> {
+            let rewards = scores(reward, &slates)?;
+            Ok(rewards.iter().flatten().sum::<f64>() / rewards.len().max(1) as f64)
+        };
+        let kl = policy.kl_from(start, &tokens, self.generation.max_new_tokens, self.seed)?;
+        let length: f64 = said.iter().map(|answer| answer.tokens as f64).sum();
+        let point = HackingPoint {
+            step,
+            proxy: mean(self.proxy)?,
+            quality: Some(mean(self.quality)?),
+            kl: kl.map(|kl| kl.per_sequence),
+            tokens: Some(length / said.len().max(1) as f64),
+        };
+        Ok((point, said.into_iter().map(|answer| answer.text).collect()))
+    }
+}
+
+/// `checkpoint-N` folders by N.
+fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(run).map_err(Error::io(run))? {
+        let path = item.map_err(Error::io(run))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let step = name.strip_prefix("checkpoint-").and_then(|step| step.parse().ok());
+        if let Some(step) = step.filter(|_| path.join("config.json").is_file()) {
+            found.push((step, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
