@@ -107,6 +107,9 @@ fn hacking(text: &mut String, run: &Hacking) {
         let _ = writeln!(text, "- {}", escape(evidence));
     }
     text.push('\n');
+    if !run.correlations.is_empty() {
+        let _ = writeln!(text, "{}", tables::correlations(run).to_markdown());
+    }
 }
 
 fn criticised(text: &mut String, critique: &Critique) {

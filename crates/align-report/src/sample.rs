@@ -206,7 +206,12 @@ fn hacking() -> Hacking {
         proxy_source: "length".to_owned(),
         quality_source: Some("the world's judge".to_owned()),
         points: (0..9).map(point).collect(),
-        correlations: vec![],
+        correlations: vec![Correlation {
+            between: "reward and quality".to_owned(),
+            from: 0.0,
+            to: 8.0,
+            r: Some(-0.3),
+        }],
         divergence: Some(Divergence {
             step: 4.0,
             kl: Some(4.0),

@@ -15,6 +15,7 @@ pub(super) struct HackingRun<'a> {
     summary: &'a str,
     evidence: &'a [String],
     figures: Vec<Figure>,
+    correlations: Option<View>,
     examples: &'a [String],
 }
 
@@ -37,6 +38,7 @@ impl<'a> HackingRun<'a> {
             summary: &run.summary,
             evidence: &run.evidence,
             figures: figures.into_iter().flatten().collect(),
+            correlations: (!run.correlations.is_empty()).then(|| tables::correlations(run).into()),
             examples: &run.degenerate_examples,
         }
     }

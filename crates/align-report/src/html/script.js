@@ -33,6 +33,23 @@
   }, { rootMargin: '-20% 0px -60% 0px' });
   all('main > section').forEach((section) => seen.observe(section));
 
+  // A table that is wider than its place can be scrolled with the keys.
+  const reach = () => {
+    for (const place of all('.table')) {
+      if (place.scrollWidth > place.clientWidth) {
+        place.tabIndex = 0;
+        place.setAttribute('role', 'region');
+        place.setAttribute('aria-label', place.querySelector('caption').textContent);
+      } else {
+        place.removeAttribute('tabindex');
+        place.removeAttribute('role');
+        place.removeAttribute('aria-label');
+      }
+    }
+  };
+  reach();
+  addEventListener('resize', reach);
+
   // Numbers under the pointer, or under the arrow keys.
   const place = (x, y) => {
     tip.hidden = false;

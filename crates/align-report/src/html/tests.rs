@@ -13,8 +13,7 @@ fn nothing_from_outside_reaches_the_page_unescaped() {
     for markup in ["<img", "onerror=alert(2)>"] {
         assert!(!page.contains(markup), "{markup}");
     }
-    let whole = HOSTILE.split_whitespace().count();
-    assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;") && whole > 0);
+    assert!(page.contains("&lt;img src=x onerror=alert(2)&gt;"), "it is there, as text");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{Run, Sweep, SweepPoint, tables};
 
 /// What a reader wants to see first, with the names that the stages give it. Each metric has a curve for training, and
 /// one for held-out rows under the prefix `eval_`.
-const PANELS: [(&str, &[&str]); 9] = [
+const PANELS: [(&str, &[&str]); 10] = [
     ("Loss", &["loss"]),
     ("Policy loss", &["loss/policy_avg"]),
     ("Value loss", &["loss/value_avg"]),
@@ -20,6 +20,7 @@ const PANELS: [(&str, &[&str]); 9] = [
     ("Accuracy", &["rewards/accuracies", "accuracy", "mean_token_accuracy", "exact_match"]),
     ("KL", &["objective/kl", "kl"]),
     ("Entropy", &["objective/entropy", "policy/entropy_avg", "entropy"]),
+    ("Answer length", &["completions/mean_length"]),
     ("Learning rate", &["learning_rate", "lr"]),
 ];
 

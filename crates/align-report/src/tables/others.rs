@@ -3,7 +3,7 @@
 use super::{cell, figure, name};
 use crate::format::{UNKNOWN, duration, memory, number, p_value, percent, percent_interval, plain, signed};
 use crate::table::{Cell, Table};
-use crate::{BestOf, Critique, Preferences, Run, Subset, Sweep};
+use crate::{BestOf, Critique, Hacking, Preferences, Run, Subset, Sweep};
 
 /// Accuracy of each judge on each file.
 pub(crate) fn preferences(judges: &[Preferences]) -> Table {
@@ -81,6 +81,18 @@ pub(crate) fn best_of(curve: &BestOf) -> Table {
                 figure(point.quality),
                 figure(Some(point.kl)),
             ]
+        }),
+    )
+}
+
+/// How far two series go together, over stretches of a run.
+pub(crate) fn correlations(run: &Hacking) -> Table {
+    Table::new(
+        "Correlations",
+        ["between", "steps", "r"],
+        run.correlations.iter().map(|correlation| {
+            let steps = format!("{} to {}", plain(correlation.from), plain(correlation.to));
+            [name(&correlation.between), Some(Cell::new(steps)), figure(correlation.r)]
         }),
     )
 }
