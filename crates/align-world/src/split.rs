@@ -34,7 +34,7 @@ pub const SEED: u64 = 42;
 const DEMONSTRATIONS: usize = 16_000;
 const PREFERENCES: [usize; 2] = [4_000, 300];
 const PROMPTS: [usize; 2] = [1_000, 200];
-const SUMS: [usize; 2] = [400, 100];
+const SUMS: [usize; 2] = [1_000, 100];
 
 /// The whole world as rows, the same for the same seed.
 #[derive(Debug, Clone, PartialEq, Eq)]

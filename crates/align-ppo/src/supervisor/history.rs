@@ -31,7 +31,7 @@ pub(super) struct History {
     recent: Vec<Phase>,
 }
 
-/// A rise of the KL in one phase, in nats, that is too small to be about speed.
+/// A rise of the KL from one window to the next, in nats, that is too small to be about speed.
 const SLOW: f64 = 1.0;
 /// The least speed that another is compared with.
 const LEAST_SPEED: f64 = 0.25;
@@ -72,7 +72,7 @@ impl History {
             Rule::RewardJump => self.jump(now),
             Rule::KlLevel => mean(|phase| phase.kl),
             Rule::KlLimit => now.kl,
-            Rule::KlAcceleration => self.acceleration(now),
+            Rule::KlAcceleration => self.acceleration(now, window),
             Rule::EntropyCollapse => self.since_start(now, window, |phase| phase.entropy),
             Rule::ClipFraction => mean(|phase| phase.clip_fraction),
             Rule::ValueLoss => mean(|phase| phase.value_loss),
@@ -93,7 +93,7 @@ impl History {
             self.start.push(phase.clone());
         }
         self.recent.push(phase);
-        let surplus = self.recent.len().saturating_sub(2 * window);
+        let surplus = self.recent.len().saturating_sub(3 * window);
         self.recent.drain(..surplus);
     }
 
@@ -130,12 +130,14 @@ impl History {
         (deviation > 1e-9).then_some((now.score? - latest(|phase| phase.score)?) / deviation)
     }
 
-    /// The rise of the KL in this phase by its mean rise in the latest ones; none of small rises.
-    fn acceleration(&self, now: &Phase) -> Option<f64> {
-        let (first, last) = (self.recent.first()?.kl?, self.recent.last()?.kl?);
-        let speed = now.kl? - last;
-        let phases = self.recent.len() - 1;
-        let before = (last - first) / phases as f64;
-        (phases >= 2 && speed > SLOW).then(|| speed / before.max(LEAST_SPEED))
+    /// The rise of the mean KL over the window by its rise over the window before; none of small rises.
+    fn acceleration(&self, now: &Phase, window: usize) -> Option<f64> {
+        let latest: Vec<f64> = self.recent.iter().chain([now]).rev().filter_map(|phase| phase.kl).collect();
+        let mean = |windows: usize| -> Option<f64> {
+            let values = latest.get(windows * window..(windows + 1) * window)?;
+            Some(values.iter().sum::<f64>() / window as f64)
+        };
+        let (speed, before) = (mean(0)? - mean(1)?, mean(1)? - mean(2)?);
+        (speed > SLOW).then(|| speed / before.max(LEAST_SPEED))
     }
 }

@@ -129,9 +129,9 @@ fn the_kl_is_watched_by_level_limit_and_speed() {
     check(Rule::KlLimit, 4, Action::RollBack, kl(|phase| if phase < 4 { 1.0 } else { 400.0 }));
     check(
         Rule::KlAcceleration,
-        7,
+        11,
         Action::Warn,
-        kl(|phase| if phase < 7 { 0.1 * phase as f64 } else { 3.0 }),
+        kl(|phase| if phase < 10 { 0.1 * phase as f64 } else { 3.0 }),
     );
 }
 
