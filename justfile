@@ -16,6 +16,10 @@ train-reward *args:
 train-ppo *args:
     cargo train-ppo {{args}}
 
+# Reinforcement learning without a critic: sums in words, whose answers a rule can check.
+train-grpo *args:
+    cargo train-grpo {{args}}
+
 # Supervised fine-tuning, on the shipped demonstrations or yours.
 train-sft *args:
     cargo train-sft {{args}}

@@ -1,10 +1,12 @@
 //! The program as its user runs it: command lines, exit codes, and files that are left behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod methods;
 mod refusals;
 mod resume;
 mod rounds;
 mod stage;
+mod supervised;
 
 #[expect(dead_code, reason = "shared with programs that are tested in more ways")]
 #[path = "../../../train-sft/tests/program/support.rs"]

@@ -1,0 +1,116 @@
+//! The methods without a critic: each trains, goes on from a checkpoint, and refuses what is not for it.
+
+use std::fs;
+
+use crate::stage::TIMINGS;
+use crate::support::{Place, Run, training};
+
+/// Sixteen completions and two updates a phase.
+const QUICK: &str = "--reward-funcs length=1-30 --max-new-tokens 12 --per-device-train-batch-size 8 \
+    --learning-rate 1e-3 --logging-steps 1 --report-to none";
+
+const METHODS: [&str; 8] = [
+    "--method grpo --num-generations 4 --beta 0.04 --steps-per-generation 2",
+    "--method dr_grpo --num-generations 4",
+    "--method dapo --num-generations 4 --soft-punish-cache 4 --mask-truncated-completions false",
+    "--method gspo --num-generations 4",
+    "--method cispo --num-generations 4",
+    "--method rloo",
+    "--method reinforce_pp",
+    "--method online_dpo",
+];
+
+#[test]
+fn every_method_trains_and_says_how_it_went() {
+    let place = Place::new();
+    for (at, method) in METHODS.into_iter().enumerate() {
+        let run =
+            place.train(&format!("out-{at}"), &format!("{QUICK} {method} --save-strategy no --max-steps 4"));
+        let report = run.json("report.json");
+        let name = method.split_whitespace().nth(1).unwrap();
+        assert_eq!((report["method"].as_str(), report["steps"].as_u64()), (Some(name), Some(4)), "{method}");
+        for metric in ["objective/scores", "completions/mean_length", "completions/clipped_ratio", "entropy"]
+        {
+            assert!(!run.metric(metric).is_empty(), "{method}: {metric}");
+        }
+        if name == "online_dpo" {
+            assert_eq!(run.metric("rewards/margins").len(), 4);
+            continue;
+        }
+        for metric in ["reward", "reward_std", "val/ratio"] {
+            assert!(!run.metric(metric).is_empty(), "{method}: {metric}");
+        }
+        assert!((run.metric("val/ratio")[0] - 1.0).abs() < 0.01, "{method}");
+        if !["cispo", "reinforce_pp"].contains(&name) {
+            assert!(!run.metric("clip_ratio/region_mean").is_empty(), "{method}");
+            assert!(!run.metric("frac_reward_zero_std").is_empty(), "{method}");
+        }
+    }
+}
+
+#[test]
+fn a_reward_that_can_be_had_is_had() {
+    let place = Place::new();
+    let options = "--method grpo --num-generations 8 --save-strategy no --total-episodes 4096 \
+        --per-device-train-batch-size 64 --reward-funcs length=1-20 --learning-rate 3e-3 --max-new-tokens 8 --num-iterations 2 \
+        --report-to none --logging-steps 1";
+    let scores = place.train("out", options).metric("objective/scores");
+    let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
+    let (first, last) = (mean(&scores[..3]), mean(&scores[scores.len() - 3..]));
+    assert!(last > first + 0.3, "{first} to {last}");
+}
+
+#[test]
+fn a_group_run_goes_on_from_its_checkpoints_as_if_never_stopped() {
+    let place = Place::new();
+    let options = format!("{QUICK} {} --num-iterations 2 --max-steps 8 --save-steps 4 --seed 9", METHODS[0]);
+    let whole = place.train("whole", &options);
+    let timeless = |run: &Run| {
+        let mut log = run.log();
+        log.iter_mut().for_each(|entry| entry.retain(|name, _| !TIMINGS.contains(&name.as_str())));
+        log
+    };
+    let from = place.train("from", &format!("{options} --resume-from-checkpoint whole/checkpoint-4"));
+    assert_eq!(timeless(&from), timeless(&whole), "another log");
+    assert!(from.model() == whole.model(), "another model");
+}
+
+#[test]
+fn a_prompt_alone_in_its_group_and_options_of_other_methods_are_refused() {
+    let place = Place::new();
+    let refused = |options: &str, fragments: &[&str]| {
+        let before = place.tree();
+        let ended = place.ended(&training("out", &format!("--reward-funcs length=1-30 {options}")));
+        assert_eq!(ended.code, Some(2), "{options}\n{}", ended.stderr);
+        for fragment in fragments {
+            assert!(
+                ended.stderr.contains(fragment),
+                "{options}\n{}\ndoes not say `{fragment}`",
+                ended.stderr
+            );
+        }
+        assert_eq!(place.tree(), before, "{options}: something changed on disk");
+    };
+    refused("--method grpo --num-generations 1", &["`num_generations` = 1: must be at least 2"]);
+    refused("--method grpo --num-generations 3", &["must divide the completions of a phase"]);
+    refused("--method grpo --vf-coef 0.3", &["`vf_coef`: has no effect, with `method` = grpo"]);
+    refused("--method ppo --num-generations 4", &["`num_generations`: has no effect, with `method` = ppo"]);
+    refused("--method online_dpo --epsilon 0.1", &["`epsilon`: has no effect, with `method` = online_dpo"]);
+    refused("--method online_dpo --beta 0", &["`beta` = 0: must be a positive number"]);
+    refused(
+        "--method rloo --scale-rewards batch",
+        &["`scale_rewards` = batch: has no effect with method rloo"],
+    );
+    refused("--method grpo --value-loss 3", &["`value_loss` = 3: has no effect: the method has no critic"]);
+    refused("--method grpo --beta 0 --on-kl-level raise_kl", &["the method has no KL penalty"]);
+    refused("--method gpro", &["`gpro`", "grpo"]);
+    fs::write(place.path("no-answers.jsonl"), "{\"prompt\": \"one plus one\"}\n").unwrap();
+    let words = "--model model --dataset no-answers.jsonl --output-dir out --reward-funcs numeric_answer --method grpo";
+    let ended = place.ended(words);
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("no-answers.jsonl:1") && ended.stderr.contains("`answer`"),
+        "{}",
+        ended.stderr
+    );
+}
