@@ -45,8 +45,9 @@ struct Summary {
 struct Value {
     #[prost(string, tag = "1")]
     tag: String,
-    #[prost(float, tag = "2")]
-    simple_value: f32,
+    /// One of several kinds of value, so that zero has to be written too: a reader takes what is absent for no value.
+    #[prost(float, optional, tag = "2")]
+    simple_value: Option<f32>,
 }
 
 /// `tensorflow.SessionLog`.
@@ -89,7 +90,7 @@ impl TensorBoard {
                     Some(name) => format!("eval/{name}"),
                     None => format!("train/{name}"),
                 };
-                Some(Value { tag, simple_value: value.as_f64()? as f32 })
+                Some(Value { tag, simple_value: Some(value.as_f64()? as f32) })
             })
             .collect();
         self.write(step as i64, What::Summary(Summary { value }))
