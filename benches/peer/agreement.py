@@ -9,6 +9,9 @@ from statistics import fmean
 # Relative differences. In bf16, TRL's default, a number has three digits, and updates go apart step by step.
 FLOAT32 = {"loss": 1e-3, "logps/chosen": 1e-3, "logps/rejected": 1e-3, "grad_norm": 1e-2}
 BFLOAT16 = {"loss": 5e-2, "logps/chosen": 1e-2, "logps/rejected": 1e-2, "grad_norm": 0.1}
+# Sampled completions are not the same ones: of a group's update, its amount of work is compared, and what the model is
+# sure of. A few completions may end early on one side.
+SAMPLED = {"num_tokens": 0.02, "entropy": 0.05}
 # Share of greedy completions that may be other ones: a tie in the last digit sends one on another way.
 OTHER_COMPLETIONS = 0.25
 
@@ -17,6 +20,8 @@ def alike(race, ours, theirs):
     """By what the two sides differ, name by name; ends the program where that is too much."""
     if race.stage == "generate":
         return generated_alike(ours, theirs)
+    if race.stage == "grpo":
+        return sampled_alike(ours.steps, theirs.steps)
     return (packed_alike if race.mode == "packing" else trained_alike)(race, ours.steps, theirs.steps)
 
 
@@ -34,6 +39,20 @@ def trained_alike(race, ours, trl):
             worst[name] = max(worst[name], apart)
             if not apart <= bounds[name]:
                 differ(step, name, a[name], b[name], bounds[name])
+    return worst
+
+
+def sampled_alike(ours, trl):
+    """The largest relative difference over all steps of what does not depend on the samples."""
+    if len(ours) != len(trl):
+        raise SystemExit(f"not the same work: {len(ours)} steps here, {len(trl)} in TRL")
+    worst = {name: 0.0 for name in SAMPLED}
+    for step, (a, b) in enumerate(zip(ours, trl), 1):
+        for name, bound in SAMPLED.items():
+            apart = abs(a[name] - b[name]) / abs(b[name])
+            worst[name] = max(worst[name], apart)
+            if not apart <= bound:
+                differ(step, name, a[name], b[name], bound)
     return worst
 
 

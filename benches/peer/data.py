@@ -113,7 +113,7 @@ def select(asked, tokenizer, pairs):
 
 
 def as_row(asked, tokenizer, pair):
-    if asked.stage == "generate":
+    if asked.stage in ("generate", "grpo"):
         prompt = end_of_prompt(tokenizer, pair["prompt"], asked.max_length)
         return dict(prompt=prompt), prompt and [len(tokenizer.encode(prompt).ids)]
     lengths = count_tokens(tokenizer, pair, asked.max_length)
@@ -128,8 +128,8 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder for rows.jsonl and counts.json")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--synthetic", metavar="PROMPT,COMPLETION")
-    parser.add_argument("--stage", choices=["dpo", "sft", "generate"], required=True)
-    parser.add_argument("--max-length", type=int, required=True, help="of a row; for generate: of a prompt")
+    parser.add_argument("--stage", choices=["dpo", "sft", "grpo", "generate"], required=True)
+    parser.add_argument("--max-length", type=int, required=True, help="of a row; for generate and grpo: of a prompt")
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument("--rows", type=int, help="how many")
     size.add_argument("--tokens", type=int, help="as many as have so many tokens together")

@@ -3,6 +3,7 @@
     python race.py dpo      --models FOLDER --model llama-15m --pairs hh.jsonl --batch-size 4 --max-length 256
     python race.py sft      --models FOLDER --model llama-15m --mode packing
     python race.py generate --models FOLDER --model smollm2-135m --batch-size 8 --new-tokens 64
+    python race.py grpo     --models FOLDER --model llama-15m --batch-size 8 --group-size 4 --new-tokens 32
 
 A round is one process of each side. A ratio is printed only where both did the same work. See README.md.
 """
@@ -22,8 +23,15 @@ import sides
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-MODES = {"dpo": ["best", "default"], "sft": ["best", "default", "packing"], "generate": ["best"]}
-BINARIES = {"dpo": "train-dpo", "sft": "train-sft", "generate": "generate"}
+MODES = {
+    "dpo": ["best", "default"],
+    "sft": ["best", "default", "packing"],
+    "grpo": ["best", "default"],
+    "generate": ["best"],
+}
+BINARIES = {"dpo": "train-dpo", "sft": "train-sft", "grpo": "train-ppo", "generate": "generate"}
+# Stages that complete prompts.
+GENERATING = ("generate", "grpo")
 
 
 def arguments():
@@ -39,6 +47,7 @@ def arguments():
     parser.add_argument("--max-length", type=int, default=256, help="tokens of prompt and answer (default: 256)")
     parser.add_argument("--max-prompt", type=int, default=64, help="tokens of a prompt to generate from (default: 64)")
     parser.add_argument("--new-tokens", type=int, default=64, help="tokens to generate (default: 64)")
+    parser.add_argument("--group-size", type=int, default=4, help="completions of a prompt, grpo (default: 4)")
     parser.add_argument("--steps", type=int, default=8, help="steps per round (default: 8)")
     parser.add_argument("--warmup", type=int, default=2, help="the first of them, not timed (default: 2)")
     parser.add_argument("--rounds", type=int, default=5, help="turns of each side (default: 5)")
@@ -65,7 +74,7 @@ def arguments():
 
 def prepared(asked, folder):
     """The race with its rows written below `folder`, by a process of its own."""
-    generates, packs = asked.stage == "generate", asked.mode == "packing"
+    generates, packs = asked.stage in GENERATING, asked.mode == "packing"
     command = [sys.executable, HERE / "data.py", "--model", asked.models / asked.model, "--out", folder]
     command += ["--stage", asked.stage, "--max-length", asked.max_prompt if generates else asked.max_length]
     command += ["--pairs", asked.pairs] if asked.pairs else []
@@ -73,7 +82,7 @@ def prepared(asked, folder):
     if packs:
         command += ["--tokens", asked.steps * asked.batch_size * asked.max_length]
     else:
-        command += ["--rows", asked.batch_size * (1 if generates else asked.steps)]
+        command += ["--rows", asked.batch_size * (1 if asked.stage == "generate" else asked.steps)]
     if (status := subprocess.run(list(map(str, command))).returncode) != 0:
         raise SystemExit(status)
     counts = json.loads((folder / "counts.json").read_text())
@@ -89,6 +98,7 @@ def prepared(asked, folder):
         steps=None if packs else asked.steps,
         repeats=asked.steps - asked.warmup,
         new_tokens=asked.new_tokens,
+        group_size=asked.group_size,
         threads=asked.threads,
         binary_dir=asked.binary_dir,
     )
@@ -101,10 +111,10 @@ def sgemm_peak(threads):
 
 def run_rounds(asked, race):
     """Results of both sides in the quietest rounds, and the largest differences between them."""
-    generates = asked.stage == "generate"
-    our_turn, their_turn = (
-        (sides.our_generation, sides.transformers_generation) if generates else (sides.ours, sides.trl)
-    )
+    our_turn, their_turn = {
+        "generate": (sides.our_generation, sides.transformers_generation),
+        "grpo": (sides.our_grpo, sides.trl_grpo),
+    }.get(asked.stage, (sides.ours, sides.trl))
     rounds, differences = [], []
     for number in range(1, max(asked.tries or 0, asked.rounds) + 1):
         ours, theirs = our_turn(race), their_turn(race)
@@ -138,9 +148,10 @@ def main():
         mode=asked.mode,
         data=data,
         batch_size=asked.batch_size,
+        **(dict(group_size=asked.group_size) if asked.stage == "grpo" else {}),
         **(
             dict(max_prompt=asked.max_prompt, new_tokens=asked.new_tokens)
-            if asked.stage == "generate"
+            if asked.stage in GENERATING
             else dict(max_length=asked.max_length)
         ),
         steps=asked.steps,

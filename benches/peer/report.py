@@ -6,7 +6,7 @@ from statistics import fmean, median
 import machine
 import peak
 
-UNITS = {"dpo": "pairs", "sft": "tokens", "generate": "tokens"}
+UNITS = {"dpo": "pairs", "sft": "tokens", "grpo": "completions", "generate": "tokens"}
 SIDES = ("ours", "theirs")
 
 
@@ -15,8 +15,8 @@ def rates(race, warmup, result):
     if race.stage == "generate":
         return [result.tokens / seconds for seconds in result.seconds]
     times = [step["step_time"] for step in result.steps]
-    if race.stage == "dpo":
-        done = [race.batch_size] * len(times)
+    if race.stage in ("dpo", "grpo"):
+        done = [race.batch_size * (race.group_size if race.stage == "grpo" else 1)] * len(times)
     else:
         totals = [0] + [step["num_tokens"] for step in result.steps]
         done = [after - before for before, after in zip(totals, totals[1:])]
@@ -49,9 +49,33 @@ def result(race, warmup, rounds, differences, peak_gflops):
         largest_difference={name: max(alike[name] for alike in differences) for name in differences[0]},
         other_cores={side: [result.usage.other_cores for result in its] for side, its in sides.items()},
     )
-    if race.stage != "generate":
+    if race.stage == "grpo":
+        figures |= group_figures(race, warmup, sides)
+    elif race.stage != "generate":
         figures |= training_figures(race, warmup, sides, peak_gflops)
     return figures
+
+
+def group_figures(race, warmup, sides):
+    """What a step on own completions is made of: seconds, the share of them spent generating, and tokens generated a
+    second (TRL's by transformers' generate, prompts' prefill included on both sides)."""
+
+    def of_steps(value):
+        return {side: median(value(step) for result in its for step in result.steps[warmup:]) for side, its in sides.items()}
+
+    tokens = race.batch_size * race.group_size * race.new_tokens
+    speed = of_steps(lambda step: tokens / step["generation_seconds"])
+    return dict(
+        step_seconds=of_steps(lambda step: step["step_time"]),
+        generation_share=of_steps(lambda step: step["generation_seconds"] / step["step_time"]),
+        generated_tokens_per_second=speed,
+        generation_ratio=speed["ours"] / speed["theirs"],
+        seconds_outside_steps={
+            side: median(result.usage.seconds - sum(step["step_time"] for step in result.steps) for result in its)
+            for side, its in sides.items()
+        },
+        cpu_seconds={side: median(result.usage.cpu_seconds for result in its) for side, its in sides.items()},
+    )
 
 
 def training_figures(race, warmup, sides, peak_gflops):
@@ -106,6 +130,11 @@ def show(result):
         row("CPU seconds of a round", *(f"{result['cpu_seconds'][side]:.1f}" for side in SIDES))
         row("seconds per step", *(f"{result['step_seconds'][side]:.3f}" for side in SIDES))
         row("seconds outside steps", *(f"{result['seconds_outside_steps'][side]:.1f}" for side in SIDES))
+    if "generation_share" in result:
+        row("share spent generating", *(f"{100 * result['generation_share'][side]:.0f} %" for side in SIDES))
+        speed = (f"{result['generated_tokens_per_second'][side]:.0f}" for side in SIDES)
+        row("generated tokens/s", *speed, f"{result['generation_ratio']:.2f}")
+    if "per_step" in result:
         per_step = result["per_step"]
         computed = (per_step["tokens_with_prompts_once"], per_step["positions_of_theirs"])
         row("positions of a step", *(f"{count:.0f}" for count in computed))

@@ -1,6 +1,6 @@
 """The two sides of a race as one call each: what every step was, and what the process took.
 
-Both train the same file of rows in its order, with the same batch, constant learning rate, AdamW without decay, and
+Both train on the same file of rows in its order, with the same batch, constant learning rate, AdamW without decay, and
 clipping at 1, on weights read as float32. What differs is in `ours` below and in MODES of trl_side.py, nowhere else.
 """
 
@@ -32,6 +32,7 @@ class Race:
     steps: int | None  # None: one epoch
     repeats: int  # of a generation that is timed
     new_tokens: int
+    group_size: int  # completions of a prompt
     threads: int
     binary_dir: Path
 
@@ -75,6 +76,38 @@ def trl(race):
     names = ("stage", "mode", "model", "data", "batch_size", "max_length", "steps", "learning_rate", "threads")
     settings = dict({name: getattr(race, name) for name in names}, beta=BETA)
     answer, usage = python("trl_side.py", settings, race.threads)
+    return Result(answer["steps"], usage)
+
+
+# The reward of both sides: whether this is found in the completion. About half of random text has it.
+PATTERN = "a[^e]*o"
+
+
+def our_grpo(race):
+    """Trains with train-ppo on groups of own completions; both modes leave all else as it is."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "run"
+        command = [race.binary_dir / "train-ppo", "--method", "grpo", "--model", race.model, "--dataset", race.data]
+        command += ["--output-dir", out, "--reward-funcs", f"format={PATTERN}"]
+        command += ["--num-generations", race.group_size, "--max-new-tokens", race.new_tokens]
+        command += ["--per-device-train-batch-size", race.batch_size * race.group_size, "--max-steps", race.steps]
+        command += ["--learning-rate", race.learning_rate, "--seed", 0]
+        command += "--lr-scheduler-type constant --weight-decay 0 --max-grad-norm 1".split()
+        command += "--train-sampling-strategy sequential".split()
+        command += "--logging-steps 1 --report-to none --save-strategy no --max-roll-backs 0".split()
+        usage = run(command, race.threads)
+        log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    steps = [entry for entry in log if "step_time" in entry]
+    for step in steps:
+        step["generation_seconds"] = step["time/generation"]
+    return Result(steps, usage)
+
+
+def trl_grpo(race):
+    names = ("stage", "mode", "model", "data", "batch_size", "steps", "learning_rate", "threads")
+    names += ("group_size", "new_tokens")
+    settings = dict({name: getattr(race, name) for name in names}, pattern=PATTERN)
+    answer, usage = python("trl_grpo_side.py", settings, race.threads)
     return Result(answer["steps"], usage)
 
 
