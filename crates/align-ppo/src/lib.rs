@@ -15,6 +15,7 @@ mod held_out;
 mod method;
 mod online_dpo;
 mod ppo;
+mod refusal;
 mod report;
 mod rollout;
 mod sample;

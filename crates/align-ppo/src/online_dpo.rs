@@ -12,6 +12,7 @@ use align_models::{CausalLm, Packed};
 use align_train::{Error, Metrics, Objective, Result, StepLoss, Updater, Weights};
 use candle_core::{DType, Tensor};
 
+use crate::refusal::refuse;
 use crate::{Learned, Method, Phase};
 
 const STATE: &str = "online_dpo.json";
@@ -40,8 +41,7 @@ impl OnlineDpoConfig {
         if self.beta.is_finite() && self.beta > 0.0 {
             return Ok(self);
         }
-        let problem = "must be a positive number".to_owned();
-        Err(Error::Option { option: "beta", value: self.beta.to_string(), problem })
+        refuse("beta", self.beta, "must be a positive number")
     }
 }
 

@@ -1,7 +1,7 @@
 //! From options to a member of the family: what does not go together is refused here, with the reason.
 
 use align_losses::{Clip, SapoTemperatures, VespoShape, VespoShapes};
-use align_train::{Error, Result};
+use align_train::Result;
 
 use super::algorithm::Preset;
 use super::loss::Importance;
@@ -9,6 +9,7 @@ use super::options::GroupSetting;
 use super::{
     Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards,
 };
+use crate::refusal::refuse;
 
 /// A method of the family whose options were checked.
 #[derive(Clone, Debug)]
@@ -272,8 +273,4 @@ fn check_groups(config: &GroupConfig) -> Result<()> {
         return refuse("num_generations", num_generations, problem);
     }
     Ok(())
-}
-
-fn refuse<T>(option: &'static str, value: impl ToString, problem: impl Into<String>) -> Result<T> {
-    Err(Error::Option { option, value: value.to_string(), problem: problem.into() })
 }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use align_train::{Error, Result};
+use align_train::Result;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Response, Rule};
+use crate::refusal::refuse;
 
 /// When the supervisor steps in, and how: a threshold for each rule, and `on_RULE` with what follows.
 #[derive(Clone, Debug, Default, Serialize, clap::Args)]
@@ -165,7 +166,7 @@ impl SupervisorOptions {
             }
             if watched.response == Response::Off && given.0.is_some() {
                 let problem = format!("has no effect while `{}` is off; remove one of them", names.1);
-                return refuse(names.0, watched.threshold, &problem);
+                return refuse(names.0, watched.threshold, problem);
             }
             if watched.response == Response::RaiseKl && !supervised.kl_penalty {
                 let problem =
@@ -262,8 +263,4 @@ impl Response {
         use clap::ValueEnum as _;
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
-}
-
-fn refuse<T>(option: &'static str, value: impl ToString, problem: &str) -> Result<T> {
-    Err(Error::Option { option, value: value.to_string(), problem: problem.to_owned() })
 }

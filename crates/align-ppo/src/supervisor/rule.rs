@@ -85,8 +85,9 @@ impl Rule {
     /// Whether a value is on the wrong side. One that is no number is.
     pub(super) fn is_broken_by(self, value: f64, threshold: f64) -> bool {
         match self {
-            Self::EntropyCollapse => !(value >= threshold),
-            _ => !(value <= threshold),
+            _ if value.is_nan() => true,
+            Self::EntropyCollapse => value < threshold,
+            _ => value > threshold,
         }
     }
 
