@@ -66,8 +66,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     }
 
     // Models: the policy, its critic, what it is held to, and what scores its answers.
-    let rewards = Rewards::open(&opening, &options.reward)?;
-    let models = Models::open(&opening, options, &rewards, chosen.has_critic())?;
+    let mut rewards = Rewards::open(&opening, &options.reward)?;
+    let models = Models::open(&opening, options, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.session.seed)?;
     let scorer = rewards.scorer(options)?;
 

@@ -1,5 +1,6 @@
 //! The models of a run and the parameters that they share.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use align_data::Tokenizer;
@@ -9,6 +10,7 @@ use align_ppo::{ActorCritic, CriticStart, ValueModel};
 use align_recipe::{Opening, check_tokenizer};
 use align_train::Error;
 use anyhow::ensure;
+use candle_core::Tensor;
 
 use crate::options::Options;
 use crate::reward::Rewards;
@@ -32,12 +34,15 @@ impl Models {
     pub(crate) fn open(
         opening: &Opening<'_>,
         options: &Options,
-        rewards: &Rewards,
+        rewards: &mut Rewards,
         has_critic: bool,
     ) -> anyhow::Result<Self> {
         let (config, device) = (opening.model.decoder_config().clone(), &opening.session.device);
         let weights = opening.model.load(device)?;
         let policy = Params::tracked(&weights)?;
+        if let Some(model) = rewards.model_mut() {
+            share_equal(&mut model.weights, &weights)?;
+        }
         let reference = match &options.rollout.ref_model {
             None => CausalLm::new(&config, &Params::frozen(&weights))?,
             Some(name) => {
@@ -53,7 +58,9 @@ impl Models {
                     &Tokenizer::load(dir.path())?,
                     &opening.tokenizer,
                 )?;
-                CausalLm::new(dir.decoder_config(), &Params::frozen(&dir.load(device)?))?
+                let mut own = dir.load(device)?;
+                share_equal(&mut own, &weights)?;
+                CausalLm::new(dir.decoder_config(), &Params::frozen(&own))?
             }
         };
         let critic = match has_critic {
@@ -112,6 +119,24 @@ impl Models {
         let tensors = own.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach()));
         Ok(candle_core::safetensors::save(&tensors.collect(), dir.join(CRITIC))?)
     }
+}
+
+/// Replaces tensors by those of the same name and content in `with`, so that models which have a frozen backbone in common
+/// hold it once.
+fn share_equal(own: &mut BTreeMap<String, Tensor>, with: &BTreeMap<String, Tensor>) -> anyhow::Result<()> {
+    let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+    let mut shared = 0;
+    for (name, tensor) in own.iter_mut() {
+        let Some(other) = with.get(name) else { continue };
+        if other.shape() == tensor.shape() && values(other)? == values(tensor)? {
+            *tensor = other.clone();
+            shared += 1;
+        }
+    }
+    if shared > 0 {
+        tracing::info!("{shared} of {} tensors are the model's own and are held once", own.len());
+    }
+    Ok(())
 }
 
 /// Where the critic comes from: the reward model if there is one that can read the policy's tokens.

@@ -59,7 +59,8 @@ impl FromStr for RewardFunction {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let function = Self(text.to_owned());
-        function.reward().map(|_| function).map_err(|error| format!("{error:#}"))
+        // One line, as all that a user is told.
+        function.reward().map(|_| function).map_err(|error| align_cli::one_line(&error))
     }
 }
 
@@ -152,6 +153,11 @@ impl Rewards {
     /// The reward model, if there is one.
     pub(crate) fn model(&self) -> Option<&LoadedModel> {
         self.model.as_ref()
+    }
+
+    /// The same, to share what it has in common with another.
+    pub(crate) fn model_mut(&mut self) -> Option<&mut LoadedModel> {
+        self.model.as_mut()
     }
 
     /// What scores completions. The tensors are shared with whoever else has them.

@@ -134,7 +134,9 @@ impl OnPolicy<'_> {
             state.phase += 1;
             state.healthy = alarms.iter().all(|alarm| alarm.action == Action::Warn);
             let ends_run = state.phase == self.phases;
-            state.save_pending |= run.save_is_due(before, updater.step(), ends_run);
+            let epoch = |phase: usize| phase * prompts_per_phase(method) / self.tasks.len();
+            let ends_epoch = epoch(state.phase) > epoch(state.phase - 1);
+            state.save_pending |= run.save_is_due(before, updater.step(), ends_epoch, ends_run);
             if let Some(signal) = interrupt.received() {
                 tracing::warn!(
                     "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"

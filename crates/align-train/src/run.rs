@@ -171,11 +171,11 @@ impl<'a> Run<'a> {
     }
 
     /// Whether a checkpoint is due after updates up to `step`, of which `before` had been made when the phase began.
-    pub fn save_is_due(&self, before: usize, step: usize, ends_run: bool) -> bool {
+    pub fn save_is_due(&self, before: usize, step: usize, ends_epoch: bool, ends_run: bool) -> bool {
         match self.config.save {
             Every::Never => false,
             Every::Steps(every) => before / every < step / every || ends_run,
-            Every::Epoch => ends_run,
+            Every::Epoch => ends_epoch || ends_run,
         }
     }
 

@@ -1,9 +1,27 @@
 //! Bad input: exit code 2, one line that says where, and nothing left behind.
 
+use std::fs;
 use std::path::Path;
 
 use crate::stage::QUICK;
 use crate::support::{Ended, Place, copy_dir, training};
+
+/// A reward model with the policy's backbone and tokenizer and some head.
+fn reward_model(place: &Place, name: &str) {
+    copy_dir(&place.path("model"), &place.path(name));
+    let config = place.path(name).join("config.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();
+    json["architectures"] = serde_json::json!(["LlamaForSequenceClassification"]);
+    json["id2label"] = serde_json::json!({ "0": "LABEL_0" });
+    fs::write(config, json.to_string()).unwrap();
+    let weights = place.path(name).join("model.safetensors");
+    let bytes = fs::read(&weights).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let head: Vec<u8> = (0..32u8).flat_map(|i| (f32::from(i) / 32.0 - 0.4).to_le_bytes()).collect();
+    let head = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 32], &head).unwrap();
+    let tensors = file.tensors().into_iter().chain([("score.weight".to_owned(), head)]);
+    fs::write(weights, safetensors::serialize(tensors, None).unwrap()).unwrap();
+}
 
 /// Runs the program and expects it to refuse, with all of `fragments` in its one line.
 fn check(place: &Place, words: &str, fragments: &[&str]) {
@@ -75,23 +93,29 @@ fn a_reward_model_of_another_tokenizer_is_refused_or_reads_texts() {
     let golden = Path::new(crate::support::RUNS).join("../models/llama-seqcls");
     copy_dir(&golden, &place.path("reward"));
     for name in ["tokenizer.json", "tokenizer_config.json"] {
-        std::fs::copy(place.path("model").join(name), place.path("reward").join(name)).unwrap();
+        fs::copy(place.path("model").join(name), place.path("reward").join(name)).unwrap();
     }
-    // 256 rows for a tokenizer of 1024.
-    check(&place, &training("out", "--reward-model-path reward"), &["reward", "256", "1024"]);
+    // 256 rows for a tokenizer of 1024 ids.
+    check(&place, &training("out", "--reward-model-path reward"), &["reward/config.json", "256", "1023"]);
 
     // The same words as other tokens.
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/tiny-reward");
-    copy_dir(&shipped, &place.path("other"));
-    let tokenizer = std::fs::read_to_string(place.path("other/tokenizer.json")).unwrap();
-    let swapped = tokenizer.replacen("\"the\"", "\"§\"", 1);
-    assert_ne!(swapped, tokenizer);
-    std::fs::write(place.path("other/tokenizer.json"), swapped).unwrap();
+    reward_model(&place, "other");
+    let tokenizer = fs::read_to_string(place.path("other/tokenizer.json")).unwrap();
+    let swapped = tokenizer.replace("\"Ġa\": 263", "\"Ġa\": 262").replace("\"Ġt\": 262", "\"Ġt\": 263");
+    assert!(swapped != tokenizer, "the two tokens are there");
+    fs::write(place.path("other/tokenizer.json"), swapped).unwrap();
     let options = QUICK.replace("--reward-funcs length=1-30", "--reward-model-path other");
     let options = format!("{options} --max-steps 4 --save-strategy no");
     check(&place, &training("out", &options), &["reward_model_path other: token", "--reward-from-text"]);
     let run = place.train("text", &format!("{options} --reward-from-text"));
     assert_eq!(run.metric("objective/scores").len(), 1);
+
+    // With the policy's tokenizer it reads the policy's tokens, and the critic starts from it.
+    reward_model(&place, "fitting");
+    let own = options.replace("--reward-model-path other", "--reward-model-path fitting");
+    check(&place, &training("out", &format!("{own} --normalize-scores")), &["reward_normalization.json"]);
+    let run = place.train("tokens", &own);
+    assert!(run.metric("loss/value_avg")[0] > 0.0);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::support::{Place, Run, copy_dir, training};
 /// Everything that a checkpoint must hold matters: shuffled prompts over two epochs, a KL coefficient that is steered, a
 /// critic of its own optimizer state, shuffled mini-batches, a schedule.
 const OPTIONS: &str = "--num-train-epochs 2 --adap-kl-ctrl --horizon 40 --target-kl 0.05 --lr-scheduler-type cosine \
-    --warmup-steps 3 --seed 9 --save-steps 8 --logging-steps 3 --eval-dataset data.jsonl --num-eval-prompts 4";
+    --warmup-steps 3 --seed 9 --save-steps 8 --eval-dataset data.jsonl --num-eval-prompts 4";
 
 fn assert_same_end(run: &Run, expected: &Run, how: &str) {
     let timeless = |run: &Run| {

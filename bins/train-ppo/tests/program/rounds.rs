@@ -16,9 +16,11 @@ fn the_policy_starts_as_the_one_that_sampled_and_as_its_reference() {
     for (at, options) in
         ["", "--temperature 0.7", "--top-k 40 --top-p 0.9", "--value-model head"].into_iter().enumerate()
     {
-        let options =
-            format!("--save-strategy no --num-ppo-epochs 1 --num-mini-batches 1 --max-steps 3 {options}");
-        let run = run(&place, &format!("out-{at}"), &options);
+        let options = format!(
+            "--reward-funcs length=1-30 --max-new-tokens 12 --per-device-train-batch-size 8 --num-ppo-epochs 1 \
+             --learning-rate 1e-3 --logging-steps 1 --report-to none --save-strategy no --max-steps 3 {options}"
+        );
+        let run = place.train(&format!("out-{at}"), &options);
         let ratios = run.metric("val/ratio");
         assert_eq!(ratios.len(), 3);
         assert!(ratios.iter().all(|ratio| (ratio - 1.0).abs() < 1e-4), "{options}: {ratios:?}");
@@ -84,6 +86,14 @@ fn a_reward_that_can_be_had_is_had() {
     let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
     let (first, last) = (mean(&scores[..5]), mean(&scores[scores.len() - 5..]));
     assert!(last > first + 0.3, "{first} to {last}");
+}
+
+#[test]
+fn a_phase_ends_early_when_the_policy_has_gone_far_enough() {
+    let place = Place::new();
+    let run = run(&place, "out", "--max-steps 12 --save-strategy no --early-stop-kl 1e-7");
+    // The first update of a phase starts from the policy that sampled; the second finds that it has moved.
+    assert_eq!(run.json("report.json")["steps"], 6, "two updates in each of three phases instead of four");
 }
 
 #[test]
