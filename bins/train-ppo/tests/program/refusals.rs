@@ -114,7 +114,9 @@ fn a_reward_model_of_another_tokenizer_is_refused_or_reads_texts() {
     reward_model(&place, "fitting");
     let own = options.replace("--reward-model-path other", "--reward-model-path fitting");
     check(&place, &training("out", &format!("{own} --normalize-scores")), &["reward_normalization.json"]);
-    let run = place.train("tokens", &own);
+    let ended = place.succeeds(&training("tokens", &own));
+    assert!(ended.stderr.contains("tensors are the model's own and are held once"), "{}", ended.stderr);
+    let run = place.run("tokens");
     assert!(run.metric("loss/value_avg")[0] > 0.0);
 }
 
