@@ -1,7 +1,9 @@
 //! The comparison of all models, and what the best of many answers is worth.
 
+use std::path::Path;
+
 use align_eval::{Comparing, Policy, PolicyDir, WorldQuality};
-use align_report::{BestOf, Comparison};
+use align_report::{BestOf, Comparison, Run};
 use align_reward::Reward;
 
 use crate::inputs::{Inputs, Prompts};
@@ -18,7 +20,7 @@ pub(crate) fn compare(
     let models = inputs.models.iter().map(|model| PolicyDir::open(model.name.as_str(), &model.path));
     // A reward model that judges has given its rewards already.
     let reward = inputs.reward.as_ref().filter(|_| prompts.judge != JudgeKind::RewardModel);
-    Ok(align_eval::compare(Comparing {
+    let (mut comparison, notes) = align_eval::compare(Comparing {
         models: models.collect::<align_eval::Result<_>>()?,
         prompts: prompts.rows.clone(),
         prompt_source: prompts.source.clone(),
@@ -28,7 +30,14 @@ pub(crate) fn compare(
         generation: options.generation.clone(),
         seed: options.models.seed,
         device: &inputs.device,
-    })?)
+    })?;
+    // What the training cost, of models that lie where they were trained.
+    for model in &mut comparison.models {
+        if let Ok(run) = Run::read(model.name.as_str(), Path::new(&model.path)) {
+            (model.train_seconds, model.peak_memory_mb) = (run.train_seconds, run.peak_memory_mb);
+        }
+    }
+    Ok((comparison, notes))
 }
 
 /// The curve of the baseline, where it was asked for; held against a rule where one judges, and against the truth where

@@ -196,3 +196,21 @@ fn what_makes_no_sense_is_refused() {
         "`critic` x: expected",
     );
 }
+
+#[test]
+fn answers_are_revised_by_principles_into_pairs_to_train_on() {
+    let dir = place(&prompts());
+    let principle = json!({ "principle": "Be kind.", "name": "kindness", "passes": ["nothing passes"] });
+    fs::write(dir.path().join("principles.jsonl"), principle.to_string()).unwrap();
+    let found = report(dir.path(), &format!("{COMPARE} --principles principles.jsonl"));
+    let critique = &found["critique"];
+    assert_eq!(
+        (&critique["answers"], &critique["violating"], &critique["critic"]),
+        (&json!(4), &json!(4), &json!("twin"))
+    );
+    assert_eq!(critique["principles"][0]["violations"], json!(4));
+    assert!(critique["reward_after"].is_number());
+    let pairs = align_data::load_pairs(dir.path().join("out/critique.jsonl"), "train").unwrap();
+    assert_eq!(critique["pairs"], json!(pairs.len()));
+    assert!(pairs.iter().all(|pair| pair.chosen != pair.rejected));
+}

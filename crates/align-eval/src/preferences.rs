@@ -96,7 +96,7 @@ impl PairSet {
                 .push(format!("{} pairs of which nothing is left to compare", rankings.len() - rows.len()));
         }
         if report.truncated > 0 {
-            left_out.push(format!("nothing, but the beginnings of {} pairs were cut", report.truncated));
+            left_out.push(format!("the beginnings of {} pairs, cut to fit the model", report.truncated));
         }
         Ok((rows, left_out))
     }

@@ -20,6 +20,9 @@ pub struct Principle {
     /// Phrases of which a critique that finds nothing wrong holds one. Without any, a critique begins with YES where the
     /// principle is broken, and with NO where it is kept.
     pub passes: Vec<String>,
+    /// Phrases of which a critique that finds a fault holds one; a critique with neither cannot be read. Without any, whatever
+    /// does not pass is a fault.
+    pub fails: Vec<String>,
 }
 
 /// An object of the file.
@@ -32,6 +35,8 @@ struct Row {
     revision: Option<String>,
     #[serde(default)]
     passes: Vec<String>,
+    #[serde(default)]
+    fails: Vec<String>,
 }
 
 impl Principle {
@@ -49,11 +54,12 @@ impl Principle {
                 "Write the answer again so that it keeps the principle: {text} Write the answer only, nothing about it."
             ),
             passes: Vec::new(),
+            fails: Vec::new(),
         }
     }
 
     /// Reads a file: a principle a line, empty lines and those that begin with `#` left out; or JSON lines with
-    /// `principle`, and optionally `name`, `critique`, `revision` and `passes`.
+    /// `principle`, and optionally `name`, `critique`, `revision`, `passes` and `fails`.
     ///
     /// # Errors
     /// With `file:line`: what is neither; a file without principles.
@@ -68,7 +74,7 @@ impl Principle {
             }
             let row: Row = serde_json::from_str(line).map_err(|error| {
                 Error::Config(format!(
-                    "{place}: expected an object with `principle` and optionally `name`, `critique`, `revision`, `passes`: {error}"
+                    "{place}: expected an object with `principle` and optionally `name`, `critique`, `revision`, `passes`, `fails`: {error}"
                 ))
             })?;
             Self::of_row(row).ok_or_else(|| Error::Config(format!("{place}: `principle` is empty; write one or remove the line")))
@@ -88,6 +94,7 @@ impl Principle {
             critique: row.critique.unwrap_or(usual.critique),
             revision: row.revision.unwrap_or(usual.revision),
             passes: row.passes,
+            fails: row.fails,
         })
     }
 }

@@ -24,10 +24,15 @@ pub(super) fn read(critique: &str, principle: &Principle) -> Option<Finding> {
             "no" => false,
             _ => return None,
         }
-    } else if lower.is_empty() {
-        return None;
     } else {
-        !principle.passes.iter().any(|phrase| lower.contains(&phrase.to_lowercase()))
+        let first = |phrases: &[String]| phrases.iter().filter_map(|it| lower.find(&it.to_lowercase())).min();
+        match (first(&principle.passes), first(&principle.fails)) {
+            (Some(passes), Some(fails)) => fails < passes,
+            (Some(_), None) => false,
+            (None, Some(_)) => true,
+            (None, None) if principle.fails.is_empty() && !lower.is_empty() => true,
+            (None, None) => return None,
+        }
     };
     let suggestions = if is_violation { suggestions(&critique) } else { Vec::new() };
     Some(Finding { is_violation, suggestions, critique })
@@ -77,5 +82,10 @@ mod tests {
         let broken = found("The answer is rude. It should explain how to cook rice.").unwrap();
         assert_eq!(broken.suggestions, ["It should explain how to cook rice."]);
         assert_eq!(found(" "), None);
+        let fails = vec!["The answer is rude".to_owned()];
+        let principle = Principle { fails, ..principle };
+        let found = |critique: &str| read(critique, &principle);
+        assert_eq!(found("Boil the eggs."), None);
+        assert_eq!(found("The answer is rude. The answer is good.").map(|it| it.is_violation), Some(true));
     }
 }

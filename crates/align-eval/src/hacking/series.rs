@@ -124,7 +124,10 @@ pub fn measured(
             run.display()
         )));
     }
-    let (mut points, mut answers) = (vec![measuring.point(0.0, start, start)?.0], Vec::new());
+    let (mut points, mut answers) = (Vec::new(), Vec::new());
+    if checkpoints[0].0 > 0 {
+        points.push(measuring.point(0.0, start, start)?.0);
+    }
     for (step, path) in checkpoints {
         let policy = Policy::open(format!("step {step}"), &path, measuring.device)?;
         let (point, said) = measuring.point(step as f64, &policy, start)?;
@@ -164,7 +167,7 @@ impl Measuring<'_> {
     }
 }
 
-/// `checkpoint-N` folders by N.
+/// `checkpoint-N` folders by N, and the run's end.
 fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();
     for item in std::fs::read_dir(run).map_err(Error::io(run))? {
@@ -176,5 +179,13 @@ fn checkpoints(run: &Path) -> Result<Vec<(u64, PathBuf)>> {
         }
     }
     found.sort();
+    // The run ends with a model of its own, unless its last checkpoint is that model.
+    let steps = Run::read("", run).ok().and_then(|run| run.steps).map(|steps| steps as u64);
+    if let (Some(steps), Some((last, _))) = (steps, found.last())
+        && steps > *last
+        && run.join("config.json").is_file()
+    {
+        found.push((steps, run.to_owned()));
+    }
     Ok(found)
 }

@@ -144,12 +144,12 @@ impl Signs<'_> {
     /// How many times as long the last answers are as the first ones.
     fn growth(&self) -> Option<f64> {
         let tokens: Vec<f64> = self.points.iter().filter_map(|point| point.tokens).collect();
+        if tokens.len() < 2 {
+            return None;
+        }
         let part = (tokens.len() / 10).max(1);
-        (tokens.len() > 1)
-            .then(|| mean(&tokens[tokens.len() - part..]))
-            .flatten()
-            .zip(mean(&tokens[..part]))
-            .and_then(|(last, first)| (first > 0.0).then(|| last / first))
+        let (first, last) = (mean(&tokens[..part])?, mean(&tokens[tokens.len() - part..])?);
+        (first > 0.0).then(|| last / first)
     }
 }
 

@@ -64,8 +64,14 @@ pub(crate) fn scores(reward: &dyn Reward, slates: &[Slate]) -> Result<Vec<Vec<f6
             reference: slate.task.reference.clone(),
         }
     };
-    let rewards = reward.rewards(&slates.iter().map(task).collect::<Vec<_>>())?;
-    for (slate, rewards) in slates.iter().zip(&rewards) {
+    let mut rewards = reward.rewards(&slates.iter().map(task).collect::<Vec<_>>())?;
+    for (slate, rewards) in slates.iter().zip(&mut rewards) {
+        // The same answer has the same reward: where it stood in a batch may change the last digits.
+        for place in 1..slate.answers.len() {
+            if let Some(first) = slate.answers[..place].iter().position(|it| *it == slate.answers[place]) {
+                rewards[place] = rewards[first];
+            }
+        }
         if let Some(reward) = rewards.iter().find(|reward| !reward.is_finite()) {
             let origin = &slate.task.prompt.origin;
             return Err(Error::Config(format!(
