@@ -32,10 +32,7 @@ pub fn markdown(report: &Report) -> String {
     if !report.preferences.is_empty() {
         section(&mut text, &tables::preferences(&report.preferences));
     }
-    for judge in report.preferences.iter().filter(|judge| !judge.subsets.is_empty()) {
-        let _ = writeln!(text, "{} on {}:\n", escape(&judge.model), escape(&judge.dataset));
-        let _ = writeln!(text, "{}", tables::subsets(&judge.subsets).to_markdown());
-    }
+    tables::subsets(&report.preferences).iter().for_each(|table| section(&mut text, table));
     for curve in &report.best_of {
         section(&mut text, &tables::best_of(curve));
         let (model, picks) = (escape(&curve.model), escape(&curve.reward_source));

@@ -11,19 +11,12 @@ use crate::{BestOf, BestOfPoint, Preferences, tables};
 pub(super) struct Judging {
     table: View,
     figures: Vec<Figure>,
-    subsets: Vec<Subsets>,
+    subsets: Vec<View>,
     left_out: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct Subsets {
-    title: String,
-    table: View,
 }
 
 impl Judging {
     pub(super) fn new(judges: &[Preferences]) -> Option<Self> {
-        let subsets = judges.iter().filter(|judge| !judge.subsets.is_empty());
         let left_out = judges.iter().filter(|judge| !judge.left_out.is_empty());
         let figures = judges.iter().enumerate().flat_map(|(place, judge)| {
             [reliability(place, judge), rewards(place, judge)].into_iter().flatten().collect::<Vec<_>>()
@@ -31,12 +24,7 @@ impl Judging {
         (!judges.is_empty()).then(|| Self {
             table: tables::preferences(judges).into(),
             figures: figures.collect(),
-            subsets: subsets
-                .map(|judge| Subsets {
-                    title: format!("{} on {}", judge.model, judge.dataset),
-                    table: tables::subsets(&judge.subsets).into(),
-                })
-                .collect(),
+            subsets: tables::subsets(judges).into_iter().map(View::from).collect(),
             left_out: left_out
                 .map(|judge| format!("{}: left out {}.", judge.dataset, judge.left_out.join(", ")))
                 .collect(),

@@ -19,7 +19,7 @@ const PANELS: [(&str, &[&str]); 10] = [
     ("Margin", &["rewards/margins", "margin"]),
     ("Accuracy", &["rewards/accuracies", "accuracy", "mean_token_accuracy", "exact_match"]),
     ("KL", &["objective/kl", "kl"]),
-    ("Entropy", &["objective/entropy", "policy/entropy_avg", "entropy"]),
+    ("Entropy", &["objective/entropy", "entropy"]),
     ("Answer length", &["completions/mean_length"]),
     ("Learning rate", &["learning_rate", "lr"]),
 ];

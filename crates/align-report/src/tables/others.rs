@@ -52,20 +52,44 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
     )
 }
 
-/// Accuracy by subset.
-pub(crate) fn subsets(subsets: &[Subset]) -> Table {
-    Table::new(
-        "By subset",
-        ["subset", "pairs", "accuracy"],
-        subsets.iter().map(|subset| {
-            let accuracy = Cell::new(percent(subset.accuracy)).with_bar(subset.accuracy);
-            let accuracy = match subset.ci95 {
-                Some(ci95) => accuracy.with_note(percent_interval(ci95)),
-                None => accuracy,
-            };
-            [name(&subset.name), Some(Cell::new(plain(subset.pairs as f64))), Some(accuracy)]
-        }),
-    )
+/// Accuracy by subset, a table per file: a row per subset, a column per model.
+pub(crate) fn subsets(judges: &[Preferences]) -> Vec<Table> {
+    let mut files: Vec<&str> = Vec::new();
+    for judge in judges.iter().filter(|judge| !judge.subsets.is_empty()) {
+        if !files.contains(&judge.dataset.as_str()) {
+            files.push(&judge.dataset);
+        }
+    }
+    let of_file = |file: &&str| {
+        let judges: Vec<&Preferences> = judges.iter().filter(|judge| judge.dataset == **file).collect();
+        subsets_of(file, &judges)
+    };
+    files.iter().map(of_file).collect()
+}
+
+fn subsets_of(file: &str, judges: &[&Preferences]) -> Table {
+    let mut names: Vec<&Subset> = Vec::new();
+    for subset in judges.iter().flat_map(|judge| &judge.subsets) {
+        if names.iter().all(|known| known.name != subset.name) {
+            names.push(subset);
+        }
+    }
+    let accuracy = |subset: &Subset| {
+        let cell = Cell::new(percent(subset.accuracy)).with_bar(subset.accuracy);
+        subset.ci95.map_or(cell.clone(), |ci95| cell.with_note(percent_interval(ci95)))
+    };
+    let row = |subset: &&Subset| {
+        let of_judge =
+            |judge: &&Preferences| judge.subsets.iter().find(|own| own.name == subset.name).map(accuracy);
+        let first = [name(&subset.name), Some(Cell::new(plain(subset.pairs as f64)))];
+        first.into_iter().chain(judges.iter().map(of_judge)).collect()
+    };
+    let columns = ["subset", "pairs"].into_iter().chain(judges.iter().map(|judge| judge.model.as_str()));
+    Table {
+        caption: format!("By subset of {file}"),
+        columns: columns.map(ToOwned::to_owned).collect(),
+        rows: names.iter().map(row).collect(),
+    }
 }
 
 /// What the best of N gains.
