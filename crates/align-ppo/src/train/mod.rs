@@ -4,24 +4,20 @@
 //! the method's state and its own number alone: prompts and random streams are functions of the number, so a run that is
 //! resumed, or rolled back, needs no other memory of what was sampled.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod state;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use align_data::{Order, TokenizedTask, Tokenizer};
 use align_models::CausalLm;
 use align_train::{Checkpoint, Error, Interrupt, LogEntry, Metrics, Outcome, Result, Run, Updater};
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use state::{METHOD, State, restore, save};
 
 use crate::completions::completion_metrics;
 use crate::rollout::log_probs;
 use crate::sample::SampleLog;
 use crate::{Action, Alarm, Learned, Method, Phase, Prompt, Rollouts, Sample, Sampling, Scorer, Watch};
-
-const STATE: &str = "phases.json";
-const METHOD: &str = "method";
 
 /// The learning rates after going back, as a multiple of those before: the same again would end the same.
 const AFTER_ROLL_BACK: f64 = 0.5;
@@ -55,22 +51,6 @@ pub struct Ending {
     pub outcome: Outcome,
     /// What the watch found over the run, in order, with the number of the phase.
     pub alarms: Vec<(usize, Alarm)>,
-}
-
-/// Where the loop stands between two phases.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct State {
-    /// Phases done.
-    phase: usize,
-    /// A checkpoint is due and waits for a phase in good health.
-    save_pending: bool,
-    /// Whether the last phase gave no reason to act.
-    healthy: bool,
-    /// The last checkpoint of a run in good health.
-    last_good: Option<PathBuf>,
-    learning_rate_scale: f64,
-    alarms: Vec<(usize, Alarm)>,
-    watch: Value,
 }
 
 impl OnPolicy<'_> {
@@ -271,54 +251,6 @@ fn entry(phase: usize, alarm: &Alarm) -> LogEntry {
     entry.insert("supervisor/action".to_owned(), alarm.action.to_string().into());
     entry.insert("supervisor/reason".to_owned(), alarm.reason.clone().into());
     entry
-}
-
-/// Puts everything back to where the checkpoint was made, if the run is resumed from one.
-fn restore(
-    method: &mut dyn Method,
-    watch: &mut dyn Watch,
-    updater: &mut Updater,
-    run: &Run<'_>,
-) -> Result<State> {
-    let Some(checkpoint) = run.resumed_from() else {
-        return Ok(State { healthy: true, learning_rate_scale: 1.0, ..State::default() });
-    };
-    updater.restore(checkpoint)?;
-    let path = checkpoint.path().join(STATE);
-    let unreadable = |error: &dyn std::fmt::Display| Error::stage(format!("{}: {error}", path.display()));
-    let json = fs::read(&path).map_err(|error| unreadable(&error))?;
-    let mut state: State = serde_json::from_slice(&json).map_err(|error| unreadable(&error))?;
-    method.restore_state(&checkpoint.path().join(METHOD))?;
-    watch.restore(&state.watch)?;
-    updater.set_learning_rate_scale(state.learning_rate_scale);
-    if state.healthy {
-        state.last_good = Some(checkpoint.path().to_owned());
-    }
-    tracing::info!("resumed from {} at step {}", checkpoint.path().display(), checkpoint.step());
-    Ok(state)
-}
-
-/// Saves a checkpoint, which is the last good one from now on if the run is in good health.
-fn save(
-    state: &mut State,
-    method: &dyn Method,
-    watch: &dyn Watch,
-    updater: &Updater,
-    run: &mut Run<'_>,
-) -> Result<Checkpoint> {
-    state.save_pending = false;
-    state.learning_rate_scale = updater.learning_rate_scale();
-    state.watch = watch.state();
-    let json = serde_json::to_vec_pretty(&json!(state)).map_err(Error::stage)?;
-    let checkpoint = run.save(updater, |dir: &Path| {
-        fs::write(dir.join(STATE), &json).map_err(Error::stage)?;
-        fs::create_dir(dir.join(METHOD)).map_err(Error::stage)?;
-        method.save_state(&dir.join(METHOD))
-    })?;
-    if state.healthy {
-        state.last_good = Some(checkpoint.path().to_owned());
-    }
-    Ok(checkpoint)
 }
 
 #[cfg(test)]
