@@ -1,7 +1,7 @@
 //! Files to records: JSON lines or a JSON array, plain, gzip or zstd, one file or a directory of splits.
 //!
-//! `files` finds and unpacks them, `rows` cuts them into JSON objects that know their line, `columns`
-//! reads typed columns out of a row, `preference`, `unpaired`, `candidates` and `demonstration` make records of them, and
+//! `files` finds them, `open` unpacks them, `stream` reads them row by row, `rows` makes JSON objects that know their
+//! line, `columns` reads typed columns out of a row, `preference`, `unpaired`, `candidates` and `demonstration` make records of them, and
 //! `implicit_prompt` splits the prompt off where a row holds only two whole transcripts. Columns that no
 //! record needs are ignored; a needed one that is missing, empty or of the wrong type stops the load with
 //! `file:line` and the column's name, because guessing there is how bad rows get trained on.
@@ -12,8 +12,10 @@ mod demonstration;
 mod files;
 mod implicit_prompt;
 mod judged;
+mod open;
 mod preference;
 mod rows;
+mod stream;
 mod unpaired;
 
 use std::path::Path;
@@ -26,6 +28,7 @@ use crate::record::{
     Candidates, Demonstration, PreferencePair, PromptOnly, PromptTask, Ranking, UnpairedPreference,
 };
 use rows::Row;
+use stream::Rows;
 
 /// The preference pairs of a split: `prompt`, `chosen`, `rejected`, or whole transcripts in `chosen` and
 /// `rejected` whose shared beginning is the prompt.
@@ -84,6 +87,27 @@ pub fn load_candidates(path: impl AsRef<Path>, split: &str) -> Result<Vec<Candid
     load(path.as_ref(), split, candidates::candidates)
 }
 
+/// The same row by row, however many there are: a row is read when it is asked for. `-` is standard input.
+///
+/// With each row goes the right answer, which rewards that compare need: its column `reference_column` as text, if it
+/// has one.
+///
+/// # Errors
+/// As [`load_candidates`], each where it comes up; a split without rows is not an error here.
+pub fn stream_candidates(
+    path: &Path,
+    split: &str,
+    reference_column: &str,
+) -> Result<impl Iterator<Item = Result<(Candidates, Option<String>)>> + use<>> {
+    let reference_column = reference_column.to_owned();
+    let rows = Rows::of_split(path, split)?;
+    Ok(rows.map(move |row| {
+        let row = row?;
+        let reference = row.label(&reference_column);
+        Ok((candidates::candidates(row)?, reference))
+    }))
+}
+
 /// The judged pairs of a split: as in [`load_pairs`] (the judge chose `chosen`), or two answers (`response1` and
 /// `response2`, `output_1` and `output_2`, …) to `prompt`, or to `instruction` and `input`, with votes (`annotator1`, …,
 /// `preference`, `winner`: 1 for the first answer, 2 for the second, 0 for a tie).
@@ -126,11 +150,8 @@ pub fn load_tasks(path: impl AsRef<Path>, split: &str, reference_column: &str) -
 
 fn load<T>(path: &Path, split: &str, mut record: impl FnMut(Row) -> Result<T>) -> Result<Vec<T>> {
     let mut records = Vec::new();
-    for file in files::split_files(path, split)? {
-        let text = files::read_text(&file)?;
-        for row in rows::parse(&file, &text)? {
-            records.push(record(row)?);
-        }
+    for row in Rows::of_split(path, split)? {
+        records.push(record(row?)?);
     }
     if records.is_empty() {
         return Err(DataError::NoRows(path.to_path_buf()));

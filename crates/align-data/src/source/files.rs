@@ -1,9 +1,5 @@
-//! Which files hold a split, and their text.
-//!
-//! The formats are told apart by content where that is possible: compression by its magic bytes, array or
-//! lines by the first character. Names matter only for finding a split in a directory.
+//! Which files hold a split. Names matter only here: what a file is, `open` and `rows` tell by its content.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, Result};
@@ -52,40 +48,6 @@ pub(super) fn split_files(path: &Path, split: &str) -> Result<Vec<PathBuf>> {
     }
     files.sort();
     Ok(files)
-}
-
-/// A file's text, unpacked if it is gzip or zstd, without a byte order mark.
-pub(super) fn read_text(path: &Path) -> Result<String> {
-    let read = |source| DataError::Read { path: path.to_path_buf(), source };
-    let bytes = std::fs::read(path).map_err(read)?;
-    let bytes = match bytes.as_slice() {
-        [0x1f, 0x8b, ..] => unpack(flate2::read::MultiGzDecoder::new(bytes.as_slice())).map_err(read)?,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => unzstd(&bytes).map_err(read)?,
-        _ => bytes,
-    };
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = valid.iter().filter(|&&b| b == b'\n').count() + 1;
-        read(std::io::Error::new(std::io::ErrorKind::InvalidData, format!("line {line} is not UTF-8")))
-    })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
-}
-
-fn unpack(mut reader: impl Read) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// All frames of a zstd file; compressors that work in parallel write several.
-fn unzstd(mut packed: &[u8]) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    while !packed.is_empty() {
-        let mut frame =
-            ruzstd::decoding::StreamingDecoder::new(&mut packed).map_err(std::io::Error::other)?;
-        frame.read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 /// The data files directly in `dir`, each with its name without extensions.

@@ -1,6 +1,4 @@
-//! A file's text to JSON objects, each with the line it begins on.
-//!
-//! `[` at the start means one array of objects, anything else one object per line. Blank lines are skipped.
+//! Text to JSON objects, each with the line it begins on: a line that is one, or an array of them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,26 +17,17 @@ pub(super) struct Row {
     pub(super) columns: Map<String, Value>,
 }
 
-/// The rows of a file.
-pub(super) fn parse(file: &Path, text: &str) -> Result<Vec<Row>> {
-    let file: Arc<Path> = file.into();
-    if text.trim_start().starts_with('[') { array(&file, text) } else { lines(&file, text) }
-}
-
-fn lines(file: &Arc<Path>, text: &str) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let origin = Origin::new(file.clone(), index + 1);
-        match serde_json::from_str(line) {
-            Ok(value) => rows.push(object(origin, value)?),
-            Err(error) => return Err(malformed(origin, &error, line)),
-        }
+/// The row on a line.
+pub(super) fn line(file: &Arc<Path>, number: usize, text: &str) -> Result<Row> {
+    let origin = Origin::new(file.clone(), number);
+    match serde_json::from_str(text) {
+        Ok(value) => object(origin, value),
+        Err(error) => Err(malformed(origin, &error, text)),
     }
-    Ok(rows)
 }
 
 /// Reads element by element rather than the array as a whole, so that each row knows its own line.
-fn array(file: &Arc<Path>, text: &str) -> Result<Vec<Row>> {
+pub(super) fn array(file: &Arc<Path>, text: &str) -> Result<Vec<Row>> {
     let mut place = Place { file, text, at: 0, line: 1 };
     place.advance_to(text.find('[').expect("the caller saw it") + 1);
     let mut rows = Vec::new();
@@ -131,37 +120,4 @@ fn malformed(origin: Origin, error: &serde_json::Error, line: &str) -> DataError
     let hint =
         number.map(|name| format!("; `{name}` is no JSON, write null or a number")).unwrap_or_default();
     DataError::Json { origin, reason: format!("{reason} (column {}){hint}", error.column()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn lines_of(text: &str) -> Vec<usize> {
-        parse(Path::new("f"), text).unwrap().iter().map(|row| row.origin.line()).collect()
-    }
-
-    fn complaint(text: &str) -> String {
-        parse(Path::new("f"), text).map(|_| ()).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn rows_know_the_line_they_begin_on() {
-        assert_eq!(lines_of("{\"a\":1}\n\n{\"a\":2}\n"), [1, 3]);
-        assert_eq!(lines_of("[\n {\"a\":\n 1},\n {\"a\":2}, {}\n]\n"), [2, 4, 4]);
-        assert_eq!(lines_of(" [ ] "), [] as [usize; 0]);
-    }
-
-    #[test]
-    fn malformed_json_names_its_line() {
-        assert!(complaint("{\"a\":1}\n{\"a\":\n").starts_with("f:2: malformed JSON: EOF while parsing"));
-        assert!(complaint("[{\"a\":1},\n{\"a\":tru}]").starts_with("f:2: malformed JSON: expected ident"));
-        assert!(complaint("[{\"a\":1}\n{\"a\":1}]").contains("f:2: malformed JSON: expected `,` or `]`"));
-        assert!(complaint("[{\"a\":1},]").contains("expected an object (`{`) as the next row, found `]`"));
-        assert!(complaint("[{\"a\":1}").contains("found the end of the file"));
-        assert!(complaint("{\"margin\": NaN}").contains("`NaN` is no JSON, write null or a number"));
-        assert!(complaint("[{\"margin\":\n -Infinity}]").contains("Infinity` is no JSON"));
-        assert!(complaint("[1]").contains("expected an object"));
-        assert!(complaint("{}\n[1]").contains("f:2: malformed JSON: a row is a list"));
-    }
 }

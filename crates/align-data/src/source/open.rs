@@ -1,0 +1,55 @@
+//! A file's bytes as they are read, unpacked if it is gzip or zstd, whatever its name.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
+
+/// The file's content. `-` is standard input.
+pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+    let mut packed: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(path)?))
+    };
+    Ok(match packed.fill_buf()? {
+        [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(packed))),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::new(Frames::Between(packed))),
+        _ => packed,
+    })
+}
+
+/// All frames of a zstd file; compressors that work in parallel write several.
+enum Frames<R: BufRead> {
+    Between(R),
+    Inside(Box<StreamingDecoder<R, FrameDecoder>>),
+    Ended,
+}
+
+impl<R: BufRead> Read for Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            // After an error, and at the end, nothing more is read.
+            match std::mem::replace(self, Self::Ended) {
+                Self::Between(mut packed) => {
+                    if packed.fill_buf()?.is_empty() {
+                        return Ok(0);
+                    }
+                    let frame = StreamingDecoder::new(packed).map_err(io::Error::other)?;
+                    *self = Self::Inside(Box::new(frame));
+                }
+                Self::Inside(mut frame) => {
+                    let read = frame.read(buffer)?;
+                    if read > 0 || buffer.is_empty() {
+                        *self = Self::Inside(frame);
+                        return Ok(read);
+                    }
+                    *self = Self::Between(frame.into_inner());
+                }
+                Self::Ended => return Ok(0),
+            }
+        }
+    }
+}
