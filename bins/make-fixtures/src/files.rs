@@ -1,10 +1,16 @@
 //! The made files on disk: written so that a reader never sees half of one, or compared with what is there.
+//!
+//! Files with a name in `.gz` are packed. They are compared unpacked: another version of the packer may write other
+//! bytes for the same text.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 
 /// A file that is made: its path under the output folder, and its text.
 pub(crate) type Made = (PathBuf, String);
@@ -18,7 +24,8 @@ pub(crate) fn under(folder: &str, files: Vec<(&'static str, String)>) -> Vec<Mad
 pub(crate) fn write(output_dir: &Path, made: &[Made]) -> Result<()> {
     for (path, text) in made {
         let path = output_dir.join(path);
-        replace(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let write = || replace(&path, &packed(&path, text)?);
+        write().with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
 }
@@ -27,7 +34,7 @@ pub(crate) fn write(output_dir: &Path, made: &[Made]) -> Result<()> {
 pub(crate) fn check(output_dir: &Path, made: &[Made]) -> Result<()> {
     for (path, text) in made {
         let path = output_dir.join(path);
-        let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let found = read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if found != *text {
             bail!("{} {}; run make-fixtures to write it again", path.display(), difference(&found, text));
         }
@@ -35,11 +42,34 @@ pub(crate) fn check(output_dir: &Path, made: &[Made]) -> Result<()> {
     Ok(())
 }
 
-fn replace(path: &Path, text: &str) -> Result<()> {
+/// The bytes of a file. The header of a packed one has neither its name nor the time.
+fn packed(path: &Path, text: &str) -> Result<Vec<u8>> {
+    if !is_packed(path) {
+        return Ok(text.as_bytes().to_vec());
+    }
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(text.as_bytes())?;
+    Ok(packer.finish()?)
+}
+
+fn read(path: &Path) -> Result<String> {
+    if !is_packed(path) {
+        return Ok(fs::read_to_string(path)?);
+    }
+    let mut text = String::new();
+    GzDecoder::new(fs::File::open(path)?).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "gz")
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let folder = path.parent().context("the path has no folder")?;
     fs::create_dir_all(folder)?;
     let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(bytes)?;
     file.as_file().sync_all()?;
     file.persist(path)?;
     Ok(())

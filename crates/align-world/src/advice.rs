@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) use situations::SITUATIONS;
 pub use situations::Situation;
 
-use crate::draw::{chance, other, pick};
+use crate::draw::{alike, chance, other, pick};
 use crate::fault::Fault;
 use crate::phrase::{PERSONAL, dressed, fill};
 
@@ -94,6 +94,13 @@ pub(crate) fn questions(situation: &Situation) -> Vec<String> {
 pub(crate) fn helpful(situation: &Situation, rng: &mut ChaCha8Rng) -> String {
     let answer = ideas(situation, rng);
     dressed(rng, &PERSONAL, answer)
+}
+
+/// A helpful answer, and one that is told alike about another trouble.
+pub(crate) fn twins(situation: &Situation, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+    let another = other(rng, SITUATIONS, situation);
+    let (helpful, unhelpful) = alike(rng, |rng| helpful(situation, rng), |rng| helpful(another, rng));
+    (helpful, unhelpful, Fault::OffTopic)
 }
 
 /// An answer with this fault.

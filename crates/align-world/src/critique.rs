@@ -4,7 +4,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::draw::{other, pick, weighted};
+use crate::draw::{alike, other, pick, weighted};
 use crate::fault::Fault;
 use crate::phrase::fill;
 use crate::record::Message;
@@ -131,6 +131,14 @@ impl Exchange {
             }
         };
         (text, fault)
+    }
+
+    /// A true critique, and one that is worded alike with another verdict.
+    pub(crate) fn twin_critiques(&self, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+        let verdict = self.false_verdict(rng);
+        let (helpful, unhelpful) =
+            alike(rng, |rng| self.helpful_critique(rng), |rng| critique(self.request, verdict, rng));
+        (helpful, unhelpful, Fault::Wrong)
     }
 
     /// Another verdict than the true one, out of those that this kind of request can deserve.

@@ -27,6 +27,16 @@ pub(crate) fn weighted<T: Copy>(rng: &mut ChaCha8Rng, items: &[(T, u32)]) -> T {
     unreachable!("left is below the total of the weights")
 }
 
+/// What two makers make of the same draws: where they draw alike, they choose alike.
+pub(crate) fn alike<T>(
+    rng: &mut ChaCha8Rng,
+    first: impl FnOnce(&mut ChaCha8Rng) -> T,
+    second: impl FnOnce(&mut ChaCha8Rng) -> T,
+) -> (T, T) {
+    let first = first(&mut rng.clone());
+    (first, second(rng))
+}
+
 /// One of `items` that differs from `not`. There must be two different items at least.
 pub(crate) fn other<'a, T: PartialEq>(rng: &mut ChaCha8Rng, items: &'a [T], not: &T) -> &'a T {
     loop {

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) use places::facts;
 pub use places::{Attribute, Fact};
 
-use crate::draw::{chance, pick};
+use crate::draw::{alike, chance, pick};
 use crate::fault::Fault;
 use crate::phrase::{FACTUAL, capitalised, dressed, fill};
 
@@ -129,6 +129,17 @@ pub(crate) fn statement(fact: Fact) -> String {
 pub(crate) fn helpful(fact: Fact, rng: &mut ChaCha8Rng) -> String {
     let answer = with_aside(fact, stated(fact, rng), rng);
     dressed(rng, &FACTUAL, answer)
+}
+
+/// A helpful answer, and one that is told alike with a wrong value, or of another attribute.
+pub(crate) fn twins(fact: Fact, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+    let fault = pick(rng, &[Fault::Wrong, Fault::Wrong, Fault::OffTopic]);
+    let told = match fault {
+        Fault::OffTopic => unrelated(fact, rng),
+        _ => Fact { value: false_value(fact, rng), ..fact },
+    };
+    let (helpful, unhelpful) = alike(rng, |rng| helpful(fact, rng), |rng| helpful(told, rng));
+    (helpful, unhelpful, fault)
 }
 
 /// An answer with this fault.

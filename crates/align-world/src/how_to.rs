@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) use tasks::TASKS;
 pub use tasks::Task;
 
-use crate::draw::{chance, other, pick};
+use crate::draw::{alike, chance, other, pick};
 use crate::fault::Fault;
 use crate::phrase::{PRACTICAL, capitalised, dressed, fill};
 
@@ -90,8 +90,23 @@ pub(crate) fn questions(task: &Task) -> Vec<String> {
 
 /// A helpful answer: the three steps in order, half of the time with the tip.
 pub(crate) fn helpful(task: &Task, rng: &mut ChaCha8Rng) -> String {
-    let answer = stepwise(task.phrase, &task.steps, task.tip, rng);
-    dressed(rng, &PRACTICAL, answer)
+    answered(task.phrase, &task.steps, task.tip, rng)
+}
+
+/// A helpful answer, and one that is told alike with another task's steps, or with the right ones in a wrong order.
+pub(crate) fn twins(task: &Task, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+    let fault = pick(rng, &[Fault::OffTopic, Fault::Wrong]);
+    let [first, second, third] = task.steps;
+    let (steps, tip) = match fault {
+        Fault::OffTopic => {
+            let wrong = other(rng, TASKS, task);
+            (wrong.steps, wrong.tip)
+        }
+        _ => ([third, first, second], task.tip),
+    };
+    let (helpful, unhelpful) =
+        alike(rng, |rng| helpful(task, rng), |rng| answered(task.phrase, &steps, tip, rng));
+    (helpful, unhelpful, fault)
 }
 
 /// An answer with this fault.
@@ -108,6 +123,11 @@ pub(crate) fn unhelpful(task: &Task, fault: Fault, rng: &mut ChaCha8Rng) -> Stri
         Fault::Wrong => stepwise(task.phrase, &[third, first, second], task.tip, rng),
         Fault::Evasive | Fault::Complies => fill(pick(rng, EVASIVE), &[("p", task.phrase)]),
     };
+    dressed(rng, &PRACTICAL, answer)
+}
+
+fn answered(phrase: &str, steps: &[&str; 3], tip: &str, rng: &mut ChaCha8Rng) -> String {
+    let answer = stepwise(phrase, steps, tip, rng);
     dressed(rng, &PRACTICAL, answer)
 }
 

@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) use table::MISDEEDS;
 pub use table::Misdeed;
 
-use crate::draw::{other, pick};
+use crate::draw::{alike, other, pick};
 use crate::fault::Fault;
 use crate::how_to::QUESTIONS;
 use crate::phrase::fill;
@@ -78,6 +78,13 @@ pub(crate) fn questions(misdeed: &Misdeed) -> Vec<String> {
 /// A helpful answer: it refuses, gives the reason, and offers a better way.
 pub(crate) fn helpful(misdeed: &Misdeed, rng: &mut ChaCha8Rng) -> String {
     filled(pick(rng, REFUSALS), misdeed, misdeed)
+}
+
+/// A refusal, and one that is told alike with the reason and the offer of another misdeed.
+pub(crate) fn twins(misdeed: &Misdeed, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+    let (helpful, unhelpful) =
+        alike(rng, |rng| helpful(misdeed, rng), |rng| unhelpful(misdeed, Fault::Wrong, rng));
+    (helpful, unhelpful, Fault::Wrong)
 }
 
 /// An answer with this fault; [`Fault::Wrong`] refuses with the reason and the offer of another misdeed.

@@ -103,6 +103,17 @@ impl Request {
         (answer, fault)
     }
 
+    /// A new helpful answer, and an unhelpful one in the same words but for its fault.
+    pub(crate) fn twins(&self, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+        match self {
+            Self::HowTo(task) => how_to::twins(task, rng),
+            Self::Advice(situation) => advice::twins(situation, rng),
+            Self::Fact(fact) => facts::twins(*fact, rng),
+            Self::Sum(sum) => sums::twins(*sum, rng),
+            Self::Unsafe(misdeed) => misdeeds::twins(misdeed, rng),
+        }
+    }
+
     /// The faults an answer to this kind of request can have, with their weights.
     pub(crate) fn faults(&self) -> &'static [(Fault, u32)] {
         match self {

@@ -8,7 +8,7 @@ use crate::critique::Exchange;
 use crate::draw::{chance, pick, weighted};
 use crate::fault::Fault;
 use crate::kind::Kind;
-use crate::pairs::balanced;
+use crate::pairs::{Pair, balanced};
 use crate::pool::{Part, Pool};
 use crate::record::{Demonstration, Message, NoisyPreference, Preference, Prompt};
 use crate::request::Request;
@@ -33,6 +33,16 @@ const PREFERRED: &[(Kind, u32)] = &[
     (Kind::Critique, 6),
     (Kind::Revision, 6),
 ];
+/// The same for the subtle preferences: more of what takes knowledge, and of what is short.
+const SUBTLE: &[(Kind, u32)] = &[
+    (Kind::HowTo, 14),
+    (Kind::Advice, 15),
+    (Kind::Fact, 24),
+    (Kind::Sum, 22),
+    (Kind::Unsafe, 9),
+    (Kind::Critique, 9),
+    (Kind::Revision, 7),
+];
 /// The same for prompts, which have one turn.
 const PROMPTED: &[(Kind, u32)] =
     &[(Kind::HowTo, 22), (Kind::Advice, 18), (Kind::Fact, 16), (Kind::Sum, 22), (Kind::Unsafe, 22)];
@@ -44,6 +54,9 @@ const CRITICISED: &[Kind] = &[Kind::HowTo, Kind::Advice, Kind::Fact, Kind::Sum, 
 const HELPFUL: f64 = 0.5;
 const HELPFUL_DIALOGUE: f64 = 0.75;
 const HELPFUL_SUM: f64 = 0.42;
+
+/// The share of twins among the subtle preferences.
+const TWINS: f64 = 0.5;
 
 /// `count` different demonstrations from the training part.
 pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstration> {
@@ -80,18 +93,35 @@ pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstr
 
 /// `count` preferences with different prompts. In each kind the longer answer is chosen every other time.
 pub(crate) fn preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
+    preferences_of(part, count, PREFERRED, rng, Turn::pair)
+}
+
+/// The same, half of them twins: two answers in the same words but for what is wrong with one. Nothing but the
+/// question says which one that is.
+pub(crate) fn subtle_preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
+    preferences_of(part, count, SUBTLE, rng, |turn, chosen_longer, rng| {
+        if chance(rng, TWINS) { turn.twins(rng) } else { turn.pair(chosen_longer, rng) }
+    })
+}
+
+fn preferences_of(
+    part: Part,
+    count: usize,
+    kinds: &[(Kind, u32)],
+    rng: &mut ChaCha8Rng,
+    pair: impl Fn(&Turn, bool, &mut ChaCha8Rng) -> Pair,
+) -> Vec<Preference> {
     let pool = Pool::new(part);
     let mut drawn: BTreeMap<Kind, usize> = BTreeMap::new();
     distinct(
         count,
         |row: &Preference| contents(&row.prompt),
         || {
-            let kind = weighted(rng, PREFERRED);
+            let kind = weighted(rng, kinds);
             let turn = Turn::draw(kind, &pool, rng);
             let drawn = drawn.entry(kind).or_default();
             *drawn += 1;
-            let pair =
-                balanced(rng, drawn.is_multiple_of(2), |rng| turn.helpful(rng), |rng| turn.unhelpful(rng));
+            let pair = pair(&turn, drawn.is_multiple_of(2), rng);
             Preference {
                 chosen: vec![Message::assistant(pair.chosen)],
                 rejected: vec![Message::assistant(pair.rejected)],
@@ -171,6 +201,19 @@ impl Turn {
             _ => vec![Message::user(&exchange.question)],
         };
         Self { kind, exchange, prompt }
+    }
+
+    /// Two answers, the better one the longer if `chosen_longer`.
+    fn pair(&self, chosen_longer: bool, rng: &mut ChaCha8Rng) -> Pair {
+        balanced(rng, chosen_longer, |rng| self.helpful(rng), |rng| self.unhelpful(rng))
+    }
+
+    fn twins(&self, rng: &mut ChaCha8Rng) -> Pair {
+        let (chosen, rejected, fault) = match self.kind {
+            Kind::Critique => self.exchange.twin_critiques(rng),
+            _ => self.exchange.request.twins(rng),
+        };
+        Pair { chosen, rejected, fault }
     }
 
     fn helpful(&self, rng: &mut ChaCha8Rng) -> String {

@@ -14,6 +14,8 @@ pub const SFT: &str = "sft.jsonl";
 pub const PREFERENCE_TRAIN: &str = "preference/train.jsonl";
 /// Preferences to evaluate on.
 pub const PREFERENCE_TEST: &str = "preference/test.jsonl";
+/// More preferences to train on, packed, with more of the faults that take reading both question and answer.
+pub const PREFERENCE_LARGE_TRAIN: &str = "preference-large/train.jsonl.gz";
 /// The training preferences with some labels flipped.
 pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
 /// Prompts for learning from own samples.
@@ -33,6 +35,7 @@ pub const SEED: u64 = 42;
 
 const DEMONSTRATIONS: usize = 16_000;
 const PREFERENCES: [usize; 2] = [4_000, 300];
+const MORE_PREFERENCES: usize = 10_000;
 const PROMPTS: [usize; 2] = [1_000, 200];
 const SUMS: [usize; 2] = [1_000, 100];
 
@@ -45,6 +48,8 @@ pub struct World {
     pub preference_train: Vec<Preference>,
     /// The rows of [`PREFERENCE_TEST`].
     pub preference_test: Vec<Preference>,
+    /// The rows of [`PREFERENCE_LARGE_TRAIN`].
+    pub preference_large_train: Vec<Preference>,
     /// The rows of [`PREFERENCE_NOISY_TRAIN`].
     pub preference_noisy_train: Vec<NoisyPreference>,
     /// The rows of [`PROMPTS_TRAIN`].
@@ -70,6 +75,7 @@ impl World {
         Self {
             sft: rows::demonstrations(DEMONSTRATIONS, &mut stream(0)),
             preference_test: rows::preferences(Part::Test, PREFERENCES[1], &mut stream(2)),
+            preference_large_train: rows::subtle_preferences(Part::Train, MORE_PREFERENCES, &mut stream(6)),
             preference_noisy_train: rows::noisy(&preference_train, NOISE, &mut stream(3)),
             prompts_train: rows::prompts(Part::Train, PROMPTS[0], &mut stream(4)),
             prompts_test: rows::prompts(Part::Test, PROMPTS[1], &mut stream(5)),
@@ -79,12 +85,14 @@ impl World {
         }
     }
 
-    /// Every data file: its path under the data folder and its text, one JSON object a line.
+    /// Every data file: its path under the data folder and its text, one JSON object a line. Whoever writes a file
+    /// whose name ends with `.gz` packs the text.
     pub fn files(&self) -> Vec<(&'static str, String)> {
         vec![
             (SFT, json_lines(&self.sft)),
             (PREFERENCE_TRAIN, json_lines(&self.preference_train)),
             (PREFERENCE_TEST, json_lines(&self.preference_test)),
+            (PREFERENCE_LARGE_TRAIN, json_lines(&self.preference_large_train)),
             (PREFERENCE_NOISY_TRAIN, json_lines(&self.preference_noisy_train)),
             (PROMPTS_TRAIN, json_lines(&self.prompts_train)),
             (PROMPTS_TEST, json_lines(&self.prompts_test)),

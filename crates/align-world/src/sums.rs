@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 pub use numbers::{in_words, numbers_in};
 
-use crate::draw::pick;
+use crate::draw::{alike, pick};
 use crate::fault::Fault;
 use crate::phrase::{FACTUAL, capitalised, dressed, fill};
 
@@ -184,8 +184,15 @@ pub(crate) fn wording(sum: Sum, question: &str) -> usize {
 
 /// A helpful answer: the right result in a whole sentence.
 pub(crate) fn helpful(sum: Sum, rng: &mut ChaCha8Rng) -> String {
-    let answer = stated(sum, sum.result(), rng);
-    dressed(rng, &FACTUAL, answer)
+    answered(sum, sum.result(), rng)
+}
+
+/// A helpful answer, and one that is told alike with a wrong result.
+pub(crate) fn twins(sum: Sum, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
+    let wrong = false_result(sum, rng);
+    let (helpful, unhelpful) =
+        alike(rng, |rng| answered(sum, sum.result(), rng), |rng| answered(sum, wrong, rng));
+    (helpful, unhelpful, Fault::Wrong)
 }
 
 /// An answer with this fault.
@@ -197,6 +204,11 @@ pub(crate) fn unhelpful(sum: Sum, fault: Fault, rng: &mut ChaCha8Rng) -> String 
         Fault::OffTopic => pick(rng, OFF_TOPIC).to_owned(),
         Fault::Evasive | Fault::Complies | Fault::OverRefusal => pick(rng, EVASIVE).to_owned(),
     };
+    dressed(rng, &FACTUAL, answer)
+}
+
+fn answered(sum: Sum, result: u32, rng: &mut ChaCha8Rng) -> String {
+    let answer = stated(sum, result, rng);
     dressed(rng, &FACTUAL, answer)
 }
 

@@ -27,6 +27,7 @@ fn no_question_of_a_test_file_is_trained_on_in_any_wording_of_its_greeting() {
         .iter()
         .map(|row| &row.prompt)
         .chain(world.preference_train.iter().map(|row| &row.prompt))
+        .chain(world.preference_large_train.iter().map(|row| &row.prompt))
         .chain(world.prompts_train.iter().map(|row| &row.prompt))
         .chain(world.sums_train.iter().map(|row| &row.prompt));
     let tested = world
@@ -63,25 +64,37 @@ fn every_sum_has_the_answer_that_the_judge_finds_right() {
 
 #[test]
 fn length_does_not_tell_which_answer_is_better() {
-    for rows in [&WORLD.preference_train, &WORLD.preference_test] {
+    for rows in [&WORLD.preference_train, &WORLD.preference_large_train, &WORLD.preference_test] {
         check_longer_wins(rows, 0.45..=0.55);
     }
-    for kind in Kind::ALL {
-        let rows: Vec<Preference> =
-            WORLD.preference_train.iter().filter(|row| row.kind == kind).cloned().collect();
-        check_longer_wins(&rows, 0.43..=0.57);
+    for rows in [&WORLD.preference_train, &WORLD.preference_large_train] {
+        for kind in Kind::ALL {
+            let rows: Vec<Preference> = rows.iter().filter(|row| row.kind == kind).cloned().collect();
+            check_longer_wins(&rows, 0.43..=0.57);
+        }
     }
 }
 
 #[test]
 fn no_single_word_tells_which_answer_is_better() {
-    let (word, accuracy) = best_word(&WORLD.preference_train.iter().collect::<Vec<_>>());
-    assert!(accuracy < 0.62, "{word:?} decides {accuracy}");
-    for kind in Kind::ALL {
-        let rows: Vec<&Preference> = WORLD.preference_train.iter().filter(|row| row.kind == kind).collect();
-        let (word, accuracy) = best_word(&rows);
-        assert!(accuracy < 0.75, "{kind:?}: {word:?} decides {accuracy}");
+    for rows in [&WORLD.preference_train, &WORLD.preference_large_train] {
+        let (word, accuracy) = best_word(&rows.iter().collect::<Vec<_>>());
+        assert!(accuracy < 0.62, "{word:?} decides {accuracy}");
+        for kind in Kind::ALL {
+            let (word, accuracy) = best_word(&rows.iter().filter(|row| row.kind == kind).collect::<Vec<_>>());
+            assert!(accuracy < 0.75, "{kind:?}: {word:?} decides {accuracy}");
+        }
     }
+}
+
+#[test]
+fn most_of_the_larger_preferences_take_the_question_to_decide() {
+    let share = |rows: &[Preference]| {
+        let subtle = rows.iter().filter(|row| row.fault == "off-topic" || row.fault == "wrong").count();
+        subtle as f64 / rows.len() as f64
+    };
+    let (plain, large) = (share(&WORLD.preference_train), share(&WORLD.preference_large_train));
+    assert!(plain < 0.4 && large > 0.6, "{plain}, {large}");
 }
 
 #[test]
