@@ -97,6 +97,13 @@ tiny-chat:
     mkdir -p fixtures/models/tiny-chat
     for file in config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json special_tokens_map.json chat_template.jinja; do cp runs/tiny-chat/$file fixtures/models/tiny-chat/; done
 
+# Train tiny-reward again (the same metrics; not the same bytes on another machine).
+tiny-reward:
+    rm -rf runs/tiny-reward
+    cargo train-reward --output-dir runs/tiny-reward
+    mkdir -p fixtures/models/tiny-reward
+    for file in config.json generation_config.json model.safetensors reward_normalization.json tokenizer.json tokenizer_config.json special_tokens_map.json chat_template.jinja; do cp runs/tiny-reward/$file fixtures/models/tiny-reward/; done
+
 # Type-check the CUDA build (needs the CUDA toolkit, not a GPU).
 check-cuda:
     cargo check --workspace --features align-cli/cuda
