@@ -2,23 +2,34 @@
 
 use std::path::PathBuf;
 
-use align_cli::CommonOptions;
+use align_cli::{DeviceChoice, Invocation};
+use align_reward::{RewardKind, RewardSpec};
+use anyhow::ensure;
 use serde::Serialize;
 
 /// The command line, flattened from its parts.
 #[derive(Clone, Debug, Serialize, clap::Args)]
 pub(crate) struct Options {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
     #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) rewards: RewardOptions,
 
     /// Answers: `prompt` with `completion`, with a list `completions`, or with `chosen` and `rejected`; a .jsonl or
-    /// .json file (plain, .gz or .zst), a directory with files per split, or a hub id
+    /// .json file (plain, .gz or .zst), a directory with files per split, a hub id, or - for standard input. Rows are
+    /// read as they are scored
     #[arg(long, visible_alias = "dataset-name", value_name = "PATH", help_heading = "Answers")]
     pub(crate) dataset: String,
 
     /// Split to read, where --dataset is a directory [default: test]
     #[arg(long, value_name = "SPLIT", help_heading = "Answers")]
     pub(crate) split: Option<String>,
+
+    /// Column with the right answer, for rewards that compare with it
+    #[arg(long, default_value = "answer", value_name = "COLUMN", help_heading = "Answers")]
+    pub(crate) reference_column: String,
 
     /// Whether rows begin with a BOS token [default: as the tokenizer or the chat template does it]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Answers")]
@@ -32,13 +43,35 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub(crate) write: Write,
 
-    /// Write rewards with mean 0 and deviation 1 on the reference set of the model's training
-    #[arg(long, help_heading = "Output")]
-    pub(crate) normalize: bool,
-
     /// Write rows to this new file, complete or not at all, instead of standard output
     #[arg(long, value_name = "FILE.jsonl", help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// What gives the scores.
+#[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(next_help_heading = "Rewards")]
+pub(crate) struct RewardOptions {
+    /// Reward model: a directory that train-reward made, or a hub id; not needed where all rewards are rules
+    #[arg(long, visible_alias = "model", value_name = "DIR|ID")]
+    pub(crate) model_name_or_path: Option<String>,
+
+    /// Branch, tag or commit of a model that comes from the hub
+    #[arg(long, default_value = "main", value_name = "REV")]
+    pub(crate) model_revision: String,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
+    #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
+    pub(crate) device: DeviceChoice,
+
+    /// The model's rewards with mean 0 and deviation 1 on the reference set of its training
+    #[arg(long)]
+    pub(crate) normalize: bool,
+
+    /// Rewards that are added up: model, and the rules length:MIN..MAX, format:REGEX, exact_match and numeric_answer,
+    /// each 1 or 0; with a weight before it, as in 0.1*length:1..200 [default: model]
+    #[arg(long, num_args = 1.., value_name = "[WEIGHT*]REWARD")]
+    pub(crate) reward: Vec<RewardSpec>,
 }
 
 /// The rows that are written.
@@ -54,4 +87,27 @@ pub(crate) enum Write {
     Best,
     /// Of all answers to one prompt the best against the worst: a preference file to train on
     Preferences,
+}
+
+impl Options {
+    /// Refuses options that would do nothing, before anything is read.
+    pub(crate) fn check(&self, invocation: &Invocation) -> anyhow::Result<()> {
+        let RewardOptions { model_name_or_path, reward, .. } = &self.rewards;
+        let models = reward.iter().filter(|spec| matches!(spec.kind, RewardKind::Model)).count();
+        ensure!(models < 2, "`reward`: names `model` {models} times; one weight is enough");
+        let reads_model = models == 1 || reward.is_empty();
+        if reads_model {
+            ensure!(
+                model_name_or_path.is_some(),
+                "`model_name_or_path`: is required; name a reward model, or with `reward` rules that need none"
+            );
+        } else {
+            let names = ["model_name_or_path", "model_revision", "device", "normalize", "add_bos_token"];
+            invocation.refuse_given(&names, "`reward` does not name `model`")?;
+        }
+        if !reward.iter().any(RewardSpec::needs_reference) {
+            invocation.refuse_given(&["reference_column"], "no reward compares with a right answer")?;
+        }
+        Ok(())
+    }
 }

@@ -3,7 +3,6 @@
 //! Rows have the shape of data sets: what is written can be trained on as it is.
 
 use align_data::{Candidates, PromptOnly, Text};
-use anyhow::bail;
 use serde::Serialize;
 
 use crate::options::Write;
@@ -39,38 +38,6 @@ enum Scored {
 impl Rows {
     pub(crate) fn new(write: Write) -> Self {
         Self { write, written: 0, equal: 0, first_preferred: 0 }
-    }
-
-    /// The answers that are compared with each other together: rows that follow each other with the same prompt, as
-    /// `generate` writes several completions. Where rows are written as they come, nothing changes.
-    pub(crate) fn grouped(&self, candidates: Vec<Candidates>) -> anyhow::Result<Vec<Candidates>> {
-        let mut groups: Vec<Candidates> = Vec::with_capacity(candidates.len());
-        for row in candidates {
-            match groups.last_mut() {
-                Some(last)
-                    if matches!(self.write, Write::Best | Write::Preferences)
-                        && last.prompt == row.prompt
-                        && last.template == row.template =>
-                {
-                    last.completions.extend(row.completions);
-                }
-                _ => groups.push(row),
-            }
-        }
-        for group in &groups {
-            let (count, origin) = (group.completions.len(), &group.origin);
-            match self.write {
-                Write::Compare if count != 2 => {
-                    bail!("{origin}: `--write compare` compares two answers, and the row has {count}")
-                }
-                Write::Preferences if count < 2 => bail!(
-                    "{origin}: `--write preferences` needs at least two answers to a prompt, and there is one; rows of \
-                     one prompt must follow each other"
-                ),
-                _ => {}
-            }
-        }
-        Ok(groups)
     }
 
     /// What is written of these answers with their rewards; none of answers that all have the same, where there is

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use assert_cmd::cargo::cargo_bin_cmd;
 use serde_json::{Value, json};
@@ -26,10 +28,15 @@ fn place(rows: &[Value]) -> tempfile::TempDir {
     dir
 }
 
-/// Exit code, standard output and standard error.
+/// Exit code, standard output and standard error with the model.
 fn run(dir: &Path, options: &str) -> (i32, String, String) {
+    run_alone(dir, &format!("--model model {options}"))
+}
+
+/// The same with no model but those that the options name.
+fn run_alone(dir: &Path, options: &str) -> (i32, String, String) {
     let mut command = cargo_bin_cmd!("score");
-    command.current_dir(dir).args(["--model", "model", "--dataset", "rows.jsonl"]);
+    command.current_dir(dir).args(["--dataset", "rows.jsonl"]);
     let output = command.args(options.split_whitespace()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
@@ -48,7 +55,11 @@ fn scored(rows: &[Value], options: &str) -> Vec<Value> {
 
 /// Bad input: exit code 2 and one line with this complaint.
 fn refused(dir: &Path, options: &str, complaint: &str) {
-    let (code, stdout, stderr) = run(dir, options);
+    refused_alone(dir, &format!("--model model {options}"), complaint);
+}
+
+fn refused_alone(dir: &Path, options: &str, complaint: &str) {
+    let (code, stdout, stderr) = run_alone(dir, options);
     assert_eq!((code, stdout.as_str()), (2, ""), "{options}: {stderr}");
     let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
     assert!(errors.len() == 1 && errors[0].contains(complaint), "{options}: {stderr}");
@@ -131,9 +142,82 @@ fn normalised_scores_are_in_deviations_from_the_mean() {
 }
 
 #[test]
+fn rules_score_without_a_model_and_beside_one() {
+    let rows = [
+        json!({ "prompt": "3 + 4?", "completions": ["7", "It is 8."], "truth": "#### 7" }),
+        json!({ "prompt": "Twice 6?", "completions": ["Twelve, that is 12.", "12"], "truth": 12 }),
+    ];
+    let dir = place(&rows);
+    let rules = "--reference-column truth --reward numeric_answer 0.5*length:1..3 -0.25*format:^It";
+    let (code, stdout, stderr) = run_alone(dir.path(), rules);
+    assert_eq!(code, 0, "{stderr}");
+    let scores = |stdout: &str| -> Vec<Value> {
+        lines(stdout).iter().map(|row| row["scores"].clone()).collect()
+    };
+    assert_eq!(scores(&stdout), [json!([1.5, -0.25]), json!([1.0, 1.5])]);
+
+    let of_model = scores(&run(dir.path(), "").1);
+    let mixed = scores(&run(dir.path(), "--reward 2*model --reward 0.5*length:1..3").1);
+    let expected = 2.0 * of_model[0][0].as_f64().unwrap() + 0.5;
+    assert!(close(mixed[0][0].as_f64().unwrap(), expected), "{mixed:?}, {of_model:?}");
+
+    refused_alone(dir.path(), "--reward numeric_answer", "the row has none; `reference_column` = answer");
+    refused_alone(dir.path(), "", "`model_name_or_path`: is required");
+    refused_alone(dir.path(), "--reward length:5..1", "from the shorter to the longer, found 5 to 1");
+    refused(dir.path(), "--reward exact_match", "`model_name_or_path`: has no effect, `reward` does not name");
+    refused(dir.path(), "--reward model 2*model", "names `model` 2 times");
+    refused(dir.path(), "--reference-column truth", "no reward compares with a right answer");
+}
+
+#[test]
+fn a_row_is_scored_before_the_next_one_is_there() {
+    let dir = place(&rows());
+    let expected = scores(&scored(&rows(), ""));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_score"));
+    command.current_dir(dir.path()).args(["--model", "model", "--dataset", "-", "--batch-size", "1"]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let (mut asked, answered) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut answered = BufReader::new(answered).lines();
+    for (row, expected) in rows().iter().zip(&expected) {
+        writeln!(asked, "{row}").unwrap();
+        let answer: Value = serde_json::from_str(&answered.next().unwrap().unwrap()).unwrap();
+        assert!(close(answer["score"].as_f64().unwrap(), *expected));
+    }
+    drop(asked);
+    assert!(answered.next().is_none() && child.wait().unwrap().success());
+}
+
+#[test]
+fn rows_before_a_wrong_one_are_scored_and_a_file_is_whole_or_not_there() {
+    let rows = [rows()[0].clone(), json!({ "prompt": "Where?" }), rows()[1].clone()];
+    let dir = place(&rows);
+    let (code, stdout, stderr) = run(dir.path(), "--batch-size 1");
+    assert_eq!((code, lines(&stdout).len()), (2, 1), "{stderr}");
+    assert!(stderr.contains("rows.jsonl:2: `completion`: expected"), "{stderr}");
+    let (code, ..) = run(dir.path(), "--batch-size 1 --output scores.jsonl");
+    assert_eq!((code, fs::read_dir(dir.path()).unwrap().count()), (2, 2), "something is left of the file");
+}
+
+#[test]
+fn the_shipped_reward_model_prefers_better_answers() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    let text = fs::read_to_string(fixtures.join("data/preference/test.jsonl")).unwrap();
+    let rows: Vec<Value> = lines(&text).into_iter().take(100).collect();
+    let dir = place(&rows);
+    let model = fixtures.join("models/tiny-reward");
+    let options = format!("--model {} --normalize --write compare", model.display());
+    let (code, stdout, stderr) = run_alone(dir.path(), &options);
+    assert_eq!(code, 0, "{stderr}");
+    let right = lines(&stdout).iter().filter(|row| row["probability"].as_f64().unwrap() > 0.5).count();
+    assert!(right >= 80, "{right} of {} pairs", rows.len());
+}
+
+#[test]
 fn what_cannot_be_scored_is_refused() {
     let dir = place(&rows());
     refused(dir.path(), "--write preferences --split train", "`split`: has no effect");
+    refused(place(&[]).path(), "", "rows.jsonl holds no rows");
     refused(dir.path(), "--output nowhere/out.jsonl", "output nowhere/out.jsonl: cannot write there");
     let alone = place(&rows()[..1]);
     refused(alone.path(), "--write preferences", "needs at least two answers to a prompt");

@@ -21,7 +21,7 @@ pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy};
 pub use report::{Overfit, Report};
 pub use rewards::{
     Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
-    RewardError, Task, WeightedSum,
+    RewardError, RewardKind, RewardSpec, Task, WeightedSum,
 };
 
 #[cfg(test)]

@@ -7,12 +7,14 @@ mod combine;
 mod model;
 mod number;
 mod rules;
+mod spec;
 
 use align_data::Candidates;
 
 pub use combine::{Aggregate, Ensemble, WeightedSum};
 pub use model::ModelReward;
 pub use rules::{ExactMatch, FormatMatch, LengthRange, NumericAnswer};
+pub use spec::{RewardKind, RewardSpec};
 
 /// Why rewards could not be given.
 #[derive(Debug, thiserror::Error)]

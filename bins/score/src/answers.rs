@@ -1,0 +1,86 @@
+//! The answers of a file as they are read, those that are compared with each other together.
+
+use std::iter::Peekable;
+use std::path::{Path, PathBuf};
+
+use align_cli::Hub;
+use align_data::{Candidates, stream_candidates};
+use align_reward::Task;
+use anyhow::{bail, ensure};
+
+use crate::options::{Options, Write};
+
+type Rows = Box<dyn Iterator<Item = align_data::Result<(Candidates, Option<String>)>>>;
+
+/// Answers to one prompt after the other.
+pub(crate) struct Answers {
+    rows: Peekable<Rows>,
+    write: Write,
+}
+
+impl Answers {
+    /// Finds the file and reads its first row, so that a wrong one is known before a model is loaded.
+    pub(crate) fn open(options: &Options, hub: &Hub) -> anyhow::Result<Self> {
+        let is_file_given = options.dataset != "-";
+        let path = if is_file_given { hub.dataset(&options.dataset)? } else { PathBuf::from("-") };
+        ensure!(
+            options.split.is_none() || path.is_dir(),
+            "`split`: has no effect, {} is a file, all of which is read; remove it",
+            named(&path)
+        );
+        let split = options.split.as_deref().unwrap_or("test");
+        let rows: Rows = Box::new(stream_candidates(&path, split, &options.reference_column)?);
+        let mut rows = rows.peekable();
+        match rows.next_if(Result::is_err) {
+            Some(Err(error)) => bail!(error),
+            _ => ensure!(rows.peek().is_some(), "{} holds no rows", named(&path)),
+        }
+        Ok(Self { rows, write: options.write })
+    }
+
+    /// The next few; none at the end.
+    pub(crate) fn batch(&mut self, size: usize) -> anyhow::Result<Vec<Task>> {
+        let mut tasks = Vec::with_capacity(size);
+        while tasks.len() < size {
+            let Some(task) = self.next_task()? else { break };
+            tasks.push(task);
+        }
+        Ok(tasks)
+    }
+
+    fn next_task(&mut self) -> anyhow::Result<Option<Task>> {
+        let Some((mut candidates, reference)) = self.rows.next().transpose()? else { return Ok(None) };
+        if matches!(self.write, Write::Best | Write::Preferences) {
+            // Rows of one prompt, as `generate` writes several completions of it.
+            let more = |row: &align_data::Result<(Candidates, Option<String>)>| {
+                matches!(row, Ok((more, its)) if more.prompt == candidates.prompt
+                    && more.template == candidates.template && *its == reference)
+            };
+            let mut answers = Vec::new();
+            while let Some(row) = self.rows.next_if(more) {
+                answers.extend(row?.0.completions);
+            }
+            candidates.completions.extend(answers);
+        }
+        self.check(&candidates)?;
+        Ok(Some(Task { candidates, reference }))
+    }
+
+    fn check(&self, candidates: &Candidates) -> anyhow::Result<()> {
+        let (count, origin) = (candidates.completions.len(), &candidates.origin);
+        match self.write {
+            Write::Compare if count != 2 => {
+                bail!("{origin}: `--write compare` compares two answers, and the row has {count}")
+            }
+            Write::Preferences if count < 2 => bail!(
+                "{origin}: `--write preferences` needs at least two answers to a prompt, and there is one; rows of \
+                 one prompt must follow each other"
+            ),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn named(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
