@@ -1,14 +1,14 @@
 """Whether both sides did the same work: without that, there is no ratio.
 
 The losses alone would not tell. At first they are ln 2 or ln of the vocabulary whatever the data; so the steps' tokens
-are compared too, and the log-probs and the norm of the gradient, which no other rows and no other model would give.
+are compared too, and the log-probs or rewards and the norm of the gradient, which no other rows and no other model would give.
 """
 
 from statistics import fmean
 
 # Relative differences. In bf16, TRL's default, a number has three digits, and updates go apart step by step.
-FLOAT32 = {"loss": 1e-3, "logps/chosen": 1e-3, "logps/rejected": 1e-3, "grad_norm": 1e-2}
-BFLOAT16 = {"loss": 5e-2, "logps/chosen": 1e-2, "logps/rejected": 1e-2, "grad_norm": 0.1}
+FLOAT32 = {"loss": 1e-3, "logps/chosen": 1e-3, "logps/rejected": 1e-3, "max_reward": 1e-3, "grad_norm": 1e-2}
+BFLOAT16 = {"loss": 5e-2, "logps/chosen": 1e-2, "logps/rejected": 1e-2, "max_reward": 0.1, "grad_norm": 0.1}
 # Sampled completions are not the same ones: of a group's update, its amount of work is compared, and what the model is
 # sure of. A few completions may end early on one side.
 SAMPLED = {"num_tokens": 0.02, "entropy": 0.05}

@@ -2,8 +2,8 @@
 
     python data.py --stage dpo --model FOLDER --out FOLDER [--pairs FILE | --synthetic PROMPT,COMPLETION] …
 
-Rows are left out that the two sides could read differently: prompts that leave no room for an answer, and texts whose
-tokens merge across the end of the prompt. So every row is used by both, in the order of the file, and step i is the same
+Rows are left out that the two sides could read differently: prompts that leave no room for an answer, texts whose
+tokens merge across the end of the prompt, and for reward models, where TRL drops them, pairs that would be cut. So every row is used by both, in the order of the file, and step i is the same
 rows on both sides. race.py and scaling.py call this; it is a process of its own to keep theirs small.
 """
 
@@ -77,6 +77,11 @@ def count_tokens(tokenizer, pair, max_length):
     return lengths
 
 
+def is_whole(tokenizer, pair, max_length):
+    """Whether both answers fit behind their prompt, EOS counted."""
+    return all(len(tokenizer.encode(pair["prompt"] + pair[side]).ids) < max_length for side in ("chosen", "rejected"))
+
+
 def end_of_prompt(tokenizer, prompt, most):
     """The last tokens of a prompt as text, where that text has no more than those tokens again; else None."""
     text = tokenizer.decode(tokenizer.encode(prompt).ids[-most:])
@@ -117,7 +122,9 @@ def as_row(asked, tokenizer, pair):
         prompt = end_of_prompt(tokenizer, pair["prompt"], asked.max_length)
         return dict(prompt=prompt), prompt and [len(tokenizer.encode(prompt).ids)]
     lengths = count_tokens(tokenizer, pair, asked.max_length)
-    if asked.stage == "dpo":
+    if asked.stage == "reward" and lengths and not is_whole(tokenizer, pair, asked.max_length):
+        lengths = None
+    if asked.stage in ("dpo", "reward"):
         return pair, lengths
     return dict(prompt=pair["prompt"], completion=pair["chosen"]), lengths and lengths[:2]
 
@@ -128,7 +135,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True, help="folder for rows.jsonl and counts.json")
     parser.add_argument("--pairs", type=Path)
     parser.add_argument("--synthetic", metavar="PROMPT,COMPLETION")
-    parser.add_argument("--stage", choices=["dpo", "sft", "grpo", "generate"], required=True)
+    parser.add_argument("--stage", choices=["dpo", "reward", "sft", "grpo", "generate"], required=True)
     parser.add_argument("--max-length", type=int, required=True, help="of a row; for generate and grpo: of a prompt")
     size = parser.add_mutually_exclusive_group(required=True)
     size.add_argument("--rows", type=int, help="how many")

@@ -1,10 +1,12 @@
 """Writes the models of the race: the shapes of two real ones with random weights, and a tokenizer trained here.
 
     python models.py FOLDER [--pairs FILE] [MODEL ...]
+    python models.py FOLDER --reward-head-on MODEL
 
 Speed and memory depend on shapes, not on what the weights have learned, so nothing is downloaded. The tokenizer is a
 byte-level BPE trained on the fixtures' text and on the pairs that will be raced; without --pairs that is a small
 vocabulary, and other text gets more tokens than it would from a real tokenizer. The model's vocabulary keeps its size.
+The second form writes one of them as a reward model with an untrained head; race.py calls it.
 """
 
 import argparse
@@ -15,7 +17,13 @@ os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_VERBOSITY="error")
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    PreTrainedTokenizerFast,
+)
 
 from data import fixture_pairs, read_pairs
 
@@ -75,12 +83,22 @@ def write_model(name, tokenizer, folder):
     print(f"{folder / name}: {sum(weight.numel() for weight in model.parameters()) / 1e6:.1f} M weights")
 
 
+def write_reward_model(base, folder):
+    torch.manual_seed(SEED)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1, dtype=torch.float32)
+    model.save_pretrained(folder)
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="of " + ", ".join(SHAPES))
     parser.add_argument("--pairs", type=Path, help="pairs that will be raced: the tokenizer learns their text too")
+    parser.add_argument("--reward-head-on", type=Path, metavar="MODEL", help="a folder with a language model")
     asked = parser.parse_args()
+    if asked.reward_head_on:
+        return write_reward_model(asked.reward_head_on, asked.folder)
     if unknown := set(asked.models) - set(SHAPES):
         parser.error(f"no model is named {', '.join(sorted(unknown))}; there are {', '.join(SHAPES)}")
     pairs = fixture_pairs() + (read_pairs(asked.pairs) if asked.pairs else [])

@@ -1,6 +1,7 @@
 """Races candle-align against TRL and transformers: same machine, model, rows, batch and updates, taking turns.
 
     python race.py dpo      --models FOLDER --model llama-15m --pairs hh.jsonl --batch-size 4 --max-length 256
+    python race.py reward   --models FOLDER --model llama-15m --pairs hh.jsonl --batch-size 4 --max-length 256
     python race.py sft      --models FOLDER --model llama-15m --mode packing
     python race.py generate --models FOLDER --model smollm2-135m --batch-size 8 --new-tokens 64
     python race.py grpo     --models FOLDER --model llama-15m --batch-size 8 --group-size 4 --new-tokens 32
@@ -25,11 +26,18 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODES = {
     "dpo": ["best", "default"],
+    "reward": ["best", "default"],
     "sft": ["best", "default", "packing"],
     "grpo": ["best", "default"],
     "generate": ["best"],
 }
-BINARIES = {"dpo": "train-dpo", "sft": "train-sft", "grpo": "train-ppo", "generate": "generate"}
+BINARIES = {
+    "dpo": "train-dpo",
+    "reward": "train-reward",
+    "sft": "train-sft",
+    "grpo": "train-ppo",
+    "generate": "generate",
+}
 # Stages that complete prompts.
 GENERATING = ("generate", "grpo")
 
@@ -85,11 +93,14 @@ def prepared(asked, folder):
         command += ["--rows", asked.batch_size * (1 if asked.stage == "generate" else asked.steps)]
     if (status := subprocess.run(list(map(str, command))).returncode) != 0:
         raise SystemExit(status)
+    model = asked.models / asked.model
+    if asked.stage == "reward":
+        model = with_reward_head(model, folder / "model")
     counts = json.loads((folder / "counts.json").read_text())
     return sides.Race(
         stage=asked.stage,
         mode=asked.mode,
-        model=asked.models / asked.model,
+        model=model,
         data=folder / "rows.jsonl",
         counts=counts,
         batch_size=asked.batch_size,
@@ -102,6 +113,14 @@ def prepared(asked, folder):
         threads=asked.threads,
         binary_dir=asked.binary_dir,
     )
+
+
+def with_reward_head(model, folder):
+    """`folder` with the model under an untrained head, the same for both sides."""
+    command = [sys.executable, HERE / "models.py", folder, "--reward-head-on", model]
+    if (status := subprocess.run(list(map(str, command))).returncode) != 0:
+        raise SystemExit(status)
+    return folder
 
 
 def sgemm_peak(threads):
@@ -137,7 +156,7 @@ def main():
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="race-") as scratch:
         race = prepared(asked, Path(scratch))
-        peak_before = sgemm_peak(asked.threads) if asked.stage == "dpo" else None
+        peak_before = sgemm_peak(asked.threads) if asked.stage in ("dpo", "reward") else None
         rounds, differences = run_rounds(asked, race)
         peaks = [peak_before, sgemm_peak(asked.threads)] if peak_before else []
     result = report.result(race, asked.warmup, rounds, differences, max(peaks, default=None))

@@ -6,7 +6,7 @@ from statistics import fmean, median
 import machine
 import peak
 
-UNITS = {"dpo": "pairs", "sft": "tokens", "grpo": "completions", "generate": "tokens"}
+UNITS = {"dpo": "pairs", "reward": "pairs", "sft": "tokens", "grpo": "completions", "generate": "tokens"}
 SIDES = ("ours", "theirs")
 
 
@@ -15,7 +15,7 @@ def rates(race, warmup, result):
     if race.stage == "generate":
         return [result.tokens / seconds for seconds in result.seconds]
     times = [step["step_time"] for step in result.steps]
-    if race.stage in ("dpo", "grpo"):
+    if race.stage in ("dpo", "reward", "grpo"):
         done = [race.batch_size * (race.group_size if race.stage == "grpo" else 1)] * len(times)
     else:
         totals = [0] + [step["num_tokens"] for step in result.steps]
@@ -95,14 +95,15 @@ def training_figures(race, warmup, sides, peak_gflops):
             tokens_of_theirs=sides["theirs"][0].steps[-1]["num_tokens"] / len(sides["theirs"][0].steps),
             positions_of_theirs=fmean(step["positions"] for step in sides["theirs"][0].steps),
             tokens_with_prompts_once=sum(map(sum, race.counts)) / len(sides["ours"][0].steps),
-            learned_tokens=sum(sum(lengths[1:]) for lengths in race.counts) / len(sides["ours"][0].steps),
+            learned_tokens=sum(map(learned(race.stage), race.counts)) / len(sides["ours"][0].steps),
         ),
     )
     if peak_gflops:
         config = json.loads((race.model / "config.json").read_text())
         size = race.batch_size
+        step_gflops = peak.reward_step_gflops if race.stage == "reward" else peak.dpo_step_gflops
         work = [
-            peak.dpo_step_gflops(config, race.counts[start : start + size])
+            step_gflops(config, race.counts[start : start + size])
             for start in range(0, len(race.counts), size)
         ]
         figures["sgemm_peak_gflops"] = peak_gflops
@@ -115,6 +116,12 @@ def training_figures(race, warmup, sides, peak_gflops):
             for side, its in sides.items()
         }
     return figures
+
+
+def learned(stage):
+    """How many tokens of a row, by the lengths of its parts, have a part in the loss: for reward models the last of
+    each answer, else all of the answers."""
+    return (lambda lengths: len(lengths) - 1) if stage == "reward" else (lambda lengths: sum(lengths[1:]))
 
 
 def show(result):

@@ -53,7 +53,7 @@ class Result:
 
 
 def ours(race):
-    """Trains with train-dpo or train-sft; `mode` best precomputes the reference, default leaves all as it is."""
+    """Trains with train-dpo, train-reward or train-sft; `mode` best precomputes the reference, default leaves all as it is."""
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "run"
         command = [race.binary_dir / f"train-{race.stage}", "--model", race.model, "--dataset", race.data]

@@ -14,15 +14,26 @@ from pathlib import Path
 
 import torch
 from datasets import Dataset, disable_progress_bars
-from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    TrainerCallback,
+)
+from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
 
-STAGES = {"dpo": (DPOTrainer, DPOConfig), "sft": (SFTTrainer, SFTConfig)}
+STAGES = {
+    "dpo": (DPOTrainer, DPOConfig, AutoModelForCausalLM),
+    "reward": (RewardTrainer, RewardConfig, AutoModelForSequenceClassification),
+    "sft": (SFTTrainer, SFTConfig, AutoModelForCausalLM),
+}
 BEST = dict(bf16=False, gradient_checkpointing=False)
 # What TRL is told beside what both sides are told.
 MODES = {
     ("dpo", "default"): {},
     ("dpo", "best"): dict(BEST, precompute_ref_log_probs=True),
+    ("reward", "default"): {},
+    ("reward", "best"): BEST,
     ("sft", "default"): {},
     ("sft", "best"): BEST,
     ("sft", "packing"): dict(BEST, packing=True),
@@ -63,7 +74,7 @@ def main():
     torch.set_num_threads(asked["threads"])
     disable_progress_bars()
     warnings.filterwarnings("ignore")
-    trainer_class, config_class = STAGES[asked["stage"]]
+    trainer_class, config_class, model_class = STAGES[asked["stage"]]
     options = dict(
         MODES[asked["stage"], asked["mode"]],
         per_device_train_batch_size=asked["batch_size"],
@@ -89,7 +100,7 @@ def main():
     watch, began = Stopwatch(), time.perf_counter()
     with tempfile.TemporaryDirectory() as scratch:
         trainer = trainer_class(
-            model=AutoModelForCausalLM.from_pretrained(asked["model"], dtype=torch.float32),
+            model=model_class.from_pretrained(asked["model"], dtype=torch.float32),
             args=config_class(output_dir=scratch, **options),
             train_dataset=Dataset.from_list(rows),
             processing_class=AutoTokenizer.from_pretrained(asked["model"]),
