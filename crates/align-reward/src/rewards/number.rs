@@ -1,8 +1,26 @@
 //! Numbers in texts, as people write them: `-1,234.5`, `$40`, `7.`, `twenty-one`.
 
 const ONES: [&str; 20] = [
-    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
-    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
 ];
 const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
 
@@ -20,7 +38,8 @@ pub(super) fn last_number(text: &str) -> Option<f64> {
 /// The last number from zero to ninety-nine in a text that writes it as English words.
 pub(super) fn last_number_in_words(text: &str) -> Option<f64> {
     let lower = text.to_lowercase();
-    let words: Vec<&str> = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let words: Vec<&str> =
+        lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let ones = |word: &str| ONES.iter().position(|name| *name == word);
     let tens = |word: &str| TENS.iter().position(|name| *name == word).map(|place| 10 * (place + 2));
     let last = words.iter().rposition(|word| ones(word).or(tens(word)).is_some())?;
@@ -93,7 +112,8 @@ mod tests {
 
     #[test]
     fn numbers_in_words_are_read_whole() {
-        let check = |text: &str, expected: Option<f64>| assert_eq!(last_number_in_words(text), expected, "{text}");
+        let check =
+            |text: &str, expected: Option<f64>| assert_eq!(last_number_in_words(text), expected, "{text}");
         check("It is eleven, because four plus seven is Eleven.", Some(11.0));
         check("Twenty-one", Some(21.0));
         check("twenty one of ninety", Some(90.0));
