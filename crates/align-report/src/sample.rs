@@ -256,6 +256,7 @@ fn sweep() -> Sweep {
         run: format!("runs/hyper/{beta}"),
         settings: BTreeMap::from([("beta".to_owned(), beta), ("learning_rate".to_owned(), 1e-4)]),
         accuracy: Some(accuracy),
+        held_out_rows: Some(300),
         margin: Some(1.0),
         kl: Some(kl),
         seconds: Some(20.0),

@@ -1,5 +1,6 @@
 //! Runs that differ in their settings: what is bought at what distance.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,9 @@ pub struct SweepPoint {
     pub settings: BTreeMap<String, f64>,
     /// Held-out preference accuracy.
     pub accuracy: Option<f64>,
+    /// Held-out rows that the accuracy is of.
+    #[serde(default)]
+    pub held_out_rows: Option<usize>,
     /// Held-out margin of implicit rewards.
     pub margin: Option<f64>,
     /// KL from the reference in nats per answer.
@@ -37,6 +41,7 @@ pub struct SweepPoint {
 /// What is read of a run's `report.json`.
 #[derive(Deserialize)]
 struct Figures {
+    held_out_rows: Option<usize>,
     accuracy_after: Option<f64>,
     margin_after: Option<f64>,
     kl: Option<f64>,
@@ -45,7 +50,7 @@ struct Figures {
 
 impl Sweep {
     /// Reads the folders of runs that training programs made: `training_args.toml` and `report.json`. Settings are the
-    /// numbers that are not the same in all of them.
+    /// numbers that are not the same in all of them, and runs are ordered by them.
     ///
     /// # Errors
     /// If one has no such files, or none that can be read.
@@ -68,12 +73,17 @@ impl Sweep {
                     .map(|(name, value)| (name.clone(), *value))
                     .collect(),
                 accuracy: figures.accuracy_after,
+                held_out_rows: figures.held_out_rows,
                 margin: figures.margin_after,
                 kl: figures.kl,
                 seconds: figures.train_seconds,
                 on_frontier: false,
             });
         }
+        points.sort_by(|a: &SweepPoint, b| {
+            let pairs = a.settings.values().zip(b.settings.values());
+            pairs.map(|(a, b)| a.total_cmp(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        });
         let mut sweep = Self { points };
         sweep.mark_frontier();
         Ok(sweep)
@@ -116,6 +126,7 @@ mod tests {
             run: String::new(),
             settings: BTreeMap::new(),
             accuracy: Some(accuracy),
+            held_out_rows: None,
             margin: None,
             kl: Some(kl),
             seconds: None,
@@ -137,7 +148,7 @@ mod tests {
     fn settings_are_the_numbers_that_differ() {
         let dir = tempfile::tempdir().unwrap();
         let dirs: Vec<PathBuf> = ["a", "b"].map(|name| dir.path().join(name)).into();
-        for (dir, beta) in dirs.iter().zip(["0.1", "1"]) {
+        for (dir, beta) in dirs.iter().zip(["10", "2"]) {
             fs::create_dir(dir).unwrap();
             let options =
                 format!("beta = {beta}\nseed = 42\nreport_to = [\"tensorboard\"]\nloss_type = \"sigmoid\"\n");
@@ -146,8 +157,8 @@ mod tests {
             fs::write(dir.join("report.json"), report).unwrap();
         }
         let sweep = Sweep::read(&dirs).unwrap();
-        assert_eq!(sweep.points[0].settings, BTreeMap::from([("beta".to_owned(), 0.1)]));
-        assert_eq!(sweep.points[1].settings, BTreeMap::from([("beta".to_owned(), 1.0)]));
+        assert_eq!(sweep.points[0].settings, BTreeMap::from([("beta".to_owned(), 2.0)]));
+        assert_eq!(sweep.points[1].settings, BTreeMap::from([("beta".to_owned(), 10.0)]));
         assert_eq!((sweep.points[0].kl, sweep.points[0].on_frontier), (Some(0.7), true));
         fs::write(dirs[0].join("report.json"), "[").unwrap();
         let error = Sweep::read(&dirs).unwrap_err().to_string();

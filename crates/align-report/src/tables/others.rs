@@ -166,7 +166,12 @@ pub(crate) fn sweep(sweep: &Sweep) -> Table {
         sweep.points.iter().map(|point| {
             [
                 Some(Cell::new(settings(point))),
-                point.accuracy.map(|accuracy| Cell::new(percent(accuracy)).with_bar(accuracy)),
+                point.accuracy.map(|accuracy| {
+                    let cell = Cell::new(percent(accuracy)).with_bar(accuracy);
+                    point
+                        .held_out_rows
+                        .map_or(cell.clone(), |rows| cell.with_note(uncertainty(accuracy, rows)))
+                }),
                 cell(point.margin, signed),
                 figure(point.kl),
                 cell(point.seconds, duration),
@@ -174,6 +179,12 @@ pub(crate) fn sweep(sweep: &Sweep) -> Table {
             ]
         }),
     )
+}
+
+/// Half the 95 % interval of a share of so many rows (normal approximation).
+fn uncertainty(share: f64, rows: usize) -> String {
+    let half = 1.96 * (share * (1.0 - share) / rows.max(1) as f64).sqrt();
+    format!("± {:.1}", 100.0 * half)
 }
 
 /// `beta 0.1, learning_rate 4e-4`.
