@@ -55,8 +55,7 @@ pub use record::{
 };
 pub use source::{
     JudgedPairs, LeftOut, has_split, load_candidates, load_demonstrations, load_judged_pairs, load_pairs,
-    load_pairs_with_reference, load_prompts, load_rankings, load_tasks, load_unpaired,
-    stream_candidates,
+    load_pairs_with_reference, load_prompts, load_rankings, load_tasks, load_unpaired, stream_candidates,
 };
 pub use template::ChatTemplate;
 pub use tokenize::{
