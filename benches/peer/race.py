@@ -159,7 +159,7 @@ def main():
         peak_before = sgemm_peak(asked.threads) if asked.stage in ("dpo", "reward") else None
         rounds, differences = run_rounds(asked, race)
         peaks = [peak_before, sgemm_peak(asked.threads)] if peak_before else []
-    result = report.result(race, asked.warmup, rounds, differences, max(peaks, default=None))
+        result = report.result(race, asked.warmup, rounds, differences, max(peaks, default=None))
     data = asked.synthetic or (asked.pairs.name if asked.pairs else "fixtures")
     result = dict(
         stage=asked.stage,

@@ -148,12 +148,11 @@ fn rules_score_without_a_model_and_beside_one() {
         json!({ "prompt": "Twice 6?", "completions": ["Twelve, that is 12.", "12"], "truth": 12 }),
     ];
     let dir = place(&rows);
-    let rules = "--reference-column truth --reward numeric_answer 0.5*length:1..3 -0.25*format:^It";
+    let rules = "--reference-column truth --reward numeric_answer 0.5*length:1..3 --reward=-0.25*format:^It";
     let (code, stdout, stderr) = run_alone(dir.path(), rules);
     assert_eq!(code, 0, "{stderr}");
-    let scores = |stdout: &str| -> Vec<Value> {
-        lines(stdout).iter().map(|row| row["scores"].clone()).collect()
-    };
+    let scores =
+        |stdout: &str| -> Vec<Value> { lines(stdout).iter().map(|row| row["scores"].clone()).collect() };
     assert_eq!(scores(&stdout), [json!([1.5, -0.25]), json!([1.0, 1.5])]);
 
     let of_model = scores(&run(dir.path(), "").1);
@@ -164,7 +163,11 @@ fn rules_score_without_a_model_and_beside_one() {
     refused_alone(dir.path(), "--reward numeric_answer", "the row has none; `reference_column` = answer");
     refused_alone(dir.path(), "", "`model_name_or_path`: is required");
     refused_alone(dir.path(), "--reward length:5..1", "from the shorter to the longer, found 5 to 1");
-    refused(dir.path(), "--reward exact_match", "`model_name_or_path`: has no effect, `reward` does not name");
+    refused(
+        dir.path(),
+        "--reward exact_match",
+        "`model_name_or_path`: has no effect, `reward` does not name",
+    );
     refused(dir.path(), "--reward model 2*model", "names `model` 2 times");
     refused(dir.path(), "--reference-column truth", "no reward compares with a right answer");
 }
