@@ -33,6 +33,8 @@ pub(super) struct History {
 
 /// A rise of the KL from one window to the next, in nats, that is too small to be about speed.
 const SLOW: f64 = 1.0;
+/// A rise by this share of what it was is how the KL fluctuates.
+const FLUCTUATION: f64 = 0.25;
 /// The least speed that another is compared with.
 const LEAST_SPEED: f64 = 0.25;
 
@@ -138,6 +140,7 @@ impl History {
             Some(values.iter().sum::<f64>() / window as f64)
         };
         let (speed, before) = (mean(0)? - mean(1)?, mean(1)? - mean(2)?);
-        (speed > SLOW).then(|| speed / before.max(LEAST_SPEED))
+        let counts = speed > SLOW.max(FLUCTUATION * mean(1)?);
+        counts.then(|| speed / before.max(LEAST_SPEED))
     }
 }

@@ -37,8 +37,8 @@ pub struct SupervisorOptions {
     /// What follows [default: roll_back]
     #[arg(long, value_enum)]
     pub on_kl_limit: Option<Response>,
-    /// Rise of the KL over supervisor_window phases, in units of its rise over as many before; rises below 1 nat do not
-    /// count [default: 4]
+    /// Rise of the KL over supervisor_window phases, in units of its rise over as many before; rises below 1 nat
+    /// or a quarter of the KL before do not count [default: 4]
     #[arg(long)]
     pub kl_acceleration: Option<f64>,
     /// What follows [default: warn]
