@@ -82,7 +82,8 @@ fn reading(file: Arc<Path>, text: Box<dyn BufRead>) -> Result<Reading> {
         return Ok(Reading::Lines(lines));
     }
     lines.text.read_to_string(&mut text).map_err(|source| lines.unreadable(source))?;
-    Ok(Reading::Array(array(&lines.file, &text)?.into_iter()))
+    // What is missing at the end is missing on the last line with text.
+    Ok(Reading::Array(array(&lines.file, text.trim_end())?.into_iter()))
 }
 
 impl Lines {
@@ -183,7 +184,8 @@ mod tests {
         assert!(complaint("[{\"a\":1},\n{\"a\":tru}]").starts_with("f:2: malformed JSON: expected ident"));
         assert!(complaint("[{\"a\":1}\n{\"a\":1}]").contains("f:2: malformed JSON: expected `,` or `]`"));
         assert!(complaint("[{\"a\":1},]").contains("expected an object (`{`) as the next row, found `]`"));
-        assert!(complaint("[{\"a\":1}").contains("found the end of the file"));
+        let unended = complaint("[{\"a\":1}");
+        assert!(unended.starts_with("f:1: ") && unended.contains("found the end of the file"), "{unended}");
         assert!(complaint("{\"margin\": NaN}").contains("`NaN` is no JSON, write null or a number"));
         assert!(complaint("[{\"margin\":\n -Infinity}]").contains("Infinity` is no JSON"));
         assert!(complaint("[1]").contains("expected an object"));
