@@ -1,16 +1,13 @@
 //! What gives scores: a reward model, rules on the text, or a weighted sum of them.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_kernels::Params;
 use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
 use align_ppo::{ScoreSource, Scorer};
 use align_recipe::{Opening, check_tokenizer};
-use align_reward::{
-    ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward, RewardNormalization,
-};
+use align_reward::{ModelReward, RewardNormalization, RewardSpec};
 use anyhow::{Context as _, bail, ensure};
 use candle_core::Tensor;
 use serde::Serialize;
@@ -35,59 +32,14 @@ pub(crate) struct RewardOptions {
     /// if that is stored beside it]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     normalize_scores: Option<bool>,
-    /// Rules, 1 where they hold: exact_match, numeric_answer (both against `reference_column`), format=REGEX,
-    /// length=MIN-MAX in characters
-    #[arg(long, value_delimiter = ',', value_name = "RULE")]
-    reward_funcs: Vec<RewardFunction>,
-    /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1 each]
+    /// Rules, 1 where they hold: exact_match, numeric_answer (both against `reference_column`), format:REGEX,
+    /// length:MIN..MAX in characters, with a weight before it as in 0.5*exact_match
+    #[arg(long, value_delimiter = ',', value_name = "[WEIGHT*]RULE", allow_hyphen_values = true)]
+    reward_funcs: Vec<RewardSpec>,
+    /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1, and those written with
+    /// the rules]
     #[arg(long, value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
     reward_weights: Vec<f64>,
-}
-
-/// A rule by its name on the command line.
-#[derive(Clone, Debug)]
-struct RewardFunction(String);
-
-impl Serialize for RewardFunction {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.0)
-    }
-}
-
-impl FromStr for RewardFunction {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let function = Self(text.to_owned());
-        // One line, as all that a user is told.
-        function.reward().map(|_| function).map_err(|error| align_cli::one_line(&error))
-    }
-}
-
-impl RewardFunction {
-    fn reward(&self) -> anyhow::Result<Box<dyn Reward>> {
-        let reward: Box<dyn Reward> = match self.0.split_once('=') {
-            None if self.0 == "exact_match" => Box::new(ExactMatch),
-            None if self.0 == "numeric_answer" => Box::new(NumericAnswer),
-            Some(("format", regex)) => Box::new(FormatMatch::new(regex)?),
-            Some(("length", range)) => {
-                let ends =
-                    range.split_once('-').and_then(|(min, max)| Some((min.parse().ok()?, max.parse().ok()?)));
-                let (min, max) =
-                    ends.with_context(|| format!("length: expected MIN-MAX, found `{range}`"))?;
-                Box::new(LengthRange::new(min, max)?)
-            }
-            _ => bail!(
-                "expected exact_match, numeric_answer, format=REGEX or length=MIN-MAX, found `{}`",
-                self.0
-            ),
-        };
-        Ok(reward)
-    }
-
-    fn compares(&self) -> bool {
-        matches!(self.0.as_str(), "exact_match" | "numeric_answer")
-    }
 }
 
 /// The reward model as it was loaded, once: the critic starts from the same tensors.
@@ -165,30 +117,36 @@ impl Rewards {
         let RewardOptions { reward_funcs, reward_weights, .. } = &options.reward;
         let mut sources = Vec::new();
         if let Some(model) = &self.model {
-            sources.push(model.source(&options.reward)?);
+            sources.push((1.0, model.source(&options.reward)?));
         }
-        for function in reward_funcs {
-            sources.push(ScoreSource::Texts(function.reward()?));
+        for spec in reward_funcs {
+            let Some(rule) = spec.rule() else {
+                bail!("`reward_funcs`: `{spec}` is no rule; name a reward model with `--reward-model-path`")
+            };
+            ensure!(
+                spec.weight == 1.0 || reward_weights.is_empty(),
+                "`reward_weights`: `{spec}` has a weight of its own; give weights in one of the two"
+            );
+            sources.push((spec.weight, ScoreSource::Texts(rule)));
         }
-        let weights = match reward_weights.as_slice() {
-            [] => vec![1.0; sources.len()],
-            weights => weights.to_vec(),
-        };
-        ensure!(
-            weights.len() == sources.len(),
-            "`reward_weights`: expected {} of them, one for each reward, found {}",
-            sources.len(),
-            weights.len()
-        );
+        if !reward_weights.is_empty() {
+            ensure!(
+                reward_weights.len() == sources.len(),
+                "`reward_weights`: expected {} of them, one for each reward, found {}",
+                sources.len(),
+                reward_weights.len()
+            );
+            sources.iter_mut().zip(reward_weights).for_each(|(source, weight)| source.0 = *weight);
+        }
         let penalty = options.rollout.missing_eos_penalty.unwrap_or(0.0);
-        Ok(Scorer::new(weights.into_iter().zip(sources).collect(), penalty)?)
+        Ok(Scorer::new(sources, penalty)?)
     }
 }
 
 impl RewardOptions {
     /// Whether a rule compares with the right answer, so that every row must have one.
     pub(crate) fn compares(&self) -> bool {
-        self.reward_funcs.iter().any(RewardFunction::compares)
+        self.reward_funcs.iter().any(RewardSpec::needs_reference)
     }
 }
 

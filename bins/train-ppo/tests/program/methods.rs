@@ -6,7 +6,7 @@ use crate::stage::TIMINGS;
 use crate::support::{Place, Run, training};
 
 /// Sixteen completions and two updates a phase.
-const QUICK: &str = "--reward-funcs length=1-30 --max-new-tokens 12 --per-device-train-batch-size 8 \
+const QUICK: &str = "--reward-funcs length:1..30 --max-new-tokens 12 --per-device-train-batch-size 8 \
     --learning-rate 1e-3 --logging-steps 1 --report-to none";
 
 const METHODS: [&str; 8] = [
@@ -52,7 +52,7 @@ fn every_method_trains_and_says_how_it_went() {
 fn a_reward_that_can_be_had_is_had() {
     let place = Place::new();
     let options = "--method grpo --num-generations 8 --save-strategy no --total-episodes 4096 \
-        --per-device-train-batch-size 64 --reward-funcs length=1-20 --learning-rate 3e-3 --max-new-tokens 8 --num-iterations 2 \
+        --per-device-train-batch-size 64 --reward-funcs length:1..20 --learning-rate 3e-3 --max-new-tokens 8 --num-iterations 2 \
         --report-to none --logging-steps 1";
     let scores = place.train("out", options).metric("objective/scores");
     let mean = |scores: &[f64]| scores.iter().sum::<f64>() / scores.len() as f64;
@@ -80,7 +80,7 @@ fn a_prompt_alone_in_its_group_and_options_of_other_methods_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| {
         let before = place.tree();
-        let ended = place.ended(&training("out", &format!("--reward-funcs length=1-30 {options}")));
+        let ended = place.ended(&training("out", &format!("--reward-funcs length:1..30 {options}")));
         assert_eq!(ended.code, Some(2), "{options}\n{}", ended.stderr);
         for fragment in fragments {
             assert!(

@@ -39,7 +39,7 @@ fn check(place: &Place, words: &str, fragments: &[&str]) {
 fn options_that_make_no_sense_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| {
-        check(&place, &training("out", &format!("--reward-funcs length=1-30 {options}")), fragments);
+        check(&place, &training("out", &format!("--reward-funcs length:1..30 {options}")), fragments);
     };
     refused("--temperature 0", &["`temperature` = 0", "must be positive"]);
     refused("--min-new-tokens 2", &["`min_new_tokens` = 2", "remove it"]);
@@ -75,14 +75,16 @@ fn rewards_that_cannot_be_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
     refused("", &["nothing gives scores", "--reward-model-path", "--reward-funcs"]);
-    refused("--reward-funcs lenght=1-3", &["lenght=1-3", "exact_match"]);
-    refused("--reward-funcs length=3", &["expected MIN-MAX, found `3`"]);
-    refused("--reward-funcs length=9-3", &["expected a range from the shorter to the longer"]);
-    refused("--reward-funcs format=(", &["not a regular expression"]);
+    refused("--reward-funcs lenght:1..3", &["lenght:1..3", "exact_match"]);
+    refused("--reward-funcs length:3", &["a range such as length:1..200, found `3`"]);
+    refused("--reward-funcs length:9..3", &["expected a range from the shorter to the longer"]);
+    refused("--reward-funcs format:(", &["not a regular expression"]);
+    refused("--reward-funcs 2*model", &["`2*model` is no rule", "--reward-model-path"]);
+    refused("--reward-funcs 2*length:1..3 --reward-weights 1", &["`reward_weights`", "weight of its own"]);
     refused("--reward-funcs exact_match", &["data.jsonl:1", "the row has no `answer`"]);
-    refused("--reward-funcs length=1-3 --reward-weights 1,2", &["`reward_weights`", "expected 1"]);
-    refused("--reward-funcs length=1-3 --reward-from-text", &["`reward_from_text`: has no effect"]);
-    refused("--reward-funcs length=1-3 --normalize-scores", &["`normalize_scores`: has no effect"]);
+    refused("--reward-funcs length:1..3 --reward-weights 1,2", &["`reward_weights`", "expected 1"]);
+    refused("--reward-funcs length:1..3 --reward-from-text", &["`reward_from_text`: has no effect"]);
+    refused("--reward-funcs length:1..3 --normalize-scores", &["`normalize_scores`: has no effect"]);
     refused("--reward-model-path nowhere", &["nowhere"]);
     refused("--reward-model-path model", &["reward_model_path model: is a language model"]);
 }
@@ -104,7 +106,7 @@ fn a_reward_model_of_another_tokenizer_is_refused_or_reads_texts() {
     let swapped = tokenizer.replace("\"Ġa\": 263", "\"Ġa\": 262").replace("\"Ġt\": 262", "\"Ġt\": 263");
     assert!(swapped != tokenizer, "the two tokens are there");
     fs::write(place.path("other/tokenizer.json"), swapped).unwrap();
-    let options = QUICK.replace("--reward-funcs length=1-30", "--reward-model-path other");
+    let options = QUICK.replace("--reward-funcs length:1..30", "--reward-model-path other");
     let options = format!("{options} --max-steps 4 --save-strategy no");
     check(&place, &training("out", &options), &["reward_model_path other: token", "--reward-from-text"]);
     let run = place.train("text", &format!("{options} --reward-from-text"));

@@ -17,7 +17,7 @@ fn the_policy_starts_as_the_one_that_sampled_and_as_its_reference() {
         ["", "--temperature 0.7", "--top-k 40 --top-p 0.9", "--value-model head"].into_iter().enumerate()
     {
         let options = format!(
-            "--reward-funcs length=1-30 --max-new-tokens 12 --per-device-train-batch-size 8 --num-ppo-epochs 1 \
+            "--reward-funcs length:1..30 --max-new-tokens 12 --per-device-train-batch-size 8 --num-ppo-epochs 1 \
              --learning-rate 1e-3 --logging-steps 1 --report-to none --save-strategy no --max-steps 3 {options}"
         );
         let run = place.train(&format!("out-{at}"), &options);
@@ -79,7 +79,7 @@ fn a_run_leaves_its_model_its_samples_and_its_figures() {
 fn a_reward_that_can_be_had_is_had() {
     let place = Place::new();
     let options = "--save-strategy no --total-episodes 1600 --per-device-train-batch-size 16 --kl-coef 0 \
-        --reward-funcs length=1-20 --learning-rate 3e-3 --max-new-tokens 8 --num-ppo-epochs 2 --num-mini-batches 2 \
+        --reward-funcs length:1..20 --learning-rate 3e-3 --max-new-tokens 8 --num-ppo-epochs 2 --num-mini-batches 2 \
         --report-to none --logging-steps 1";
     let run = place.train("out", options);
     let scores = run.metric("objective/scores");
@@ -101,7 +101,7 @@ fn how_a_mini_batch_is_cut_does_not_matter() {
     let place = Place::new();
     let with = |out: &str, options: &str| {
         let options = format!(
-            "--reward-funcs length=1-30 --max-new-tokens 12 --num-ppo-epochs 2 --learning-rate 1e-3 --logging-steps 1 \
+            "--reward-funcs length:1..30 --max-new-tokens 12 --num-ppo-epochs 2 --learning-rate 1e-3 --logging-steps 1 \
              --report-to none --save-strategy no --max-steps 4 {options}"
         );
         place.train(out, &options)

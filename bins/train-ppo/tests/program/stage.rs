@@ -8,7 +8,7 @@ pub(crate) const DATA: &str = "pairs.jsonl";
 pub(crate) const QUICK_EVALUATION: &str = "--num-eval-prompts 4";
 
 /// Quick phases with a rule as the reward: eight completions and four updates each.
-pub(crate) const QUICK: &str = "--reward-funcs length=1-30 --max-new-tokens 12 --per-device-train-batch-size 4 \
+pub(crate) const QUICK: &str = "--reward-funcs length:1..30 --max-new-tokens 12 --per-device-train-batch-size 4 \
     --num-mini-batches 2 --num-ppo-epochs 2 --learning-rate 1e-3 --logging-steps 1 --report-to none";
 
 /// What differs between two runs of the same computation beside what all programs have.

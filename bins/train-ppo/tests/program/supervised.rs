@@ -32,7 +32,7 @@ fn prompts(data: &str) -> Vec<Vec<Message>> {
 #[test]
 fn a_reward_of_length_is_caught_before_the_answers_are_worse_than_at_the_start() {
     let place = Place::new();
-    let steps: Vec<String> = (2..12).map(|step| format!("length={}-9999", 30 * step)).collect();
+    let steps: Vec<String> = (2..12).map(|step| format!("length:{}..9999", 30 * step)).collect();
     let options = format!(
         "--reward-funcs {} --max-new-tokens 96 --num-generations 4 --per-device-train-batch-size 64 \
          --learning-rate 1e-3 --beta 0.01 --total-episodes 2048 --seed 1",

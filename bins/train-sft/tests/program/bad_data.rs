@@ -73,7 +73,8 @@ fn a_file_that_is_no_data_is_refused() {
     check_data(format!("[{}", good_row()), &["bad.jsonl:1", "the end of the file"]);
     check_data(format!("[{}] x", good_row()), &["bad.jsonl:1", "`x`"]);
     check_data(format!("{}\0", good_row()), &["bad.jsonl:1", "malformed JSON"]);
-    check_data(b"{}\n\xff\xfe{}", &["bad.jsonl", "line 2 is not UTF-8"]);
+    let not_text = [good_row().as_bytes(), b"\n\xff\xfe{}"].concat();
+    check_data(not_text, &["bad.jsonl", "line 2 is not UTF-8"]);
     check_data(b"\x1f\x8b\x08nothing", &["bad.jsonl", "gzip"]);
     check_data(b"\x28\xb5\x2f\xfdnothing", &["cannot read bad.jsonl"]);
 
