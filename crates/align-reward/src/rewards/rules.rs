@@ -48,10 +48,13 @@ impl FormatMatch {
     /// # Errors
     /// If it is none.
     pub fn new(pattern: &str) -> Result<Self, RewardError> {
-        let regex = Regex::new(pattern);
-        regex
-            .map(Self)
-            .map_err(|error| RewardError::Config(format!("format: not a regular expression: {error}")))
+        let wrong = |error: regex::Error| {
+            // The last of its lines says what is wrong; those before it draw where.
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+            RewardError::Config(format!("format: `{pattern}` is not a regular expression: {reason}"))
+        };
+        Regex::new(pattern).map(Self).map_err(wrong)
     }
 }
 
@@ -154,7 +157,8 @@ mod tests {
         let format = FormatMatch::new(r"(?s)^<think>.*</think>").unwrap();
         assert_eq!(given(&format, None, &["<think>\n</think> 4", "4 <think></think>"]), [1.0, 0.0]);
         assert!(LengthRange::new(3, 2).unwrap_err().to_string().contains("found 3 to 2"));
-        assert!(FormatMatch::new("(").unwrap_err().to_string().contains("not a regular expression"));
+        let wrong = FormatMatch::new("(").unwrap_err().to_string();
+        assert!(wrong.ends_with("`(` is not a regular expression: unclosed group"), "{wrong}");
     }
 
     #[test]
