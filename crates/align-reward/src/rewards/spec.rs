@@ -142,6 +142,6 @@ mod tests {
         assert!(complaint("0*model").contains("found `0`"));
         assert!(complaint("length:9").contains("a range such as length:1..200, found `9`"));
         assert!(complaint("length:9..1").contains("from the shorter to the longer"));
-        assert!(complaint("format:(").contains("format: not a regular expression"));
+        assert!(complaint("format:(").contains("`(` is not a regular expression"));
     }
 }
