@@ -1,6 +1,6 @@
 //! `report.json` of a run: how far to trust the reward model, and what it cost.
 
-use align_stage::RunFigures;
+use align_stage::{RunFigures, printable};
 use serde::Serialize;
 
 use crate::{Judged, Quality, RewardNormalization, accuracy};
@@ -139,25 +139,5 @@ impl std::fmt::Display for Printed<'_> {
             writeln!(f, "  rejected {:+.3}: {rejected}", failure.rejected_reward)?;
         }
         writeln!(f)
-    }
-}
-
-/// Texts of a data set may hold any character; what would move the cursor or ring the bell is shown as an escape.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn texts_do_not_command_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\nb\u{7}ü"), "a\\u{1b}[2J\nb\\u{7}ü");
     }
 }

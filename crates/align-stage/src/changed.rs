@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::printable;
+
 /// A held-out prompt and what was said to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChangedAnswer {
@@ -34,24 +36,9 @@ impl std::fmt::Display for ChangedAnswer {
     }
 }
 
-/// Sampled text may hold any character; what would move the cursor or ring the bell is shown as an escape.
-fn printable(text: &str) -> String {
-    let shown = |c: char| match c {
-        '\n' => c.to_string(),
-        c if c.is_control() => c.escape_default().to_string(),
-        c => c.to_string(),
-    };
-    text.chars().map(shown).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn samples_do_not_command_the_terminal() {
-        assert_eq!(printable("a\u{1b}[2J\nb\u{7}ü"), "a\\u{1b}[2J\nb\\u{7}ü");
-    }
 
     #[test]
     fn what_is_said_as_before_is_left_out() {
