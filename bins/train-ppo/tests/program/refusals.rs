@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::stage::QUICK;
-use crate::support::{Ended, Place, copy_dir, training};
+use crate::support::{Place, check, copy_dir, training};
 
 /// A reward model with the policy's backbone and tokenizer and some head.
 fn reward_model(place: &Place, name: &str) {
@@ -21,18 +21,6 @@ fn reward_model(place: &Place, name: &str) {
     let head = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1, 32], &head).unwrap();
     let tensors = file.tensors().into_iter().chain([("score.weight".to_owned(), head)]);
     fs::write(weights, safetensors::serialize(tensors, None).unwrap()).unwrap();
-}
-
-/// Runs the program and expects it to refuse, with all of `fragments` in its one line.
-fn check(place: &Place, words: &str, fragments: &[&str]) {
-    let before = place.tree();
-    let Ended { code, stderr, .. } = place.ended(words);
-    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!((code, errors.len()), (Some(2), 1), "{words}\n{stderr}");
-    for fragment in fragments {
-        assert!(errors[0].contains(fragment), "{words}\n{}\ndoes not say `{fragment}`", errors[0]);
-    }
-    assert_eq!(place.tree(), before, "{words}: something changed on disk");
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::bad_input::check;
-use crate::support::{Place, QUICK, RUNS, evaluated, training};
+use crate::support::{Place, QUICK, RUNS, check, evaluated, training};
 
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-5 * expected.abs()

@@ -4,9 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::bad_input::check;
 use crate::stage;
-use crate::support::{Place, training};
+use crate::support::{Place, check, training};
 
 /// A good row, with one column set to something else.
 fn row_with(column: &str, value: &Value) -> String {

@@ -3,20 +3,7 @@
 //!
 //! A wrong command must not cost its user an hour of training, nor the run that is in the directory already.
 
-use crate::support::{Ended, Place, training};
-
-/// Runs the program and expects it to refuse, with all of `fragments` in its one line.
-pub(crate) fn check(place: &Place, words: &str, fragments: &[&str]) {
-    let before = place.tree();
-    let Ended { code, stderr, .. } = place.ended(words);
-    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
-    assert_eq!((code, errors.len()), (Some(2), 1), "{words}\n{stderr}");
-    assert_eq!(stderr.lines().last(), Some(errors[0]), "{words}: something follows the error");
-    for fragment in fragments {
-        assert!(errors[0].contains(fragment), "{words}\n{}\ndoes not say `{fragment}`", errors[0]);
-    }
-    assert_eq!(place.tree(), before, "{words}: something changed on disk");
-}
+use crate::support::{Place, check, training};
 
 #[test]
 fn options_that_make_no_sense_are_refused() {

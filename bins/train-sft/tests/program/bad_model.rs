@@ -5,8 +5,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::bad_input::check;
-use crate::support::{Place, training};
+use crate::support::{Place, check, training};
 
 /// A change to the model's directory makes the program refuse it.
 fn check_model(change: impl Fn(&Place), fragments: &[&str]) {

@@ -222,3 +222,16 @@ fn list(dir: &Path, found: &mut BTreeMap<PathBuf, u64>) {
         }
     }
 }
+
+/// Runs the program and expects it to refuse, with all of `fragments` in its one line.
+pub(crate) fn check(place: &Place, words: &str, fragments: &[&str]) {
+    let before = place.tree();
+    let Ended { code, stderr, .. } = place.ended(words);
+    let errors: Vec<_> = stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+    assert_eq!((code, errors.len()), (Some(2), 1), "{words}\n{stderr}");
+    assert_eq!(stderr.lines().last(), Some(errors[0]), "{words}: something follows the error");
+    for fragment in fragments {
+        assert!(errors[0].contains(fragment), "{words}\n{}\ndoes not say `{fragment}`", errors[0]);
+    }
+    assert_eq!(place.tree(), before, "{words}: something changed on disk");
+}
