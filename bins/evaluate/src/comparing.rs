@@ -28,6 +28,7 @@ pub(crate) fn compare(
         judge: judge.as_ref(),
         reward: reward.map(|source| (&source.reward as &dyn Reward, source.name.clone())),
         generation: options.generation.clone(),
+        answers_per_prompt: options.prompts.num_return_sequences as usize,
         seed: options.models.seed,
         device: &inputs.device,
     })?;
@@ -40,8 +41,8 @@ pub(crate) fn compare(
     Ok((comparison, notes))
 }
 
-/// The curve of the baseline, where it was asked for; held against a rule where one judges, and against the truth where
-/// the prompts are the fixtures'.
+/// The curve of the baseline, where it was asked for; held against the gold reward, against a rule where one judges, or
+/// against the truth where the prompts are the fixtures'.
 pub(crate) fn best_of(
     options: &Options,
     inputs: &Inputs,
@@ -51,7 +52,8 @@ pub(crate) fn best_of(
     let baseline = &inputs.models[0];
     let policy = Policy::open(baseline.name.as_str(), &baseline.path, &inputs.device)?;
     let reward = (&source.reward as &dyn Reward, source.name.as_str());
-    let quality = judging::rule(prompts.judge).map(|rule| (rule, rule.name()));
+    let gold = inputs.gold.as_ref().map(|gold| (&gold.reward as &dyn Reward, gold.name.as_str()));
+    let quality = gold.or_else(|| judging::rule(prompts.judge).map(|rule| (rule, rule.name())));
     let is_known = prompts.rows.iter().all(|row| WorldQuality::classify(&row.task.prompt.prompt).is_some());
     let truth = is_known.then_some((&WorldQuality as &dyn Reward, "world"));
     let how = (most as usize, &options.generation, options.models.seed);

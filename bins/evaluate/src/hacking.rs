@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use align_eval::{Measuring, Policy, Series, analyze_reward_hacking, attach_file, logged, measured, named};
 use align_report::{Hacking, Run};
+use align_reward::Reward;
 use anyhow::{Context as _, ensure};
 
 use crate::inputs::{Inputs, Prompts};
@@ -43,8 +44,8 @@ fn suspect(
         ensure!(reward.is_some(), "`hacking` without `--reward-model`: {because}");
         let prompts = prompts.with_context(|| format!("`hacking` without `--prompts`: {because}"))?;
         ensure!(
-            judging::rule(prompts.judge).is_some(),
-            "`hacking` without `--judge world` or another rule: {because}"
+            options.hacking.gold_reward_model.is_some() || judging::rule(prompts.judge).is_some(),
+            "`hacking` without `--gold-reward-model`, `--judge world` or another rule: {because}"
         );
         ensure!(
             proxy.is_none(),
@@ -73,7 +74,10 @@ pub(crate) fn hacking(options: &Options, inputs: &Inputs) -> anyhow::Result<Vec<
 
 fn of_checkpoints(name: &str, dir: &Path, options: &Options, inputs: &Inputs) -> anyhow::Result<Hacking> {
     let (source, prompts) = inputs.reward.as_ref().zip(inputs.prompts.as_ref()).context("checked before")?;
-    let quality = judging::rule(prompts.judge).context("checked before")?;
+    let (quality, quality_name) = match &inputs.gold {
+        Some(gold) => (&gold.reward as &dyn Reward, gold.name.as_str()),
+        None => judging::rule(prompts.judge).map(|rule| (rule, rule.name())).context("checked before")?,
+    };
     let (baseline, seed) = (&inputs.models[0], options.models.seed);
     let start = Policy::open(baseline.name.as_str(), &baseline.path, &inputs.device)?;
     let measuring = Measuring {
@@ -85,7 +89,7 @@ fn of_checkpoints(name: &str, dir: &Path, options: &Options, inputs: &Inputs) ->
         device: &inputs.device,
     };
     let (points, answers) = measured(dir, &start, &measuring).map_err(align_cli::input_error)?;
-    let (proxy_source, quality_source) = (source.name.clone(), Some(quality.name().to_owned()));
+    let (proxy_source, quality_source) = (source.name.clone(), Some(quality_name.to_owned()));
     let series = Series { run: name.to_owned(), proxy_source, quality_source, points, answers: &answers };
     Ok(analyze_reward_hacking(series, seed))
 }

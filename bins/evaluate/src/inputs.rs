@@ -17,6 +17,7 @@ pub(crate) struct Inputs {
     pub(crate) device: Device,
     pub(crate) models: Vec<Model>,
     pub(crate) reward: Option<RewardSource>,
+    pub(crate) gold: Option<RewardSource>,
     pub(crate) prompts: Option<Prompts>,
     pub(crate) pairs: Vec<PairSet>,
     pub(crate) principles: Vec<Principle>,
@@ -61,7 +62,10 @@ impl Inputs {
             pairs.truncate(options.preferences.num_pairs.map_or(usize::MAX, |count| count as usize));
             Ok(pairs)
         });
-        let reward = models::reward(&options.models, &hub, &device)?;
+        let (reward, gold) =
+            (options.models.reward_model.as_ref(), options.hacking.gold_reward_model.as_ref());
+        let reward = models::reward(("reward_model", reward), &hub, &device)?;
+        let gold = models::reward(("gold_reward_model", gold), &hub, &device)?;
         let runs = options.hacking.run.iter().map(|word| {
             let (name, dir) = named(word)?;
             Ok(Run::read(name, dir.as_ref())?)
@@ -78,6 +82,7 @@ impl Inputs {
                 .transpose()?
                 .unwrap_or_default(),
             reward,
+            gold,
             device,
             models,
             prompts,

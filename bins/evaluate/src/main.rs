@@ -1,6 +1,7 @@
 //! Did it get better: models compared, judged, and held to account. Each section of the report is measured if its input is
 //! named, and all of them become one `report.json`, `report.md` and `report.html`.
 
+mod check;
 mod comparing;
 mod critique;
 mod hacking;

@@ -63,17 +63,17 @@ fn models_in(dir: &Path) -> anyhow::Result<Vec<Model>> {
     Ok(models)
 }
 
-/// Loads the reward model, if one is named.
+/// Loads the reward model that `option` names, if it does.
 pub(crate) fn reward(
-    options: &ModelOptions,
+    (option, word): (&str, Option<&String>),
     hub: &Hub,
     device: &Device,
 ) -> anyhow::Result<Option<RewardSource>> {
-    let Some(word) = &options.reward_model else { return Ok(None) };
+    let Some(word) = word else { return Ok(None) };
     let dir = ModelDir::open(&hub.model(word, "main")?)?;
     ensure!(
         dir.reward_head()?.is_some(),
-        "reward_model {}: is a language model; expected a reward model, which train-reward makes",
+        "{option} {}: is a language model; expected a reward model, which train-reward makes",
         dir.path().display()
     );
     let tokenizer = Tokenizer::load(dir.path())?;

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use align_cli::{DeviceChoice, Invocation};
+use align_cli::DeviceChoice;
 use align_models::generation::GenerationOptions;
-use anyhow::{bail, ensure};
 use serde::Serialize;
 
 /// The command line, flattened from its parts.
@@ -76,6 +75,10 @@ pub(crate) struct PromptOptions {
     /// Use the first prompts only [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) num_prompts: Option<u32>,
+
+    /// Answers of each model to each prompt: the more, the less the luck of sampling decides
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) num_return_sequences: u32,
 
     /// Column with the right answer, for rules that compare
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
@@ -210,8 +213,13 @@ pub(crate) struct HackingOptions {
     #[arg(long, value_name = "METRIC")]
     pub(crate) quality_metric: Option<String>,
 
+    /// Reward model that stands for true quality, because nothing was trained to please it: of a run's checkpoints, in the
+    /// place of --judge, and of the best of N
+    #[arg(long, value_name = "DIR|ID")]
+    pub(crate) gold_reward_model: Option<String>,
+
     /// True quality in a file, such as people's scores: JSON lines with `step` and `quality`. Without this and a metric it
-    /// is measured on the run's checkpoints, by --judge
+    /// is measured on the run's checkpoints, by --gold-reward-model or --judge
     #[arg(long, value_name = "FILE.jsonl")]
     pub(crate) quality: Option<PathBuf>,
 }
@@ -244,89 +252,4 @@ pub(crate) struct OutputOptions {
     /// Heading of the page
     #[arg(long, default_value = "Evaluation", value_name = "TEXT")]
     pub(crate) title: String,
-}
-
-impl Options {
-    /// Refuses what makes no sense, and options that would do nothing, before anything is read.
-    pub(crate) fn check(&self, invocation: &Invocation) -> anyhow::Result<()> {
-        self.generation.check()?;
-        let (has_models, has_prompts) = (self.has_models(), self.prompts.prompts.is_some());
-        let hacking = !self.hacking.hacking.is_empty();
-        ensure!(
-            has_models && has_prompts
-                || !self.preferences.preferences.is_empty()
-                || hacking
-                || !self.hacking.run.is_empty(),
-            "nothing to evaluate: name models (`--model`) and prompts (`--prompts`), pairs (`--preferences`), or a run \
-             (`--hacking`, `--run`)"
-        );
-        if !has_prompts {
-            let names =
-                ["num_prompts", "safety_prompts", "helpfulness_prompts", "best_of_n", "principles", "judge"];
-            invocation.refuse_given(&names, "without `--prompts` no model is asked anything")?;
-        }
-        if self.critique.principles.is_none() {
-            invocation.refuse_given(&["critic", "critique_keep_better"], "without `--principles`")?;
-        }
-        if self.endpoint.judge_url.is_none() {
-            let names = [
-                "judge_model",
-                "judge_api_key_env",
-                "judge_criteria",
-                "judge_replies",
-                "judge_timeout",
-                "judge_attempts",
-                "judge_wait",
-                "judge_concurrency",
-                "judge_max_tokens",
-            ];
-            invocation.refuse_given(&names, "without `--judge-url` there is no endpoint")?;
-        }
-        if !hacking {
-            invocation.refuse_given(&["proxy_metric", "quality_metric", "quality"], "without `--hacking`")?;
-        }
-        if self.preferences.preferences.is_empty() {
-            invocation.refuse_given(&["num_pairs", "subset_column", "beta"], "without `--preferences`")?;
-        }
-        if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
-            ensure!(
-                self.models.reward_model.is_some(),
-                "`best_of_n` and `critique_keep_better` need rewards; name a `--reward-model`"
-            );
-        }
-        let seconds =
-            [("judge_timeout", self.endpoint.judge_timeout), ("judge_wait", self.endpoint.judge_wait)];
-        if let Some((name, value)) =
-            seconds.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0))
-        {
-            bail!("`{name}` must be a positive number of seconds, but is {value}");
-        }
-        Ok(())
-    }
-
-    /// The judge that was asked for, or the one that there is.
-    pub(crate) fn judge_kind(&self) -> anyhow::Result<JudgeKind> {
-        let kind = match (self.judge.judge, &self.endpoint.judge_url, &self.models.reward_model) {
-            (Some(kind), ..) => kind,
-            (None, Some(_), _) => JudgeKind::Endpoint,
-            (None, None, Some(_)) => JudgeKind::RewardModel,
-            (None, None, None) => bail!(
-                "nobody to judge: name a `--reward-model`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
-                 `--judge numeric_answer`)"
-            ),
-        };
-        match kind {
-            JudgeKind::RewardModel if self.models.reward_model.is_none() => {
-                bail!("`judge` reward_model: name the model with `--reward-model`")
-            }
-            JudgeKind::Endpoint if self.endpoint.judge_url.is_none() => {
-                bail!("`judge` endpoint: name its address with `--judge-url`")
-            }
-            kind => Ok(kind),
-        }
-    }
-
-    fn has_models(&self) -> bool {
-        !self.models.model.is_empty() || self.models.models_in.is_some()
-    }
 }

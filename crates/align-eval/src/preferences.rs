@@ -215,6 +215,7 @@ fn baselines(quality: &Quality, agreement: Option<f64>) -> Vec<Baseline> {
         name: name.to_owned(),
         model: None,
         value,
+        reward: None,
         note: note.to_owned(),
     };
     let mut baselines = vec![
@@ -244,23 +245,28 @@ fn calibration(of: &align_stats::Calibration) -> Calibration {
     }
 }
 
-/// Accuracy by subset, in the order in which the file names them first.
+/// Accuracy by subset, in the order in which the file names them first, beside that of the longer answer.
 fn subsets(rows: &[TokenizedRanking], margins: &[f64], seed: u64) -> Vec<Subset> {
-    let mut hits: Vec<(&str, Vec<f64>)> = Vec::new();
+    let mut subsets: Vec<(&str, Vec<f64>, Vec<f64>)> = Vec::new();
     for (row, &margin) in rows.iter().zip(margins) {
         let Some(name) = row.source.as_deref() else { continue };
-        match hits.iter_mut().find(|(other, _)| *other == name) {
-            Some((_, hits)) => hits.push(hit(margin)),
-            None => hits.push((name, vec![hit(margin)])),
+        let place = subsets.iter().position(|(other, ..)| *other == name).unwrap_or(subsets.len());
+        if place == subsets.len() {
+            subsets.push((name, Vec::new(), Vec::new()));
         }
+        let tokens = |answer: usize| row.answers.completions[answer].len() as f64;
+        subsets[place].1.push(hit(margin));
+        subsets[place].2.push(hit(tokens(0) - tokens(1)));
     }
-    let subset = |(name, hits): (&str, Vec<f64>)| Subset {
+    let mean = |hits: &[f64]| hits.iter().sum::<f64>() / hits.len() as f64;
+    let subset = |(name, hits, longer): (&str, Vec<f64>, Vec<f64>)| Subset {
         name: name.to_owned(),
         pairs: hits.len(),
-        accuracy: hits.iter().sum::<f64>() / hits.len() as f64,
+        accuracy: mean(&hits),
         ci95: Some(mean_ci95(&hits, seed)),
+        longer_wins: Some(mean(&longer)),
     };
-    hits.into_iter().map(|(name, hits)| subset((name, hits))).collect()
+    subsets.into_iter().map(subset).collect()
 }
 
 /// At most [`KEPT`] of the values, evenly spread over the file.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::format::count;
+
 /// A comparison of models on held-out prompts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
@@ -13,6 +15,9 @@ pub struct Comparison {
     pub prompt_source: String,
     /// How many prompts there were.
     pub prompts: usize,
+    /// How many answers each model gave to each of them, every one compared with an answer of the baseline's.
+    #[serde(default = "one")]
+    pub answers_per_prompt: usize,
     /// How answers were made, in words: temperature, seed, most tokens.
     pub sampling: String,
     /// What `reward` of models and answers is: a reward model's name, a rule. `None` without rewards.
@@ -22,9 +27,26 @@ pub struct Comparison {
     /// What rules that read no answer reach under the same judge.
     #[serde(default)]
     pub baselines: Vec<Baseline>,
-    /// Prompts with what each model said, all of them: histograms and scatter plots are made of these.
+    /// Prompts with what each model said, all of them: histograms and scatter plots are made of these. Several answers to
+    /// a prompt are an entry each.
     #[serde(default)]
     pub samples: Vec<Sample>,
+}
+
+/// Of comparisons that were written when there was no other number.
+fn one() -> usize {
+    1
+}
+
+impl Comparison {
+    /// What was compared, in words: `200 prompts`, `800 answers to 200 prompts`.
+    pub(crate) fn compared(&self) -> String {
+        let prompts = count(self.prompts, "prompt");
+        match self.answers_per_prompt {
+            0 | 1 => prompts,
+            several => format!("{} answers to {prompts}", self.prompts * several),
+        }
+    }
 }
 
 /// Who decides between two answers.
@@ -60,7 +82,8 @@ pub struct ModelFigures {
     pub distinct_1: Option<f64>,
     /// Distinct pairs of words of all such pairs.
     pub distinct_2: Option<f64>,
-    /// Share of answers that another prompt got word for word.
+    /// Share of answers that another prompt got word for word. Of several answers per prompt one each is taken at a time,
+    /// here and for the distinct words.
     pub duplicate_rate: Option<f64>,
     /// Mean length of an answer in tokens.
     pub mean_tokens: Option<f64>,
@@ -96,7 +119,7 @@ pub struct WinRate {
     pub length_controlled: Option<f64>,
     /// Its 95 % interval.
     pub length_controlled_ci95: Option<[f64; 2]>,
-    /// Share of prompts on which the judge says the same whichever answer it reads first; `None` for judges that score
+    /// Share of comparisons in which the judge says the same whichever answer it reads first; `None` for judges that score
     /// answers one by one.
     pub order_consistency: Option<f64>,
 }
@@ -123,6 +146,12 @@ pub struct PromptSet {
     pub prompts: usize,
     /// Against the baseline on these prompts.
     pub win_rate: Option<WinRate>,
+    /// How often the judge prefers the longer one of both answers on these prompts; of the baseline unknown.
+    #[serde(default)]
+    pub longer_wins: Option<f64>,
+    /// The win rate that the constant answer has on these prompts.
+    #[serde(default)]
+    pub constant_answer: Option<f64>,
     /// Rewards on these prompts.
     pub reward: Option<RewardFigures>,
     /// Share of answers that refuse.
@@ -138,6 +167,9 @@ pub struct Baseline {
     pub model: Option<String>,
     /// What it reaches: a win rate, or an accuracy on pairs, in [0, 1].
     pub value: f64,
+    /// The mean reward of its answers, of rules that answer.
+    #[serde(default)]
+    pub reward: Option<f64>,
     /// What it does, in words.
     #[serde(default)]
     pub note: String,
@@ -151,6 +183,9 @@ pub struct Sample {
     /// The sets it belongs to, and what kind of prompt it is: what a reader can filter by.
     #[serde(default)]
     pub tags: Vec<String>,
+    /// Which of the answers to this prompt these are, from 0.
+    #[serde(default)]
+    pub number: usize,
     /// One answer per model.
     pub answers: Vec<Answer>,
 }

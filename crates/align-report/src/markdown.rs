@@ -63,7 +63,7 @@ fn compared(text: &mut String, comparison: &Comparison) {
         "Judge: {} ({}){reward}. {} from {}; {}.",
         comparison.judge.name,
         comparison.judge.kind.replace('_', " "),
-        count(comparison.prompts, "prompt"),
+        comparison.compared(),
         comparison.prompt_source,
         comparison.sampling
     );
@@ -79,8 +79,9 @@ fn compared(text: &mut String, comparison: &Comparison) {
     if !comparison.baselines.is_empty() {
         section(text, &tables::baselines(&comparison.baselines));
     }
-    let changed =
-        |sample: &&Sample| sample.answers.iter().any(|answer| answer.text != sample.answers[0].text);
+    let changed = |sample: &&Sample| {
+        sample.number == 0 && sample.answers.iter().any(|answer| answer.text != sample.answers[0].text)
+    };
     let shown: Vec<&Sample> = comparison.samples.iter().filter(changed).take(SHOWN).collect();
     if !shown.is_empty() {
         let _ = writeln!(text, "## Answers\n");

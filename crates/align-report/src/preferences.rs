@@ -87,4 +87,7 @@ pub struct Subset {
     pub accuracy: f64,
     /// Its 95 % interval.
     pub ci95: Option<[f64; 2]>,
+    /// The share that the rule "the longer answer is better" gets right.
+    #[serde(default)]
+    pub longer_wins: Option<f64>,
 }

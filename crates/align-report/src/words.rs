@@ -1,6 +1,6 @@
 //! Conclusions as sentences, drawn from the figures and never without them.
 
-use crate::format::{count, p_value, percent, percent_interval};
+use crate::format::{p_value, percent, percent_interval};
 use crate::{Comparison, HackingVerdict, ModelFigures, WinRate};
 
 /// What a win rate allows one to say.
@@ -52,7 +52,7 @@ fn headline(comparison: &Comparison, model: &ModelFigures, wins: &WinRate) -> St
         "{} is {standing}: it wins {} of {} (95 % interval {}{p}).",
         model.name,
         percent(wins.rate),
-        count(comparison.prompts, "prompt"),
+        comparison.compared(),
         percent_interval(wins.ci95)
     );
     if let Some(controlled) = wins.length_controlled
@@ -97,6 +97,14 @@ mod tests {
         assert_eq!(Standing::of(&wins(0.6, [0.52, 0.68], None)), Standing::Better);
         assert_eq!(Standing::of(&wins(0.6, [0.5, 0.7], None)), Standing::Undecided);
         assert_eq!(Standing::of(&wins(0.4, [0.31, 0.49], None)), Standing::Worse);
+    }
+
+    #[test]
+    fn several_answers_to_a_prompt_are_said_to_be_that() {
+        let model = ModelFigures { name: "ppo".to_owned(), ..ModelFigures::default() };
+        let comparison = crate::Comparison { answers_per_prompt: 4, ..crate::sample::comparison() };
+        let text = headline(&comparison, &model, &wins(0.7, [0.6, 0.8], None));
+        assert!(text.contains("it wins 70.0 % of 800 answers to 200 prompts (95 %"), "{text}");
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Lengths<'a> {
     pub preferences: &'a [f64],
     /// By how much each answer is longer than the baseline's, in any unit.
     pub differences: &'a [f64],
+    /// The prompt of each comparison, by any number; those of a prompt stand side by side, and are drawn together.
+    pub prompts: &'a [usize],
 }
 
 /// What is left of the win rates, and what length does.
@@ -33,7 +35,7 @@ pub struct Lengths<'a> {
 pub struct LengthControlled {
     /// The win rate of each model at equal length.
     pub win_rates: Vec<f64>,
-    /// Their 95 % intervals, by bootstrap over comparisons.
+    /// Their 95 % intervals, by bootstrap over prompts.
     pub ci95: Vec<[f64; 2]>,
     /// The win rate that an answer has for being longer by one deviation, all else equal: one half for a judge who does
     /// not care.
@@ -43,7 +45,7 @@ pub struct LengthControlled {
 /// The win rates of `models` at equal length, all by the same judge.
 ///
 /// # Panics
-/// If a model has not as many differences as preferences.
+/// If a model has not as many differences and prompts as preferences.
 pub fn length_controlled(
     models: &[Lengths<'_>],
     control: Option<Lengths<'_>>,
@@ -51,16 +53,19 @@ pub fn length_controlled(
 ) -> LengthControlled {
     let groups: Vec<Lengths<'_>> = models.iter().copied().chain(control).collect();
     for group in &groups {
-        assert_eq!(group.preferences.len(), group.differences.len(), "a difference for each preference");
+        let lengths = [group.differences.len(), group.prompts.len()];
+        assert_eq!(lengths, [group.preferences.len(); 2], "a difference and a prompt for each preference");
     }
     let scale = deviation(&groups);
-    let groups: Vec<Vec<Row>> = groups.iter().map(|group| rows(group, scale)).collect();
-    let whole = Fit::zero(models.len()).improved(&groups);
+    let rows: Vec<Vec<Row>> = groups.iter().map(|group| rows(group, scale)).collect();
+    let whole = Fit::zero(models.len()).improved(&rows);
+    let prompts: Vec<Vec<&[Row]>> =
+        groups.iter().zip(&rows).map(|(group, rows)| by_prompt(group, rows)).collect();
 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut resampled: Vec<Vec<f64>> = vec![Vec::with_capacity(RESAMPLES); models.len()];
     for _ in 0..RESAMPLES {
-        let drawn: Vec<Vec<Row>> = groups.iter().map(|rows| draw(rows, &mut rng)).collect();
+        let drawn: Vec<Vec<Row>> = prompts.iter().map(|prompts| draw(prompts, &mut rng)).collect();
         let fit = whole.clone().improved(&drawn);
         resampled.iter_mut().zip(&fit.models).for_each(|(all, theta)| all.push(sigmoid(*theta)));
     }
@@ -89,8 +94,19 @@ fn deviation(groups: &[Lengths<'_>]) -> f64 {
     (all.iter().sum::<f64>() / all.len().max(1) as f64).sqrt()
 }
 
-fn draw(rows: &[Row], rng: &mut ChaCha8Rng) -> Vec<Row> {
-    (0..rows.len()).map(|_| rows[(rng.next_u64() % rows.len() as u64) as usize]).collect()
+fn by_prompt<'a>(group: &Lengths<'_>, rows: &'a [Row]) -> Vec<&'a [Row]> {
+    let (mut prompts, mut rest) = (Vec::new(), rows);
+    for comparisons in group.prompts.chunk_by(|a, b| a == b) {
+        let (prompt, others) = rest.split_at(comparisons.len());
+        prompts.push(prompt);
+        rest = others;
+    }
+    prompts
+}
+
+fn draw(prompts: &[&[Row]], rng: &mut ChaCha8Rng) -> Vec<Row> {
+    let mut one = || prompts[(rng.next_u64() % prompts.len() as u64) as usize];
+    (0..prompts.len()).flat_map(|_| one()).copied().collect()
 }
 
 /// θ of each model and φ. A group beyond the models is the control, whose θ is 0.
@@ -201,7 +217,8 @@ mod tests {
     #[test]
     fn without_differences_it_is_the_win_rate() {
         let preferences: Vec<f64> = (0..200).map(|i| f64::from(u8::from(i % 10 < 7))).collect();
-        let equal = Lengths { preferences: &preferences, differences: &[0.0; 200] };
+        let prompts: Vec<usize> = (0..200).collect();
+        let equal = Lengths { preferences: &preferences, differences: &[0.0; 200], prompts: &prompts };
         let found = length_controlled(&[equal], None, 1);
         assert!((found.win_rates[0] - 0.7).abs() < 1e-3, "{found:?}");
         assert_eq!(found.longer_by_deviation, 0.5);
@@ -209,10 +226,29 @@ mod tests {
     }
 
     #[test]
+    fn the_same_answer_again_narrows_nothing() {
+        let preferences: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i % 10 < 6))).collect();
+        let width = |times: usize| {
+            let again = |values: Vec<f64>| -> Vec<f64> {
+                values.into_iter().flat_map(|value| std::iter::repeat_n(value, times)).collect()
+            };
+            let prompts: Vec<usize> = (0..100 * times).map(|place| place / times).collect();
+            let (preferences, differences) =
+                (again(preferences.clone()), again((0..100).map(|i| f64::from(i % 7) - 3.0).collect()));
+            let group = Lengths { preferences: &preferences, differences: &differences, prompts: &prompts };
+            let [low, high] = length_controlled(&[group], None, 3).ci95[0];
+            high - low
+        };
+        let (once, thrice) = (width(1), width(3));
+        assert!((thrice / once - 1.0).abs() < 0.02, "{once} {thrice}");
+    }
+
+    #[test]
     fn the_fit_is_the_maximum() {
         // Its gradient is 0: the penalised scores balance.
         let (preferences, differences) = ([1.0, 0.0, 1.0, 0.5, 1.0, 0.0], [3.0, -1.0, 2.0, 0.0, -2.0, 1.0]);
-        let group = Lengths { preferences: &preferences, differences: &differences };
+        let prompts = [0, 1, 2, 3, 4, 5];
+        let group = Lengths { preferences: &preferences, differences: &differences, prompts: &prompts };
         let rows = vec![rows(&group, deviation(&[group]))];
         let fit = Fit::zero(1).improved(&rows);
         let step = fit.step(&rows);

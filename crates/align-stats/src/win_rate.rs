@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{mean_ci95, sign_test};
+use crate::{bootstrap_ci95, mean_ci95, permutation_test, sign_test};
 
 /// Comparisons of one model with a baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,9 +17,9 @@ pub struct WinRate {
     pub ties: usize,
     /// Mean preference: a win is 1, a tie one half. One half for a model against itself.
     pub win_rate: f64,
-    /// Its 95 % interval, by bootstrap over comparisons.
+    /// Its 95 % interval, by bootstrap over comparisons, or over prompts where they have several.
     pub ci95: [f64; 2],
-    /// The [`sign_test`] of wins against losses.
+    /// The [`sign_test`] of wins against losses; with several comparisons per prompt the [`permutation_test`] of prompts.
     pub p_value: f64,
 }
 
@@ -30,17 +30,42 @@ impl WinRate {
         if preferences.is_empty() {
             return None;
         }
+        let counted = Self::counted(preferences);
+        let p_value = sign_test(counted.wins, counted.losses);
+        Some(Self { ci95: mean_ci95(preferences, seed), p_value, ..counted })
+    }
+
+    /// Of several comparisons on each prompt, a list per prompt; none if there are none.
+    ///
+    /// Answers to the same prompt fare alike, so that they are no new evidence each: prompts are drawn whole, and it is
+    /// the sign of a whole prompt that could have been the other. What is left of the interval with many answers is the
+    /// choice of prompts.
+    pub fn of_prompts(prompts: &[Vec<f64>], seed: u64) -> Option<Self> {
+        let all = prompts.concat();
+        if prompts.iter().all(|answers| answers.len() <= 1) || all.is_empty() {
+            return Self::of(&all, seed);
+        }
+        let some = prompts.iter().filter(|answers| !answers.is_empty());
+        let sums: Vec<(f64, f64)> =
+            some.map(|answers| (answers.iter().sum(), answers.len() as f64)).collect();
+        let leads: Vec<f64> = sums.iter().map(|(sum, count)| sum - count / 2.0).collect();
+        let p_value = permutation_test(&leads, seed);
+        Some(Self { ci95: bootstrap_ci95(&sums, seed), p_value, ..Self::counted(&all) })
+    }
+
+    /// Without knowing yet how sure it is.
+    fn counted(preferences: &[f64]) -> Self {
         let count = |holds: fn(f64) -> bool| preferences.iter().filter(|&&it| holds(it)).count();
         let (wins, losses) = (count(|it| it > 0.5), count(|it| it < 0.5));
-        Some(Self {
+        Self {
             comparisons: preferences.len(),
             wins,
             losses,
             ties: preferences.len() - wins - losses,
             win_rate: preferences.iter().sum::<f64>() / preferences.len() as f64,
-            ci95: mean_ci95(preferences, seed),
-            p_value: sign_test(wins, losses),
-        })
+            ci95: [0.0, 1.0],
+            p_value: 1.0,
+        }
     }
 }
 
@@ -58,6 +83,18 @@ mod tests {
         let itself = WinRate::of(&[0.5; 40], 1).unwrap();
         assert_eq!((itself.win_rate, itself.ci95, itself.p_value, itself.ties), (0.5, [0.5, 0.5], 1.0, 40));
         assert_eq!(WinRate::of(&[], 1), None);
+    }
+
+    #[test]
+    fn the_same_answer_again_is_no_new_evidence() {
+        let once: Vec<f64> = (0..100).map(|i| f64::from(u8::from(i % 10 < 6))).collect();
+        let thrice: Vec<Vec<f64>> = once.iter().map(|&preference| vec![preference; 3]).collect();
+        let (few, many) = (WinRate::of(&once, 1).unwrap(), WinRate::of_prompts(&thrice, 1).unwrap());
+        assert_eq!((many.win_rate, many.ci95, many.comparisons), (few.win_rate, few.ci95, 300));
+        assert!((many.p_value - few.p_value).abs() < 0.02, "{} {}", many.p_value, few.p_value);
+        let single: Vec<Vec<f64>> = once.iter().map(|&preference| vec![preference]).collect();
+        assert_eq!(WinRate::of_prompts(&single, 1), Some(few));
+        assert_eq!(WinRate::of_prompts(&[vec![], vec![]], 1), None);
     }
 
     #[test]

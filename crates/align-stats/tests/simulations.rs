@@ -1,6 +1,6 @@
 //! The statistics against judges whose win probability is known, because it was chosen.
 
-use align_stats::{Lengths, WinRate, duplicate_rate, length_controlled};
+use align_stats::{Lengths, WinRate, bootstrap_ci95, duplicate_rate, length_controlled, mean_ci95};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -35,6 +35,37 @@ fn the_interval_covers_the_truth_as_often_as_it_says() {
         let found = coverage(win_probability, ties);
         assert!((0.93..=0.97).contains(&found), "{found} at {win_probability} with {ties} ties");
     }
+}
+
+/// Simulations where it is plain what comes out.
+const FEWER: u64 = 300;
+
+/// The same with four answers to each of 100 prompts, some of which suit the model and some of which do not; also the
+/// coverage of an interval that takes every answer for news.
+fn coverage_of_repeated_prompts() -> (f64, f64) {
+    let mut rng = ChaCha8Rng::seed_from_u64(10);
+    let (mut whole, mut naive) = (0, 0);
+    for seed in 0..1000u64 {
+        let prompt = |rng: &mut ChaCha8Rng| -> Vec<f64> {
+            let suits = 0.1 + 0.8 * unit(rng);
+            (0..4).map(|_| f64::from(u8::from(unit(rng) < suits))).collect()
+        };
+        let prompts: Vec<Vec<f64>> = (0..100).map(|_| prompt(&mut rng)).collect();
+        let sums: Vec<(f64, f64)> = prompts.iter().map(|answers| (answers.iter().sum(), 4.0)).collect();
+        let holds = |[low, high]: [f64; 2]| usize::from(low <= 0.5 && 0.5 <= high);
+        whole += holds(bootstrap_ci95(&sums, seed));
+        if seed < FEWER {
+            naive += holds(mean_ci95(&prompts.concat(), seed));
+        }
+    }
+    (whole as f64 / 1000.0, naive as f64 / FEWER as f64)
+}
+
+#[test]
+fn several_answers_per_prompt_are_not_taken_for_as_many_prompts() {
+    let (whole, naive) = coverage_of_repeated_prompts();
+    assert!((0.93..=0.97).contains(&whole), "{whole}");
+    assert!(naive < 0.91, "answers to one prompt are alike, which this judge must show: {naive}");
 }
 
 #[test]
@@ -77,8 +108,9 @@ fn compared(quality: f64, per_word: f64, model: impl Fn(&mut ChaCha8Rng) -> f64)
 /// The plain and the length-controlled win rate.
 fn rates(found: &[Vec<f64>; 4], is_controlled: bool) -> (f64, f64, [f64; 2]) {
     let [preferences, differences, control, control_differences] = found;
-    let control = Lengths { preferences: control, differences: control_differences };
-    let lengths = [Lengths { preferences, differences }];
+    let prompts: Vec<usize> = (0..preferences.len()).collect();
+    let control = Lengths { preferences: control, differences: control_differences, prompts: &prompts };
+    let lengths = [Lengths { preferences, differences, prompts: &prompts }];
     let controlled = length_controlled(&lengths, is_controlled.then_some(control), 5);
     let plain = preferences.iter().sum::<f64>() / preferences.len() as f64;
     (plain, controlled.win_rates[0], controlled.ci95[0])

@@ -11,6 +11,7 @@ use crate::{Error, Result};
 pub(super) struct Said {
     pub(super) name: String,
     pub(super) path: String,
+    /// Those to the first prompt first, as many as there are to each.
     pub(super) answers: Vec<Answer>,
     pub(super) kl: Option<Kl>,
     pub(super) perplexity: Option<f64>,
@@ -18,6 +19,8 @@ pub(super) struct Said {
 
 /// How models are asked.
 pub(super) struct How<'a> {
+    /// Answers to each prompt.
+    pub(super) count: usize,
     pub(super) generation: &'a GenerationOptions,
     pub(super) seed: u64,
     pub(super) text: &'a [Demonstration],
@@ -39,10 +42,17 @@ impl Said {
         Ok(Self {
             name: policy.dir().name().to_owned(),
             path: policy.dir().path().display().to_string(),
-            answers: policy.answers(prompts, how.generation, how.seed)?,
+            answers: how.ask(policy, prompts, how.seed)?,
             kl,
             perplexity: policy.perplexity(how.text)?,
         })
+    }
+}
+
+impl How<'_> {
+    /// The answers to all prompts, those to the first one first.
+    pub(super) fn ask(&self, policy: &Policy, prompts: &[Vec<u32>], seed: u64) -> Result<Vec<Answer>> {
+        Ok(policy.answer_groups(prompts, self.count, self.generation, seed)?.concat())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Models against a baseline on held-out prompts: who wins how often, by how much, at what distance.
 //!
-//! Every model answers the same prompts with the same seeds. Beside them stand answers that no model had to be good for:
+//! Every model answers the same prompts with the same seeds, once or several times; its first answer to a prompt is held
+//! against the baseline's first, the second against the second. Beside them stand answers that no model had to be good for:
 //! another sample of the baseline (what a judge who likes length gives away, and what chance alone reaches) and one
 //! constant answer to all prompts.
 
@@ -8,6 +9,8 @@ mod answering;
 mod figures;
 mod verdicts;
 mod yardsticks;
+
+use std::iter::repeat_n;
 
 use align_data::Demonstration;
 use align_models::generation::GenerationOptions;
@@ -40,6 +43,9 @@ pub struct Comparing<'a> {
     pub reward: Option<(&'a dyn Reward, String)>,
     /// How answers are sampled.
     pub generation: GenerationOptions,
+    /// How many answers each model gives to each prompt: the more, the less the luck of sampling decides. Intervals remain
+    /// those of another choice of prompts.
+    pub answers_per_prompt: usize,
     /// Seed of answers and intervals.
     pub seed: u64,
     /// Where models run.
@@ -49,11 +55,14 @@ pub struct Comparing<'a> {
 /// Answers, verdicts and figures of all models; the notes are what a reader must know of them.
 ///
 /// # Errors
-/// Models that share a name; prompts that no model can be asked; a judge that fails.
+/// Models that share a name; prompts that no model can be asked; several answers that would all be the same; a judge that
+/// fails.
 pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
-    let Comparing { models, prompts, prompt_source, text, judge, reward, generation, seed, device } =
+    let Comparing { models, prompts, prompt_source, text, judge, reward, generation, seed, device, .. } =
         comparing;
+    let count = comparing.answers_per_prompt;
     generation.check()?;
+    check_count(count, &generation)?;
     check_names(&models)?;
     let (prompts, tokens, mut notes) = fitting(&models, prompts, generation.max_new_tokens)?;
 
@@ -62,7 +71,7 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
     let Some((dir, own_tokens)) = models.next() else {
         return Err(Error::Config("nothing to compare: name at least one model".to_owned()));
     };
-    let how = answering::How { generation: &generation, seed, text };
+    let how = answering::How { count, generation: &generation, seed, text };
     let baseline = dir.load(device)?;
     let mut said = vec![Said::of(&baseline, None, own_tokens, &how)?];
     for (dir, tokens) in models {
@@ -70,10 +79,12 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
     }
     // Greedy answers are the same with every seed: there is no other sample.
     let another = (generation.temperature > 0.0)
-        .then(|| baseline.answers(own_tokens, &generation, seed.wrapping_add(1)))
+        .then(|| how.ask(&baseline, own_tokens, seed.wrapping_add(1)))
         .transpose()?;
     drop(baseline);
     let constant = yardsticks::constant(&said);
+    // From here on an answer to a prompt has a place of its own.
+    let prompts: Vec<PromptRow> = prompts.into_iter().flat_map(|row| repeat_n(row, count)).collect();
 
     // Verdicts and rewards.
     let slate = |(place, row): (usize, &PromptRow)| {
@@ -90,10 +101,13 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
     };
     let reward_source =
         reward.map(|(_, name)| name).or_else(|| rewards.as_ref().map(|_| judge.name().to_owned()));
-    let verdicts = Verdicts { prompts: &prompts, slates: &slates, opinions: &opinions, rewards, seed };
+    let verdicts = Verdicts { prompts: &prompts, count, slates: &slates, opinions: &opinions, rewards, seed };
 
     let controlled = verdicts.length_controlled(said.len(), another.is_some());
-    let figures = |(model, said): (usize, &Said)| figures::of_model(said, model, &verdicts, &controlled);
+    let constant_place = said.len() + usize::from(another.is_some());
+    let figures = |(model, said): (usize, &Said)| {
+        figures::of_model(said, model, &verdicts, &controlled, constant_place)
+    };
     let comparison = Comparison {
         baseline: said[0].name.clone(),
         judge: ReportJudge {
@@ -102,7 +116,8 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
             note: String::new(),
         },
         prompt_source,
-        prompts: prompts.iter().filter(|row| row.is_main).count(),
+        prompts: verdicts.places(None).len() / count,
+        answers_per_prompt: count,
         sampling: sampling(&generation, seed),
         reward_source,
         models: said.iter().enumerate().map(figures).collect(),
@@ -114,6 +129,17 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
             .collect(),
     };
     Ok((comparison, notes))
+}
+
+fn check_count(count: usize, generation: &GenerationOptions) -> Result<()> {
+    let problem = match (count, generation.temperature) {
+        (0, _) => "at least 1 answer per prompt is needed, but 0 were asked for".to_owned(),
+        (2.., 0.0) => format!(
+            "{count} answers per prompt at temperature 0 would all be the same; ask for 1, or sample at a temperature"
+        ),
+        _ => return Ok(()),
+    };
+    Err(Error::Config(problem))
 }
 
 fn check_names(models: &[PolicyDir]) -> Result<()> {
@@ -158,6 +184,7 @@ fn sample(row: &PromptRow, place: usize, said: &[Said], verdicts: &Verdicts<'_>)
     Sample {
         prompt: readable(&row.task.prompt.prompt),
         tags: row.sets.iter().cloned().chain(row.kind.clone()).collect(),
+        number: place % verdicts.count,
         answers: said.iter().enumerate().map(answer).collect(),
     }
 }

@@ -6,9 +6,11 @@ use align_stats::{LengthControlled, Lengths, length_controlled};
 use crate::judge::{Opinion, Opinions, Slate};
 use crate::prompts::PromptRow;
 
-/// Prompts, answers and opinions, place by place. Answers are numbered as in the slates: the baseline is 0.
+/// Prompts, answers and opinions, place by place. Answers are numbered as in the slates: the baseline is 0. Where models
+/// answered a prompt `count` times, it has so many places, side by side.
 pub(super) struct Verdicts<'a> {
     pub(super) prompts: &'a [PromptRow],
+    pub(super) count: usize,
     pub(super) slates: &'a [Slate],
     pub(super) opinions: &'a [Opinions],
     pub(super) rewards: Option<Vec<Vec<f64>>>,
@@ -55,13 +57,30 @@ impl Verdicts<'_> {
         places.iter().filter_map(preference).collect()
     }
 
+    /// What there is at these places, a list per prompt.
+    pub(super) fn by_prompt<T: Clone>(&self, found: &[(usize, T)]) -> Vec<Vec<T>> {
+        let prompts = found.chunk_by(|(a, _), (b, _)| a / self.count == b / self.count);
+        prompts.map(|prompt| prompt.iter().map(|(_, it)| it.clone()).collect()).collect()
+    }
+
+    /// How often the longer one of an answer and the baseline's is preferred at these places; none without an opinion.
+    pub(super) fn longer_wins(&self, places: &[usize], answer: usize) -> Option<f64> {
+        let preferences = self.preferences(places, answer);
+        let of_longer = preferences.iter().map(|&(place, preference)| match self.longer(place, answer) {
+            0.0 => 0.5,
+            longer if longer > 0.0 => preference,
+            _ => 1.0 - preference,
+        });
+        (!preferences.is_empty()).then(|| of_longer.sum::<f64>() / preferences.len() as f64)
+    }
+
     /// The win rate of an answer at these places; the baseline's is all ties.
     pub(super) fn win_rate(&self, places: &[usize], answer: usize) -> Option<WinRate> {
         if answer == 0 {
             return (!places.is_empty()).then(|| tied(places.len()));
         }
-        let preferences: Vec<f64> = self.preferences(places, answer).into_iter().map(|(_, it)| it).collect();
-        let found = align_stats::WinRate::of(&preferences, self.seed)?;
+        let preferences = self.by_prompt(&self.preferences(places, answer));
+        let found = align_stats::WinRate::of_prompts(&preferences, self.seed)?;
         let consistent: Vec<bool> =
             places.iter().filter_map(|&place| self.opinion(place, answer)?.is_consistent).collect();
         let share = consistent.iter().filter(|it| **it).count() as f64 / consistent.len().max(1) as f64;
@@ -81,24 +100,33 @@ impl Verdicts<'_> {
     /// Win rates at equal length of the models after the baseline, with the baseline's other sample as control.
     pub(super) fn length_controlled(&self, models: usize, has_control: bool) -> LengthControlled {
         let places = self.places(None);
-        let figures = |answer: usize| -> (Vec<f64>, Vec<f64>) {
+        let figures = |answer: usize| -> Compared {
             let preferences = self.preferences(&places, answer);
-            preferences.into_iter().map(|(place, it)| (it, self.longer(place, answer))).unzip()
+            let row = |(place, it)| (it, (self.longer(place, answer), place / self.count));
+            let (preferences, (differences, prompts)) = preferences.into_iter().map(row).unzip();
+            Compared { preferences, differences, prompts }
         };
-        let all: Vec<(Vec<f64>, Vec<f64>)> = (1..models).map(figures).collect();
+        let all: Vec<Compared> = (1..models).map(figures).collect();
         let control = has_control.then(|| figures(models));
-        fn lengths((preferences, differences): &(Vec<f64>, Vec<f64>)) -> Lengths<'_> {
-            Lengths { preferences, differences }
+        fn lengths(Compared { preferences, differences, prompts }: &Compared) -> Lengths<'_> {
+            Lengths { preferences, differences, prompts }
         }
         let models: Vec<Lengths<'_>> = all.iter().map(lengths).collect();
         length_controlled(&models, control.as_ref().map(lengths), self.seed)
     }
 }
 
-fn tied(prompts: usize) -> WinRate {
+/// What [`Lengths`] borrows.
+struct Compared {
+    preferences: Vec<f64>,
+    differences: Vec<f64>,
+    prompts: Vec<usize>,
+}
+
+fn tied(comparisons: usize) -> WinRate {
     WinRate {
         wins: 0,
-        ties: prompts,
+        ties: comparisons,
         losses: 0,
         rate: 0.5,
         ci95: [0.5, 0.5],

@@ -17,20 +17,14 @@ pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, cons
     let places = verdicts.places(None);
     let mut baselines = Vec::new();
     for (model, said) in said.iter().enumerate().skip(1) {
-        let preferences = verdicts.preferences(&places, model);
-        let of_longer = preferences.iter().map(|&(place, preference)| match verdicts.longer(place, model) {
-            0.0 => 0.5,
-            longer if longer > 0.0 => preference,
-            _ => 1.0 - preference,
-        });
-        let value = of_longer.sum::<f64>() / preferences.len().max(1) as f64;
         let baseline = |name: &str, value: f64, note: &str| Baseline {
             name: name.to_owned(),
             model: Some(said.name.clone()),
             value,
+            reward: None,
             note: note.to_owned(),
         };
-        if !preferences.is_empty() {
+        if let Some(value) = verdicts.longer_wins(&places, model) {
             let note =
                 "how often the judge prefers the longer one of this model's and the baseline's answers";
             baselines.push(baseline("longer wins", value, note));
@@ -44,6 +38,7 @@ pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, cons
             name: name.to_owned(),
             model: None,
             value: rate.rate,
+            reward: mean(places.iter().filter_map(|&place| verdicts.reward(place, answer))),
             note,
         }));
     };
@@ -57,4 +52,9 @@ pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, cons
     let note = format!("the win rate of one answer to all prompts, the longest that a model gave: “{shown}”");
     push("constant answer", models + usize::from(has_another), note);
     baselines
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    (count > 0.0).then(|| sum / count)
 }

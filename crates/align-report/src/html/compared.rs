@@ -101,7 +101,7 @@ fn how(comparison: &Comparison) -> String {
     if let Some(source) = &comparison.reward_source {
         text += &format!(" Reward: {source}.");
     }
-    text + &format!(" Prompts: {}; answers: {}.", comparison.prompt_source, comparison.sampling)
+    text + &format!(" {} of {}; {}.", comparison.compared(), comparison.prompt_source, comparison.sampling)
 }
 
 fn labels(id: &str, title: &str, description: String, x: &str, y: &str) -> Labels {

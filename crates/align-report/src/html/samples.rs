@@ -25,6 +25,8 @@ pub(super) struct Samples {
     tags: Vec<Tag>,
     shown: usize,
     total: usize,
+    /// Answers that each model gave to each prompt; the first ones are shown.
+    per_prompt: usize,
     samples: Vec<Sample>,
 }
 
@@ -68,7 +70,8 @@ impl Samples {
     pub(super) fn new(comparison: &Comparison) -> Option<Self> {
         let (mut samples, mut bytes) = (Vec::new(), 0);
         let mut tags = BTreeMap::new();
-        for sample in &comparison.samples {
+        let first = || comparison.samples.iter().filter(|sample| sample.number == 0);
+        for sample in first() {
             let shown = shown(comparison, sample);
             bytes += size(&shown);
             if bytes > BUDGET {
@@ -89,7 +92,8 @@ impl Samples {
             models: models.filter(has_verdicts).cloned().collect(),
             tags: tags.into_iter().map(|(name, count)| Tag { name, count }).collect(),
             shown: samples.len(),
-            total: comparison.samples.len(),
+            total: first().count(),
+            per_prompt: comparison.answers_per_prompt,
             samples,
         })
     }

@@ -115,12 +115,14 @@ pub(crate) fn prompt_sets(comparison: &Comparison) -> Table {
                 name(&model.name),
                 Some(Cell::new(plain(set.prompts as f64))),
                 set.win_rate.as_ref().filter(|_| model.name != comparison.baseline).map(win_rate),
+                cell(set.longer_wins, percent),
+                cell(set.constant_answer, percent),
                 figure(set.reward.as_ref().map(|reward| reward.mean)),
                 cell(set.refusal_rate, percent),
             ]
         })
     });
-    let mut rows: Vec<[Option<Cell>; 6]> = rows.collect();
+    let mut rows: Vec<[Option<Cell>; 8]> = rows.collect();
     rows.sort_by_key(|row| row[0].as_ref().map(|cell| cell.text.clone())); // Stable: models keep their order.
     Table::new(
         "By set of prompts",
@@ -129,6 +131,8 @@ pub(crate) fn prompt_sets(comparison: &Comparison) -> Table {
             "model",
             "prompts",
             &format!("win rate against {}", comparison.baseline),
+            "longer wins",
+            "constant answer",
             "reward",
             "refusals",
         ],
@@ -140,12 +144,13 @@ pub(crate) fn prompt_sets(comparison: &Comparison) -> Table {
 pub(crate) fn baselines(baselines: &[crate::Baseline]) -> Table {
     Table::new(
         "Rules that read nothing",
-        ["rule", "beside", "reaches", "what it does"],
+        ["rule", "beside", "reaches", "reward", "what it does"],
         baselines.iter().map(|rule| {
             [
                 name(&rule.name),
                 rule.model.as_deref().and_then(name),
                 Some(Cell::new(percent(rule.value)).with_bar(rule.value)),
+                figure(rule.reward),
                 Some(Cell::new(&rule.note)).filter(|cell| !cell.text.is_empty()),
             ]
         }),

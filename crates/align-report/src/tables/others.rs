@@ -81,10 +81,15 @@ fn subsets_of(file: &str, judges: &[&Preferences]) -> Table {
     let row = |subset: &&Subset| {
         let of_judge =
             |judge: &&Preferences| judge.subsets.iter().find(|own| own.name == subset.name).map(accuracy);
-        let first = [name(&subset.name), Some(Cell::new(plain(subset.pairs as f64)))];
+        let first = [
+            name(&subset.name),
+            Some(Cell::new(plain(subset.pairs as f64))),
+            cell(subset.longer_wins, percent),
+        ];
         first.into_iter().chain(judges.iter().map(of_judge)).collect()
     };
-    let columns = ["subset", "pairs"].into_iter().chain(judges.iter().map(|judge| judge.model.as_str()));
+    let columns =
+        ["subset", "pairs", "longer wins"].into_iter().chain(judges.iter().map(|judge| judge.model.as_str()));
     Table {
         caption: format!("By subset of {file}"),
         columns: columns.map(ToOwned::to_owned).collect(),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod endpoint;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -92,6 +94,31 @@ fn a_model_against_itself_is_half_and_half() {
 }
 
 #[test]
+fn several_answers_to_a_prompt_are_compared_one_by_one_and_counted_by_prompt() {
+    let dir = place(&prompts());
+    let found = report(dir.path(), &format!("{COMPARE} --num-return-sequences 3"));
+    let comparison = &found["comparison"];
+    assert_eq!(
+        (
+            &comparison["prompts"],
+            &comparison["answers_per_prompt"],
+            &comparison["models"][1]["win_rate"]["ties"]
+        ),
+        (&json!(4), &json!(3), &json!(12))
+    );
+    let samples = comparison["samples"].as_array().unwrap();
+    let numbers: Vec<u64> = samples.iter().map(|sample| sample["number"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1, 2]);
+    let text = |place: usize| samples[place]["answers"][0]["text"].as_str().unwrap();
+    assert!(text(0) != text(1) && text(1) != text(2), "{} {} {}", text(0), text(1), text(2));
+    let page = fs::read_to_string(dir.path().join("out/report.html")).unwrap();
+    assert_eq!(page.matches("<article class=\"sample\"").count(), 4);
+    assert!(page.contains("The first of 3 answers to each prompt"));
+    let greedy = format!("{COMPARE} --num-return-sequences 3 --temperature 0");
+    refused(dir.path(), &greedy, "`num_return_sequences` 3: greedy answers");
+}
+
+#[test]
 fn sets_of_prompts_have_figures_of_their_own() {
     let dir = place(&prompts());
     let options = format!("{COMPARE} --safety-prompts rows.jsonl --text rows.jsonl");
@@ -125,6 +152,7 @@ fn pairs_are_judged_by_models_and_by_the_reward() {
     let subsets: Vec<_> =
         entries[0]["subsets"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(subsets, ["easy", "hard"]);
+    assert_eq!(entries[0]["subsets"][0]["longer_wins"], json!(0.0));
     // The twin's implicit reward is 0: every pair is a tie.
     assert_eq!((&entries[2]["accuracy"], &entries[2]["margin"]), (&json!(0.5), &json!(0.0)));
     assert!(entries[1]["measure"] == "log-prob per token" && entries[1]["calibration"].is_null());
@@ -134,9 +162,18 @@ fn pairs_are_judged_by_models_and_by_the_reward() {
 fn the_best_of_many_has_no_lower_reward() {
     let dir = place(&prompts());
     let found = report(dir.path(), &format!("{COMPARE} --best-of-n 4"));
+    assert_eq!(found["best_of"][0]["quality_source"], Value::Null);
     let points = found["best_of"][0]["points"].as_array().unwrap();
     let rewards: Vec<f64> = points.iter().map(|point| point["reward"].as_f64().unwrap()).collect();
     assert!(rewards.len() == 3 && rewards.is_sorted(), "{rewards:?}");
+    let found = report(dir.path(), &format!("{COMPARE} --best-of-n 4 --gold-reward-model REWARD"));
+    let points = found["best_of"][0]["points"].as_array().unwrap();
+    assert!(points.iter().all(|point| point["quality"] == point["reward"]), "{points:?}");
+    refused(
+        dir.path(),
+        &format!("{COMPARE} --gold-reward-model REWARD"),
+        "`gold_reward_model`: has no effect",
+    );
 }
 
 #[test]

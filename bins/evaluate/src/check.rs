@@ -1,0 +1,112 @@
+//! What options refuse before anything is read: what makes no sense together, and what would do nothing.
+
+use align_cli::Invocation;
+use anyhow::{bail, ensure};
+
+use crate::options::{JudgeKind, Options};
+
+impl Options {
+    /// Refuses what makes no sense, and options that would do nothing, before anything is read.
+    pub(crate) fn check(&self, invocation: &Invocation) -> anyhow::Result<()> {
+        self.generation.check()?;
+        let (has_models, has_prompts) = (self.has_models(), self.prompts.prompts.is_some());
+        let hacking = !self.hacking.hacking.is_empty();
+        ensure!(
+            has_models && has_prompts
+                || !self.preferences.preferences.is_empty()
+                || hacking
+                || !self.hacking.run.is_empty(),
+            "nothing to evaluate: name models (`--model`) and prompts (`--prompts`), pairs (`--preferences`), or a run \
+             (`--hacking`, `--run`)"
+        );
+        if !has_prompts {
+            let names = [
+                "num_prompts",
+                "num_return_sequences",
+                "safety_prompts",
+                "helpfulness_prompts",
+                "best_of_n",
+                "principles",
+                "judge",
+            ];
+            invocation.refuse_given(&names, "without `--prompts` no model is asked anything")?;
+        }
+        let answers = self.prompts.num_return_sequences;
+        ensure!(
+            answers == 1 || self.generation.temperature > 0.0,
+            "`num_return_sequences` {answers}: greedy answers (`temperature` 0) to a prompt are all the same; remove one"
+        );
+        if self.critique.principles.is_none() {
+            invocation.refuse_given(&["critic", "critique_keep_better"], "without `--principles`")?;
+        }
+        if self.endpoint.judge_url.is_none() {
+            let names = [
+                "judge_model",
+                "judge_api_key_env",
+                "judge_criteria",
+                "judge_replies",
+                "judge_timeout",
+                "judge_attempts",
+                "judge_wait",
+                "judge_concurrency",
+                "judge_max_tokens",
+            ];
+            invocation.refuse_given(&names, "without `--judge-url` there is no endpoint")?;
+        }
+        if !hacking {
+            invocation.refuse_given(&["proxy_metric", "quality_metric", "quality"], "without `--hacking`")?;
+        }
+        if !hacking && self.prompts.best_of_n.is_none() {
+            invocation.refuse_given(&["gold_reward_model"], "without `--hacking` and `--best-of-n`")?;
+        }
+        if self.hacking.quality.is_some() || self.hacking.quality_metric.is_some() {
+            ensure!(
+                self.hacking.gold_reward_model.is_none() || self.prompts.best_of_n.is_some(),
+                "`gold_reward_model`: true quality is named by `--quality` or `--quality-metric` already; remove one of them"
+            );
+        }
+        if self.preferences.preferences.is_empty() {
+            invocation.refuse_given(&["num_pairs", "subset_column", "beta"], "without `--preferences`")?;
+        }
+        if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
+            ensure!(
+                self.models.reward_model.is_some(),
+                "`best_of_n` and `critique_keep_better` need rewards; name a `--reward-model`"
+            );
+        }
+        let seconds =
+            [("judge_timeout", self.endpoint.judge_timeout), ("judge_wait", self.endpoint.judge_wait)];
+        if let Some((name, value)) =
+            seconds.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0))
+        {
+            bail!("`{name}` must be a positive number of seconds, but is {value}");
+        }
+        Ok(())
+    }
+
+    /// The judge that was asked for, or the one that there is.
+    pub(crate) fn judge_kind(&self) -> anyhow::Result<JudgeKind> {
+        let kind = match (self.judge.judge, &self.endpoint.judge_url, &self.models.reward_model) {
+            (Some(kind), ..) => kind,
+            (None, Some(_), _) => JudgeKind::Endpoint,
+            (None, None, Some(_)) => JudgeKind::RewardModel,
+            (None, None, None) => bail!(
+                "nobody to judge: name a `--reward-model`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
+                 `--judge numeric_answer`)"
+            ),
+        };
+        match kind {
+            JudgeKind::RewardModel if self.models.reward_model.is_none() => {
+                bail!("`judge` reward_model: name the model with `--reward-model`")
+            }
+            JudgeKind::Endpoint if self.endpoint.judge_url.is_none() => {
+                bail!("`judge` endpoint: name its address with `--judge-url`")
+            }
+            kind => Ok(kind),
+        }
+    }
+
+    fn has_models(&self) -> bool {
+        !self.models.model.is_empty() || self.models.models_in.is_some()
+    }
+}
