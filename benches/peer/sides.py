@@ -88,7 +88,7 @@ def our_grpo(race):
     with tempfile.TemporaryDirectory() as scratch:
         out = Path(scratch) / "run"
         command = [race.binary_dir / "train-ppo", "--method", "grpo", "--model", race.model, "--dataset", race.data]
-        command += ["--output-dir", out, "--reward-funcs", f"format={PATTERN}"]
+        command += ["--output-dir", out, "--reward-funcs", f"format:{PATTERN}"]
         command += ["--num-generations", race.group_size, "--max-new-tokens", race.new_tokens]
         command += ["--per-device-train-batch-size", race.batch_size * race.group_size, "--max-steps", race.steps]
         command += ["--learning-rate", race.learning_rate, "--seed", 0]
