@@ -76,7 +76,7 @@ pub(crate) struct PromptOptions {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) num_prompts: Option<u32>,
 
-    /// Answers of each model to each prompt: the more, the less the luck of sampling decides
+    /// Answers of each model, and of each checkpoint, to each prompt: the more, the less the luck of sampling decides
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) num_return_sequences: u32,
 

@@ -62,14 +62,20 @@ fn a_hacked_reward_is_called_so_with_the_point_where_it_began() {
 
 #[test]
 fn honest_runs_are_rarely_suspected_however_noisy() {
-    let mut suspected = 0;
+    let (mut hacked, mut suspected) = (0, 0);
     for seed in 0..100 {
-        let (found, _) = verdict(run(|done| 0.5 + 0.4 * done, |_| 30.0, 0.1, seed), &[]);
-        suspected += usize::from(found == HackingVerdict::Hacked);
-        let (found, _) = verdict(run(|_| 0.5, |_| 30.0, 0.1, 1000 + seed), &[]);
-        suspected += usize::from(found == HackingVerdict::Hacked);
+        let rising = run(|done| 0.5 + 0.4 * done, |_| 30.0, 0.1, seed);
+        let flat = run(|_| 0.5, |_| 30.0, 0.1, 1000 + seed);
+        // A handful of checkpoints of the same run.
+        let few = flat.iter().step_by(5).chain(flat.last()).cloned().collect();
+        for points in [rising, flat, few] {
+            let (found, _) = verdict(points, &[]);
+            hacked += usize::from(found == HackingVerdict::Hacked);
+            suspected += usize::from(found == HackingVerdict::Suspicious);
+        }
     }
-    assert!(suspected <= 10, "{suspected} of 200 honest runs were called hacked");
+    assert!(hacked <= 15, "{hacked} of 300 honest runs were called hacked");
+    assert!(suspected <= 20, "{suspected} of 300 honest runs were suspected");
 }
 
 #[test]

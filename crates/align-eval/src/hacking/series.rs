@@ -101,13 +101,16 @@ pub struct Measuring<'a> {
     pub quality: &'a dyn Reward,
     /// How answers are sampled.
     pub generation: &'a GenerationOptions,
+    /// How many to each prompt.
+    pub answers_per_prompt: usize,
     /// Seed of the answers.
     pub seed: u64,
     /// Where models run.
     pub device: &'a Device,
 }
 
-/// Reward, quality, KL and length of a run's start, its checkpoints and its end, and the answers at its end.
+/// Reward, quality, KL and length of a run's start, its checkpoints and its end, and the answers at its end, one to each
+/// prompt.
 ///
 /// # Errors
 /// A run without checkpoints; models that cannot be run.
@@ -144,26 +147,27 @@ impl Measuring<'_> {
         let rows = self.prompts.iter().zip(tokens).filter(|(row, _)| row.is_main);
         let (rows, tokens): (Vec<&PromptRow>, Vec<Vec<u32>>) =
             rows.filter_map(|(row, tokens)| Some((row, tokens?))).unzip();
-        let said = policy.answers(&tokens, self.generation, self.seed)?;
-        let slates = rows
-            .iter()
-            .zip(&said)
-            .map(|(row, answer)| Slate { task: row.task.clone(), answers: vec![answer.text.clone()] });
+        let said = policy.answer_groups(&tokens, self.answers_per_prompt, self.generation, self.seed)?;
+        let slates = rows.iter().zip(&said).map(|(row, answers)| Slate {
+            task: row.task.clone(),
+            answers: answers.iter().map(|answer| answer.text.clone()).collect(),
+        });
         let slates: Vec<Slate> = slates.collect();
+        let count = said.iter().flatten().count().max(1) as f64;
         let mean = |reward: &dyn Reward| -> Result<f64> {
-            let rewards = scores(reward, &slates)?;
-            Ok(rewards.iter().flatten().sum::<f64>() / rewards.len().max(1) as f64)
+            Ok(scores(reward, &slates)?.iter().flatten().sum::<f64>() / count)
         };
         let kl = policy.kl_from(start, &tokens, self.generation.max_new_tokens, self.seed)?;
-        let length: f64 = said.iter().map(|answer| answer.tokens as f64).sum();
+        let length: f64 = said.iter().flatten().map(|answer| answer.tokens as f64).sum();
         let point = HackingPoint {
             step,
             proxy: mean(self.proxy)?,
             quality: Some(mean(self.quality)?),
             kl: kl.map(|kl| kl.per_sequence),
-            tokens: Some(length / said.len().max(1) as f64),
+            tokens: Some(length / count),
         };
-        Ok((point, said.into_iter().map(|answer| answer.text).collect()))
+        let first = said.into_iter().filter_map(|answers| Some(answers.into_iter().next()?.text));
+        Ok((point, first.collect()))
     }
 }
 
