@@ -145,11 +145,16 @@ fn critic_start(opening: &Opening<'_>, options: &Options, rewards: &Rewards) -> 
     let seed = opening.session.seed;
     match (options.ppo.value_model, readable) {
         (Some(ValueModel::Head), _) | (None, None) => Ok(CriticStart::Head { seed }),
-        (None | Some(ValueModel::RewardModel), Some(model)) => Ok(CriticStart::Model {
-            config: Box::new(model.config.clone()),
-            head: model.head,
-            weights: model.weights.clone(),
-        }),
+        (None | Some(ValueModel::RewardModel), Some(model)) => {
+            let (scale, shift) = model.score_units(&options.reward);
+            Ok(CriticStart::Model {
+                config: Box::new(model.config.clone()),
+                head: model.head,
+                weights: model.weights.clone(),
+                scale,
+                shift,
+            })
+        }
         (Some(ValueModel::RewardModel), None) => anyhow::bail!(
             "`value_model` = reward_model: there is no reward model that reads the policy's tokens; give `head`"
         ),

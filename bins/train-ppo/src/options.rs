@@ -58,10 +58,13 @@ pub(crate) struct RolloutOptions {
     /// Held-out prompts that are answered before and after training
     #[arg(long, default_value_t = 200, value_name = "N")]
     pub(crate) num_eval_prompts: usize,
+    /// Answers to each of them, all of which count
+    #[arg(long, default_value_t = 4, value_name = "N")]
+    pub(crate) num_generations_eval: usize,
 }
 
 /// Options that only matter with held-out prompts.
-pub(crate) const FOR_EVALUATION: &[&str] = &["num_eval_prompts"];
+pub(crate) const FOR_EVALUATION: &[&str] = &["num_eval_prompts", "num_generations_eval"];
 
 /// Options of evaluation during training, which there is none of.
 const EVALUATION: &[&str] = &[
@@ -111,6 +114,7 @@ impl Options {
                 .refuse_given(&["max_steps", "num_train_epochs"], "because `total_episodes` is given")?;
         }
         ensure!(self.rollout.num_eval_prompts > 0, "`num_eval_prompts`: must be at least 1, found 0");
+        ensure!(self.rollout.num_generations_eval > 0, "`num_generations_eval`: must be at least 1, found 0");
         Ok(())
     }
 }

@@ -51,7 +51,8 @@ pub(crate) struct LoadedModel {
     pub(crate) config: DecoderConfig,
     pub(crate) head: RewardHead,
     pub(crate) weights: BTreeMap<String, Tensor>,
-    dir: ModelDir,
+    /// What is done to its output before it is a score.
+    normalization: Option<RewardNormalization>,
     tokenizer: Tokenizer,
     /// Whether it knows the policy's token ids.
     pub(crate) shares_tokenizer: bool,
@@ -99,7 +100,9 @@ impl Rewards {
         }
         let (head, weights) = dir.load_reward_model(None, opening.session.seed, &opening.session.device)?;
         let config = dir.decoder_config().clone();
-        Ok(Self { model: Some(LoadedModel { config, head, weights, dir, tokenizer, shares_tokenizer }) })
+        let normalization = normalization(&dir, *normalize_scores)?;
+        let model = LoadedModel { config, head, weights, normalization, tokenizer, shares_tokenizer };
+        Ok(Self { model: Some(model) })
     }
 
     /// The reward model, if there is one.
@@ -150,19 +153,30 @@ impl RewardOptions {
     }
 }
 
+/// The stored normalisation, unless it is not wanted.
+fn normalization(dir: &ModelDir, wanted: Option<bool>) -> anyhow::Result<Option<RewardNormalization>> {
+    Ok(match (wanted, RewardNormalization::read(dir.path())?) {
+        (Some(false), _) | (None, None) => None,
+        (None | Some(true), Some(stored)) => Some(stored),
+        (Some(true), None) => bail!(
+            "`normalize_scores`: {} has no {}, which train-reward writes; remove the option",
+            dir.path().display(),
+            RewardNormalization::FILE
+        ),
+    })
+}
+
 impl LoadedModel {
+    /// Scale and shift that make a score of the model's output.
+    pub(crate) fn score_units(&self, options: &RewardOptions) -> (f64, f64) {
+        let weight = options.reward_weights.first().copied().unwrap_or(1.0);
+        let (mean, std) = self.normalization.map_or((0.0, 1.0), |normal| (normal.mean, normal.std));
+        (weight / std, -weight * mean / std)
+    }
+
     fn source(&self, options: &RewardOptions) -> anyhow::Result<ScoreSource> {
         let model = RewardModel::new(&self.config, self.head, &Params::frozen(&self.weights))?;
-        let stored = RewardNormalization::read(self.dir.path())?;
-        let normalization = match (options.normalize_scores, stored) {
-            (Some(false), _) | (None, None) => None,
-            (None | Some(true), Some(stored)) => Some(stored),
-            (Some(true), None) => bail!(
-                "`normalize_scores`: {} has no {}, which train-reward writes; remove the option",
-                self.dir.path().display(),
-                RewardNormalization::FILE
-            ),
-        };
+        let normalization = self.normalization;
         if !options.reward_from_text {
             return Ok(ScoreSource::Model { model: Box::new(model), normalization });
         }

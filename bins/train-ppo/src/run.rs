@@ -53,6 +53,7 @@ impl OnPolicyRun<'_> {
             policy: models.view()?,
             reference: Some(models.reference()),
             sampling: sampling.clone(),
+            num_generations: options.rollout.num_generations_eval,
             tokenizer: &opening.tokenizer,
             scorer,
             judge: judge::of_this_world(asked),

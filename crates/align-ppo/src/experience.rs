@@ -58,6 +58,7 @@ pub struct Estimation {
 
 /// The experience of one phase. Of each completion a row: one number per token, or one more where the score stands after
 /// the last token.
+#[doc(alias = "PPOBuffer")]
 #[derive(Clone, Debug)]
 pub struct ExperienceBuffer {
     estimation: Estimation,
@@ -92,6 +93,7 @@ impl ExperienceBuffer {
     ///
     /// # Errors
     /// If a score is no number, or the reference says nothing of a token.
+    #[doc(alias = "add")]
     pub fn new(
         estimation: Estimation,
         rollouts: &Rollouts,
@@ -206,6 +208,18 @@ impl ExperienceBuffer {
     /// What the critic is trained towards at each place; empty before [`ExperienceBuffer::compute_advantages`].
     pub fn returns(&self) -> &[Vec<f32>] {
         &self.returns
+    }
+
+    /// How much of the returns' variance the critic foresaw: 1 − Var(returns − values) / Var(returns). 1 is all of it, 0 no
+    /// more than a constant would, below 0 less. 0 where all returns are equal, and before
+    /// [`ExperienceBuffer::compute_advantages`].
+    pub fn explained_variance(&self) -> f64 {
+        let flat = |rows: &[Vec<f32>]| rows.iter().flatten().copied().map(f64::from).collect::<Vec<_>>();
+        let returns = flat(&self.returns);
+        let errors: Vec<f64> =
+            returns.iter().zip(flat(&self.values)).map(|(returned, value)| returned - value).collect();
+        let deviation = moments(&returns).1;
+        if deviation == 0.0 { 0.0 } else { 1.0 - (moments(&errors).1 / deviation).powi(2) }
     }
 
     /// The memory of some completions, in that order.

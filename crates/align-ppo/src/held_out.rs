@@ -6,10 +6,11 @@ use std::sync::Arc;
 use align_data::{TokenizedTask, Tokenizer};
 use align_models::CausalLm;
 use align_train::{Error, Result};
+use serde::Serialize;
 
 use crate::rollout::log_probs;
 use crate::scoring::ScoreSource;
-use crate::{Prompt, Sampling, Scorer};
+use crate::{Prompt, Rollout, Sampling, Scorer};
 
 /// Held-out prompts and all that it takes to measure on them.
 pub struct HeldOut<'a> {
@@ -21,6 +22,9 @@ pub struct HeldOut<'a> {
     pub reference: Option<CausalLm>,
     /// How answers are sampled.
     pub sampling: Sampling,
+    /// How many answers to each prompt. One is a small sample of what a policy says: with the luck of both sides in it, a
+    /// win rate over a few hundred single answers moves by several points from seed to seed.
+    pub num_generations: usize,
     /// Makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
     /// What training maximises.
@@ -31,21 +35,38 @@ pub struct HeldOut<'a> {
     pub seed: u64,
 }
 
-/// How things stand at one moment; one number per prompt.
+/// How things stand at one moment; one number per answer, prompt by prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
+    /// How the answers were sampled.
+    pub sampled: Sampled,
     /// The scores that training maximises.
     pub scores: Vec<f64>,
     /// What the independent measure says, and its name.
     pub judged: Option<(String, Vec<f64>)>,
     /// Σ log π − log π_ref over each completion.
     pub kl: Option<Vec<f64>>,
-    /// Prompts with their markup, and the answers.
+    /// Prompts with their markup, and the first answer to each.
     pub texts: Vec<(String, String)>,
 }
 
+/// What has to be the same for figures to be comparable.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sampled {
+    /// Held-out prompts.
+    pub prompts: usize,
+    /// Answers to each.
+    pub num_generations: usize,
+    /// What logits are divided by.
+    pub temperature: f64,
+    /// Longest answer, in tokens.
+    pub max_new_tokens: usize,
+    /// Seed of the answers.
+    pub seed: u64,
+}
+
 impl HeldOut<'_> {
-    /// Answers every prompt once and measures the answers.
+    /// Answers every prompt and measures the answers.
     ///
     /// # Errors
     /// If the models cannot be run, or an answer cannot be scored.
@@ -53,7 +74,8 @@ impl HeldOut<'_> {
         let prompt =
             |(row, task): (usize, &TokenizedTask)| Prompt { row, tokens: Arc::from(task.tokens.as_slice()) };
         let prompts = self.tasks.iter().enumerate().map(prompt).collect();
-        let rollouts = self.sampling.rollouts(&self.policy, prompts, 1, self.tokenizer, self.seed)?;
+        let rollouts =
+            self.sampling.rollouts(&self.policy, prompts, self.num_generations, self.tokenizer, self.seed)?;
         let judged = match &self.judge {
             None => None,
             Some((name, judge)) => Some((name.clone(), judge.scores(&rollouts, self.tasks)?)),
@@ -67,15 +89,22 @@ impl HeldOut<'_> {
                 Some(pairs.map(|(policy, reference)| sum(&policy.log_probs) - sum(reference)).collect())
             }
         };
-        let text = |(number, completion): (usize, &crate::Rollout)| {
-            let prompt = self.tokenizer.decode(&rollouts.prompt_of(number).tokens, false);
-            Ok((prompt.map_err(Error::stage)?, completion.text.clone()))
+        let text = |(prompt, answers): (&Prompt, &[Rollout])| {
+            let prompt = self.tokenizer.decode(&prompt.tokens, false).map_err(Error::stage)?;
+            Ok((prompt, answers.first().map(|answer| answer.text.clone()).unwrap_or_default()))
         };
         Ok(Look {
+            sampled: Sampled {
+                prompts: self.tasks.len(),
+                num_generations: self.num_generations,
+                temperature: self.sampling.temperature(),
+                max_new_tokens: self.sampling.max_new_tokens(),
+                seed: self.seed,
+            },
             scores: self.scorer.score(&rollouts, self.tasks)?.scores,
             judged,
             kl,
-            texts: rollouts.completions.iter().enumerate().map(text).collect::<Result<_>>()?,
+            texts: rollouts.groups().map(text).collect::<Result<_>>()?,
         })
     }
 }

@@ -31,7 +31,7 @@ pub use group::{
     GroupObjective, GroupOptions, GroupSetting, GroupTraining, Importance, KlPenalty, PolicyLoss, Reduction,
     ScaleRewards, soft_overlong_punishment,
 };
-pub use held_out::{HeldOut, Look};
+pub use held_out::{HeldOut, Look, Sampled};
 pub use method::{Learned, Method, Phase};
 pub use online_dpo::{OnlineDpo, OnlineDpoConfig};
 pub use ppo::{

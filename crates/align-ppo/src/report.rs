@@ -7,12 +7,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::scoring::moments;
-use crate::{Alarm, Look};
+use crate::{Alarm, Look, Sampled};
 
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
 
-/// How often an answer is better than the starting model's to the same prompt.
+/// How often an answer is better than the starting model's to the same prompt: each answer beside each of the other's.
 #[derive(Clone, Debug, Serialize)]
 pub struct MeasuredWinRate {
     /// By which measure: the name of a judge that training knows nothing of, or `score` where there is none.
@@ -56,6 +56,8 @@ pub struct Report {
     pub method: &'static str,
     /// Held-out prompts.
     pub held_out_prompts: usize,
+    /// How they were answered, before training and after.
+    pub held_out_sampling: Option<Sampled>,
     /// Mean held-out score before training.
     pub score_before: Option<f64>,
     /// Mean held-out score after training.
@@ -102,7 +104,8 @@ impl Report {
         Self {
             run,
             method,
-            held_out_prompts: looks.map_or(0, |(before, _)| before.scores.len()),
+            held_out_prompts: looks.map_or(0, |(before, _)| before.sampled.prompts),
+            held_out_sampling: looks.map(|(before, _)| before.sampled.clone()),
             score_before: before.map(|(mean, ..)| mean),
             score_after: after.map(|(mean, ..)| mean),
             score_std_before: before.map(|(_, std, _)| std),
@@ -124,9 +127,14 @@ impl MeasuredWinRate {
             (Some((name, old)), Some((_, new))) => (name.as_str(), old, new),
             _ => ("score", &before.scores, &after.scores),
         };
-        let preferences: Vec<f64> = new.iter().zip(old).map(|(new, old)| hit(new - old)).collect();
+        let answers = before.sampled.num_generations;
+        let against_each = |(new, old): (&[f64], &[f64])| -> Vec<f64> {
+            new.iter().flat_map(|new| old.iter().map(move |old| hit(new - old))).collect()
+        };
+        let preferences: Vec<Vec<f64>> =
+            new.chunks(answers).zip(old.chunks(answers)).map(against_each).collect();
         let (mean_before, mean_after) = (moments(old).0, moments(new).0);
-        let rate = WinRate::of(&preferences, seed)?;
+        let rate = WinRate::of_prompts(&preferences, seed)?;
         Some(Self { measure: measure.to_owned(), rate, mean_before, mean_after })
     }
 }
@@ -143,14 +151,21 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.run)?;
         let prompts = self.held_out_prompts;
+        if let Some(Sampled { num_generations, temperature, max_new_tokens, seed, .. }) =
+            self.held_out_sampling
+        {
+            let answers = if num_generations == 1 { "answer" } else { "answers" };
+            writeln!(
+                f,
+                "held-out              {prompts} prompts, {num_generations} {answers} to each at temperature \
+                 {temperature}, at most {max_new_tokens} tokens, seed {seed}"
+            )?;
+        }
         if let (Some(before), Some(after), Some(std)) =
             (self.score_before, self.score_after, self.score_std_before)
         {
             let rise = (after - before) / std.max(f64::MIN_POSITIVE);
-            writeln!(
-                f,
-                "mean score            {before:.3} -> {after:.3} on {prompts} held-out prompts ({rise:+.2} deviations)"
-            )?;
+            writeln!(f, "mean score            {before:.3} -> {after:.3} ({rise:+.2} deviations)")?;
         }
         if let Some(MeasuredWinRate { measure, rate, mean_before, mean_after }) = &self.win_rate {
             let [low, high] = rate.ci95.map(|end| 100.0 * end);

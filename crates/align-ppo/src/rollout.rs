@@ -126,6 +126,13 @@ impl Rollouts {
         self.prompts.iter().zip(self.completions.chunks(self.num_generations))
     }
 
+    /// Puts a prompt of `other`, number `new` there, in the place of number `old` here, with its completions.
+    pub(crate) fn replace_group(&mut self, old: usize, other: &Self, new: usize) {
+        let count = self.num_generations;
+        self.prompts[old] = other.prompts[new].clone();
+        self.completions[old * count..][..count].clone_from_slice(&other.completions[new * count..][..count]);
+    }
+
     /// Tokens of all completions.
     pub fn completion_tokens(&self) -> usize {
         self.completions.iter().map(|completion| completion.tokens.len()).sum()

@@ -87,6 +87,18 @@ impl Scorer {
 }
 
 impl Scores {
+    /// Puts the scores of a group of `other`, number `new` there, in the place of number `old` here.
+    pub(crate) fn replace_group(&mut self, old: usize, other: &Self, new: usize, num_generations: usize) {
+        let count = num_generations;
+        let replace = |own: &mut [f64], others: &[f64]| {
+            own[old * count..][..count].copy_from_slice(&others[new * count..][..count]);
+        };
+        replace(&mut self.scores, &other.scores);
+        for ((_, own), (_, others)) in self.by_source.iter_mut().zip(&other.by_source) {
+            replace(own, others);
+        }
+    }
+
     /// `objective/scores`, and TRL's `rewards/<source>/mean` and `/std`. What was not scored does not count.
     pub fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::default();

@@ -3,6 +3,9 @@
 //! It is a scalar head over hidden states: over those of a backbone of its own, which starts from a reward model as TRL
 //! has it, or over the policy's, which costs one more matrix-vector product and lets the two objectives pull at the same
 //! weights.
+//!
+//! A reward model's own output is in units of its head; scores are what normalisation and weights have made of it. The
+//! critic's output goes the same way, so that its first values are of the size of the scores, not several times it.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +25,15 @@ const PREFIX: &str = "value_model.";
 pub enum Critic {
     /// A head on the policy's hidden states.
     Head(RewardScorer),
-    /// A model of its own.
-    Model(Box<RewardModel>),
+    /// A model of its own, whose output `r` says that the score will be `scale`·r + `shift`.
+    Model {
+        /// The model.
+        model: Box<RewardModel>,
+        /// How many units of the score one of the model's is.
+        scale: f64,
+        /// The score where the model says 0.
+        shift: f64,
+    },
 }
 
 impl Critic {
@@ -35,11 +45,15 @@ impl Critic {
         rows: &[u32],
         stream: &Stream,
     ) -> candle_core::Result<Tensor> {
-        let (hidden, head) = match self {
-            Self::Head(head) => (policy_hidden()?, head),
-            Self::Model(model) => (model.decoder().hidden(stream)?, model.scorer()),
+        let of = |head: &RewardScorer, hidden: Tensor| {
+            head.rewards(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?)
         };
-        head.rewards(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?)
+        match self {
+            Self::Head(head) => of(head, policy_hidden()?),
+            Self::Model { model, scale, shift } => {
+                of(model.scorer(), model.decoder().hidden(stream)?)?.affine(*scale, *shift)
+            }
+        }
     }
 }
 
@@ -83,6 +97,10 @@ pub enum CriticStart {
         head: RewardHead,
         /// Its weights. They are copied, once.
         weights: BTreeMap<String, Tensor>,
+        /// How many units of the score one of the model's output is.
+        scale: f64,
+        /// The score where the model says 0.
+        shift: f64,
     },
 }
 
@@ -116,9 +134,11 @@ impl CriticStart {
             .collect();
         Ok(match self {
             Self::Head { .. } => Critic::Head(RewardScorer::new(RewardHead::Linear, &own)?),
-            Self::Model { config, head, .. } => {
-                Critic::Model(Box::new(RewardModel::new(config, *head, &own)?))
-            }
+            Self::Model { config, head, scale, shift, .. } => Critic::Model {
+                model: Box::new(RewardModel::new(config, *head, &own)?),
+                scale: *scale,
+                shift: *shift,
+            },
         })
     }
 }

@@ -110,6 +110,23 @@ fn whitened_advantages_have_mean_zero_and_deviation_one() {
 }
 
 #[test]
+fn a_critic_that_knows_all_explains_all_and_one_that_says_the_same_nothing() {
+    let estimation = Estimation { gamma: 1.0, lam: 1.0, ..estimation(ScorePosition::LastToken) };
+    let explained = |values: [Vec<f32>; 2]| {
+        let mut buffer =
+            ExperienceBuffer::new(estimation, &rollouts(), &[2.0, -1.0], &reference(), 3).unwrap();
+        buffer.set_values(values.to_vec()).unwrap();
+        assert_eq!(buffer.explained_variance(), 0.0, "nothing is known before");
+        buffer.compute_advantages(0.0).unwrap();
+        buffer.explained_variance()
+    };
+    assert!((explained([vec![2.0; 3], vec![-1.0; 2]]) - 1.0).abs() < 1e-6);
+    assert!(explained([vec![0.3; 3], vec![0.3; 2]]).abs() < 1e-6);
+    // Backwards: errors of twice the returns.
+    assert!((explained([vec![-2.0; 3], vec![1.0; 2]]) - -3.0).abs() < 1e-6);
+}
+
+#[test]
 fn a_score_that_is_no_number_is_refused() {
     let made = |scores: &[f64]| {
         let estimation = estimation(ScorePosition::LastToken);

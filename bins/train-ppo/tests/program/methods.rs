@@ -9,6 +9,9 @@ use crate::support::{Place, Run, training};
 const QUICK: &str = "--reward-funcs length:1..30 --max-new-tokens 12 --per-device-train-batch-size 8 \
     --learning-rate 1e-3 --logging-steps 1 --report-to none";
 
+/// Groups of two, so that many agree.
+const DAPO: &str = "--method dapo --num-generations 2 --mask-truncated-completions false";
+
 const METHODS: [&str; 8] = [
     "--method grpo --num-generations 4 --beta 0.04 --steps-per-generation 2",
     "--method dr_grpo --num-generations 4",
@@ -46,6 +49,27 @@ fn every_method_trains_and_says_how_it_went() {
             assert!(!run.metric("frac_reward_zero_std").is_empty(), "{method}");
         }
     }
+}
+
+#[test]
+fn prompts_that_teach_nothing_are_sampled_again_as_others() {
+    let place = Place::new();
+    let options = format!("{QUICK} {DAPO} --save-strategy no --max-steps 2 --seed 5");
+    let share = |run: &Run| {
+        let shares = run.metric("frac_reward_zero_std");
+        shares.iter().sum::<f64>() / shares.len() as f64
+    };
+    let plain = place.train("plain", &format!("{options} --max-num-gen-batches 1"));
+    assert!(plain.metric("dynamic_sampling/num_gen_batches").is_empty());
+    let dynamic = place.train("dynamic", &options);
+    let (batches, replaced) = (
+        dynamic.metric("dynamic_sampling/num_gen_batches"),
+        dynamic.metric("dynamic_sampling/replaced_prompts"),
+    );
+    assert!(batches.iter().all(|&count| (1.0..=10.0).contains(&count)), "{batches:?}");
+    assert!(replaced[0] >= 1.0, "{replaced:?}");
+    assert!(share(&dynamic) < share(&plain), "{} of {}", share(&dynamic), share(&plain));
+    assert_eq!(dynamic.metric("episode"), plain.metric("episode"), "as many are trained on");
 }
 
 #[test]

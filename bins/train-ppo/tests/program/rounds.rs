@@ -40,7 +40,9 @@ fn a_run_leaves_its_model_its_samples_and_its_figures() {
     assert_eq!((report["steps"].as_u64(), report["held_out_prompts"].as_u64()), (Some(8), Some(6)));
     assert_eq!(report["kl_over_time"].as_array().unwrap().len(), 2, "one for each phase");
     assert_eq!(report["win_rate"]["measure"], "score");
-    assert_eq!(report["win_rate"]["comparisons"], 6);
+    // Four answers to each prompt, each beside the four of the model as it started.
+    assert_eq!(report["held_out_sampling"]["num_generations"], 4);
+    assert_eq!(report["win_rate"]["comparisons"], 6 * 16);
     let samples = fs::read_to_string(run.dir.join("samples.jsonl")).unwrap();
     let samples: Vec<serde_json::Value> =
         samples.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -60,6 +62,7 @@ fn a_run_leaves_its_model_its_samples_and_its_figures() {
         "loss/policy_avg",
         "loss/value_avg",
         "val/clipfrac_avg",
+        "val/explained_variance",
         "val/ratio_var",
         "val/num_eos_tokens",
         "completions/mean_length",

@@ -16,6 +16,7 @@ use crate::numerics::exp_above_tangent;
 ///
 /// # Errors
 /// If the shapes differ, there is no vocabulary, or the logits are not of a floating type.
+#[doc(alias = "kl_divergence")]
 pub fn exact_kl(logits: &Tensor, ref_logits: &Tensor) -> Result<Tensor> {
     if logits.dims().last().is_none_or(|&vocab| vocab == 0) || ref_logits.dims() != logits.dims() {
         let (found, of_reference) = (logits.dims(), ref_logits.dims());

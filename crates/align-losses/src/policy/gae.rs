@@ -30,6 +30,7 @@ pub struct Gae {
 ///
 /// # Errors
 /// If the shapes do not fit the sequences, or a score is not a finite number.
+#[doc(alias = "kl_penalty_reward")]
 pub fn token_rewards(kl: &Tensor, scores: &[f64], sequences: &Sequences, kl_coef: f64) -> Result<Tensor> {
     of_each(scores, "one score", sequences)?;
     let kl = sequences.counted(&kl.detach())?;
@@ -51,6 +52,7 @@ pub fn token_rewards(kl: &Tensor, scores: &[f64], sequences: &Sequences, kl_coef
 ///
 /// # Errors
 /// If the shapes do not fit the sequences, γ or λ are outside [0, 1], or a bootstrap value is not finite.
+#[doc(alias = "compute_advantages")]
 pub fn gae(
     rewards: &Tensor,
     values: &Tensor,

@@ -21,6 +21,7 @@ use crate::checks::{at_least_f32, constant_like, not_negative, same_shape};
 ///
 /// # Errors
 /// If the shapes differ, a tensor is not of a floating type, or the range is negative.
+#[doc(alias = "ppo_loss")]
 pub fn ppo_clip(
     log_probs: &Tensor,
     old_log_probs: &Tensor,
@@ -51,6 +52,7 @@ pub struct ValueLoss {
 ///
 /// # Errors
 /// If the shapes differ, a tensor is not of a floating type, or the range is negative.
+#[doc(alias = "value_loss")]
 pub fn clipped_value_loss(
     values: &Tensor,
     old_values: &Tensor,

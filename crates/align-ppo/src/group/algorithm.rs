@@ -12,8 +12,8 @@ pub enum GroupAlgorithm {
     Grpo,
     /// GRPO done right (arXiv:2503.20783): no deviation in the advantage, no length in the loss.
     DrGrpo,
-    /// DAPO (arXiv:2503.14476): clip-higher, token-level loss, truncated completions left out. Its dynamic sampling is
-    /// not here: groups without a difference cost samples and teach nothing.
+    /// DAPO (arXiv:2503.14476): clip-higher, token-level loss, truncated completions left out, prompts that teach
+    /// nothing replaced.
     Dapo,
     /// Group sequence policy optimization (arXiv:2507.18071): one ratio for a completion.
     Gspo,
@@ -58,6 +58,7 @@ pub(super) struct Preset {
     pub(super) epsilon: (f64, f64),
     pub(super) sequence_level: bool,
     pub(super) mask_truncated: bool,
+    pub(super) max_num_gen_batches: usize,
     pub(super) num_generations: usize,
     pub(super) beta: f64,
     pub(super) kl_in_reward: bool,
@@ -84,6 +85,7 @@ impl GroupAlgorithm {
             epsilon: (0.2, 0.2),
             sequence_level: false,
             mask_truncated: false,
+            max_num_gen_batches: 1,
             num_generations: 8,
             beta: 0.0,
             kl_in_reward: false,
@@ -91,7 +93,9 @@ impl GroupAlgorithm {
         match self {
             Self::Grpo => grpo,
             Self::DrGrpo => Preset { loss: Some(GroupLossType::DrGrpo), baseline: Baseline::Group, ..grpo },
-            Self::Dapo => Preset { epsilon: (0.2, 0.28), mask_truncated: true, ..grpo },
+            Self::Dapo => {
+                Preset { epsilon: (0.2, 0.28), mask_truncated: true, max_num_gen_batches: 10, ..grpo }
+            }
             Self::Gspo => Preset {
                 loss: Some(GroupLossType::Grpo),
                 epsilon: (3e-4, 4e-4),

@@ -26,6 +26,8 @@ pub struct GroupConfig {
     pub penalty: KlPenalty,
     /// Whether completions that did not end are left out of the loss.
     pub mask_truncated: bool,
+    /// Samplings in a phase at most.
+    pub max_num_gen_batches: usize,
     /// Tokens before the length limit that cost reward.
     pub soft_punish_cache: Option<usize>,
     /// Longest completion that is sampled, in tokens.
@@ -132,6 +134,7 @@ impl GroupOptions {
             loss: self.loss(algorithm, &preset, max_completion_length),
             penalty: if preset.kl_in_reward { KlPenalty::Reward(beta) } else { KlPenalty::Loss(beta) },
             mask_truncated: self.mask_truncated_completions.unwrap_or(preset.mask_truncated),
+            max_num_gen_batches: self.max_num_gen_batches.unwrap_or(preset.max_num_gen_batches),
             soft_punish_cache: self.soft_punish_cache,
             max_completion_length,
             temperature: setting.generation.temperature,
@@ -192,6 +195,7 @@ impl GroupOptions {
             ("num_generations", self.num_generations),
             ("num_iterations", self.num_iterations),
             ("steps_per_generation", self.steps_per_generation),
+            ("max_num_gen_batches", self.max_num_gen_batches),
         ] {
             if value == Some(0) {
                 return refuse(option, 0, "must be at least 1");
@@ -263,6 +267,10 @@ fn check_groups(config: &GroupConfig) -> Result<()> {
             config.algorithm.name()
         );
         return refuse("num_generations", num_generations, problem);
+    }
+    if *num_generations < 2 && config.max_num_gen_batches > 1 {
+        let problem = "has no effect with num_generations 1: one completion differs from no other; remove it";
+        return refuse("max_num_gen_batches", config.max_num_gen_batches, problem);
     }
     let completions = config.completions_per_phase();
     if !completions.is_multiple_of(*num_generations) {

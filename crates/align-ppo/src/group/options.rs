@@ -75,6 +75,10 @@ pub struct GroupOptions {
     /// Leave completions that did not end out of the loss [default: false; dapo: true]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub mask_truncated_completions: Option<bool>,
+    /// Samplings in a phase at most: prompts whose completions all score the same are replaced by others and sampled
+    /// again (DAPO's dynamic sampling) [default: 1; dapo: 10]
+    #[arg(long)]
+    pub max_num_gen_batches: Option<usize>,
     /// The last so many tokens before the length limit cost reward, up to 1 (DAPO's soft overlong punishment)
     #[arg(long)]
     pub soft_punish_cache: Option<usize>,
@@ -132,6 +136,7 @@ impl GroupOptions {
             number("vespo_k_neg", self.vespo_k_neg),
             number("vespo_lambda_neg", self.vespo_lambda_neg),
             self.mask_truncated_completions.map(|on| ("mask_truncated_completions", on.to_string())),
+            count("max_num_gen_batches", self.max_num_gen_batches),
             count("soft_punish_cache", self.soft_punish_cache),
             number("off_policy_mask_threshold", self.off_policy_mask_threshold),
             number("top_entropy_quantile", self.top_entropy_quantile),
@@ -170,6 +175,7 @@ impl GroupOptions {
             self.mask_truncated_completions.is_some(),
             config.mask_truncated.into(),
         );
+        add("max_num_gen_batches", self.max_num_gen_batches.is_some(), config.max_num_gen_batches.into());
         add("num_iterations", self.num_iterations.is_some(), config.num_iterations.into());
         add("steps_per_generation", self.steps_per_generation.is_some(), config.steps_per_generation.into());
         defaulted

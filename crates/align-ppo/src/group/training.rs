@@ -104,6 +104,10 @@ impl Method for GroupTraining {
         self.config.completions_per_phase()
     }
 
+    fn max_num_gen_batches(&self) -> usize {
+        self.config.max_num_gen_batches
+    }
+
     fn updates_per_phase(&self) -> usize {
         self.config.updates_per_phase()
     }

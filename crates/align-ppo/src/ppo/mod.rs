@@ -26,6 +26,7 @@ use crate::{Learned, Method, Phase, Rollouts, Sampling};
 const STATE: &str = "ppo.json";
 
 /// The method.
+#[doc(alias = "PPOTrainer")]
 pub struct Ppo {
     config: PpoConfig,
     max_new_tokens: usize,
@@ -135,6 +136,7 @@ impl Method for Ppo {
             ("objective/non_score_reward", figures.non_score_reward),
             ("objective/rlhf_reward", figures.rlhf_reward),
             ("objective/kl_coef", kl_coef),
+            ("val/explained_variance", buffer.explained_variance()),
             ("val/ratio_var", ratio_variance(&updates)),
             ("val/num_eos_tokens", finished(rollouts)),
         ] {

@@ -76,6 +76,7 @@ pub(crate) fn value_rows(packed: &Packed, places: impl Iterator<Item = usize>) -
 }
 
 /// The objective over tracked parameters.
+#[doc(alias = "ppo_loss")]
 pub struct PpoObjective {
     models: ActorCritic,
     loss: PpoLoss,

@@ -33,7 +33,7 @@ pub enum ValueModel {
 #[command(next_help_heading = "PPO")]
 pub struct PpoOptions {
     /// Updates on each completion: passes over a phase's completions
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, visible_alias = "ppo-epochs", default_value_t = 4, value_name = "N")]
     pub num_ppo_epochs: usize,
     /// Updates in a pass: mini-batches that a phase's completions are cut into
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -57,7 +57,7 @@ pub struct PpoOptions {
     #[arg(long, value_name = "KL")]
     pub early_stop_kl: Option<f64>,
     /// Weight of the KL penalty; with `adap_kl_ctrl` only its first value [default: 0.05; 0.2 with `adap_kl_ctrl`]
-    #[arg(long, value_name = "C")]
+    #[arg(long, visible_alias = "init-kl-coef", value_name = "C")]
     pub kl_coef: Option<f64>,
     /// Steer the weight of the KL penalty so that the divergence stays near `target_kl`
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,

@@ -26,6 +26,7 @@ use history::{History, Phase};
 use options::Threshold;
 
 /// Watches a run by the rules of its options.
+#[doc(alias = "monitor_ppo_health")]
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     config: SupervisorConfig,

@@ -4,20 +4,21 @@
 //! the method's state and its own number alone: prompts and random streams are functions of the number, so a run that is
 //! resumed, or rolled back, needs no other memory of what was sampled.
 
+mod sampled;
 mod state;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use align_data::{Order, TokenizedTask, Tokenizer};
 use align_models::CausalLm;
 use align_train::{Checkpoint, Error, Interrupt, LogEntry, Metrics, Outcome, Result, Run, Updater};
+use sampled::Sampled;
 use state::{METHOD, State, restore, save};
 
 use crate::completions::completion_metrics;
 use crate::rollout::log_probs;
 use crate::sample::SampleLog;
-use crate::{Action, Alarm, Learned, Method, Phase, Prompt, Rollouts, Sample, Sampling, Scorer, Watch};
+use crate::{Action, Alarm, Learned, Method, Phase, Rollouts, Sample, Sampling, Scorer, Watch};
 
 /// The learning rates after going back, as a multiple of those before: the same again would end the same.
 const AFTER_ROLL_BACK: f64 = 0.5;
@@ -76,14 +77,13 @@ impl OnPolicy<'_> {
         let mut stopped = false;
         while state.phase < self.phases && !stopped {
             let (began, before) = (Instant::now(), updater.step());
-            let rollouts = self.sample(method, state.phase)?;
-            let sampled = began.elapsed();
-            let scores = self.scorer.score(&rollouts, self.tasks)?;
-            let reference_log_probs = self.reference_log_probs(method, &rollouts)?;
+            let sampled = self.sample(method, state.phase)?;
+            let Sampled { rollouts, scores, .. } = &sampled;
+            let reference_log_probs = self.reference_log_probs(method, rollouts)?;
             let scored = began.elapsed();
             let phase = Phase {
                 number: state.phase,
-                rollouts: &rollouts,
+                rollouts,
                 tasks: self.tasks,
                 scores: &scores.scores,
                 reference_log_probs: &reference_log_probs,
@@ -92,10 +92,10 @@ impl OnPolicy<'_> {
             log.add(&samples)?;
             let alarms = match method.learn(&phase, updater) {
                 Ok(Learned { updates, mut metrics }) => {
-                    let timings = [sampled, scored - sampled, began.elapsed() - scored];
                     metrics.merge(&scores.metrics());
-                    metrics.merge(&completion_metrics(&rollouts));
-                    metrics.merge(&costs(&rollouts, timings));
+                    metrics.merge(&completion_metrics(rollouts));
+                    metrics.merge(&sampled.metrics());
+                    metrics.merge(&costs(&sampled, scored, began.elapsed() - scored));
                     run.record_phase(&updates, &metrics, began.elapsed())?;
                     updates.iter().for_each(|update| metrics.merge(&update.metrics));
                     watch.observe(state.phase, &metrics, &samples)
@@ -137,16 +137,6 @@ impl OnPolicy<'_> {
         run.finish()?;
         let outcome = if stopped { Outcome::StoppedEarly } else { Outcome::Completed };
         Ok(Ending { outcome, alarms: state.alarms })
-    }
-
-    /// The completions of phase number `phase`.
-    fn sample(&self, method: &dyn Method, phase: usize) -> Result<Rollouts> {
-        let count = prompts_per_phase(method);
-        let prompts = rows(self.order, self.tasks.len(), phase * count, count);
-        let prompt = |row: usize| Prompt { row, tokens: Arc::from(self.tasks[row].tokens.as_slice()) };
-        let prompts = prompts.into_iter().map(prompt).collect();
-        let seed = self.seed.wrapping_add((phase as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        self.sampling.rollouts(&self.policy, prompts, method.num_generations(), self.tokenizer, seed)
     }
 
     fn reference_log_probs(&self, method: &dyn Method, rollouts: &Rollouts) -> Result<Vec<Vec<f32>>> {
@@ -230,14 +220,15 @@ fn rows(order: Order, rows: usize, first: usize, count: usize) -> Vec<usize> {
     found
 }
 
-/// What the phase cost: seconds of sampling, of scoring (reference included) and of learning.
-fn costs(rollouts: &Rollouts, [sampling, scoring, learning]: [Duration; 3]) -> Metrics {
+/// What the phase cost: seconds of sampling, of scoring (reference included) and of learning. `scored` is what it took
+/// until learning began.
+fn costs(sampled: &Sampled, scored: Duration, learning: Duration) -> Metrics {
+    let Sampled { rollouts, generation, generated_tokens, .. } = sampled;
     let mut metrics = Metrics::default();
-    metrics.mean("time/generation", sampling.as_secs_f64(), 1.0);
-    metrics.mean("time/scoring", scoring.as_secs_f64(), 1.0);
+    metrics.mean("time/generation", generation.as_secs_f64(), 1.0);
+    metrics.mean("time/scoring", (scored - *generation).as_secs_f64(), 1.0);
     metrics.mean("time/update", learning.as_secs_f64(), 1.0);
-    let tokens = rollouts.completion_tokens() as f64;
-    metrics.mean("time/generated_tokens_per_second", tokens, sampling.as_secs_f64());
+    metrics.mean("time/generated_tokens_per_second", *generated_tokens as f64, generation.as_secs_f64());
     metrics.total("num_tokens", rollouts.num_tokens() as f64);
     metrics.total("episode", rollouts.completions.len() as f64);
     metrics
