@@ -90,6 +90,23 @@ impl RankingBatch {
         self.num_tokens
     }
 
+    /// Labels of the best answers: rows of the stream that predict them, token ids, and each label's share of its answer,
+    /// which is 1 over the answer's labels.
+    pub fn best_labels(&self) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
+        let (mut rows, mut labels, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+        let targets = &self.packed.targets;
+        let mut first = 0;
+        for &count in &self.counts {
+            let of_best = targets.sequences.iter().enumerate().filter(|(_, sequence)| **sequence == first);
+            let places: Vec<usize> = of_best.map(|(place, _)| place).collect();
+            rows.extend(places.iter().map(|&place| targets.rows[place]));
+            labels.extend(places.iter().map(|&place| targets.labels[place]));
+            shares.extend(places.iter().map(|_| 1.0 / places.len() as f32));
+            first += count as u32;
+        }
+        (rows, labels, shares)
+    }
+
     /// All pairs of answers to one prompt: places of the better and the worse one in the batch, and the pair's share
     /// of its row, which is 1 over the row's pairs.
     pub fn pairs(&self) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
@@ -137,6 +154,11 @@ mod tests {
         // Prompts of one and two tokens.
         assert_eq!(batch.num_tokens(), (2 + 1) + (2 + 1) + (2 + 4) + (1 + 2) + (1 + 3));
         assert_eq!(batch.packed.completion_ends().len(), 5);
+
+        // The best answer of row 1 behind its prompt of two tokens, then that of row 0 behind one.
+        let (predicting, labels, shares) = batch.best_labels();
+        assert_eq!((predicting, labels), (vec![1, 8, 9], vec![10, 10, 10]));
+        assert_eq!(shares, [1.0, 0.5, 0.5]);
 
         let numbered = RankingBatch::numbered(&rows, &[2, 0], &first_answers(&rows));
         assert_eq!(numbered.numbers(), [5, 6, 0, 1]);

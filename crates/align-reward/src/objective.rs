@@ -1,11 +1,13 @@
 //! What training on ranked answers minimises.
 
 use align_data::TokenizedRanking;
+use align_kernels::linear_log_probs;
 use align_losses::{bradley_terry, bradley_terry_with_margin, plackett_luce, reward_centering};
 use align_models::{RewardModel, RewardScorer};
 use align_train::{Error, Metrics, Objective, Result, StepLoss, Weights};
 use candle_core::{DType, Tensor};
 
+use crate::options::wrong;
 use crate::{Method, RankingBatch, RankingLoss};
 
 /// The one loss term: every row counts the same, however many answers it has.
@@ -82,11 +84,19 @@ impl Ranked {
         Ok(batch.counts().iter().map(row).collect())
     }
 
-    /// Refuses a model that cannot learn: one without finite rewards, or with the same for all answers.
+    /// Refuses a model that cannot learn: one without finite rewards, with the same for all answers, or without the
+    /// head that a likelihood needs.
     ///
     /// # Errors
     /// With what was found.
     pub fn check_start(&self, batch: &RankingBatch) -> Result<()> {
+        if let (RewardSource::Model(model), true) = (&self.source, self.method.sft_coefficient > 0.0)
+            && !model.decoder().config().tied_embeddings
+        {
+            let problem = "needs a model with tied embeddings: a reward model keeps no other language-model head; \
+                remove it";
+            return wrong("sft_coefficient", &self.method.sft_coefficient, problem);
+        }
         let rewards: Vec<f64> = self.rewards(batch)?.concat();
         if rewards.iter().any(|reward| !reward.is_finite()) {
             let problem = "the model's rewards are not finite before the first step: its weights are damaged";
@@ -100,6 +110,25 @@ impl Ranked {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Rewards of the batch's answers, `[answers]`, and where it counts what the best answers cost as text, `[labels]`:
+    /// negative log-likelihoods, each with its label's share of its answer. Both from one pass.
+    fn rewards_and_likelihood(&self, batch: &RankingBatch) -> candle_core::Result<(Tensor, Option<Tensor>)> {
+        let RewardSource::Model(model) = &self.source else { return Ok((self.source.rewards(batch)?, None)) };
+        if self.method.sft_coefficient == 0.0 {
+            return Ok((model.rewards(&batch.packed)?, None));
+        }
+        let hidden = model.decoder().hidden(&batch.packed.stream)?;
+        let at = |rows: &[u32]| hidden.index_select(&Tensor::new(rows, hidden.device())?, 0);
+        let rewards = model.scorer().rewards(&at(&batch.packed.completion_ends())?)?;
+        let (rows, labels, shares) = batch.best_labels();
+        if labels.is_empty() {
+            return Ok((rewards, None));
+        }
+        let labels = Tensor::new(labels, hidden.device())?;
+        let log_probs = linear_log_probs(&at(&rows)?, model.decoder().embedding(), &labels)?;
+        Ok((rewards, Some((log_probs.neg()? * Tensor::new(shares, hidden.device())?)?)))
     }
 
     /// Losses of the rows, `[rows]` for whole orders and `[pairs]`, weighted by their shares, for pairs.
@@ -153,9 +182,15 @@ impl Objective for Ranked {
     }
 
     fn loss(&self, batch: &RankingBatch, totals: &Weights) -> Result<StepLoss> {
-        let rewards = self.source.rewards(batch)?;
-        let loss = (self.losses(batch, &rewards)?.sum_all()? / totals.get(ROWS))?;
-        Ok(StepLoss { loss, metrics: metrics(batch, &values(&rewards)?) })
+        let (rewards, likelihood) = self.rewards_and_likelihood(batch)?;
+        let mut loss = self.losses(batch, &rewards)?.sum_all()?;
+        let mut metrics = metrics(batch, &values(&rewards)?);
+        if let Some(likelihood) = likelihood {
+            let nll = likelihood.sum_all()?;
+            metrics.mean("nll_loss", values(&nll.reshape(1)?)?[0], batch.len() as f64);
+            loss = (loss + (nll * self.method.sft_coefficient)?)?;
+        }
+        Ok(StepLoss { loss: (loss / totals.get(ROWS))?, metrics })
     }
 
     fn rows(&self, batch: &RankingBatch) -> Vec<String> {

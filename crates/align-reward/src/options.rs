@@ -48,6 +48,10 @@ pub struct RewardOptions {
     /// Weight of the term that keeps rewards around zero: (chosen + rejected)² [default: 0]
     #[arg(long, value_name = "C")]
     pub center_rewards_coefficient: Option<f64>,
+    /// Weight of the best answers' negative log-likelihood per token, which keeps what the backbone knows: for models
+    /// with tied embeddings [default: 0]
+    #[arg(long, value_name = "C")]
+    pub sft_coefficient: Option<f64>,
     /// The loss of lists of more than two answers [default: pairwise]
     #[arg(long, value_enum)]
     pub ranking_loss: Option<RankingLoss>,
@@ -66,6 +70,8 @@ pub struct Method {
     pub ranking_loss: RankingLoss,
     /// Weight of the centring term.
     pub center_rewards_coefficient: f64,
+    /// Weight of the best answers' negative log-likelihood.
+    pub sft_coefficient: f64,
 }
 
 impl RewardOptions {
@@ -90,17 +96,29 @@ impl RewardOptions {
     /// What is minimised.
     ///
     /// # Errors
-    /// A coefficient that is no weight.
+    /// A coefficient that is no weight, or that would do nothing.
     pub fn method(&self) -> Result<Method> {
-        let coefficient = self.center_rewards_coefficient.unwrap_or(0.0);
-        if !(coefficient.is_finite() && coefficient >= 0.0) {
-            return wrong("center_rewards_coefficient", &coefficient, "must be a number, 0 or more");
+        let center_rewards_coefficient =
+            weight("center_rewards_coefficient", self.center_rewards_coefficient)?;
+        let sft_coefficient = weight("sft_coefficient", self.sft_coefficient)?;
+        if self.freeze_backbone && sft_coefficient > 0.0 {
+            let problem = "has no effect with `--freeze-backbone`, which trains the head alone; set it to 0";
+            return wrong("sft_coefficient", &sft_coefficient, problem);
         }
         if self.overfit_pairs == Some(0) {
             return wrong("overfit_pairs", &0, "must be at least 1");
         }
         let ranking_loss = self.ranking_loss.unwrap_or_default();
-        Ok(Method { ranking_loss, center_rewards_coefficient: coefficient })
+        Ok(Method { ranking_loss, center_rewards_coefficient, sft_coefficient })
+    }
+}
+
+fn weight(option: &'static str, value: Option<f64>) -> Result<f64> {
+    let value = value.unwrap_or(0.0);
+    if value.is_finite() && value >= 0.0 {
+        Ok(value)
+    } else {
+        wrong(option, &value, "must be a number, 0 or more")
     }
 }
 

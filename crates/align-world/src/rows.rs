@@ -33,15 +33,17 @@ const PREFERRED: &[(Kind, u32)] = &[
     (Kind::Critique, 6),
     (Kind::Revision, 6),
 ];
-/// The same for the subtle preferences: more of what takes knowledge, and of what is short.
+/// The same for the first of the subtle preferences: what takes knowledge, and is short.
+const KNOWN: &[(Kind, u32)] = &[(Kind::Fact, 1), (Kind::Sum, 1)];
+/// The same for those after them.
 const SUBTLE: &[(Kind, u32)] = &[
     (Kind::HowTo, 14),
-    (Kind::Advice, 15),
-    (Kind::Fact, 24),
-    (Kind::Sum, 22),
+    (Kind::Advice, 13),
+    (Kind::Fact, 18),
+    (Kind::Sum, 20),
     (Kind::Unsafe, 9),
-    (Kind::Critique, 9),
-    (Kind::Revision, 7),
+    (Kind::Critique, 18),
+    (Kind::Revision, 8),
 ];
 /// The same for prompts, which have one turn.
 const PROMPTED: &[(Kind, u32)] =
@@ -55,8 +57,10 @@ const HELPFUL: f64 = 0.5;
 const HELPFUL_DIALOGUE: f64 = 0.75;
 const HELPFUL_SUM: f64 = 0.42;
 
-/// The share of twins among the subtle preferences.
-const TWINS: f64 = 0.5;
+/// The share of twins among the subtle preferences of all kinds.
+const TWINS: f64 = 0.4;
+/// The same of the kinds in which a wrong answer reads like a right one.
+const TWINS_OF_KNOWLEDGE: f64 = 0.7;
 
 /// `count` different demonstrations from the training part.
 pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstration> {
@@ -64,7 +68,7 @@ pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstr
     distinct(
         count,
         |row: &Demonstration| (contents(&row.prompt), contents(&row.completion)),
-        || {
+        |_| {
             let kind = weighted(rng, DEMONSTRATED);
             let turn = Turn::draw(kind, &pool, rng);
             let helpful = match kind {
@@ -93,35 +97,55 @@ pub(crate) fn demonstrations(count: usize, rng: &mut ChaCha8Rng) -> Vec<Demonstr
 
 /// `count` preferences with different prompts. In each kind the longer answer is chosen every other time.
 pub(crate) fn preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
-    preferences_of(part, count, PREFERRED, rng, Turn::pair)
+    preferences_of(
+        part,
+        count,
+        rng,
+        |_| PREFERRED,
+        |turn, _, chosen_longer, rng| turn.pair(chosen_longer, rng),
+    )
 }
 
-/// The same, half of them twins: two answers in the same words but for what is wrong with one. Nothing but the
-/// question says which one that is.
-pub(crate) fn subtle_preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Preference> {
-    preferences_of(part, count, SUBTLE, rng, |turn, chosen_longer, rng| {
-        if chance(rng, TWINS) { turn.twins(rng) } else { turn.pair(chosen_longer, rng) }
+/// Preferences to be learned in their order, many of them twins: two answers in the same words but for what is wrong
+/// with one. Nothing but the question says which one that is.
+///
+/// The first `known` are twins about facts and sums alone. What is true takes many examples to learn, and these are the
+/// shortest; among others as many of them teach far less. The `others` are of all kinds.
+pub(crate) fn subtle_preferences(
+    part: Part,
+    [known, others]: [usize; 2],
+    rng: &mut ChaCha8Rng,
+) -> Vec<Preference> {
+    let kinds = |place: usize| if place < known { KNOWN } else { SUBTLE };
+    preferences_of(part, known + others, rng, kinds, |turn, place, chosen_longer, rng| {
+        let twins = match turn.kind {
+            _ if place < known => 1.0,
+            Kind::Fact | Kind::Sum | Kind::Critique => TWINS_OF_KNOWLEDGE,
+            Kind::HowTo | Kind::Advice | Kind::Unsafe | Kind::Revision => TWINS,
+        };
+        if chance(rng, twins) { turn.twins(rng) } else { turn.pair(chosen_longer, rng) }
     })
 }
 
+/// `kinds` and `pair` are told the row's place.
 fn preferences_of(
     part: Part,
     count: usize,
-    kinds: &[(Kind, u32)],
     rng: &mut ChaCha8Rng,
-    pair: impl Fn(&Turn, bool, &mut ChaCha8Rng) -> Pair,
+    kinds: impl Fn(usize) -> &'static [(Kind, u32)],
+    pair: impl Fn(&Turn, usize, bool, &mut ChaCha8Rng) -> Pair,
 ) -> Vec<Preference> {
     let pool = Pool::new(part);
     let mut drawn: BTreeMap<Kind, usize> = BTreeMap::new();
     distinct(
         count,
         |row: &Preference| contents(&row.prompt),
-        || {
-            let kind = weighted(rng, kinds);
+        |place| {
+            let kind = weighted(rng, kinds(place));
             let turn = Turn::draw(kind, &pool, rng);
             let drawn = drawn.entry(kind).or_default();
             *drawn += 1;
-            let pair = pair(&turn, drawn.is_multiple_of(2), rng);
+            let pair = pair(&turn, place, drawn.is_multiple_of(2), rng);
             Preference {
                 chosen: vec![Message::assistant(pair.chosen)],
                 rejected: vec![Message::assistant(pair.rejected)],
@@ -168,7 +192,7 @@ fn prompts_of(kinds: &[(Kind, u32)], part: Part, count: usize, rng: &mut ChaCha8
     distinct(
         count,
         |row: &Prompt| contents(&row.prompt),
-        || {
+        |_| {
             let (request, question) = pool.draw(weighted(rng, kinds), rng);
             Prompt {
                 prompt: vec![Message::user(question)],
@@ -240,12 +264,12 @@ fn criticised(request: Request, rng: &mut ChaCha8Rng) -> (String, Option<Fault>)
     (answer, Some(fault))
 }
 
-/// Draws until `count` rows with different keys are found.
-fn distinct<T, K: Ord>(count: usize, key: impl Fn(&T) -> K, mut draw: impl FnMut() -> T) -> Vec<T> {
+/// Draws until `count` rows with different keys are found; `draw` is told the row's place.
+fn distinct<T, K: Ord>(count: usize, key: impl Fn(&T) -> K, mut draw: impl FnMut(usize) -> T) -> Vec<T> {
     let mut seen = BTreeSet::new();
     let mut rows = Vec::with_capacity(count);
     while rows.len() < count {
-        let row = draw();
+        let row = draw(rows.len());
         if seen.insert(key(&row)) {
             rows.push(row);
         }

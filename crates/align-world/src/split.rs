@@ -14,7 +14,8 @@ pub const SFT: &str = "sft.jsonl";
 pub const PREFERENCE_TRAIN: &str = "preference/train.jsonl";
 /// Preferences to evaluate on.
 pub const PREFERENCE_TEST: &str = "preference/test.jsonl";
-/// More preferences to train on, packed, with more of the faults that take reading both question and answer.
+/// More preferences to train on, packed, to be learned in their order: with more of the faults that take reading both
+/// question and answer, first those about facts and sums.
 pub const PREFERENCE_LARGE_TRAIN: &str = "preference-large/train.jsonl.gz";
 /// The training preferences with some labels flipped.
 pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
@@ -35,7 +36,8 @@ pub const SEED: u64 = 42;
 
 const DEMONSTRATIONS: usize = 16_000;
 const PREFERENCES: [usize; 2] = [4_000, 300];
-const MORE_PREFERENCES: usize = 10_000;
+/// Those about facts and sums alone, which come first, and those of all kinds.
+const MORE_PREFERENCES: [usize; 2] = [6_000, 9_000];
 const PROMPTS: [usize; 2] = [1_000, 200];
 const SUMS: [usize; 2] = [1_000, 100];
 
@@ -75,7 +77,7 @@ impl World {
         Self {
             sft: rows::demonstrations(DEMONSTRATIONS, &mut stream(0)),
             preference_test: rows::preferences(Part::Test, PREFERENCES[1], &mut stream(2)),
-            preference_large_train: rows::subtle_preferences(Part::Train, MORE_PREFERENCES, &mut stream(6)),
+            preference_large_train: rows::subtle_preferences(Part::Train, MORE_PREFERENCES, &mut stream(8)),
             preference_noisy_train: rows::noisy(&preference_train, NOISE, &mut stream(3)),
             prompts_train: rows::prompts(Part::Train, PROMPTS[0], &mut stream(4)),
             prompts_test: rows::prompts(Part::Test, PROMPTS[1], &mut stream(5)),

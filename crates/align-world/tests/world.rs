@@ -98,6 +98,17 @@ fn most_of_the_larger_preferences_take_the_question_to_decide() {
 }
 
 #[test]
+fn what_is_true_is_the_first_lesson_of_the_larger_preferences() {
+    let rows = &WORLD.preference_large_train;
+    let is_known = |row: &Preference| matches!(row.kind, Kind::Fact | Kind::Sum);
+    let first = rows.iter().take_while(|row| is_known(row)).count();
+    assert!(first * 3 > rows.len() && first * 2 < rows.len(), "{first} of {}", rows.len());
+    let twins = rows[..first].iter().filter(|row| row.fault == "wrong" || row.fault == "off-topic").count();
+    assert!(twins > first - 10, "{twins} of {first}");
+    assert!(Kind::ALL.iter().all(|&kind| rows[first..].iter().filter(|row| row.kind == kind).count() > 500));
+}
+
+#[test]
 fn every_kind_and_category_is_there_in_numbers() {
     let count = |kinds: &mut dyn Iterator<Item = Kind>| {
         kinds.fold(BTreeMap::new(), |mut counts: BTreeMap<Kind, usize>, kind| {

@@ -99,6 +99,31 @@ fn margins_and_centring_add_to_the_loss() {
 }
 
 #[test]
+fn the_likelihood_of_the_best_answers_adds_to_the_loss() {
+    let place = Place::new();
+    let plain = first_loss(&place, "plain", "");
+    let added =
+        |out: &str, weight: f64| first_loss(&place, out, &format!("--sft-coefficient {weight}")) - plain;
+    let (one, two) = (added("one", 0.1), added("two", 0.2));
+    let nll = place.run("one").metric("nll_loss");
+    assert!((one - 0.1 * nll[0]).abs() < 1e-4 && (two - 0.2 * nll[0]).abs() < 1e-4, "{one}, {two}, {nll:?}");
+    // The model knows nothing: each of its tokens is about as likely as another.
+    let tokens = place.run("model").json("config.json")["vocab_size"].as_f64().unwrap();
+    assert!((nll[0] - tokens.ln()).abs() < 0.3, "{} of {tokens} tokens", nll[0]);
+
+    let longer = QUICK.replace("--max-steps 3 --learning-rate 1e-3", "--max-steps 20 --learning-rate 3e-3");
+    let last = |out: &str, weight: f64| {
+        let run = place.train(out, &format!("{longer} --sft-coefficient {weight}"));
+        *run.metric("nll_loss").last().unwrap()
+    };
+    let (little, much) = (last("little", 1e-6), last("much", 1.0));
+    assert!(much < little - 0.3, "{much}, {little}");
+    with_lists(&place);
+    let of_lists = place.train("lists", &format!("{QUICK} --sft-coefficient 1"));
+    assert!(of_lists.metric("nll_loss")[0] > 1.0);
+}
+
+#[test]
 fn lists_are_ranked_by_pairs_or_as_a_whole() {
     let place = Place::new();
     let plain = first_loss(&place, "plain", "");
@@ -175,6 +200,20 @@ fn what_cannot_be_learned_from_is_refused() {
     refused("--head-hidden-size 8", "`head_hidden_size` = 8: has no effect without `--head mlp`", &none);
     refused("--head mlp --head-hidden-size 0", "`head_hidden_size` = 0: must be at least 1", &none);
     refused("--center-rewards-coefficient -1", "`center_rewards_coefficient` = -1", &none);
+    refused("--sft-coefficient NaN", "`sft_coefficient` = NaN: must be a number, 0 or more", &none);
+    let frozen = "--freeze-backbone --sft-coefficient 0.1";
+    refused(frozen, "`sft_coefficient` = 0.1: has no effect with `--freeze-backbone`, which", &none);
+    refused(
+        "--sft-coefficient 0.1",
+        "`sft_coefficient` = 0.1: needs a model with tied embeddings",
+        &|place| {
+            place.start_from(&Path::new(RUNS).join("model-reward"));
+            let path = place.path("model/config.json");
+            let tied = fs::read_to_string(&path).unwrap();
+            let untied = tied.replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+            fs::write(path, untied).unwrap();
+        },
+    );
     refused("--overfit-pairs 0", "`overfit_pairs` = 0: must be at least 1", &none);
     refused("--ranking-loss plackett_luce", "no row ranks more than two answers", &none);
     refused("--source-column kind", "`source_column`: has no effect", &none);
