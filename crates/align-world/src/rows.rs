@@ -106,11 +106,11 @@ pub(crate) fn preferences(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec
     )
 }
 
-/// Preferences to be learned in their order, many of them twins: two answers in the same words but for what is wrong
-/// with one. Nothing but the question says which one that is.
+/// Preferences many of which are twins: two answers in the same words but for what is wrong with one. Nothing but the
+/// question says which one that is.
 ///
-/// The first `known` are twins about facts and sums alone. What is true takes many examples to learn, and these are the
-/// shortest; among others as many of them teach far less. The `others` are of all kinds.
+/// The first `known` are twins about facts and sums alone: what is true takes many examples to learn, and these are the
+/// shortest. The `others` are of all kinds.
 pub(crate) fn subtle_preferences(
     part: Part,
     [known, others]: [usize; 2],

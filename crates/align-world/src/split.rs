@@ -14,8 +14,8 @@ pub const SFT: &str = "sft.jsonl";
 pub const PREFERENCE_TRAIN: &str = "preference/train.jsonl";
 /// Preferences to evaluate on.
 pub const PREFERENCE_TEST: &str = "preference/test.jsonl";
-/// More preferences to train on, packed, to be learned in their order: with more of the faults that take reading both
-/// question and answer, first those about facts and sums.
+/// More preferences to train on, packed, with more of the faults that take reading both question and answer: facts and
+/// sums first.
 pub const PREFERENCE_LARGE_TRAIN: &str = "preference-large/train.jsonl.gz";
 /// The training preferences with some labels flipped.
 pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
