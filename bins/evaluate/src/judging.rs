@@ -24,7 +24,12 @@ pub(crate) fn judge<'a>(
         }
         JudgeKind::Endpoint => {
             let criteria = options.endpoint.judge_criteria.as_ref().map(|text| Criteria::new(text.as_str()));
-            Box::new(EndpointJudge::new(client(options)?, criteria.unwrap_or_default()))
+            let client = client(options)?;
+            let store = client.store();
+            if !store.is_empty() {
+                tracing::info!("{} replies are known from {}", store.len(), store.path().display());
+            }
+            Box::new(EndpointJudge::new(client, criteria.unwrap_or_default()))
         }
         JudgeKind::World | JudgeKind::ExactMatch | JudgeKind::NumericAnswer => {
             Box::new(RewardJudge::rule(rule(kind).context("a rule")?))
@@ -64,8 +69,5 @@ pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
     chat.check()?;
     let usual = options.output.output_dir.join("judge-replies.jsonl");
     let store = ReplyStore::open(endpoint.judge_replies.as_deref().unwrap_or(&usual))?;
-    if !store.is_empty() {
-        tracing::info!("{} replies are known from {}", store.len(), store.path().display());
-    }
     Ok(ChatClient::new(chat, store)?)
 }

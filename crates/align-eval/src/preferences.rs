@@ -8,7 +8,7 @@ use align_data::{
 };
 use align_report::{Baseline, Calibration, Preferences, ReliabilityBin, Subset};
 use align_reward::{Judged, Quality, Reward, Task};
-use align_stats::{hit, mean_ci95, sign_test};
+use align_stats::{hit, share_ci95, sign_test};
 
 use crate::policy::{Policy, spelled_candidates};
 use crate::{Error, Result};
@@ -198,7 +198,7 @@ fn figures(
         pairs: quality.held_out_pairs,
         left_out,
         accuracy: quality.accuracy,
-        accuracy_ci95: quality.accuracy_ci95,
+        accuracy_ci95: interval(&margins.iter().copied().map(hit).collect::<Vec<_>>(), seed),
         p_value: Some(sign_test(count(|it| it > 0.0), count(|it| it < 0.0))),
         margin: Some(quality.margin),
         baselines: baselines(&quality, pairs.agreement),
@@ -263,10 +263,14 @@ fn subsets(rows: &[TokenizedRanking], margins: &[f64], seed: u64) -> Vec<Subset>
         name: name.to_owned(),
         pairs: hits.len(),
         accuracy: mean(&hits),
-        ci95: Some(mean_ci95(&hits, seed)),
+        ci95: Some(interval(&hits, seed)),
         longer_wins: Some(mean(&longer)),
     };
     subsets.into_iter().map(subset).collect()
+}
+
+fn interval(hits: &[f64], seed: u64) -> [f64; 2] {
+    share_ci95(&hits.iter().map(|&hit| (hit, 1.0)).collect::<Vec<_>>(), seed)
 }
 
 /// At most [`KEPT`] of the values, evenly spread over the file.

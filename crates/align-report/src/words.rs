@@ -8,13 +8,17 @@ use crate::{Comparison, HackingVerdict, ModelFigures, WinRate};
 pub(crate) enum Standing {
     Better,
     Worse,
-    /// The interval contains one half.
+    /// The interval contains one half, or so few prompts could have said so by chance.
     Undecided,
 }
+
+/// The probability of chance from which nothing is decided, whatever the interval: that of a few prompts is too narrow.
+const CHANCE: f64 = 0.05;
 
 impl Standing {
     pub(crate) fn of(wins: &WinRate) -> Self {
         match wins.ci95 {
+            _ if wins.p_value.is_some_and(|p| p >= CHANCE) => Self::Undecided,
             [low, _] if low > 0.5 => Self::Better,
             [_, high] if high < 0.5 => Self::Worse,
             _ => Self::Undecided,
@@ -97,6 +101,8 @@ mod tests {
         assert_eq!(Standing::of(&wins(0.6, [0.52, 0.68], None)), Standing::Better);
         assert_eq!(Standing::of(&wins(0.6, [0.5, 0.7], None)), Standing::Undecided);
         assert_eq!(Standing::of(&wins(0.4, [0.31, 0.49], None)), Standing::Worse);
+        let by_chance = WinRate { p_value: Some(0.5), ..wins(0.375, [0.375, 0.375], None) };
+        assert_eq!(Standing::of(&by_chance), Standing::Undecided);
     }
 
     #[test]

@@ -32,9 +32,34 @@ pub fn mean_ci95(values: &[f64], seed: u64) -> [f64; 2] {
     bootstrap_ci95(&rows, seed)
 }
 
+/// [`bootstrap_ci95`] of Σ sums / Σ counts where each row is a share of what it counts, as of wins or hits.
+///
+/// Where all rows agree on none or on all, no draw differs and the bootstrap would be certain, of three rows as of three
+/// hundred. There it is the exact interval of Clopper and Pearson (1934) instead, which ends at the share of which so
+/// one-sided a sample has a probability of 2.5 %.
+pub fn share_ci95(rows: &[(f64, f64)], seed: u64) -> [f64; 2] {
+    let least = 0.025f64.powf(1.0 / rows.len() as f64);
+    if rows.iter().all(|(sum, count)| sum == count) {
+        [least, 1.0]
+    } else if rows.iter().all(|(sum, _)| *sum == 0.0) {
+        [0.0, 1.0 - least]
+    } else {
+        bootstrap_ci95(rows, seed)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_handful_without_a_failure_is_not_certain() {
+        // scipy.stats.binomtest(44, 44).proportion_ci(): 0.9195
+        let [low, high] = share_ci95(&[(1.0, 1.0); 44], 1);
+        assert!((low - 0.9195).abs() < 1e-4 && high == 1.0, "{low} {high}");
+        assert_eq!(share_ci95(&[(0.0, 2.0); 44], 1), [0.0, 1.0 - low]);
+        assert_eq!(share_ci95(&[(0.5, 1.0); 9], 1), [0.5, 0.5], "a model against itself");
+    }
 
     #[test]
     fn the_interval_is_that_of_the_normal_approximation() {

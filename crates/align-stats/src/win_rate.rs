@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{bootstrap_ci95, mean_ci95, permutation_test, sign_test};
+use crate::{permutation_test, share_ci95, sign_test};
 
 /// Comparisons of one model with a baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,8 @@ impl WinRate {
         }
         let counted = Self::counted(preferences);
         let p_value = sign_test(counted.wins, counted.losses);
-        Some(Self { ci95: mean_ci95(preferences, seed), p_value, ..counted })
+        let rows: Vec<(f64, f64)> = preferences.iter().map(|&preference| (preference, 1.0)).collect();
+        Some(Self { ci95: share_ci95(&rows, seed), p_value, ..counted })
     }
 
     /// Of several comparisons on each prompt, a list per prompt; none if there are none.
@@ -50,7 +51,7 @@ impl WinRate {
             some.map(|answers| (answers.iter().sum(), answers.len() as f64)).collect();
         let leads: Vec<f64> = sums.iter().map(|(sum, count)| sum - count / 2.0).collect();
         let p_value = permutation_test(&leads, seed);
-        Some(Self { ci95: bootstrap_ci95(&sums, seed), p_value, ..Self::counted(&all) })
+        Some(Self { ci95: share_ci95(&sums, seed), p_value, ..Self::counted(&all) })
     }
 
     /// Without knowing yet how sure it is.

@@ -122,8 +122,10 @@ impl Signs<'_> {
         if let Some(Overoptimization { alpha, beta, peak_kl, r_squared }) = self.curve {
             let peak = peak_kl
                 .map_or("has no highest point".to_owned(), |kl| format!("is highest at a KL of {kl:.2}"));
+            let sign = if *beta < 0.0 { '+' } else { '−' };
             evidence.push(format!(
-                "Quality over d = √KL as d({alpha:.3} − {beta:.3} log d) {peak} (R² {r_squared:.2})."
+                "Quality over d = √KL as d({alpha:.3} {sign} {:.3} log d) {peak} (R² {r_squared:.2}).",
+                beta.abs()
             ));
         }
         if let Some(growth) = self.growth() {
