@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use align_kernels::{
-    Param, Params, Rope, Segment, attention, checkpoint, embedding, linear, linears, rms_norm, rope, swiglu,
+    Param, Params, Rope, Segment, attention, checkpoint, embedding, gated_mlp, linear, linears, rms_norm,
+    rope,
 };
 use candle_core::{DType, Result, Tensor};
 
@@ -193,8 +194,7 @@ impl Layer {
     }
 
     fn feed_forward(&self, x: &Tensor) -> Result<Tensor> {
-        let [gate, up] = linears(x, [&self.gate, &self.up].map(Projection::parts))?;
-        self.down.apply(&swiglu(&gate, &up)?)
+        gated_mlp(x, self.gate.parts(), self.up.parts(), self.down.parts())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use align_kernels::{Param, Params};
 use candle_core::{CpuStorage, DType, Storage, Tensor};
+use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::{Error, Result};
@@ -66,7 +67,7 @@ fn names(params: &Params, wanted: impl Fn(&Param) -> bool) -> Vec<String> {
     params.iter().filter(|(_, param)| wanted(param)).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// Eight independent sums, which the processor adds side by side. None if the tensor is not f32 on the CPU.
+/// None if the tensor is not f32 on the CPU.
 fn cpu_sum_of_squares(grad: &Tensor) -> Result<Option<f64>> {
     let grad = grad.contiguous()?;
     let (storage, layout) = grad.storage_and_layout();
@@ -75,7 +76,13 @@ fn cpu_sum_of_squares(grad: &Tensor) -> Result<Option<f64>> {
     else {
         return Ok(None);
     };
-    let chunks = values[start..end].chunks_exact(8);
+    Ok(Some(Arch::new().dispatch(|| sum_of_squares(&values[start..end]))))
+}
+
+/// Eight independent sums, which the processor adds side by side.
+#[inline(always)]
+fn sum_of_squares(values: &[f32]) -> f64 {
+    let chunks = values.chunks_exact(8);
     let rest: f64 = chunks.remainder().iter().map(|&x| f64::from(x) * f64::from(x)).sum();
     let mut lanes = [0f64; 8];
     for chunk in chunks {
@@ -83,7 +90,7 @@ fn cpu_sum_of_squares(grad: &Tensor) -> Result<Option<f64>> {
             *lane += f64::from(x) * f64::from(x);
         }
     }
-    Ok(Some(lanes.iter().sum::<f64>() + rest))
+    lanes.iter().sum::<f64>() + rest
 }
 
 fn shortened(names: &[String]) -> String {

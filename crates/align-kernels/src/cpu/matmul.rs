@@ -1,11 +1,21 @@
 //! Matrix products of f32 slices, by the `gemm` crate that candle itself uses.
 //!
-//! With [`Threads::All`] gemm splits the result among the threads of the current rayon pool, never the
-//! inner dimension: every element is summed in the same order whatever their number.
+//! With [`Threads::All`] every thread of the current rayon pool computes a part of the result, never of the
+//! inner dimension: every element is summed in the same order whatever their number. The parts are cut here
+//! and not in gemm, which rearranges an operand on one thread while the others wait, and has them wait for
+//! one another after every block of the inner dimension.
 
 use std::marker::PhantomData;
 
 use gemm::Parallelism;
+use rayon::prelude::*;
+
+/// Rows or columns of the result that a thread takes at least. Not less than 65: gemm blocks the inner
+/// dimension in another way for results of at most 64 x 64.
+const PART: usize = 96;
+
+/// Multiplications below which one thread is quicker than waking a second.
+const WORTH_SHARING: usize = 1 << 19;
 
 /// Who computes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,7 +107,6 @@ fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
 }
 
 /// `out = alpha · a b + beta · out`. With `beta = 0` `out` is not read.
-#[expect(unsafe_code, reason = "gemm takes pointers")]
 #[expect(clippy::needless_pass_by_value, reason = "the exclusive borrow ends with the product")]
 pub(crate) fn matmul(
     alpha: f32,
@@ -112,35 +121,100 @@ pub(crate) fn matmul(
         (out.rows, b.rows, out.columns),
         "matrices do not fit: {a:?} {b:?} {out:?}"
     );
-    let parallelism = match threads {
-        Threads::One => Parallelism::None,
-        Threads::All => Parallelism::Rayon(rayon::current_num_threads()),
-    };
-    // SAFETY: the constructors checked (or had promised) that all elements of the three matrices are in
-    // their slices; `out` is exclusively borrowed, so it overlaps neither operand; gemm reads `out` only
-    // if told to.
-    unsafe {
-        gemm::gemm(
-            out.rows,
-            out.columns,
-            a.columns,
-            out.data,
-            1,
-            out.row_stride as isize,
-            beta != 0.0,
-            a.data.as_ptr(),
-            a.column_stride as isize,
-            a.row_stride as isize,
-            b.data.as_ptr(),
-            b.column_stride as isize,
-            b.row_stride as isize,
-            beta,
-            alpha,
-            false,
-            false,
-            false,
-            parallelism,
-        );
+    let product = Product { alpha, a, b, beta, out: Pointer(out.data), row_stride: out.row_stride };
+    match threads {
+        Threads::One => product.compute(Parallelism::None),
+        Threads::All => product.share(rayon::current_num_threads()),
+    }
+}
+
+/// A product that is about to be computed.
+#[derive(Clone, Copy)]
+struct Product<'a> {
+    alpha: f32,
+    a: Matrix<'a>,
+    b: Matrix<'a>,
+    beta: f32,
+    out: Pointer,
+    row_stride: usize,
+}
+
+/// The first element of a result of which every thread writes a part of its own.
+#[derive(Clone, Copy)]
+struct Pointer(*mut f32);
+
+#[expect(unsafe_code, reason = "threads write disjoint parts of one matrix")]
+// SAFETY: the exclusive borrow of the matrix outlives all threads, and no two parts overlap.
+unsafe impl Send for Pointer {}
+#[expect(unsafe_code, reason = "as above")]
+// SAFETY: as above.
+unsafe impl Sync for Pointer {}
+
+impl Product<'_> {
+    /// Each thread computes a range of rows or of columns.
+    fn share(self, threads: usize) {
+        let (rows, columns) = (self.a.rows, self.b.columns);
+        let worth = rows.min(columns) >= 16 && rows * columns * self.a.columns >= WORTH_SHARING;
+        // gemm rearranges what it does not find in the order it reads: the left operand if it is stored by
+        // columns (a weight's gradient), else the right one (a weight). That is what is divided.
+        let by_rows = self.a.column_stride != 1 || columns < 2 * PART;
+        let along = if by_rows { rows } else { columns };
+        let parts = threads.min(along / PART);
+        if !worth || parts < 2 {
+            return self.compute(Parallelism::Rayon(threads));
+        }
+        // Whole tiles of gemm's kernel, which has 24 of our columns by 4 of our rows, or multiples of that.
+        let tile = if by_rows { 8 } else { 24 };
+        let start = |i: usize| if i == parts { along } else { i * along / parts / tile * tile };
+        (0..parts).into_par_iter().with_max_len(1).for_each(|i| {
+            let (start, end) = (start(i), start(i + 1));
+            let product = if by_rows { self.rows(start, end) } else { self.columns(start, end) };
+            product.compute(Parallelism::None);
+        });
+    }
+
+    fn rows(mut self, start: usize, end: usize) -> Self {
+        self.a = Matrix { data: &self.a.data[start * self.a.row_stride..], rows: end - start, ..self.a };
+        self.out.0 = self.out.0.wrapping_add(start * self.row_stride);
+        self
+    }
+
+    fn columns(mut self, start: usize, end: usize) -> Self {
+        self.b =
+            Matrix { data: &self.b.data[start * self.b.column_stride..], columns: end - start, ..self.b };
+        self.out.0 = self.out.0.wrapping_add(start);
+        self
+    }
+
+    #[expect(unsafe_code, reason = "gemm takes pointers")]
+    fn compute(self, parallelism: Parallelism) {
+        let Self { alpha, a, b, beta, out, row_stride } = self;
+        // SAFETY: the constructors checked (or had promised) that all elements of the three matrices are in
+        // their slices; `out` is exclusively borrowed, so it overlaps neither operand; gemm reads `out` only
+        // if told to.
+        unsafe {
+            gemm::gemm(
+                a.rows,
+                b.columns,
+                a.columns,
+                out.0,
+                1,
+                row_stride as isize,
+                beta != 0.0,
+                a.data.as_ptr(),
+                a.column_stride as isize,
+                a.row_stride as isize,
+                b.data.as_ptr(),
+                b.column_stride as isize,
+                b.row_stride as isize,
+                beta,
+                alpha,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }
 
@@ -200,14 +274,22 @@ mod tests {
     #[test]
     fn products_do_not_depend_on_the_number_of_threads() {
         // Both larger than the size at which gemm starts threads; the second longer than its inner block.
-        for (rows, inner, columns) in [(257, 130, 301), (65, 3000, 129), (1, 4097, 513), (513, 5000, 1)] {
+        let shapes = [
+            (257, 130, 301),
+            (65, 3000, 129),
+            (40, 3000, 389),
+            (389, 3000, 40),
+            (1, 4097, 513),
+            (513, 5000, 1),
+        ];
+        for (rows, inner, columns) in shapes {
             let (a, b) = (values(rows * inner), values(inner * columns));
-            let (a, b) = (Matrix::new(&a, rows, inner), Matrix::new(&b, inner, columns));
-            let bt: Vec<f32> = values(inner * columns);
-            let bt = Matrix::new(&bt, columns, inner).t();
-            for b in [b, bt] {
+            let (row_by_row, column_by_column) =
+                (Matrix::new(&a, rows, inner), Matrix::new(&a, inner, rows).t());
+            let (b, bt) = (Matrix::new(&b, inner, columns), Matrix::new(&b, columns, inner).t());
+            for (a, b) in [(row_by_row, b), (row_by_row, bt), (column_by_column, b), (column_by_column, bt)] {
                 let one = product(a, b, Threads::One);
-                for threads in [1, 2, 3] {
+                for threads in [1, 2, 3, 5] {
                     let many = with_threads(threads, || product(a, b, Threads::All));
                     assert!(
                         one.iter().zip(&many).all(|(x, y)| x.to_bits() == y.to_bits()),

@@ -69,7 +69,12 @@ pub(super) fn untracked<const N: usize>(
 }
 
 /// `x wᵀ` for each of `weights`.
-fn products<const N: usize>(x: &[f32], rows: usize, inputs: usize, weights: [&[f32]; N]) -> [Vec<f32>; N] {
+pub(crate) fn products<const N: usize>(
+    x: &[f32],
+    rows: usize,
+    inputs: usize,
+    weights: [&[f32]; N],
+) -> [Vec<f32>; N] {
     if (1..=FEW_ROWS).contains(&rows) && inputs > 0 {
         return few_rows(x, inputs, weights);
     }
@@ -87,7 +92,7 @@ fn add_bias(y: &mut [f32], bias: &Param) -> Result<()> {
 }
 
 /// `gᵀ x`, added where the gradient stays.
-fn add_weight_gradient(buffer: &Arc<GradBuffer>, grad: Matrix<'_>, x: Matrix<'_>) -> Result<()> {
+pub(crate) fn add_weight_gradient(buffer: &Arc<GradBuffer>, grad: Matrix<'_>, x: Matrix<'_>) -> Result<()> {
     let (outputs, inputs) = (grad.columns(), x.columns());
     buffer.accumulate_in_place(
         &(outputs, inputs).into(),

@@ -11,6 +11,7 @@ use candle_core::{Result, Tensor, bail};
 
 use crate::Param;
 use crate::cpu::is_f32_on_cpu;
+pub(crate) use cpu::{add_weight_gradient, products};
 
 /// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`, for a weight `[outputs, inputs]` and a bias
 /// `[outputs]`.

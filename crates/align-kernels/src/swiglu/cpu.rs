@@ -14,7 +14,7 @@ const BLOCK: usize = 16 * 1024;
 /// See [`swiglu`](crate::swiglu). Both f32 on the CPU.
 pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     let (gates, ups) = (gate.detach().contiguous()?, up.detach().contiguous()?);
-    let y = forward(&slice(&gates)?, &slice(&ups)?);
+    let y = unit(&slice(&gates)?, &slice(&ups)?);
     let (gate_is_tracked, up_is_tracked) = (gate.track_op(), up.track_op());
     if !gate_is_tracked && !up_is_tracked {
         return tensor(y, gate.shape());
@@ -28,30 +28,31 @@ pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
     gate.apply_op2(up, Recorded { name: "swiglu", value: Floats::new(y, gate.shape()), backward })
 }
 
+/// `silu(gate) ⊙ up`.
 #[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
-fn forward(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    // SAFETY: each block is written by `forward_block`, which writes every element of it.
+pub(crate) fn unit(gate: &[f32], up: &[f32]) -> Vec<f32> {
+    // SAFETY: each block is written by `unit_block`, which writes every element of it.
     unsafe {
         filled(gate.len(), |y| {
             y.par_chunks_mut(BLOCK)
                 .zip(gate.par_chunks(BLOCK))
                 .zip(up.par_chunks(BLOCK))
-                .for_each(|((y, gate), up)| forward_block(gate, up, y));
+                .for_each(|((y, gate), up)| unit_block(gate, up, y));
         })
     }
 }
 
 simd! {
-    fn forward_block(gate: &[f32], up: &[f32], y: &mut [MaybeUninit<f32>]) {
+    fn unit_block(gate: &[f32], up: &[f32], y: &mut [MaybeUninit<f32>]) {
         for ((y, gate), up) in y.iter_mut().zip(gate).zip(up) {
             y.write(gate / (1.0 + exp(-gate)) * up);
         }
     }
 }
 
-/// The gradients of gate and up.
+/// The gradients of gate and up, from that of the unit.
 #[expect(unsafe_code, reason = "the gradients are written to memory that is not zeroed first")]
-fn gradients(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+pub(crate) fn gradients(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut gate_gradient = Vec::new();
     // SAFETY: each block of both is written by `backward_block`, which writes every element of it.
     let up_gradient = unsafe {

@@ -6,6 +6,7 @@ mod cpu;
 use candle_core::{Result, Tensor, bail};
 
 use crate::cpu::is_f32_on_cpu;
+pub(crate) use cpu::{gradients, unit};
 
 /// `silu(gate) ⊙ up`, both `[rows, intermediate]`.
 ///
