@@ -201,7 +201,8 @@ fn figures(
         accuracy_ci95: interval(&margins.iter().copied().map(hit).collect::<Vec<_>>(), seed),
         p_value: Some(sign_test(count(|it| it > 0.0), count(|it| it < 0.0))),
         margin: Some(quality.margin),
-        baselines: baselines(&quality, pairs.agreement),
+        baselines: baselines(&quality),
+        agreement: pairs.agreement,
         calibration: Some(calibration(&quality.calibration)),
         subsets: subsets(rows, &margins, seed),
         length_correlation: quality.length_correlation_in_pairs,
@@ -210,7 +211,7 @@ fn figures(
     })
 }
 
-fn baselines(quality: &Quality, agreement: Option<f64>) -> Vec<Baseline> {
+fn baselines(quality: &Quality) -> Vec<Baseline> {
     let baseline = |name: &str, value: f64, note: &str| Baseline {
         name: name.to_owned(),
         model: None,
@@ -218,14 +219,11 @@ fn baselines(quality: &Quality, agreement: Option<f64>) -> Vec<Baseline> {
         reward: None,
         note: note.to_owned(),
     };
-    let mut baselines = vec![
+    vec![
         baseline("longer wins", quality.baselines.longer, "the answer of more tokens"),
         baseline("shorter wins", quality.baselines.shorter, "the answer of fewer tokens"),
         baseline("first answer", 0.5, "a guess"),
-    ];
-    let note = "how often two people who judged the same pair say the same: who agrees with them more has learned the set";
-    baselines.extend(agreement.map(|value| baseline("agreement of people", value, note)));
-    baselines
+    ]
 }
 
 fn calibration(of: &align_stats::Calibration) -> Calibration {

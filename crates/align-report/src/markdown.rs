@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::format::{count, duration, memory, number, percent};
+use crate::preferences::left_out;
 use crate::table::Table;
 use crate::{Comparison, Critique, Hacking, Report, Sample, tables, words};
 
@@ -31,6 +32,9 @@ pub fn markdown(report: &Report) -> String {
     }
     if !report.preferences.is_empty() {
         section(&mut text, &tables::preferences(&report.preferences));
+        for line in left_out(&report.preferences) {
+            let _ = writeln!(text, "{}\n", escape(&line));
+        }
     }
     tables::subsets(&report.preferences).iter().for_each(|table| section(&mut text, table));
     for curve in &report.best_of {

@@ -31,6 +31,10 @@ pub struct Preferences {
     /// What rules that read nothing reach on the same pairs.
     #[serde(default)]
     pub baselines: Vec<Baseline>,
+    /// How often two people who judged the same pair say the same; `None` where one person judged each. Who agrees with
+    /// people more than they do with each other has learned the set.
+    #[serde(default)]
+    pub agreement: Option<f64>,
     /// How sure the model is, beside how often it is right.
     pub calibration: Option<Calibration>,
     /// Accuracy by the file's `subset` column, in the file's order.
@@ -44,6 +48,18 @@ pub struct Preferences {
     /// Rewards of the worse answers.
     #[serde(default)]
     pub rejected_rewards: Vec<f64>,
+}
+
+/// What was left out of each file, a line per file and reason for it, however many models judged it.
+pub(crate) fn left_out(judges: &[Preferences]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for judge in judges.iter().filter(|judge| !judge.left_out.is_empty()) {
+        let line = format!("{}: left out {}.", judge.dataset, judge.left_out.join(", "));
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// Whether a stated probability is the share that comes true.

@@ -168,6 +168,7 @@ fn preferences() -> Preferences {
         p_value: Some(1e-9),
         margin: Some(3.8),
         baselines: vec![],
+        agreement: Some(0.8),
         calibration: Some(Calibration {
             ece: 0.06,
             ece_after_temperature: Some(0.05),

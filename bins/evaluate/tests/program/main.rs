@@ -149,6 +149,10 @@ fn pairs_are_judged_by_models_and_by_the_reward() {
         entries.iter().map(|it| (it["model"].as_str().unwrap(), it["pairs"].as_u64().unwrap())).collect();
     assert_eq!(summary, [("model-reward", 2), ("base", 2), ("twin", 2)]);
     assert_eq!(entries[0]["left_out"], json!(["1 ties"]));
+    // Two people judged the tie; ties are left out of the figures, not of this one.
+    assert_eq!(entries[0]["agreement"], json!(0.0));
+    let text = fs::read_to_string(dir.path().join("out/report.md")).unwrap();
+    assert_eq!(text.matches("rows.jsonl: left out 1 ties.").count(), 1);
     let subsets: Vec<_> =
         entries[0]["subsets"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
     assert_eq!(subsets, ["easy", "hard"]);

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::charts::{self, Figure, Labels, Line, Values};
 use super::table::View;
 use crate::format::{count, number, percent};
+use crate::preferences::left_out;
 use crate::{BestOf, BestOfPoint, Preferences, tables};
 
 #[derive(Serialize)]
@@ -17,7 +18,6 @@ pub(super) struct Judging {
 
 impl Judging {
     pub(super) fn new(judges: &[Preferences]) -> Option<Self> {
-        let left_out = judges.iter().filter(|judge| !judge.left_out.is_empty());
         let figures = judges.iter().enumerate().flat_map(|(place, judge)| {
             [reliability(place, judge), rewards(place, judge)].into_iter().flatten().collect::<Vec<_>>()
         });
@@ -25,9 +25,7 @@ impl Judging {
             table: tables::preferences(judges).into(),
             figures: figures.collect(),
             subsets: tables::subsets(judges).into_iter().map(View::from).collect(),
-            left_out: left_out
-                .map(|judge| format!("{}: left out {}.", judge.dataset, judge.left_out.join(", ")))
-                .collect(),
+            left_out: left_out(judges),
         })
     }
 }

@@ -16,6 +16,7 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
             "pairs",
             "accuracy",
             "best rule",
+            "people agree",
             "margin",
             "ECE",
             "cooled",
@@ -36,6 +37,7 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
                 Some(Cell::new(plain(judge.pairs as f64))),
                 Some(Cell::new(percent(judge.accuracy)).with_note(note).with_bar(judge.accuracy)),
                 best.map(|rule| Cell::new(percent(rule.value)).with_note(&rule.name)),
+                cell(judge.agreement, percent),
                 cell(judge.margin, signed),
                 figure(sure.map(|sure| sure.ece)),
                 sure.and_then(|sure| {
