@@ -116,12 +116,17 @@ impl Signs<'_> {
             evidence.push(format!(
                 "Quality was best at step {step}{at}; from there to the end the reward changed by {proxy_gain:+.3} and \
                  quality by {:+.3}{p}.",
-                -quality_loss
+                0.0 - quality_loss
             ));
         }
         if let Some(Overoptimization { alpha, beta, peak_kl, r_squared }) = self.curve {
+            // Beyond the run the curve is a guess.
+            let furthest = self.points.iter().filter_map(|point| point.kl).fold(0.0, f64::max);
             let peak = peak_kl
-                .map_or("has no highest point".to_owned(), |kl| format!("is highest at a KL of {kl:.2}"));
+                .filter(|kl| *kl <= furthest)
+                .map_or("has no highest point within the run".to_owned(), |kl| {
+                    format!("is highest at a KL of {kl:.2}")
+                });
             let sign = if *beta < 0.0 { '+' } else { '−' };
             evidence.push(format!(
                 "Quality over d = √KL as d({alpha:.3} {sign} {:.3} log d) {peak} (R² {r_squared:.2}).",
