@@ -37,18 +37,10 @@ impl ModelReward {
     /// Answers that cannot be read, or of which nothing is left after truncation: an answer without a reward would
     /// move all others of a list to another place.
     pub fn score(&self, candidates: &[Candidates]) -> Result<Vec<Vec<f64>>, RewardError> {
-        let mut rewards = Vec::with_capacity(candidates.len());
+        let (mut rewards, mut truncated) = (Vec::with_capacity(candidates.len()), 0);
         for batch in candidates.chunks(self.batch_size) {
             let (tokenized, report) = tokenize_candidates(batch, &self.tokenizer, &self.options)?;
-            if report.truncated > 0 {
-                tracing::warn!(
-                    "{} of {} rows from {} on are longer than the model is given: what was cut has no part in the \
-                     reward",
-                    report.truncated,
-                    report.rows,
-                    batch[0].origin
-                );
-            }
+            truncated += report.truncated;
             if let Some(row) =
                 (0..batch.len()).find(|&row| tokenized.get(row).map(|found| found.row) != Some(row))
             {
@@ -59,6 +51,14 @@ impl ModelReward {
                 return Err(DataError::Row { origin: batch[row].origin.clone(), reason }.into());
             }
             rewards.extend(self.score_batch(&tokenized)?);
+        }
+        if truncated > 0 {
+            tracing::warn!(
+                "{truncated} of {} rows from {} on are longer than the model is given: what was cut has no part in the \
+                 reward",
+                candidates.len(),
+                candidates[0].origin
+            );
         }
         Ok(rewards)
     }
