@@ -67,6 +67,7 @@ def measure(asked, length, pairs):
             steps=asked.steps,
             repeats=0,
             new_tokens=0,
+            group_size=1,
             threads=asked.threads,
             binary_dir=asked.binary_dir,
         )
