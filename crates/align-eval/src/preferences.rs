@@ -198,7 +198,7 @@ fn figures(
         pairs: quality.held_out_pairs,
         left_out,
         accuracy: quality.accuracy,
-        accuracy_ci95: interval(&margins.iter().copied().map(hit).collect::<Vec<_>>(), seed),
+        accuracy_ci95: quality.accuracy_ci95,
         p_value: Some(sign_test(count(|it| it > 0.0), count(|it| it < 0.0))),
         margin: Some(quality.margin),
         baselines: baselines(&quality),
@@ -261,14 +261,10 @@ fn subsets(rows: &[TokenizedRanking], margins: &[f64], seed: u64) -> Vec<Subset>
         name: name.to_owned(),
         pairs: hits.len(),
         accuracy: mean(&hits),
-        ci95: Some(interval(&hits, seed)),
+        ci95: Some(share_ci95(&hits.iter().map(|&hit| (hit, 1.0)).collect::<Vec<_>>(), seed)),
         longer_wins: Some(mean(&longer)),
     };
     subsets.into_iter().map(subset).collect()
-}
-
-fn interval(hits: &[f64], seed: u64) -> [f64; 2] {
-    share_ci95(&hits.iter().map(|&hit| (hit, 1.0)).collect::<Vec<_>>(), seed)
 }
 
 /// At most [`KEPT`] of the values, evenly spread over the file.

@@ -115,10 +115,9 @@ impl Ranked {
     /// Rewards of the batch's answers, `[answers]`, and where it counts what the best answers cost as text, `[labels]`:
     /// negative log-likelihoods, each with its label's share of its answer. Both from one pass.
     fn rewards_and_likelihood(&self, batch: &RankingBatch) -> candle_core::Result<(Tensor, Option<Tensor>)> {
-        let RewardSource::Model(model) = &self.source else { return Ok((self.source.rewards(batch)?, None)) };
-        if self.method.sft_coefficient == 0.0 {
-            return Ok((model.rewards(&batch.packed)?, None));
-        }
+        let (RewardSource::Model(model), true) = (&self.source, self.method.sft_coefficient > 0.0) else {
+            return Ok((self.source.rewards(batch)?, None));
+        };
         let hidden = model.decoder().hidden(&batch.packed.stream)?;
         let at = |rows: &[u32]| hidden.index_select(&Tensor::new(rows, hidden.device())?, 0);
         let rewards = model.scorer().rewards(&at(&batch.packed.completion_ends())?)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use align_data::{TokenizedRanking, Tokenizer};
-use align_stats::{Calibration, bootstrap_ci95, hit, pearson};
+use align_stats::{Calibration, hit, pearson, share_ci95};
 use align_train::{Error, Result};
 use serde::Serialize;
 
@@ -136,7 +136,7 @@ impl Quality {
             held_out_rows: judged.len(),
             held_out_pairs: margins.len(),
             accuracy: mean(margins.iter().map(|&margin| hit(margin)), margins.len()),
-            accuracy_ci95: bootstrap_ci95(&rows, seed),
+            accuracy_ci95: share_ci95(&rows, seed),
             baselines: baselines(judged, training),
             accuracy_by_source: by_source(judged),
             margin: mean(margins.iter().copied(), margins.len()),
