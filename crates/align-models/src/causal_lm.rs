@@ -58,8 +58,7 @@ impl CausalLm {
 
     /// Logits of the stream's rows `rows`, `[rows, vocab]`: for sampling a few rows, not for training.
     pub fn logits(&self, stream: &Stream, rows: &[u32], key_values: &mut impl KeyValues) -> Result<Tensor> {
-        let hidden = self.decoder.hidden_with(stream, key_values)?;
-        linear(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?, &self.head, None)
+        linear(&self.decoder.hidden_with(stream, rows, key_values)?, &self.head, None)
     }
 
     /// Log-probs `[rows]` of `labels` from the hidden states `[rows, hidden]` that predict them, with the logits divided
@@ -87,10 +86,9 @@ impl CausalLm {
     }
 
     fn target_rows(&self, packed: &Packed) -> Result<(Tensor, Tensor)> {
-        let hidden = self.decoder.hidden(&packed.stream)?;
-        let rows = Tensor::new(packed.targets.rows.as_slice(), hidden.device())?;
+        let hidden = self.decoder.hidden(&packed.stream, &packed.targets.rows)?;
         let labels = Tensor::new(packed.targets.labels.as_slice(), hidden.device())?;
-        Ok((hidden.index_select(&rows, 0)?, labels))
+        Ok((hidden, labels))
     }
 }
 

@@ -28,6 +28,8 @@ struct Pass {
     config: DecoderConfig,
     segments: Vec<Segment>,
     rotation: Rope,
+    /// What is wanted of the last layer, if not every row.
+    rows: Option<Tensor>,
 }
 
 #[derive(Clone, Debug)]
@@ -101,20 +103,29 @@ impl Decoder {
         &self.embedding
     }
 
-    /// Hidden states after the last norm, `[tokens, hidden]`.
-    pub fn hidden(&self, stream: &Stream) -> Result<Tensor> {
+    /// Hidden states after the last norm of the stream's rows `rows`, `[rows, hidden]`. Of the other rows the last
+    /// layer computes no more than their keys and values.
+    ///
+    /// # Errors
+    /// If the stream has no such row.
+    pub fn hidden(&self, stream: &Stream, rows: &[u32]) -> Result<Tensor> {
         if !self.gradient_checkpointing {
-            return self.hidden_with(stream, &mut OwnKeyValues);
+            return self.hidden_with(stream, rows, &mut OwnKeyValues);
         }
-        self.through_layers(stream, |index, layer, pass, hidden| {
+        self.through_layers(stream, rows, |index, layer, pass, hidden| {
             let (layer, pass) = (layer.clone(), pass.clone());
             checkpoint(&hidden, move |x| layer.forward(index, x, &pass, &mut OwnKeyValues))
         })
     }
 
     /// [`Decoder::hidden`] with keys and values from `key_values`.
-    pub fn hidden_with(&self, stream: &Stream, key_values: &mut impl KeyValues) -> Result<Tensor> {
-        self.through_layers(stream, |index, layer, pass, hidden| {
+    pub fn hidden_with(
+        &self,
+        stream: &Stream,
+        rows: &[u32],
+        key_values: &mut impl KeyValues,
+    ) -> Result<Tensor> {
+        self.through_layers(stream, rows, |index, layer, pass, hidden| {
             layer.forward(index, &hidden, pass, key_values)
         })
     }
@@ -122,13 +133,16 @@ impl Decoder {
     fn through_layers(
         &self,
         stream: &Stream,
+        rows: &[u32],
         mut run: impl FnMut(usize, &Layer, &Arc<Pass>, Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let device = self.embedding.device();
         let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
         let rotation = Rope::new(&stream.positions, &self.inverse_frequencies, 1.0, self.dtype(), device)?;
         let (config, segments) = (self.config.clone(), stream.segments.clone());
-        let pass = Arc::new(Pass { config, segments, rotation });
+        let every = rows.iter().copied().eq(0..stream.tokens.len() as u32);
+        let rows = if every { None } else { Some(Tensor::new(rows, device)?) };
+        let pass = Arc::new(Pass { config, segments, rotation, rows });
         let mut hidden = embedding(&tokens, &self.embedding)?;
         for (index, layer) in self.layers.iter().enumerate() {
             hidden = run(index, layer, &pass, hidden)?;
@@ -139,6 +153,16 @@ impl Decoder {
     /// The dtype that hidden states have.
     pub fn dtype(&self) -> DType {
         self.embedding.tensor().dtype()
+    }
+}
+
+impl Pass {
+    /// The rows of `x` that go on from layer `index`.
+    fn wanted(&self, index: usize, x: Tensor) -> Result<Tensor> {
+        match &self.rows {
+            Some(rows) if index + 1 == self.config.layers => x.index_select(rows, 0),
+            _ => Ok(x),
+        }
     }
 }
 
@@ -170,7 +194,8 @@ impl Layer {
         key_values: &mut impl KeyValues,
     ) -> Result<Tensor> {
         let epsilon = pass.config.norm_epsilon;
-        let x = (x + self.attend(index, &rms_norm(x, &self.input_norm, epsilon)?, pass, key_values)?)?;
+        let attended = self.attend(index, &rms_norm(x, &self.input_norm, epsilon)?, pass, key_values)?;
+        let x = (pass.wanted(index, x.clone())? + attended)?;
         &x + self.feed_forward(&rms_norm(&x, &self.post_attention_norm, epsilon)?)?
     }
 
@@ -190,7 +215,7 @@ impl Layer {
         let (keys, values) = key_values.extend(index, key, value)?;
         let scale = 1.0 / (head_dim as f64).sqrt();
         let mixed = attention(&query, &keys, &values, &pass.segments, scale, sliding_window)?;
-        self.output.apply(&mixed.reshape((tokens, heads * head_dim))?)
+        self.output.apply(&pass.wanted(index, mixed.reshape((tokens, heads * head_dim))?)?)
     }
 
     fn feed_forward(&self, x: &Tensor) -> Result<Tensor> {

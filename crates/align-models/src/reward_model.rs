@@ -170,8 +170,7 @@ impl RewardModel {
         if rows.is_empty() {
             bail!("expected completions that follow a prompt, found none");
         }
-        let hidden = self.decoder.hidden(&packed.stream)?;
-        hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)
+        self.decoder.hidden(&packed.stream, &rows)
     }
 
     /// Rewards of the completions, each after its prompt, `[completions]`.

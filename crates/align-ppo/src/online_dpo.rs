@@ -111,9 +111,8 @@ impl Objective for PairObjective {
 
     fn loss(&self, batch: &OwnPairs, totals: &Weights) -> Result<StepLoss> {
         let Packed { stream, targets, sequences } = &batch.packed;
-        let hidden = self.policy.decoder().hidden(stream)?;
+        let hidden = self.policy.decoder().hidden(stream, &targets.rows)?;
         let device = hidden.device();
-        let hidden = hidden.index_select(&Tensor::new(targets.rows.as_slice(), device)?, 0)?;
         let (tokens, stats) = self.policy.label_log_probs(&hidden, &targets.labels, self.temperature)?;
         let policy = by_side(&Sequences::packed(&targets.sequences, *sequences, device)?.sums(&tokens)?)?;
         let reference = by_side(&Tensor::new(batch.reference.as_slice(), device)?)?;

@@ -11,7 +11,6 @@ use align_data::Tokenizer;
 use align_models::generation::{Completion, GenerationOptions, generate_groups};
 use align_models::{CausalLm, Packed};
 use align_train::{Error, Result};
-use candle_core::Tensor;
 
 /// Tokens that go through a model together where nothing is kept for a backward pass.
 const TOKENS_PER_PASS: usize = 4096;
@@ -193,10 +192,8 @@ impl Rollouts {
 pub fn log_probs(model: &CausalLm, rollouts: &Rollouts, temperature: f64) -> Result<Vec<Vec<f32>>> {
     let mut log_probs = Vec::with_capacity(rollouts.completions.len());
     for pass in rollouts.passes() {
-        let hidden = model.decoder().hidden(&pass.stream)?;
-        let rows = Tensor::new(pass.targets.rows.as_slice(), hidden.device())?;
-        let (values, _) =
-            model.label_log_probs(&hidden.index_select(&rows, 0)?, &pass.targets.labels, temperature)?;
+        let hidden = model.decoder().hidden(&pass.stream, &pass.targets.rows)?;
+        let (values, _) = model.label_log_probs(&hidden, &pass.targets.labels, temperature)?;
         Rollouts::by_completion(&pass, &values.to_vec1::<f32>()?, &mut log_probs);
     }
     Ok(log_probs)

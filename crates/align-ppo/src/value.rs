@@ -37,21 +37,26 @@ pub enum Critic {
 }
 
 impl Critic {
-    /// Values `[rows]` of rows of a stream. The policy's hidden states of it are asked for only where the critic reads
-    /// them.
+    /// The rows of the policy's hidden states that values of `rows` are made from.
+    pub(crate) fn reads<'a>(&self, rows: &'a [u32]) -> &'a [u32] {
+        match self {
+            Self::Head(_) => rows,
+            Self::Model { .. } => &[],
+        }
+    }
+
+    /// Values `[rows]` of rows of a stream. The policy's hidden states of them are asked for only where the critic
+    /// reads them.
     pub(crate) fn values(
         &self,
         policy_hidden: impl FnOnce() -> candle_core::Result<Tensor>,
         rows: &[u32],
         stream: &Stream,
     ) -> candle_core::Result<Tensor> {
-        let of = |head: &RewardScorer, hidden: Tensor| {
-            head.rewards(&hidden.index_select(&Tensor::new(rows, hidden.device())?, 0)?)
-        };
         match self {
-            Self::Head(head) => of(head, policy_hidden()?),
+            Self::Head(head) => head.rewards(&policy_hidden()?),
             Self::Model { model, scale, shift } => {
-                of(model.scorer(), model.decoder().hidden(stream)?)?.affine(*scale, *shift)
+                model.scorer().rewards(&model.decoder().hidden(stream, rows)?)?.affine(*scale, *shift)
             }
         }
     }
@@ -73,7 +78,7 @@ impl ActorCritic {
         for pass in rollouts.passes() {
             let of_pass = &places[values.len()..values.len() + pass.sequences];
             let rows = value_rows(&pass, of_pass.iter().copied());
-            let hidden = || self.policy.decoder().hidden(&pass.stream);
+            let hidden = || self.policy.decoder().hidden(&pass.stream, &rows);
             let mut flat = self.critic.values(hidden, &rows, &pass.stream)?.to_vec1::<f32>()?.into_iter();
             values.extend(of_pass.iter().map(|&places| flat.by_ref().take(places).collect::<Vec<f32>>()));
         }

@@ -118,15 +118,19 @@ impl Ranked {
         let (RewardSource::Model(model), true) = (&self.source, self.method.sft_coefficient > 0.0) else {
             return Ok((self.source.rewards(batch)?, None));
         };
-        let hidden = model.decoder().hidden(&batch.packed.stream)?;
-        let at = |rows: &[u32]| hidden.index_select(&Tensor::new(rows, hidden.device())?, 0);
-        let rewards = model.scorer().rewards(&at(&batch.packed.completion_ends())?)?;
+        let ends = batch.packed.completion_ends();
         let (rows, labels, shares) = batch.best_labels();
+        let hidden = model.decoder().hidden(&batch.packed.stream, &[&*ends, &rows].concat())?;
+        let rewards = model.scorer().rewards(&hidden.narrow(0, 0, ends.len())?)?;
         if labels.is_empty() {
             return Ok((rewards, None));
         }
         let labels = Tensor::new(labels, hidden.device())?;
-        let log_probs = linear_log_probs(&at(&rows)?, model.decoder().embedding(), &labels)?;
+        let log_probs = linear_log_probs(
+            &hidden.narrow(0, ends.len(), rows.len())?,
+            model.decoder().embedding(),
+            &labels,
+        )?;
         Ok((rewards, Some((log_probs.neg()? * Tensor::new(shares, hidden.device())?)?)))
     }
 

@@ -100,17 +100,19 @@ impl Objective for PpoObjective {
     fn loss(&self, batch: &PpoBatch, totals: &Weights) -> Result<StepLoss> {
         let PpoLoss { cliprange, cliprange_value, vf_coef, entropy_coef } = self.loss;
         let ActorCritic { policy, critic } = &self.models;
-        let hidden = policy.decoder().hidden(&batch.packed.stream)?;
+        let (targets, places) = (&batch.packed.targets, &batch.value_rows);
+        let rows = [&*targets.rows, critic.reads(places)].concat();
+        let hidden = policy.decoder().hidden(&batch.packed.stream, &rows)?;
         let device = hidden.device();
         let Remembered { log_probs: old, advantages, values: old_values, returns } =
             batch.remembered.to_device(device)?;
 
-        let targets = &batch.packed.targets;
-        let chosen = hidden.index_select(&Tensor::new(targets.rows.as_slice(), device)?, 0)?;
+        let chosen = hidden.narrow(0, 0, targets.len())?;
         let (log_probs, stats) = policy.label_log_probs(&chosen, &targets.labels, self.temperature)?;
         let surrogate = ppo_clip(&log_probs, &old, &advantages, Clip::symmetric(cliprange))?;
 
-        let values = critic.values(|| Ok(hidden.clone()), &batch.value_rows, &batch.packed.stream)?;
+        let of_places = || hidden.narrow(0, targets.len(), places.len());
+        let values = critic.values(of_places, places, &batch.packed.stream)?;
         let value_loss = clipped_value_loss(&values, &old_values, &returns, cliprange_value)?;
 
         let share = |losses: &Tensor, of: &str| losses.sum_all()? / totals.get(of);
