@@ -6,12 +6,13 @@
 
 mod accumulate;
 mod attention;
+mod attention_block;
 mod checkpoint;
 mod cpu;
 mod embedding;
-mod gated_mlp;
 mod linear;
 mod linear_log_probs;
+mod mlp_block;
 mod param;
 mod params;
 mod rms_norm;
@@ -20,11 +21,12 @@ pub mod softmax;
 mod swiglu;
 
 pub use attention::{Segment, attention};
+pub use attention_block::{AttentionBlock, attention_block, cached_attention_block};
 pub use checkpoint::checkpoint;
 pub use embedding::embedding;
-pub use gated_mlp::gated_mlp;
 pub use linear::{linear, linears};
 pub use linear_log_probs::{TokenStats, linear_log_probs, linear_log_probs_with_stats};
+pub use mlp_block::mlp_block;
 pub use param::{GradBuffer, Param};
 pub use params::Params;
 pub use rms_norm::rms_norm;
@@ -35,10 +37,11 @@ pub use swiglu::swiglu;
 #[doc(hidden)]
 pub mod composed {
     pub use crate::attention::composed::attention;
+    pub use crate::attention_block::composed::attention_block;
     pub use crate::embedding::composed::embedding;
-    pub use crate::gated_mlp::composed::gated_mlp;
     pub use crate::linear::composed::linear;
     pub use crate::linear_log_probs::composed::{linear_log_probs, linear_log_probs_with_stats};
+    pub use crate::mlp_block::composed::mlp_block;
     pub use crate::rms_norm::composed::rms_norm;
     pub use crate::rope::composed::rope;
     pub use crate::swiglu::composed::swiglu;

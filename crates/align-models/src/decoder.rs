@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use align_kernels::{
-    Param, Params, Rope, Segment, attention, checkpoint, embedding, gated_mlp, linear, linears, rms_norm,
-    rope,
+    AttentionBlock, Param, Params, Rope, Segment, attention_block, cached_attention_block, checkpoint,
+    embedding, mlp_block, rms_norm,
 };
 use candle_core::{DType, Result, Tensor};
 
@@ -109,12 +109,12 @@ impl Decoder {
     /// # Errors
     /// If the stream has no such row.
     pub fn hidden(&self, stream: &Stream, rows: &[u32]) -> Result<Tensor> {
-        if !self.gradient_checkpointing {
-            return self.hidden_with(stream, rows, &mut OwnKeyValues);
-        }
         self.through_layers(stream, rows, |index, layer, pass, hidden| {
+            if !self.gradient_checkpointing {
+                return layer.forward(index, &hidden, pass);
+            }
             let (layer, pass) = (layer.clone(), pass.clone());
-            checkpoint(&hidden, move |x| layer.forward(index, x, &pass, &mut OwnKeyValues))
+            checkpoint(&hidden, move |x| layer.forward(index, x, &pass))
         })
     }
 
@@ -126,7 +126,7 @@ impl Decoder {
         key_values: &mut impl KeyValues,
     ) -> Result<Tensor> {
         self.through_layers(stream, rows, |index, layer, pass, hidden| {
-            layer.forward(index, &hidden, pass, key_values)
+            layer.forward_with(index, &hidden, pass, key_values)
         })
     }
 
@@ -157,12 +157,9 @@ impl Decoder {
 }
 
 impl Pass {
-    /// The rows of `x` that go on from layer `index`.
-    fn wanted(&self, index: usize, x: Tensor) -> Result<Tensor> {
-        match &self.rows {
-            Some(rows) if index + 1 == self.config.layers => x.index_select(rows, 0),
-            _ => Ok(x),
-        }
+    /// The rows that go on from layer `index`, if not all.
+    fn wanted(&self, index: usize) -> Option<&Tensor> {
+        self.rows.as_ref().filter(|_| index + 1 == self.config.layers)
     }
 }
 
@@ -186,48 +183,44 @@ impl Layer {
         })
     }
 
-    fn forward(
+    fn forward(&self, index: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        self.feed_forward(&attention_block(x, &self.attention(pass), pass.wanted(index))?, pass)
+    }
+
+    fn forward_with(
         &self,
         index: usize,
         x: &Tensor,
         pass: &Pass,
         key_values: &mut impl KeyValues,
     ) -> Result<Tensor> {
-        let epsilon = pass.config.norm_epsilon;
-        let attended = self.attend(index, &rms_norm(x, &self.input_norm, epsilon)?, pass, key_values)?;
-        let x = (pass.wanted(index, x.clone())? + attended)?;
-        &x + self.feed_forward(&rms_norm(&x, &self.post_attention_norm, epsilon)?)?
+        let extend = |key, value| key_values.extend(index, key, value);
+        let x = cached_attention_block(x, &self.attention(pass), pass.wanted(index), extend)?;
+        self.feed_forward(&x, pass)
     }
 
-    fn attend(
-        &self,
-        index: usize,
-        x: &Tensor,
-        pass: &Pass,
-        key_values: &mut impl KeyValues,
-    ) -> Result<Tensor> {
-        let DecoderConfig { heads, kv_heads, head_dim, sliding_window, .. } = pass.config;
-        let tokens = x.dim(0)?;
-        let [query, key, value] = linears(x, [&self.query, &self.key, &self.value].map(Projection::parts))?;
-        let query = rope(&query.reshape((tokens, heads, head_dim))?, &pass.rotation)?;
-        let key = rope(&key.reshape((tokens, kv_heads, head_dim))?, &pass.rotation)?;
-        let value = value.reshape((tokens, kv_heads, head_dim))?;
-        let (keys, values) = key_values.extend(index, key, value)?;
-        let scale = 1.0 / (head_dim as f64).sqrt();
-        let mixed = attention(&query, &keys, &values, &pass.segments, scale, sliding_window)?;
-        self.output.apply(&pass.wanted(index, mixed.reshape((tokens, heads * head_dim))?)?)
+    fn attention<'a>(&'a self, pass: &'a Pass) -> AttentionBlock<'a> {
+        AttentionBlock {
+            norm: &self.input_norm,
+            norm_epsilon: pass.config.norm_epsilon,
+            query: self.query.parts(),
+            key: self.key.parts(),
+            value: self.value.parts(),
+            output: self.output.parts(),
+            head_dim: pass.config.head_dim,
+            rotation: &pass.rotation,
+            segments: &pass.segments,
+            window: pass.config.sliding_window,
+        }
     }
 
-    fn feed_forward(&self, x: &Tensor) -> Result<Tensor> {
-        gated_mlp(x, self.gate.parts(), self.up.parts(), self.down.parts())
+    fn feed_forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
+        let layers = [&self.gate, &self.up, &self.down].map(Projection::parts);
+        mlp_block(x, &self.post_attention_norm, pass.config.norm_epsilon, layers)
     }
 }
 
 impl Projection {
-    fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        linear(x, &self.weight, self.bias.as_ref())
-    }
-
     fn parts(&self) -> (&Param, Option<&Param>) {
         (&self.weight, self.bias.as_ref())
     }

@@ -28,16 +28,12 @@ pub(super) fn attention(
     scale: f64,
     window: Option<usize>,
 ) -> Result<Tensor> {
-    let op = Attention {
-        segments: segments.to_vec(),
-        scale: scale as f32,
-        window: window.unwrap_or(usize::MAX),
-        log_sums: OnceLock::new(),
-    };
+    let op = Attention::new(segments, scale, window);
     q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
 }
 
-struct Attention {
+/// One run of the op: forward, then backward.
+pub(crate) struct Attention {
     segments: Vec<Segment>,
     scale: f32,
     window: usize,
@@ -100,6 +96,44 @@ impl<'a> Operands<'a> {
 }
 
 impl Attention {
+    pub(crate) fn new(segments: &[Segment], scale: f64, window: Option<usize>) -> Self {
+        Self {
+            segments: segments.to_vec(),
+            scale: scale as f32,
+            window: window.unwrap_or(usize::MAX),
+            log_sums: OnceLock::new(),
+        }
+    }
+
+    /// The result, shaped like `q`. All contiguous.
+    pub(crate) fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Vec<f32>> {
+        let (queries, keys, values) = (slice(q)?, slice(k)?, slice(v)?);
+        self.run(&self.operands(&queries, &keys, &values, [q.shape(), k.shape()])?)
+    }
+
+    /// The gradients of `q`, `k` and `v` from that of the result `out`. All contiguous.
+    pub(crate) fn backward(
+        &self,
+        [q, k, v]: [&Tensor; 3],
+        out: &Tensor,
+        grad: &[f32],
+    ) -> Result<[Vec<f32>; 3]> {
+        let Some(log_sums) = self.log_sums.get() else {
+            bail!("attention: the backward pass ran before the forward pass");
+        };
+        let (queries, keys, values) = (slice(q)?, slice(k)?, slice(v)?);
+        let operands = self.operands(&queries, &keys, &values, [q.shape(), k.shape()])?;
+        Ok(backward::backward(&operands, &self.segments, &slice(out)?, log_sums, grad))
+    }
+
+    fn run(&self, operands: &Operands<'_>) -> Result<Vec<f32>> {
+        let (out, log_sums) = forward::forward(operands, &self.segments);
+        if self.log_sums.set(log_sums).is_err() {
+            bail!("the forward pass of an attention op ran twice");
+        }
+        Ok(out)
+    }
+
     fn operands<'a>(
         &self,
         q: &'a [f32],
@@ -129,11 +163,7 @@ impl CustomOp3 for Attention {
     ) -> Result<(CpuStorage, Shape)> {
         let (q, k, v) = (floats(q, q_layout)?, floats(k, k_layout)?, floats(v, v_layout)?);
         let operands = self.operands(q, k, v, [q_layout.shape(), k_layout.shape()])?;
-        let (out, log_sums) = forward::forward(&operands, &self.segments);
-        if self.log_sums.set(log_sums).is_err() {
-            bail!("the forward pass of an attention op ran twice");
-        }
-        Ok((CpuStorage::F32(out), q_layout.shape().clone()))
+        Ok((CpuStorage::F32(self.run(&operands)?), q_layout.shape().clone()))
     }
 
     fn bwd(
@@ -144,15 +174,7 @@ impl CustomOp3 for Attention {
         out: &Tensor,
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let Some(log_sums) = self.log_sums.get() else {
-            bail!("attention: the backward pass ran before the forward pass");
-        };
-        let grad = grad.contiguous()?;
-        let [dq, dk, dv] = {
-            let (queries, keys, values) = (slice(q)?, slice(k)?, slice(v)?);
-            let operands = self.operands(&queries, &keys, &values, [q.shape(), k.shape()])?;
-            backward::backward(&operands, &self.segments, &slice(out)?, log_sums, &slice(&grad)?)
-        };
+        let [dq, dk, dv] = self.backward([q, k, v], out, &slice(&grad.contiguous()?)?)?;
         let wanted =
             |of: &Tensor, grad: Vec<f32>| of.track_op().then(|| tensor(grad, of.shape())).transpose();
         Ok((wanted(q, dq)?, wanted(k, dk)?, wanted(v, dv)?))

@@ -4,7 +4,7 @@
 //! that form its context.
 
 pub(crate) mod composed;
-mod cpu;
+pub(crate) mod cpu;
 
 use std::ops::Range;
 
@@ -61,7 +61,13 @@ pub fn attention(
     composed::attention(q, k, v, segments, scale, window)
 }
 
-fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment], window: Option<usize>) -> Result<()> {
+pub(crate) fn check(
+    q: &Tensor,
+    k: &Tensor,
+    v: &Tensor,
+    segments: &[Segment],
+    window: Option<usize>,
+) -> Result<()> {
     if window == Some(0) {
         bail!("attention: in a window of 0 keys a query does not see its own; use at least 1, or no window");
     }
@@ -92,7 +98,7 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &[Segment], window: Optio
 }
 
 /// Refuses key ranges that overlap without being equal: the rows of a range are one part of a gradient.
-fn check_apart(segments: &[Segment]) -> Result<()> {
+pub(crate) fn check_apart(segments: &[Segment]) -> Result<()> {
     let mut ranges: Vec<&Range<usize>> = segments.iter().flat_map(|segment| &segment.keys).collect();
     ranges.sort_by_key(|range| (range.start, range.end));
     ranges.dedup();

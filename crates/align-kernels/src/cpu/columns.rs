@@ -1,5 +1,5 @@
-//! Sums over the rows of a matrix, for the gradients of vectors: one partial sum per block of rows, added
-//! in the order of the blocks.
+//! Sums: of two vectors; and over the rows of a matrix, for the gradients of vectors, where there is one partial sum
+//! per block of rows, added in the order of the blocks.
 
 use rayon::prelude::*;
 
@@ -23,6 +23,15 @@ pub(crate) fn sum_blocks(rows: usize, columns: usize, add: impl Fn(usize, &mut [
     rest.chunks_exact(columns.max(1)).for_each(|partial| add_assign(total, partial));
     partial.truncate(columns);
     partial
+}
+
+/// Elements that one thread adds at a time.
+const BLOCK: usize = 16 * 1024;
+
+/// `total += values`, on all threads.
+pub(crate) fn add_all(total: &mut [f32], values: &[f32]) {
+    let blocks = total.par_chunks_mut(BLOCK).zip(values.par_chunks(BLOCK));
+    blocks.for_each(|(total, values)| add_assign(total, values));
 }
 
 simd! {

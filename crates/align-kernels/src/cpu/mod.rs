@@ -12,7 +12,7 @@ mod simd;
 mod slices;
 mod tile;
 
-pub(crate) use columns::{BLOCK_ROWS, add_assign, sum_blocks};
+pub(crate) use columns::{BLOCK_ROWS, add_all, add_assign, sum_blocks};
 pub(crate) use few_rows::{FEW_ROWS, few_rows};
 pub(crate) use matmul::{Matrix, MatrixMut, Threads, matmul, product};
 pub use simd::exp;

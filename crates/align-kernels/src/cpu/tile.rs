@@ -48,9 +48,10 @@ fn side_by_side<const L: usize>(x: &[f32], inputs: usize) -> Vec<[f32; L]> {
 pub(crate) fn multiply(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
     #[cfg(target_arch = "x86_64")]
     {
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
-            multiply_with::<true>(w, panel, put);
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            #[expect(unsafe_code, reason = "calls code for a CPU feature")]
+            // SAFETY: the CPU has the features that the function is compiled for.
+            return unsafe { avx512(w, panel, put) };
         }
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
             #[expect(unsafe_code, reason = "calls code for a CPU feature")]
@@ -62,7 +63,23 @@ pub(crate) fn multiply(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f3
     multiply_with::<{ cfg!(target_arch = "aarch64") }>(w, panel, put);
 }
 
-/// With tiles of 12 and 8 sums of a register: they hide the latency of the additions and leave registers.
+/// [`multiply`] where a register holds a row of a wide panel.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl")]
+fn avx512(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
+    multiply_with::<true>(w, panel, put);
+}
+
+/// [`multiply`] where it takes two.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
+    multiply_with::<true>(w, panel, put);
+}
+
+/// With tiles of as many sums as hide the latency of the additions (6 of 64 bytes, 12 or 8 of 32) and leave
+/// registers. Of other sizes it takes a look at the machine code: with 8 rows of W by 16 of x the compiler
+/// puts those rows into a register rather than these, and the product takes forty times as long.
 #[inline(always)]
 fn multiply_with<const FUSED: bool>(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
     match &panel.elements {
@@ -143,15 +160,16 @@ fn add<const R: usize, const L: usize, const FUSED: bool>(
     }
 }
 
-/// Asks for the cache line at `place`, which need not exist.
+/// Asks for the cache line at `place`, which need not exist, in the second cache: the first is too small for
+/// this tile, the next one and the panel, and has too few places for lines that are on their way.
 #[inline(always)]
 fn prefetch(place: *const f32) {
     #[cfg(target_arch = "x86_64")]
     #[expect(unsafe_code, reason = "an intrinsic")]
     // SAFETY: a hint, which reads nothing and cannot fail wherever the pointer leads.
     unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(place.cast());
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(place.cast());
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;

@@ -15,38 +15,63 @@ use crate::{GradBuffer, Param};
 /// See [`linear`](crate::linear). All f32 on the CPU.
 pub(super) fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor> {
     let ((rows, inputs), outputs) = (x.dims2()?, weight.tensor().dim(0)?);
-    let input = x.detach().contiguous()?;
-    let w = weight.tensor().detach().contiguous()?;
-    let [mut y] = products(&slice(&input)?, rows, inputs, [&*slice(&w)?]);
-    if let Some(bias) = bias {
-        add_bias(&mut y, bias)?;
-    }
-    let buffer = |param: &Param| param.grad_buffer().cloned();
-    let (weight_buffer, bias_buffer) = (buffer(weight), bias.and_then(buffer));
+    let (y, layer) = Backward::of(x, weight, bias)?;
     let x_is_tracked = x.track_op();
-    if !x_is_tracked && weight_buffer.is_none() && bias_buffer.is_none() {
+    if !x_is_tracked && !weight.is_tracked() && !bias.is_some_and(Param::is_tracked) {
         return tensor(y, (rows, outputs));
     }
     let backward = move |grad: &Tensor| {
         let grad = grad.contiguous()?;
-        let g = slice(&grad)?;
-        if let Some(buffer) = &bias_buffer {
-            add_bias_gradient(buffer, &g, outputs)?;
-        }
-        let g = Matrix::new(&g, rows, outputs);
-        if let Some(buffer) = &weight_buffer {
-            add_weight_gradient(buffer, g, Matrix::new(&slice(&input)?, rows, inputs))?;
-        }
-        if !x_is_tracked {
-            return Ok([None, None, None]);
-        }
-        let dx = product(g, Matrix::new(&slice(&w)?, outputs, inputs), Threads::All);
-        Ok([Some(tensor(dx, (rows, inputs))?), None, None])
+        let grad = slice(&grad)?;
+        layer.add_parameter_gradients(&grad)?;
+        let dx = x_is_tracked.then(|| tensor(layer.input_gradient(&grad)?, (rows, inputs)));
+        Ok([dx.transpose()?, None, None])
     };
     // Without a bias the weight stands in its place: no gradient is asked of either.
     let bias = bias.unwrap_or(weight).tensor();
     let value = Floats::new(y, (rows, outputs));
     x.apply_op3(weight.tensor(), bias, Recorded { name: "linear", value, backward })
+}
+
+/// The backward pass of one run of the op.
+pub(crate) struct Backward {
+    x: Tensor,
+    weight: Tensor,
+    weight_buffer: Option<Arc<GradBuffer>>,
+    bias_buffer: Option<Arc<GradBuffer>>,
+}
+
+impl Backward {
+    /// The layer's output, and the way back. The shapes are taken to fit.
+    pub(crate) fn of(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<(Vec<f32>, Self)> {
+        let (rows, inputs) = x.dims2()?;
+        let buffer = |param: &Param| param.grad_buffer().cloned();
+        let (weight_buffer, bias_buffer) = (buffer(weight), bias.and_then(buffer));
+        let (x, weight) = (x.detach().contiguous()?, weight.tensor().detach().contiguous()?);
+        let [mut y] = products(&slice(&x)?, rows, inputs, [&*slice(&weight)?]);
+        if let Some(bias) = bias {
+            add_bias(&mut y, bias)?;
+        }
+        Ok((y, Self { x, weight, weight_buffer, bias_buffer }))
+    }
+
+    /// Adds the gradients of those parameters that are tracked.
+    pub(crate) fn add_parameter_gradients(&self, grad: &[f32]) -> Result<()> {
+        let ((rows, inputs), outputs) = (self.x.dims2()?, self.weight.dim(0)?);
+        if let Some(buffer) = &self.bias_buffer {
+            add_bias_gradient(buffer, grad, outputs)?;
+        }
+        let Some(buffer) = &self.weight_buffer else { return Ok(()) };
+        let x = slice(&self.x)?;
+        add_weight_gradient(buffer, Matrix::new(grad, rows, outputs), Matrix::new(&x, rows, inputs))
+    }
+
+    /// The gradient of the input.
+    pub(crate) fn input_gradient(&self, grad: &[f32]) -> Result<Vec<f32>> {
+        let (outputs, inputs) = self.weight.dims2()?;
+        let (grad, w) = (Matrix::new(grad, self.x.dim(0)?, outputs), slice(&self.weight)?);
+        Ok(product(grad, Matrix::new(&w, outputs, inputs), Threads::All))
+    }
 }
 
 /// See [`linears`](crate::linears). All f32 on the CPU, none tracked.

@@ -11,7 +11,7 @@ use candle_core::{Result, Tensor, bail};
 
 use crate::Param;
 use crate::cpu::is_f32_on_cpu;
-pub(crate) use cpu::{add_weight_gradient, products};
+pub(crate) use cpu::{Backward, add_weight_gradient, products};
 
 /// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`, for a weight `[outputs, inputs]` and a bias
 /// `[outputs]`.
@@ -49,7 +49,7 @@ pub fn linears<const N: usize>(x: &Tensor, layers: [(&Param, Option<&Param>); N]
     Ok(outputs.try_into().expect("one output per layer"))
 }
 
-fn check(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<()> {
+pub(crate) fn check(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<()> {
     let (_, inputs) = x.dims2()?;
     let (outputs, expected) = weight.tensor().dims2()?;
     if inputs != expected {

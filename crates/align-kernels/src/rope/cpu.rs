@@ -23,7 +23,7 @@ pub(super) fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
 
 /// `x` `[tokens, heads, head_dim]` rotated by the angles times `sign`, which is 1 or −1.
 #[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
-fn rotate(x: &Tensor, rotation: &Rope, sign: f32) -> Result<Vec<f32>> {
+pub(crate) fn rotate(x: &Tensor, rotation: &Rope, sign: f32) -> Result<Vec<f32>> {
     let (_, heads, head_dim) = x.dims3()?;
     let (x, half) = (x.detach().contiguous()?, head_dim / 2);
     let (x, cos, sin) = (slice(&x)?, slice(&rotation.cos)?, slice(&rotation.sin)?);

@@ -7,6 +7,7 @@ mod cpu;
 use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::cpu::is_f32_on_cpu;
+pub(crate) use cpu::rotate;
 
 /// Cosines and sines of a stream of positions, made once per batch and shared by all layers.
 #[derive(Clone, Debug)]
@@ -43,14 +44,19 @@ impl Rope {
 /// # Errors
 /// If the shapes do not fit or `head_dim` is odd.
 pub fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
-    let (tokens, _, head_dim) = x.dims3()?;
-    let expected = [tokens, 1, head_dim / 2];
-    if rotation.cos.dims() != expected || head_dim % 2 != 0 {
-        bail!("rope: expected a rotation {expected:?} for {:?}, got {:?}", x.shape(), rotation.cos.shape());
-    }
+    check(x, rotation)?;
     if is_f32_on_cpu(&[x, &rotation.cos, &rotation.sin]) {
         cpu::rope(x, rotation)
     } else {
         composed::rope(x, rotation)
     }
+}
+
+pub(crate) fn check(x: &Tensor, rotation: &Rope) -> Result<()> {
+    let (tokens, _, head_dim) = x.dims3()?;
+    let expected = [tokens, 1, head_dim / 2];
+    if rotation.cos.dims() != expected || head_dim % 2 != 0 {
+        bail!("rope: expected a rotation {expected:?} for {:?}, got {:?}", x.shape(), rotation.cos.shape());
+    }
+    Ok(())
 }
