@@ -37,6 +37,9 @@ pub(super) fn attention_block(
     let answers = gather(&mixed.flatten_from(1)?, rows.as_deref())?;
     let (weight, bias) = block.output;
     linear::check(&answers, weight, bias)?;
+    if weight.tensor().dim(0)? != hidden {
+        bail!("attention_block: expected an output of width {hidden}, got {:?}", weight.tensor().shape());
+    }
     let (mut y, output) = linear::Backward::of(&answers, weight, bias)?;
     add_all(&mut y, &slice(&gather(&x.detach().contiguous()?, rows.as_deref())?)?);
 

@@ -30,6 +30,7 @@ const BLOCK: usize = 16 * 1024;
 
 /// `total += values`, on all threads.
 pub(crate) fn add_all(total: &mut [f32], values: &[f32]) {
+    assert_eq!(total.len(), values.len(), "vectors of one length");
     let blocks = total.par_chunks_mut(BLOCK).zip(values.par_chunks(BLOCK));
     blocks.for_each(|(total, values)| add_assign(total, values));
 }

@@ -155,3 +155,12 @@ fn an_attention_block_of_some_rows_is_those_of_all() {
     let refused = attention(&params, 6, None, |x, block| attention_block(x, block, Some(&rows)));
     assert!(refused.unwrap_err().to_string().contains("row 23 is outside the 23 rows"));
 }
+
+#[test]
+fn an_attention_block_of_another_width_is_refused() {
+    let mut inputs = inputs(5, 8, 2, 1, 4);
+    inputs[5] = values(&[9, 8], 6, 0.1);
+    let params: Vec<_> = inputs.iter().map(|t| Param::tracked(t).unwrap()).collect();
+    let refused = attention(&params, 4, None, |x, block| attention_block(x, block, None));
+    assert!(refused.unwrap_err().to_string().contains("expected an output of width 8"));
+}
