@@ -114,6 +114,23 @@ fn logits_and_log_probs_are_those_of_transformers() {
 }
 
 #[test]
+fn hidden_states_of_some_rows_are_those_of_all() {
+    for golden in goldens() {
+        let (model, packed) = (golden.frozen(), golden.packed());
+        let tokens = packed.stream.tokens.len() as u32;
+        let all: Vec<u32> = (0..tokens).collect();
+        let all = model.decoder().hidden(&packed.stream, &all).unwrap();
+        for rows in [vec![tokens - 1], vec![2, 2, 0, tokens - 1, 1], (1..tokens).collect()] {
+            let some = model.decoder().hidden(&packed.stream, &rows).unwrap();
+            let same = all.index_select(&Tensor::new(rows.as_slice(), &CPU).unwrap(), 0).unwrap();
+            let worst = (some - same).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(worst < 1e-5, "{}: {worst} at {rows:?}", golden.name);
+        }
+        assert!(model.decoder().hidden(&packed.stream, &[tokens]).is_err());
+    }
+}
+
+#[test]
 fn every_parameter_has_the_gradient_norm_of_torch() {
     for golden in goldens() {
         let (params, model) = golden.tracked();
