@@ -1,6 +1,6 @@
 //! Tiles of a product `x Wᵀ` of few rows: some rows of W by a panel of rows of x, all sums in registers.
 
-/// Rows of a wide panel: two AVX2 registers.
+/// Rows of a wide panel: a register of AVX-512, two of AVX2.
 const WIDE: usize = 16;
 /// Rows of the narrow panel that may come last.
 const NARROW: usize = 8;
@@ -173,4 +173,48 @@ fn prefetch(place: *const f32) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = place;
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    type Put<'a> = &'a dyn Fn(usize, usize, &[f32]);
+
+    /// What a form puts, checked to be the fused sum over the inputs in order, element by element.
+    fn check(form: impl Fn(&[f32], &Panel, Put<'_>)) {
+        let values = |n: usize| -> Vec<f32> { (0..n).map(|i| (i * 7919 % 10_007) as f32 - 5e3).collect() };
+        for (rows, inputs, outputs) in
+            [(1, 1, 1), (3, 17, 9), (8, 40, 24), (9, 7, 6), (16, 65, 25), (30, 16, 13)]
+        {
+            let (x, w) = (values(rows * inputs), values(outputs * inputs));
+            let found = RefCell::new(vec![f32::NAN; rows * outputs]);
+            for panel in Panel::all(&x, inputs) {
+                form(&w, &panel, &|row, output, values| {
+                    found.borrow_mut()[row * outputs + output..][..values.len()].copy_from_slice(values);
+                });
+            }
+            for (i, found) in found.take().into_iter().enumerate() {
+                let (x, w) = (&x[i / outputs * inputs..][..inputs], &w[i % outputs * inputs..][..inputs]);
+                let exact = x.iter().zip(w).fold(0f32, |sum, (x, w)| w.mul_add(*x, sum));
+                assert_eq!(found.to_bits(), exact.to_bits(), "{rows}x{inputs}x{outputs}, element {i}");
+            }
+        }
+    }
+
+    #[test]
+    #[expect(unsafe_code, reason = "calls code for a CPU feature")]
+    fn every_form_adds_the_inputs_in_order() {
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the CPU has the features.
+            check(|w, panel, put| unsafe { avx2(w, panel, put) });
+        }
+        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+            // SAFETY: the CPU has the features.
+            check(|w, panel, put| unsafe { avx512(w, panel, put) });
+        }
+        check(|w, panel, put| multiply_with::<true>(w, panel, put));
+    }
 }
