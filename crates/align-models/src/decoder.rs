@@ -103,8 +103,8 @@ impl Decoder {
         &self.embedding
     }
 
-    /// Hidden states after the last norm of the stream's rows `rows`, `[rows, hidden]`. Of the other rows the last
-    /// layer computes no more than their keys and values.
+    /// Hidden states after the last norm of the stream's rows `rows`, `[rows, hidden]`. For the other rows the last
+    /// layer ends with the attention.
     ///
     /// # Errors
     /// If the stream has no such row.
