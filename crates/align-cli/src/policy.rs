@@ -15,7 +15,7 @@
 //! a busy machine a third of a training step went into waiting. What is left to candle is little, so one
 //! thread does it.
 
-/// Tells glibc's allocator to keep what it has. Call it first in `main`, before any thread exists.
+/// Tells glibc's allocator to keep what it has, in large pages. Call it first in `main`, before any thread exists.
 /// Elsewhere it does nothing.
 #[cfg_attr(
     all(target_os = "linux", target_env = "gnu"),

@@ -4,13 +4,14 @@
 //! that form its context.
 
 pub(crate) mod composed;
-pub(crate) mod cpu;
+mod cpu;
 
 use std::ops::Range;
 
 use candle_core::{Result, Tensor, bail};
 
 use crate::cpu::is_f32_on_cpu;
+pub(crate) use cpu::Attention;
 
 /// A run of query rows and the key rows they attend to.
 ///

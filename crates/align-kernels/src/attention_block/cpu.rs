@@ -2,10 +2,11 @@
 
 use candle_core::{Result, Shape, Tensor, bail};
 
-use super::{AttentionBlock, Layer};
+use super::AttentionBlock;
 use crate::accumulate::Recorded;
-use crate::attention::cpu::Attention;
+use crate::attention::Attention;
 use crate::cpu::{Floats, add_all, add_assign, slice, tensor};
+use crate::linear::Layer;
 use crate::rope::rotate;
 use crate::{attention, linear, rms_norm, rope};
 

@@ -9,10 +9,8 @@ mod cpu;
 use candle_core::{Result, Tensor};
 
 use crate::cpu::is_f32_on_cpu;
+use crate::linear::Layer;
 use crate::{Param, Rope, Segment};
-
-/// A weight and its bias, as [`linear`](crate::linear) takes them.
-type Layer<'a> = (&'a Param, Option<&'a Param>);
 
 /// What [`attention_block`] has beside its input.
 #[derive(Clone, Copy, Debug)]

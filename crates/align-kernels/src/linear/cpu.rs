@@ -61,9 +61,12 @@ impl Backward {
         if let Some(buffer) = &self.bias_buffer {
             add_bias_gradient(buffer, grad, outputs)?;
         }
-        let Some(buffer) = &self.weight_buffer else { return Ok(()) };
         let x = slice(&self.x)?;
-        add_weight_gradient(buffer, Matrix::new(grad, rows, outputs), Matrix::new(&x, rows, inputs))
+        add_weight_gradient(
+            self.weight_buffer.as_deref(),
+            Matrix::new(grad, rows, outputs),
+            Matrix::new(&x, rows, inputs),
+        )
     }
 
     /// The gradient of the input.
@@ -116,8 +119,13 @@ fn add_bias(y: &mut [f32], bias: &Param) -> Result<()> {
     Ok(())
 }
 
-/// `gᵀ x`, added where the gradient stays.
-pub(crate) fn add_weight_gradient(buffer: &Arc<GradBuffer>, grad: Matrix<'_>, x: Matrix<'_>) -> Result<()> {
+/// `gᵀ x`, added where the gradient stays; nothing for a frozen weight, which has no such place.
+pub(crate) fn add_weight_gradient(
+    buffer: Option<&GradBuffer>,
+    grad: Matrix<'_>,
+    x: Matrix<'_>,
+) -> Result<()> {
+    let Some(buffer) = buffer else { return Ok(()) };
     let (outputs, inputs) = (grad.columns(), x.columns());
     buffer.accumulate_in_place(
         &(outputs, inputs).into(),

@@ -13,6 +13,9 @@ use crate::Param;
 use crate::cpu::is_f32_on_cpu;
 pub(crate) use cpu::{Backward, add_weight_gradient, products};
 
+/// A weight and its bias.
+pub(crate) type Layer<'a> = (&'a Param, Option<&'a Param>);
+
 /// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`, for a weight `[outputs, inputs]` and a bias
 /// `[outputs]`.
 ///
@@ -33,7 +36,7 @@ pub fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn linears<const N: usize>(x: &Tensor, layers: [(&Param, Option<&Param>); N]) -> Result<[Tensor; N]> {
+pub fn linears<const N: usize>(x: &Tensor, layers: [Layer<'_>; N]) -> Result<[Tensor; N]> {
     let mut together = !x.track_op();
     for (weight, bias) in layers {
         check(x, weight, bias)?;

@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::Layer;
+use crate::linear::Layer;
 use crate::{Param, linear, linears, rms_norm, swiglu};
 
 /// See [`mlp_block`](crate::mlp_block); the layers are gate, up and down.

@@ -1,14 +1,12 @@
 //! The block on slices: every gradient between its products goes where it is needed and no further.
 
-use std::sync::Arc;
-
 use candle_core::{Result, Tensor};
 
 use crate::accumulate::Recorded;
 use crate::cpu::{Floats, Matrix, Threads, add_all, product, slice, tensor};
 use crate::linear::{add_weight_gradient, products};
 use crate::swiglu::{gradients, unit};
-use crate::{GradBuffer, Param, rms_norm};
+use crate::{Param, rms_norm};
 
 /// See [`mlp_block`](crate::mlp_block). All f32 on the CPU, of fitting shapes, `x` tracked; the weights are gate, up
 /// and down.
@@ -29,14 +27,14 @@ pub(super) fn mlp_block(x: &Tensor, norm: &Param, norm_epsilon: f64, weights: [&
         let grad = slice(&grad)?;
         let dy = Matrix::new(&grad, rows, hidden);
         let normalised = Matrix::new(&normalised, rows, hidden);
-        let [gate_buffer, up_buffer, down_buffer] = &buffers;
-        add_to(down_buffer, dy, Matrix::new(&units, rows, inner))?;
+        let [gate_buffer, up_buffer, down_buffer] = buffers.each_ref().map(Option::as_deref);
+        add_weight_gradient(down_buffer, dy, Matrix::new(&units, rows, inner))?;
         let dunit = product(dy, Matrix::new(&slice(&down)?, hidden, inner), Threads::All);
         let (dgate, dup) = gradients(&gates, &ups, &dunit);
         drop(dunit);
         let (dgate, dup) = (Matrix::new(&dgate, rows, inner), Matrix::new(&dup, rows, inner));
-        add_to(gate_buffer, dgate, normalised)?;
-        add_to(up_buffer, dup, normalised)?;
+        add_weight_gradient(gate_buffer, dgate, normalised)?;
+        add_weight_gradient(up_buffer, dup, normalised)?;
         let mut dnormalised = product(dup, Matrix::new(&slice(&up)?, inner, hidden), Threads::All);
         add_all(&mut dnormalised, &product(dgate, Matrix::new(&slice(&gate)?, inner, hidden), Threads::All));
         norm.add_weight_gradient(&dnormalised)?;
@@ -45,9 +43,4 @@ pub(super) fn mlp_block(x: &Tensor, norm: &Param, norm_epsilon: f64, weights: [&
         Ok([Some(tensor(dx, (rows, hidden))?)])
     };
     x.apply_op1(Recorded { name: "mlp-block", value: Floats::new(y, (rows, hidden)), backward })
-}
-
-/// `gradᵀ x`, unless the weight is frozen.
-fn add_to(buffer: &Option<Arc<GradBuffer>>, grad: Matrix<'_>, x: Matrix<'_>) -> Result<()> {
-    buffer.as_ref().map_or(Ok(()), |buffer| add_weight_gradient(buffer, grad, x))
 }

@@ -10,9 +10,7 @@ use candle_core::{Result, Tensor};
 
 use crate::Param;
 use crate::cpu::is_f32_on_cpu;
-
-/// A weight and its bias, as [`linear`](crate::linear) takes them.
-type Layer<'a> = (&'a Param, Option<&'a Param>);
+use crate::linear::Layer;
 
 /// `x + down(silu(gate(n)) ⊙ up(n))` with `n = rms_norm(x)`: `[rows, hidden]` → `[rows, hidden]`, for `layers` gate
 /// and up `[intermediate, hidden]` and down `[hidden, intermediate]`, each a weight and its bias.
