@@ -10,9 +10,6 @@ pub(crate) const TRAINERS: &[&str] = &["DPOTrainer", "CPOTrainer", "ORPOTrainer"
 pub(crate) const DATA: &str = "pairs.jsonl";
 /// The columns of that file that are learned.
 pub(crate) const COMPLETIONS: &[&str] = &["chosen", "rejected"];
-
-/// How far apart, relative to a parameter, rounding and Adam may leave weights.
-pub(crate) const WEIGHTS_APART: f64 = 1e-4;
 /// What TRL logs and this project does not: figures about the logits, which are never all there at once.
 pub(crate) const NOT_LOGGED: &[&str] =
     &["logits/chosen", "logits/rejected", "entropy", "mean_token_accuracy"];

@@ -10,9 +10,6 @@ pub(crate) const TRAINERS: &[&str] = &["RewardTrainer"];
 pub(crate) const DATA: &str = "pairs.jsonl";
 /// The columns of that file that are learned.
 pub(crate) const COMPLETIONS: &[&str] = &["chosen", "rejected"];
-
-/// How far apart, relative to a parameter, rounding and Adam may leave weights: 1e-4 was seen, more than in other stages.
-pub(crate) const WEIGHTS_APART: f64 = 3e-4;
 /// What TRL logs and this project does not.
 pub(crate) const NOT_LOGGED: &[&str] = &[];
 /// Makes an evaluation quick.

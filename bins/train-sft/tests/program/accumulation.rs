@@ -11,14 +11,15 @@ use crate::stage;
 use crate::support::{Place, training, worst_difference};
 
 /// 20 rows, which at 8 to a step makes a last step of 4. Of every three rows one is cut to its first word, one
-/// is as it was, one is four times as long.
+/// is as it was, one is four times as long. The short ones end in their column's name: two answers that are the same
+/// have no gradient but rounding's, and Adam takes that for one.
 fn uneven_rows(data: &str) -> String {
     let resize = |(number, line): (usize, &str)| {
         let mut row: Value = serde_json::from_str(line).unwrap();
         for column in stage::COMPLETIONS {
             let text = row[column].as_str().unwrap();
             row[column] = match number % 3 {
-                0 => format!(" {}", text.split_whitespace().next().unwrap()),
+                0 => format!(" {} {column}", text.split_whitespace().next().unwrap()),
                 1 => text.to_owned(),
                 _ => text.repeat(4),
             }
@@ -57,7 +58,7 @@ fn micro_batches_do_not_matter() {
         // says; seen from the whole parameter that is little.
         let (apart, parameter) = worst_difference(&cut.weights(), &whole.weights());
         println!("{}: weights {apart:.1e} apart, {parameter}", cut.dir.display());
-        assert!(apart < stage::WEIGHTS_APART, "{parameter} ends {apart:.1e} apart");
+        assert!(apart < 1e-4, "{parameter} ends {apart:.1e} apart");
     }
 }
 

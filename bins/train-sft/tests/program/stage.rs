@@ -10,9 +10,6 @@ pub(crate) const TRAINERS: &[&str] = &["SFTTrainer"];
 pub(crate) const DATA: &str = "prompt_completion.jsonl";
 /// The columns of that file that are learned.
 pub(crate) const COMPLETIONS: &[&str] = &["completion"];
-
-/// How far apart, relative to a parameter, rounding and Adam may leave weights.
-pub(crate) const WEIGHTS_APART: f64 = 1e-4;
 /// What TRL logs and this project does not.
 pub(crate) const NOT_LOGGED: &[&str] = &[];
 /// Makes an evaluation quick.

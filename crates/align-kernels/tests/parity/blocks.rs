@@ -8,7 +8,7 @@ use candle_core::{DType, Result, Tensor};
 use super::{CPU, Op, check, check_within, results, values};
 
 /// In attention queries and keys have gradients that are small differences of larger terms.
-const ATTENTION: f64 = 1e-4;
+const ATTENTION: f64 = 2e-5;
 
 /// The bits of the value and of all gradients, after one backward pass or two.
 fn bits(op: Op<'_>, inputs: &[Tensor], passes: usize) -> Vec<Vec<u32>> {
