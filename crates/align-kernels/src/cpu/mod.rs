@@ -14,7 +14,7 @@ mod tile;
 
 pub(crate) use columns::{BLOCK_ROWS, add_all, add_assign, sum_blocks};
 pub(crate) use few_rows::{FEW_ROWS, few_rows};
-pub(crate) use matmul::{Matrix, MatrixMut, Threads, matmul, product};
+pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product};
 pub use simd::exp;
 pub(crate) use simd::{dot, dot3, max, sigmoid, simd, sum};
 pub(crate) use slices::{Floats, filled, is_f32_on_cpu, slice, tensor, update};

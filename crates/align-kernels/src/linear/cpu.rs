@@ -7,8 +7,8 @@ use rayon::prelude::*;
 
 use crate::accumulate::Recorded;
 use crate::cpu::{
-    BLOCK_ROWS, FEW_ROWS, Floats, Matrix, MatrixMut, Threads, add_assign, few_rows, matmul, product, slice,
-    sum_blocks, tensor,
+    BLOCK_ROWS, FEW_ROWS, Floats, Matrix, MatrixMut, Start, Threads, add_assign, few_rows, matmul, product,
+    slice, sum_blocks, tensor,
 };
 use crate::{GradBuffer, Param};
 
@@ -130,7 +130,7 @@ pub(crate) fn add_weight_gradient(
     buffer.accumulate_in_place(
         &(outputs, inputs).into(),
         || product(grad.t(), x, Threads::All),
-        |sum| matmul(1.0, grad.t(), x, 1.0, MatrixMut::new(sum, outputs, inputs), Threads::All),
+        |sum| matmul(Start::Out, grad.t(), x, MatrixMut::new(sum, outputs, inputs), Threads::All),
     )
 }
 

@@ -69,7 +69,11 @@ fn check_within(bound: f64, fused: Op<'_>, composed: Op<'_>, inputs: &[Tensor]) 
             );
             assert_eq!(one.dims(), exact.dims());
             let exact = flat(exact).to_vec1::<f64>().unwrap();
-            let largest = exact.iter().fold(1e-30, |m: f64, x| m.max(x.abs()));
+            // What is nothing but zeros, as the gradient of the only key's query, is left with the rounding
+            // of two sums that cancel.
+            let zeros = exact.iter().all(|x| *x == 0.0);
+            let least = if zeros { 1e-9 / bound } else { 1e-30 };
+            let largest = exact.iter().fold(least, |m: f64, x| m.max(x.abs()));
             for (i, (found, exact)) in a.iter().zip(&exact).enumerate() {
                 let error = (f64::from(*found) - exact).abs() / largest;
                 assert!(error <= bound, "result {which} of {inputs:?}, entry {i}: {found} is not {exact}");

@@ -16,7 +16,7 @@ use super::super::Segment;
 use super::Operands;
 use super::forward::{WORTH_THREADS, cost, score};
 use super::tiles::{KEYS, LANES, ROWS, Tile, context, hide, lines_seen, load_columns, pieces};
-use crate::cpu::{Matrix, MatrixMut, Threads, dot, exp, matmul, simd};
+use crate::cpu::{Matrix, MatrixMut, Start, Threads, dot, exp, matmul, simd};
 
 /// Gradients of the queries, keys and values; rows of keys that no segment saw have the gradient zero.
 pub(super) fn backward(
@@ -126,7 +126,7 @@ impl Pass<'_> {
             for row in (0..padded).step_by(LANES) {
                 let seen = lines_seen(&pieces, row) * ROWS;
                 let (scores, slopes) = (&mut scratch.scores[..seen], &mut scratch.slopes[..seen]);
-                differentiate(scores, slopes, row, &scratch.log_sums, &scratch.delta);
+                differentiate(scores, slopes, row, &scratch.log_sums, &scratch.delta, operands.scale);
             }
             for piece in &pieces {
                 let (rows, first) = (tile.rows - piece.first_row, piece.line * ROWS + piece.first_row);
@@ -141,14 +141,14 @@ impl Pass<'_> {
                     MatrixMut::from_raw(base.add(to), piece.len, operands.dim, stride)
                 });
                 let queries = operands.query_rows(operands.q, query, head, rows);
-                matmul(operands.scale, slopes, queries, 1.0, dk, Threads::One);
+                matmul(Start::Out, slopes, queries, dk, Threads::One);
                 let grads = operands.query_rows(self.grad, query, head, rows);
-                matmul(1.0, weights, grads, 1.0, dv, Threads::One);
+                matmul(Start::Out, weights, grads, dv, Threads::One);
 
                 let count = padded - piece.first_row;
                 let slopes = Matrix::strided(&scratch.slopes[first..], piece.len, count, ROWS);
                 let dq = MatrixMut::strided(&mut scratch.dq[piece.first_row..], operands.dim, count, ROWS);
-                matmul(operands.scale, operands.keys(piece, kv_head).t(), slopes, 1.0, dq, Threads::One);
+                matmul(Start::Out, operands.keys(piece, kv_head).t(), slopes, dq, Threads::One);
             }
         }
         for row in 0..tile.rows {
@@ -207,13 +207,15 @@ simd! {
 }
 
 simd! {
-    /// For the [`LANES`] rows from `row` on: scores to weights, gradient of the weights to that of the scores.
+    /// For the [`LANES`] rows from `row` on: scores to weights, gradient of the weights to that of the
+    /// scores before they were scaled.
     fn differentiate(
         scores: &mut [f32],
         slopes: &mut [f32],
         row: usize,
         log_sums: &[f32; ROWS],
         delta: &[f32; ROWS],
+        scale: f32,
     ) {
         let group = row / LANES;
         let [log_sums, delta] = [log_sums, delta].map(|stats| stats.as_chunks::<LANES>().0[group]);
@@ -223,7 +225,7 @@ simd! {
             let slopes = &mut slopes.as_chunks_mut::<LANES>().0[group];
             for lane in 0..LANES {
                 scores[lane] = exp(scores[lane] - log_sums[lane]);
-                slopes[lane] = scores[lane] * (slopes[lane] - delta[lane]);
+                slopes[lane] = scale * (scores[lane] * (slopes[lane] - delta[lane]));
             }
         }
     }

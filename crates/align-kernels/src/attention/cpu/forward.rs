@@ -8,7 +8,7 @@ use super::super::Segment;
 use super::Operands;
 use super::one_row::one_row;
 use super::tiles::{KEYS, LANES, Piece, ROWS, Tile, context, hide, lines_seen, load_columns, pieces};
-use crate::cpu::{Matrix, MatrixMut, Threads, exp, matmul, simd};
+use crate::cpu::{Matrix, MatrixMut, Start, Threads, exp, matmul, simd};
 
 /// Multiply-adds below which waking the threads costs more than they save.
 pub(super) const WORTH_THREADS: usize = 1 << 20;
@@ -135,7 +135,7 @@ impl Scratch {
         load_columns(&mut self.queries, queries, padded, operands.scale);
         self.max = [f32::NEG_INFINITY; ROWS];
         self.sum = [0.0; ROWS];
-        let mut beta = 0.0; // the first product overwrites what the last tile left
+        let mut start = Start::Zero; // the first product overwrites what the last tile left
         for block in tile.blocks(operands.window) {
             let pieces = pieces(context, &block, tile.own);
             for piece in &pieces {
@@ -147,7 +147,7 @@ impl Scratch {
                 let lines = &mut self.scores[..lines_seen(&pieces, row) * ROWS];
                 weigh(lines, row, &mut self.max, &mut self.sum, &mut shrink);
             }
-            if beta != 0.0 && shrink[..padded].iter().any(|&by| by != 1.0) {
+            if start == Start::Out && shrink[..padded].iter().any(|&by| by != 1.0) {
                 for line in self.mixed.chunks_exact_mut(ROWS) {
                     line.iter_mut().zip(&shrink).for_each(|(x, by)| *x *= by);
                 }
@@ -158,8 +158,8 @@ impl Scratch {
                 let weights = Matrix::strided(weights, piece.len, columns, ROWS);
                 let mixed = &mut self.mixed[piece.first_row..];
                 let mixed = MatrixMut::strided(mixed, operands.dim, columns, ROWS);
-                matmul(1.0, operands.values(piece, kv_head).t(), weights, beta, mixed, Threads::One);
-                beta = 1.0;
+                matmul(start, operands.values(piece, kv_head).t(), weights, mixed, Threads::One);
+                start = Start::Out;
             }
         }
     }
@@ -170,7 +170,7 @@ pub(super) fn score(rows: Matrix<'_>, columns: &[f32], piece: &Piece, padded: us
     let count = padded - piece.first_row;
     let columns = Matrix::strided(&columns[piece.first_row..], columns.len() / ROWS, count, ROWS);
     let lines = MatrixMut::strided(&mut lines[piece.line * ROWS + piece.first_row..], piece.len, count, ROWS);
-    matmul(1.0, rows, columns, 0.0, lines, Threads::One);
+    matmul(Start::Zero, rows, columns, lines, Threads::One);
 }
 
 simd! {

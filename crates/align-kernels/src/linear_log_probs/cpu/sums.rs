@@ -1,6 +1,6 @@
 //! Matrices that are sums of products, written to for the first time without having been zeroed.
 
-use crate::cpu::{Matrix, MatrixMut, Threads, matmul};
+use crate::cpu::{Matrix, MatrixMut, Start, Threads, matmul};
 
 /// Appends `a b`, rows by columns, to `out`, which has room for it.
 #[expect(unsafe_code, reason = "the product is written to memory that is not zeroed first")]
@@ -9,10 +9,10 @@ pub(super) fn append_product(out: &mut Vec<f32>, a: Matrix<'_>, b: Matrix<'_>, [
     let free = out.spare_capacity_mut();
     assert!(len <= free.len(), "the vector has no room for the product");
     // SAFETY: the product writes the `len` elements after `start`, which the vector has room for, all of
-    // them and, with beta = 0, without reading, before its length says so.
+    // them and, from zero on without reading, before its length says so.
     unsafe {
         let matrix = MatrixMut::from_raw(free.as_mut_ptr().cast(), rows, columns, columns);
-        matmul(1.0, a, b, 0.0, matrix, Threads::All);
+        matmul(Start::Zero, a, b, matrix, Threads::All);
         out.set_len(start + len);
     }
 }
@@ -34,6 +34,6 @@ impl Sum<'_> {
             Self::More(out) => out,
         };
         let block = &mut sum[start..start + rows * columns];
-        matmul(1.0, a, b, 1.0, MatrixMut::new(block, rows, columns), Threads::All);
+        matmul(Start::Out, a, b, MatrixMut::new(block, rows, columns), Threads::All);
     }
 }
