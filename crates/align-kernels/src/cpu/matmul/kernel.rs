@@ -7,7 +7,7 @@
 
 #![expect(unsafe_code, reason = "tiles are read and written through pointers, in code for a CPU feature")]
 
-use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use super::vector::{Vector, Ymm, Zmm};
 
@@ -223,13 +223,14 @@ unsafe fn pack<V: Vector, const N: usize>(b: Operand, inner: usize, columns: usi
     unsafe {
         if b.column_stride == 1 {
             for k in 0..inner {
-                if columns == width {
-                    for n in 0..N {
-                        _mm_prefetch::<_MM_HINT_T0>(from(k + 8, n * V::LANES).cast());
-                        V::load(from(k, n * V::LANES)).store(to(k, n * V::LANES));
-                    }
-                } else {
+                if columns < width {
                     from(k, 0).copy_to_nonoverlapping(to(k, 0), columns);
+                    continue;
+                }
+                for n in 0..N {
+                    _mm_prefetch::<_MM_HINT_T1>(from(k + 64, n * V::LANES).cast());
+                    _mm_prefetch::<_MM_HINT_T0>(from(k + 8, n * V::LANES).cast());
+                    V::load(from(k, n * V::LANES)).store(to(k, n * V::LANES));
                 }
             }
             return;
@@ -240,10 +241,17 @@ unsafe fn pack<V: Vector, const N: usize>(b: Operand, inner: usize, columns: usi
         } else {
             (0, 0)
         };
-        for k in (0..turned_inner).step_by(V::LANES) {
-            for j in (0..turned_columns).step_by(V::LANES) {
+        for j in (0..turned_columns).step_by(V::LANES) {
+            for k in (0..turned_inner).step_by(V::LANES) {
+                let ahead = k + 160;
                 for column in j..j + V::LANES {
-                    _mm_prefetch::<_MM_HINT_T0>(from(k + 64, column).cast());
+                    // What is next after the end of these columns is the start of the columns beside them.
+                    let next = if ahead < inner {
+                        from(ahead, column)
+                    } else {
+                        from(ahead - inner, column + V::LANES)
+                    };
+                    _mm_prefetch::<_MM_HINT_T0>(next.cast());
                 }
                 V::transpose(from(k, j), b.column_stride, to(k, j), width);
             }
