@@ -1,6 +1,6 @@
 //! Products `x Wᵀ` of few rows, as in decoding, where the weights are most of what is read.
 //!
-//! gemm rearranges a weight before it multiplies, which costs more than the product where few rows use it.
+//! A product of many rows rearranges a weight first, which costs more than the product where few rows use it.
 //! Here weights are read once, in the order they have in memory; the rows are rearranged instead, into
 //! panels in which a weight meets all rows as one vector. Several weights that the same rows meet are one
 //! parallel pass. Forward only: what is trained has many rows.
@@ -14,7 +14,7 @@ use rayon::prelude::*;
 
 use super::tile::{Panel, multiply};
 
-/// Rows up to which this is faster than gemm.
+/// Rows up to which this is faster than the product of many.
 pub(crate) const FEW_ROWS: usize = 64;
 /// Outputs of a job; a multiple of the outputs of the tiles.
 const BLOCK: usize = 48;
