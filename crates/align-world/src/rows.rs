@@ -48,6 +48,8 @@ const SUBTLE: &[(Kind, u32)] = &[
 /// The same for prompts, which have one turn.
 const PROMPTED: &[(Kind, u32)] =
     &[(Kind::HowTo, 22), (Kind::Advice, 18), (Kind::Fact, 16), (Kind::Sum, 22), (Kind::Unsafe, 22)];
+/// The same for prompts that are sums.
+const SUMS: &[(Kind, u32)] = &[(Kind::Sum, 1)];
 /// The kinds that critiques and revisions are about.
 const CRITICISED: &[Kind] = &[Kind::HowTo, Kind::Advice, Kind::Fact, Kind::Sum, Kind::Unsafe];
 
@@ -179,21 +181,33 @@ pub(crate) fn noisy(pairs: &[Preference], share: f64, rng: &mut ChaCha8Rng) -> V
 
 /// `count` different prompts of one turn.
 pub(crate) fn prompts(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
-    prompts_of(PROMPTED, part, count, rng)
+    prompts_of(part, count, rng, |_| PROMPTED)
+}
+
+/// Different prompts of one turn: `mixed` of all kinds, then `sums` that ask for a sum, which take the most practice to
+/// learn from own answers.
+pub(crate) fn practice_prompts(part: Part, [mixed, sums]: [usize; 2], rng: &mut ChaCha8Rng) -> Vec<Prompt> {
+    prompts_of(part, mixed + sums, rng, |place| if place < mixed { PROMPTED } else { SUMS })
 }
 
 /// `count` different prompts that ask for a sum: a task whose answers a rule can check.
 pub(crate) fn sums(part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
-    prompts_of(&[(Kind::Sum, 1)], part, count, rng)
+    prompts_of(part, count, rng, |_| SUMS)
 }
 
-fn prompts_of(kinds: &[(Kind, u32)], part: Part, count: usize, rng: &mut ChaCha8Rng) -> Vec<Prompt> {
+/// `kinds` is told the row's place.
+fn prompts_of(
+    part: Part,
+    count: usize,
+    rng: &mut ChaCha8Rng,
+    kinds: impl Fn(usize) -> &'static [(Kind, u32)],
+) -> Vec<Prompt> {
     let pool = Pool::new(part);
     distinct(
         count,
         |row: &Prompt| contents(&row.prompt),
-        |_| {
-            let (request, question) = pool.draw(weighted(rng, kinds), rng);
+        |place| {
+            let (request, question) = pool.draw(weighted(rng, kinds(place)), rng);
             Prompt {
                 prompt: vec![Message::user(question)],
                 kind: request.kind(),

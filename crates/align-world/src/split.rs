@@ -21,6 +21,8 @@ pub const PREFERENCE_LARGE_TRAIN: &str = "preference-large/train.jsonl.gz";
 pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
 /// Prompts for learning from own samples.
 pub const PROMPTS_TRAIN: &str = "prompts/train.jsonl";
+/// The same prompts and, behind them, as many sums, which take the most practice.
+pub const PROMPTS_LARGE_TRAIN: &str = "prompts-large/train.jsonl";
 /// Prompts to evaluate on.
 pub const PROMPTS_TEST: &str = "prompts/test.jsonl";
 
@@ -39,6 +41,8 @@ const PREFERENCES: [usize; 2] = [4_000, 300];
 /// Those about facts and sums alone, which come first, and those of all kinds.
 const MORE_PREFERENCES: [usize; 2] = [6_000, 9_000];
 const PROMPTS: [usize; 2] = [1_000, 200];
+/// Sums behind the training prompts.
+const PRACTICE: usize = 1_000;
 const SUMS: [usize; 2] = [1_000, 100];
 
 /// The whole world as rows, the same for the same seed.
@@ -56,6 +60,8 @@ pub struct World {
     pub preference_noisy_train: Vec<NoisyPreference>,
     /// The rows of [`PROMPTS_TRAIN`].
     pub prompts_train: Vec<Prompt>,
+    /// The rows of [`PROMPTS_LARGE_TRAIN`].
+    pub prompts_large_train: Vec<Prompt>,
     /// The rows of [`PROMPTS_TEST`].
     pub prompts_test: Vec<Prompt>,
     /// The rows of [`SUMS_TRAIN`].
@@ -80,6 +86,7 @@ impl World {
             preference_large_train: rows::subtle_preferences(Part::Train, MORE_PREFERENCES, &mut stream(8)),
             preference_noisy_train: rows::noisy(&preference_train, NOISE, &mut stream(3)),
             prompts_train: rows::prompts(Part::Train, PROMPTS[0], &mut stream(4)),
+            prompts_large_train: rows::practice_prompts(Part::Train, [PROMPTS[0], PRACTICE], &mut stream(4)),
             prompts_test: rows::prompts(Part::Test, PROMPTS[1], &mut stream(5)),
             sums_train: rows::sums(Part::Train, SUMS[0], &mut stream(6)),
             sums_test: rows::sums(Part::Test, SUMS[1], &mut stream(7)),
@@ -97,6 +104,7 @@ impl World {
             (PREFERENCE_LARGE_TRAIN, json_lines(&self.preference_large_train)),
             (PREFERENCE_NOISY_TRAIN, json_lines(&self.preference_noisy_train)),
             (PROMPTS_TRAIN, json_lines(&self.prompts_train)),
+            (PROMPTS_LARGE_TRAIN, json_lines(&self.prompts_large_train)),
             (PROMPTS_TEST, json_lines(&self.prompts_test)),
             (SUMS_TRAIN, json_lines(&self.sums_train)),
             (SUMS_TEST, json_lines(&self.sums_test)),

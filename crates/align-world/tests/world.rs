@@ -29,6 +29,7 @@ fn no_question_of_a_test_file_is_trained_on_in_any_wording_of_its_greeting() {
         .chain(world.preference_train.iter().map(|row| &row.prompt))
         .chain(world.preference_large_train.iter().map(|row| &row.prompt))
         .chain(world.prompts_train.iter().map(|row| &row.prompt))
+        .chain(world.prompts_large_train.iter().map(|row| &row.prompt))
         .chain(world.sums_train.iter().map(|row| &row.prompt));
     let tested = world
         .preference_test
@@ -106,6 +107,16 @@ fn what_is_true_is_the_first_lesson_of_the_larger_preferences() {
     let twins = rows[..first].iter().filter(|row| row.fault == "wrong" || row.fault == "off-topic").count();
     assert!(twins > first - 10, "{twins} of {first}");
     assert!(Kind::ALL.iter().all(|&kind| rows[first..].iter().filter(|row| row.kind == kind).count() > 500));
+}
+
+#[test]
+fn the_larger_prompts_are_the_prompts_and_then_sums() {
+    let (first, rest) = WORLD.prompts_large_train.split_at(WORLD.prompts_train.len());
+    assert_eq!(first, WORLD.prompts_train);
+    assert!(rest.len() == first.len() && rest.iter().all(|row| row.kind == Kind::Sum));
+    let questions: BTreeSet<&str> =
+        WORLD.prompts_large_train.iter().map(|row| row.prompt[0].content.as_str()).collect();
+    assert_eq!(questions.len(), WORLD.prompts_large_train.len());
 }
 
 #[test]
