@@ -94,7 +94,9 @@ mod tests {
     type Form<'a> = &'a dyn Fn(Start, Matrix<'_>, Matrix<'_>, MatrixMut<'_>);
 
     /// Rows, inner dimension, columns: parts of tiles, whole tiles and many, more than one block.
-    const SHAPES: [(usize, usize, usize); 12] = [
+    const SHAPES: [(usize, usize, usize); 14] = [
+        (0, 3, 2),
+        (3, 2, 0),
         (1, 1, 1),
         (1, 7, 5),
         (5, 7, 1),

@@ -67,6 +67,9 @@ impl<'a> Product<'a> {
 
     /// The product by `kernel`, in as many jobs as keep `threads` threads busy.
     pub(super) fn compute(&self, kernel: Kernel, threads: usize) {
+        if self.rows == 0 || self.columns == 0 {
+            return;
+        }
         if self.left.column_stride != 1 && self.columns > kernel.columns {
             self.blocks().for_each(|block| block.by_rows(kernel, threads));
         } else {
