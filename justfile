@@ -42,7 +42,7 @@ pipeline:
     rm -rf runs/pipeline
     cargo train-reward --output-dir runs/pipeline/reward
     cargo train-dpo --output-dir runs/pipeline/dpo
-    cargo train-ppo --reward-model-path runs/pipeline/reward --output-dir runs/pipeline/ppo --save-strategy steps --save-steps 48
+    cargo train-ppo --reward-model-path runs/pipeline/reward --output-dir runs/pipeline/ppo --save-strategy steps --save-steps 96
     cargo evaluate --config fixtures/recipes/evaluate.toml --reward-model runs/pipeline/reward --run reward=runs/pipeline/reward --run dpo=runs/pipeline/dpo --run ppo=runs/pipeline/ppo --hacking ppo=runs/pipeline/ppo --title "SFT, DPO and PPO" --output-dir runs/pipeline
 
 # DPO at several beta and learning rates: accuracy against KL in runs/hyper/report.html. Runs that are done are kept.
