@@ -101,6 +101,20 @@ impl<'a> MatrixMut<'a> {
     }
 }
 
+/// Memory of which every thread writes a part of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Pointer(pub(super) *mut f32);
+
+#[expect(unsafe_code, reason = "threads write disjoint parts of one matrix")]
+// SAFETY: whoever writes promises that no two threads write the same part, and that the memory outlives them.
+unsafe impl Sync for Pointer {}
+
+impl Pointer {
+    pub(super) fn get(&self) -> *mut f32 {
+        self.0
+    }
+}
+
 fn assert_fits(len: usize, rows: usize, columns: usize, row_stride: usize) {
     if rows > 0 && columns > 0 {
         let end = (rows - 1) * row_stride + columns;

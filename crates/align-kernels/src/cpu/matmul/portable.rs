@@ -8,6 +8,7 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::matrix::Pointer;
 use super::{Matrix, MatrixMut, Start};
 
 /// Rows or columns of the result that a thread takes at least. Not less than 65: gemm blocks the inner
@@ -61,17 +62,4 @@ pub(super) fn compute(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: &MatrixMu
             );
         }
     });
-}
-
-/// The first element of a result of which every thread writes a part of its own.
-#[derive(Clone, Copy)]
-struct Pointer(*mut f32);
-
-// SAFETY: the exclusive borrow of the matrix outlives all threads, and no two parts overlap.
-unsafe impl Sync for Pointer {}
-
-impl Pointer {
-    fn get(&self) -> *mut f32 {
-        self.0
-    }
 }

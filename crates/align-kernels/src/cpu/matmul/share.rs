@@ -11,6 +11,7 @@ use std::marker::PhantomData;
 use rayon::prelude::*;
 
 use super::kernel::{Kernel, Operand, Strip};
+use super::matrix::Pointer;
 use super::{Matrix, MatrixMut, Start};
 
 /// Inner indices of a block at most: a panel of AVX-512 has 120 KiB of them, part of a second cache, and sums
@@ -203,17 +204,4 @@ fn room(buffer: &mut Vec<f32>, len: usize) -> *mut f32 {
     buffer.clear();
     buffer.reserve(len);
     buffer.as_mut_ptr()
-}
-
-/// A pointer that threads write disjoint parts through.
-#[derive(Clone, Copy)]
-struct Pointer(*mut f32);
-
-// SAFETY: each job writes a panel of its own.
-unsafe impl Sync for Pointer {}
-
-impl Pointer {
-    fn get(&self) -> *mut f32 {
-        self.0
-    }
 }
