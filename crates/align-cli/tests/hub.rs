@@ -65,6 +65,23 @@ fn a_model_is_a_directory_with_what_is_needed() {
 }
 
 #[test]
+fn the_commit_of_what_was_fetched_is_known_and_a_branch_is_not_taken_for_one() {
+    let data = Repo::new("datasets", "org/pairs").file("a/train.jsonl", "{}");
+    let (server, cache) = (Server::start(vec![single(), data]), tempfile::tempdir().unwrap());
+    let online = hub(&server, cache.path());
+    let model = online.model(MODEL, "main").unwrap();
+    let commit = online.commit(&model).unwrap();
+    assert_eq!(commit, model.file_name().unwrap().to_str().unwrap());
+    assert_eq!(online.commit(&online.dataset("org/pairs/a").unwrap()).as_deref(), Some(commit.as_str()));
+    let offline = Hub { offline: true, ..online };
+    assert_eq!(offline.commit(&offline.model(MODEL, "main").unwrap()), Some(commit));
+    for other in ["models--org--tiny/snapshots/main", "models--org--tiny", "", "a/b/c"] {
+        assert_eq!(offline.commit(&cache.path().join(other)), None, "{other}");
+    }
+    assert_eq!(offline.commit(Path::new("my-model")), None);
+}
+
+#[test]
 fn shards_are_those_of_the_index() {
     let (server, cache) = (Server::start(vec![sharded()]), tempfile::tempdir().unwrap());
     let directory = hub(&server, cache.path()).model(MODEL, "main").unwrap();

@@ -27,7 +27,11 @@ impl Lock {
         let path = path.as_ref();
         // A link is not followed: what it leads to is not ours to write into.
         if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(Error::new(path, ErrorKind::InvalidInput, "is no ordinary file, expected a lock file"));
+            return Err(Error::new(
+                path,
+                ErrorKind::InvalidInput,
+                "is no ordinary file, expected a lock file",
+            ));
         }
         let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let mut file = opened.map_err(Error::at(path))?;

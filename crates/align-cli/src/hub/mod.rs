@@ -91,6 +91,16 @@ impl Hub {
     pub fn dataset(&self, name: &str) -> Result<PathBuf, HubError> {
         dataset::resolve(self, name)
     }
+
+    /// The commit of a path that [`Self::model`] or [`Self::dataset`] gave, as 40 hexadecimal digits; none for a path that
+    /// is not of the hub.
+    ///
+    /// A branch moves. What a run depends on is noted by this, not by the name of the branch.
+    pub fn commit(&self, path: &Path) -> Option<String> {
+        let mut parts = path.strip_prefix(&self.cache).ok()?.iter().map(|part| part.to_str());
+        let (_repository, snapshots, commit) = (parts.next()?, parts.next()??, parts.next()??);
+        (snapshots == "snapshots" && is_commit(commit)).then(|| commit.to_owned())
+    }
 }
 
 fn expanded(path: &str, home: &str) -> PathBuf {
@@ -98,6 +108,10 @@ fn expanded(path: &str, home: &str) -> PathBuf {
         Some(rest) => Path::new(home).join(rest),
         None => PathBuf::from(path),
     }
+}
+
+fn is_commit(name: &str) -> bool {
+    name.len() == 40 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// Whether `name` can be a hub id: one or two parts of letters, digits, `-`, `_` and `.`.

@@ -65,7 +65,7 @@ impl Repo {
 
     /// Stands for a commit's hash; differs between revisions.
     fn commit(&self) -> String {
-        format!("c0ffee{}", self.revision.len())
+        format!("{:040x}", 0xc0ffee00 + self.revision.len())
     }
 
     fn listing(&self) -> String {
