@@ -12,7 +12,7 @@ use crate::record::Origin;
 /// An error a user of the data can cause and correct.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A file or directory cannot be read.
+    /// A file or directory cannot be read, is not an ordinary one, or is too large.
     #[error("cannot read {}: {source}", path.display())]
     Read {
         /// The file or directory.
@@ -124,3 +124,9 @@ pub enum DataError {
 
 /// `Result` with this crate's error.
 pub type Result<T> = std::result::Result<T, DataError>;
+
+impl From<align_files::Error> for DataError {
+    fn from(error: align_files::Error) -> Self {
+        Self::Read { path: error.path, source: error.source }
+    }
+}

@@ -36,6 +36,9 @@ mod options;
 
 mod error;
 
+// What libraries panic on.
+mod guard;
+
 pub use batch::{BatchSize, MicroBatches};
 pub use checks::{
     DatasetChecks, EvaluationChecks, PairChecks, UnpairedChecks, check_demonstrations, check_pairs,

@@ -6,22 +6,31 @@
 //! `chat_template.jinja` or under `chat_template` in `tokenizer_config.json`, where it may be a list of named
 //! ones. `{% generation %}` marks are accepted and have no effect: masks come from the prompt's length.
 
+//!
+//! A template is a program that somebody else wrote, so it runs within bounds: `program` compiles it with a meter in it
+//! (`metered`), its filters and methods pay for what they do (`bounded`), and `meter` holds what may be spent.
+
+mod bounded;
 mod functions;
+mod meter;
+mod metered;
+mod program;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Value};
+use minijinja::Value;
 use serde_json::Map;
 
 use crate::error::{DataError, Result};
+use crate::guard::{guarded, shortened};
 use crate::record::{Message, TemplateArguments};
+use program::Program;
 
 /// A compiled chat template with the tokenizer's special tokens bound.
 #[derive(Debug)]
 pub struct ChatTemplate {
-    environment: Environment<'static>,
+    named: BTreeMap<String, Program>,
     special_tokens: BTreeMap<String, String>,
 }
 
@@ -39,7 +48,7 @@ impl ChatTemplate {
         special_tokens: BTreeMap<String, String>,
     ) -> Result<Option<Self>> {
         let file = dir.join("chat_template.jinja");
-        let (path, mut named) = if file.is_file() {
+        let (path, mut named) = if file.exists() {
             let source = read(&file)?;
             (file, BTreeMap::from([("default".to_owned(), source)]))
         } else {
@@ -51,9 +60,7 @@ impl ChatTemplate {
         if !named.contains_key("default") {
             return Ok(None);
         }
-        Self::compile(named, special_tokens)
-            .map(Some)
-            .map_err(|error| DataError::Template { path, reason: complaint(&error) })
+        Self::compile(named, special_tokens).map(Some).map_err(|reason| DataError::Template { path, reason })
     }
 
     /// A template from its source.
@@ -62,10 +69,8 @@ impl ChatTemplate {
     /// A source that does not compile.
     pub fn new(source: &str, special_tokens: BTreeMap<String, String>) -> Result<Self> {
         let named = BTreeMap::from([("default".to_owned(), source.to_owned())]);
-        Self::compile(named, special_tokens).map_err(|error| DataError::Template {
-            path: PathBuf::from("<source>"),
-            reason: complaint(&error),
-        })
+        Self::compile(named, special_tokens)
+            .map_err(|reason| DataError::Template { path: PathBuf::from("<source>"), reason })
     }
 
     /// The text of a conversation, with the header of the assistant's next turn if `add_generation_prompt`.
@@ -80,9 +85,10 @@ impl ChatTemplate {
         arguments: &TemplateArguments,
     ) -> std::result::Result<String, String> {
         let tools = (!arguments.tools.is_empty()).then_some(&arguments.tools);
-        let name = match (tools, self.environment.get_template("tool_use").is_ok()) {
-            (Some(_), true) => "tool_use",
-            _ => "default",
+        let default = self.named.get("default").ok_or("there is no template named `default`")?;
+        let program = match (tools, self.named.get("tool_use")) {
+            (Some(_), Some(tool_use)) => tool_use,
+            _ => default,
         };
         let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
         for (name, token) in &self.special_tokens {
@@ -95,19 +101,16 @@ impl ChatTemplate {
         variables.insert("tools", from_serde(tools));
         variables.insert("documents", Value::from(()));
         variables.insert("add_generation_prompt", Value::from(add_generation_prompt));
-        let template = self.environment.get_template(name).map_err(|error| complaint(&error))?;
-        template.render(Value::from_pairs(variables)).map_err(|error| complaint(&error))
+        let run = || program.run(Value::from_pairs(variables)).map_err(|error| complaint(&error));
+        let budget = units_of(messages, arguments);
+        guarded(|| meter::within(budget, run)).unwrap_or_else(|panic| Err(format!("fails with `{panic}`")))
     }
 
     fn compile(
         named: BTreeMap<String, String>,
         special_tokens: BTreeMap<String, String>,
-    ) -> std::result::Result<Self, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        functions::add_to(&mut environment);
+    ) -> std::result::Result<Self, String> {
+        let mut programs = BTreeMap::new();
         for (name, source) in named {
             if source.contains("strftime_now") {
                 tracing::warn!(
@@ -117,14 +120,25 @@ impl ChatTemplate {
             }
             // Jinja2 reads every line ending as "\n".
             let source = source.replace("\r\n", "\n").replace('\r', "\n");
-            environment.add_template_owned(name, without_generation_tags(&source))?;
+            programs.insert(name, Program::compile(without_generation_tags(&source))?);
         }
-        Ok(Self { environment, special_tokens })
+        Ok(Self { named: programs, special_tokens })
     }
 }
 
+/// What a conversation weighs, for the budget of its rendering.
+fn units_of(messages: &[Message], arguments: &TemplateArguments) -> u64 {
+    let message = |message: &Message| {
+        let content = message.content.as_deref().map_or(0, meter::units_of);
+        let extra = message.extra.iter().map(|(_, value)| 1 + meter::units_of_json(value));
+        3 + meter::units_of(&message.role) + content + extra.sum::<u64>()
+    };
+    let given = arguments.tools.iter().chain(arguments.chat_template_kwargs.values());
+    messages.iter().map(message).sum::<u64>() + given.map(meter::units_of_json).sum::<u64>()
+}
+
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|source| DataError::Read { path: path.to_path_buf(), source })
+    Ok(align_files::read_to_string(path, program::LONGEST_SOURCE as u64)?)
 }
 
 /// The templates under `chat_template`: one, or a list of `{name, template}`.
@@ -201,7 +215,7 @@ fn from_serde(value: impl serde::Serialize) -> Value {
 /// The innermost reason, which is what the template's author wrote into `raise_exception`.
 fn complaint(error: &minijinja::Error) -> String {
     let line = error.line().map(|line| format!(" (line {line} of the template)")).unwrap_or_default();
-    format!("{}{line}", error.detail().map_or_else(|| error.kind().to_string(), str::to_owned))
+    format!("{}{line}", error.detail().map_or_else(|| error.kind().to_string(), shortened))
 }
 
 #[cfg(test)]

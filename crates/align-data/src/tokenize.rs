@@ -18,6 +18,8 @@ mod report;
 mod truncate;
 mod unpaired;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rayon::prelude::*;
 
 pub use candidates::{TokenizedCandidates, TokenizedRanking, tokenize_candidates, tokenize_rankings};
@@ -193,11 +195,20 @@ fn collect<R: Sync, T: Send>(
     records: &[R],
     tokenize: impl Fn(usize, &R) -> Result<RowOutcome<T>> + Sync,
 ) -> Result<(Vec<T>, TokenizeReport)> {
-    let outcomes: Vec<_> =
-        records.par_iter().enumerate().map(|(row, record)| tokenize(row, record)).collect();
+    // Rows behind one that failed are not worth the time: a template that fails slowly fails for all of them.
+    let failed = AtomicUsize::new(usize::MAX);
+    let outcome = |(row, record)| {
+        (failed.load(Ordering::Relaxed) > row).then(|| {
+            tokenize(row, record).inspect_err(|_| {
+                failed.fetch_min(row, Ordering::Relaxed);
+            })
+        })
+    };
+    let outcomes: Vec<_> = records.par_iter().enumerate().map(outcome).collect();
     let mut report = TokenizeReport::default();
     let mut kept = Vec::with_capacity(records.len());
-    for outcome in outcomes {
+    // The rows that were passed by stand behind the first that failed.
+    for outcome in outcomes.into_iter().flatten() {
         kept.extend(report.absorb(outcome?));
     }
     if kept.is_empty() {

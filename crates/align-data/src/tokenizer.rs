@@ -1,8 +1,14 @@
 //! A tokenizer as its model directory describes it: `tokenizer.json` beside `tokenizer_config.json`,
 //! `special_tokens_map.json` and the chat template.
 //!
+//! Tokenizers come with models that somebody else made, and the library that runs them panics on some of what they
+//! find there. It runs behind a guard here, and `probe` tries a tokenizer when it is loaded, so that what is wrong with it
+//! is said then, with the file's name.
+//!
 //! Truncation and padding that a `tokenizer.json` may carry are switched off, as transformers does on every
 //! call: lengths are decided by this crate's options and nothing is ever padded.
+
+mod probe;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +17,13 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{DataError, Result};
+use crate::guard::{guarded, shortened};
 use crate::template::ChatTemplate;
+
+/// Bytes of the largest `tokenizer.json`; those of today's models have up to 40 MB.
+const LARGEST: u64 = 128 << 20;
+/// Bytes of the largest file beside it.
+const LARGEST_BESIDE: u64 = 16 << 20;
 
 /// The files that decide token ids.
 const FILES: [&str; 4] =
@@ -45,22 +57,22 @@ impl Tokenizer {
     /// The tokenizer of a model directory.
     ///
     /// # Errors
-    /// A missing or unreadable `tokenizer.json`, malformed side files, a special token that is not in the
-    /// vocabulary, a chat template that does not compile.
+    /// A missing or unreadable `tokenizer.json`, one that cannot encode or decode, malformed side files, a special token
+    /// that is not in the vocabulary, a chat template that does not compile.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref();
         let path = dir.join("tokenizer.json");
         let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
-        if !path.is_file() {
+        if !path.exists() {
             return Err(wrong(
                 "no such file; a model directory needs its tokenizer.json (save it with \
                  AutoTokenizer.from_pretrained(..).save_pretrained(..))"
                     .to_owned(),
             ));
         }
-        let mut inner = tokenizers::Tokenizer::from_file(&path).map_err(|error| wrong(error.to_string()))?;
-        inner.with_truncation(None).map_err(|error| wrong(error.to_string()))?;
-        inner.with_padding(None);
+        let bytes = align_files::read(&path, LARGEST)?;
+        let (inner, seen) =
+            guarded(|| probe::open(&bytes)).unwrap_or_else(|panic| Err(fails(&panic))).map_err(wrong)?;
 
         let config_path = dir.join("tokenizer_config.json");
         let config = json_object(&config_path)?;
@@ -73,10 +85,9 @@ impl Tokenizer {
             // transformers rebuilds the post-processor where the config says so explicitly.
             (Some(true), Some(bos)) => vec![bos.id],
             (Some(_), _) => Vec::new(),
-            (None, _) => post_processor_prefix(&inner).map_err(|error| wrong(error.to_string()))?,
+            (None, _) => seen.prefix,
         };
-        let marks_word_starts = marks_word_starts(&inner).map_err(|error| wrong(error.to_string()))?;
-        let vocab_size = inner.get_vocab(true).into_values().max().map_or(0, |id| id as usize + 1);
+        let (marks_word_starts, vocab_size) = (seen.marks_word_starts, seen.vocab_size);
         let hash = content_hash(dir)?;
         let dir = dir.to_path_buf();
         Ok(Self { dir, inner, eos, bos, pad, template, prefix, marks_word_starts, vocab_size, hash })
@@ -103,7 +114,7 @@ impl Tokenizer {
     /// # Errors
     /// A decoder that rejects the tokens.
     pub fn decode(&self, ids: &[u32], skip_special_tokens: bool) -> Result<String> {
-        self.inner.decode(ids, skip_special_tokens).map_err(|error| self.wrong(error.to_string()))
+        self.guarded(|| self.inner.decode(ids, skip_special_tokens))
     }
 
     /// The end-of-sequence token.
@@ -184,22 +195,29 @@ impl Tokenizer {
     }
 
     fn encode_as(&self, text: &str, special_tokens: bool) -> Result<Vec<u32>> {
-        let encoding = self.inner.encode_fast(text, special_tokens);
-        Ok(encoding.map_err(|error| self.wrong(error.to_string()))?.get_ids().to_vec())
+        self.guarded(|| Ok(self.inner.encode_fast(text, special_tokens)?.get_ids().to_vec()))
     }
 
-    fn wrong(&self, reason: String) -> DataError {
-        DataError::Tokenizer { path: self.dir.join("tokenizer.json"), reason }
+    /// What the library answers; its errors and its panics are the file's.
+    fn guarded<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
+        let answer = guarded(|| work().map_err(|error| shortened(&error.to_string())));
+        answer.unwrap_or_else(|panic| Err(fails(&panic))).map_err(|reason| {
+            let path = self.dir.join("tokenizer.json");
+            DataError::Tokenizer { path, reason }
+        })
     }
+}
+
+fn fails(panic: &str) -> String {
+    format!("cannot be used: the tokenizers library fails on it with `{panic}`; is it damaged?")
 }
 
 /// A JSON object file; an absent one is an empty object.
 fn json_object(path: &Path) -> Result<Map<String, Value>> {
-    if !path.is_file() {
+    if !path.exists() {
         return Ok(Map::new());
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| DataError::Read { path: path.to_path_buf(), source })?;
+    let text = align_files::read_to_string(path, LARGEST_BESIDE)?;
     serde_json::from_str(&text).map_err(|error| DataError::Tokenizer {
         path: path.to_path_buf(),
         reason: format!("not a JSON object: {error}"),
@@ -227,27 +245,12 @@ fn special_token(
     Ok(Some(SpecialToken { text: text.clone(), id }))
 }
 
-/// What the post-processor puts in front, seen on a probe.
-fn post_processor_prefix(inner: &tokenizers::Tokenizer) -> tokenizers::Result<Vec<u32>> {
-    let plain = inner.encode_fast("a", false)?;
-    let processed = inner.encode_fast("a", true)?;
-    let (plain, processed) = (plain.get_ids(), processed.get_ids());
-    let at = processed.windows(plain.len().max(1)).position(|window| window == plain).unwrap_or(0);
-    Ok(processed[..at].to_vec())
-}
-
-fn marks_word_starts(inner: &tokenizers::Tokenizer) -> tokenizers::Result<bool> {
-    let encoding = inner.encode_fast("a", false)?;
-    let first = encoding.get_ids().first().and_then(|&id| inner.id_to_token(id));
-    Ok(first.is_some_and(|token| token.starts_with('▁') || token.starts_with('Ġ')))
-}
-
 fn content_hash(dir: &Path) -> Result<String> {
     let mut hash = Sha256::new();
     for name in FILES {
         let path = dir.join(name);
-        if path.is_file() {
-            let bytes = std::fs::read(&path).map_err(|source| DataError::Read { path, source })?;
+        if path.exists() {
+            let bytes = align_files::read(&path, LARGEST)?;
             hash.update(name.as_bytes());
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(&bytes);

@@ -98,6 +98,25 @@ fn a_completion_inside_a_word_gets_no_word_start_mark() {
 }
 
 #[test]
+fn a_million_bos_in_front_are_removed_at_once() {
+    let (_dir, tokenizer) = with_config(r#"{"bos_token":"<s>","eos_token":"</s>","add_bos_token":false}"#);
+    let text = "<s>".repeat(1_000_000) + "hi";
+    let prompt = PromptOnly {
+        prompt: Text::Plain(text),
+        template: TemplateArguments::default(),
+        origin: Origin::in_code(0),
+    };
+    let options =
+        TokenizeOptions { max_length: None, add_bos_token: Some(true), ..TokenizeOptions::default() };
+    let start = std::time::Instant::now();
+    let (prompts, _) = tokenize_prompts(&[prompt], &tokenizer, &options).unwrap();
+    let bos = tokenizer.bos().unwrap().id;
+    assert_eq!(prompts[0].tokens.iter().filter(|id| **id == bos).count(), 1);
+    // One by one it takes minutes.
+    assert!(start.elapsed().as_secs() < 30, "took {:?}", start.elapsed());
+}
+
+#[test]
 fn bos_is_the_tokenizers_business_unless_told_otherwise_and_never_doubled() {
     let rows = pairs(vec![("<s>a", "b", "c")]);
     let first = |tokenizer: &Tokenizer, add_bos_token| {

@@ -152,11 +152,15 @@ impl Row {
 
     /// The error for a row that lacks a column, listing the ones it has.
     pub(super) fn missing(&self, field: &str, expected: &str) -> DataError {
-        let names: Vec<_> = self.columns.keys().map(|name| format!("`{name}`")).collect();
-        let near = self.columns.keys().find(|name| strsim::jaro_winkler(name, field) > 0.85);
+        // A name of another length is another word, and the comparison takes as long as the product of the two.
+        let alike =
+            |name: &&String| name.len() <= 2 * field.len() && strsim::jaro_winkler(name, field) > 0.85;
+        let near = self.columns.keys().find(alike);
         let hint = near.map(|name| format!(" (is `{name}` meant?)")).unwrap_or_default();
-        let found =
-            if names.is_empty() { "no columns".to_owned() } else { format!("only {}", names.join(", ")) };
+        let found = match self.columns.len() {
+            0 => "no columns".to_owned(),
+            _ => format!("only {}", some_names(&self.columns)),
+        };
         self.wrong(field, expected, found + &hint)
     }
 
@@ -212,9 +216,20 @@ pub(super) fn describe(value: &Value) -> String {
         }
         Value::String(text) => format!("the string `{text}`"),
         Value::Array(values) => format!("a list of {}", values.len()),
-        Value::Object(keys) => {
-            let names: Vec<_> = keys.keys().map(|name| format!("`{name}`")).collect();
-            format!("an object with the keys {}", names.join(", "))
-        }
+        Value::Object(keys) => format!("an object with the keys {}", some_names(keys)),
+    }
+}
+
+/// The first of the names, each cut where it is long: a row can have thousands.
+fn some_names(columns: &Map<String, Value>) -> String {
+    const SHOWN: usize = 12;
+    let name = |name: &String| match name.char_indices().nth(40) {
+        Some((at, _)) => format!("`{}…`", &name[..at]),
+        None => format!("`{name}`"),
+    };
+    let names: Vec<_> = columns.keys().take(SHOWN).map(name).collect();
+    match columns.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names.join(", ")),
     }
 }

@@ -1,5 +1,6 @@
 //! Which files hold a split. Names matter only here: what a file is, `open` and `rows` tell by its content.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::error::{DataError, Result};
@@ -53,15 +54,16 @@ pub(super) fn split_files(path: &Path, split: &str) -> Result<Vec<PathBuf>> {
 /// The data files directly in `dir`, each with its name without extensions.
 fn data_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
     let names = names(dir)?;
-    let stems = names.iter().filter_map(|name| Some((dir.join(name), stem(name)?.to_owned())));
+    let stems =
+        names.iter().filter_map(|name| Some((dir.join(name), stem(&name.to_string_lossy())?.to_owned())));
     Ok(stems.filter(|(file, _)| file.is_file()).collect())
 }
 
-fn names(dir: &Path) -> Result<Vec<String>> {
+fn names(dir: &Path) -> Result<Vec<OsString>> {
     let read = |source| DataError::Read { path: dir.to_path_buf(), source };
     let mut names = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(read)? {
-        names.push(entry.map_err(read)?.file_name().to_string_lossy().into_owned());
+        names.push(entry.map_err(read)?.file_name());
     }
     names.sort();
     Ok(names)
@@ -95,6 +97,8 @@ fn has_word(stem: &str, word: &str) -> bool {
 fn listing(dir: &Path) -> Result<String> {
     const SHOWN: usize = 12;
     let names = names(dir)?;
+    let names: Vec<_> =
+        names.iter().map(|name| name.to_string_lossy().chars().take(80).collect::<String>()).collect();
     Ok(match names.len() {
         0 => "nothing".to_owned(),
         n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),

@@ -1,20 +1,23 @@
-//! A file's bytes as they are read, unpacked if it is gzip or zstd, whatever its name.
+//! A file's bytes as they are read, unpacked if it is gzip or zstd, whatever its name. Only ordinary files are read: a
+//! device has no end, a pipe may never begin.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
+use crate::error::{DataError, Result};
+
 /// The file's content. `-` is standard input.
-pub(super) fn open(path: &Path) -> io::Result<Box<dyn BufRead>> {
+pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
+    let unreadable = |source| DataError::Read { path: path.to_path_buf(), source };
     let mut packed: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
-        Box::new(BufReader::new(File::open(path)?))
+        Box::new(BufReader::new(align_files::open(path)?))
     };
-    Ok(match packed.fill_buf()? {
+    Ok(match packed.fill_buf().map_err(unreadable)? {
         [0x1f, 0x8b, ..] => Box::new(BufReader::new(MultiGzDecoder::new(packed))),
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::new(Frames::Between(packed))),
         _ => packed,

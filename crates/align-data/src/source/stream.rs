@@ -1,7 +1,8 @@
 //! The rows of a split one after the other, however large its files are.
 //!
 //! `[` at the start of a file means one array of objects, which is read as a whole. Anything else is one object per
-//! line, read as they are asked for; blank lines are skipped.
+//! line, read as they are asked for; blank lines are skipped. A line, and an array, has at most [`LONGEST`] bytes: a packed
+//! file of a few megabytes can hold a line that no memory can.
 
 use std::io::{BufRead, Read as _};
 use std::path::{Path, PathBuf};
@@ -11,6 +12,10 @@ use super::files::split_files;
 use super::open::open;
 use super::rows::{Row, array, line};
 use crate::error::{DataError, Result};
+use crate::record::Origin;
+
+/// Bytes of the longest line, and of the longest array. A row of this size is no example to train on.
+const LONGEST: u64 = 256 << 20;
 
 /// The rows of files, in their order.
 pub(super) struct Rows {
@@ -29,6 +34,8 @@ struct Lines {
     text: Box<dyn BufRead>,
     /// Number of the line that was read last, from 1.
     number: usize,
+    /// Bytes of the longest line.
+    longest: u64,
 }
 
 impl Rows {
@@ -65,13 +72,13 @@ impl Iterator for Rows {
 }
 
 fn begin(path: PathBuf) -> Result<Reading> {
-    let text = open(&path).map_err(|source| DataError::Read { path: path.clone(), source })?;
-    reading(path.into(), text)
+    let text = open(&path)?;
+    reading(path.into(), text, LONGEST)
 }
 
 /// The file's rows, from its first character on.
-fn reading(file: Arc<Path>, text: Box<dyn BufRead>) -> Result<Reading> {
-    let mut lines = Lines { file, text, number: 0 };
+fn reading(file: Arc<Path>, text: Box<dyn BufRead>, longest: u64) -> Result<Reading> {
+    let mut lines = Lines { file, text, number: 0, longest };
     let Some(first) = lines.next_line()? else { return Ok(Reading::Array(Vec::new().into_iter())) };
     let is_array = first.trim_start().starts_with('[');
     // What was read, with as many blank lines before it as there were: all lines are counted from here on.
@@ -81,7 +88,11 @@ fn reading(file: Arc<Path>, text: Box<dyn BufRead>) -> Result<Reading> {
         lines.number = 0;
         return Ok(Reading::Lines(lines));
     }
-    lines.text.read_to_string(&mut text).map_err(|source| lines.unreadable(source))?;
+    let rest = (&mut lines.text).take(longest + 1).read_to_string(&mut text);
+    let rest = rest.map_err(|source| lines.unreadable(source))?;
+    if rest as u64 > longest {
+        return Err(lines.too_long("an array", "write one object per line (JSON lines)"));
+    }
     // What is missing at the end is missing on the last line with text.
     Ok(Reading::Array(array(&lines.file, text.trim_end())?.into_iter()))
 }
@@ -91,10 +102,14 @@ impl Lines {
     fn next_line(&mut self) -> Result<Option<String>> {
         loop {
             let mut bytes = Vec::new();
-            if self.text.read_until(b'\n', &mut bytes).map_err(|source| self.unreadable(source))? == 0 {
+            let line = (&mut self.text).take(self.longest + 1).read_until(b'\n', &mut bytes);
+            if line.map_err(|source| self.unreadable(source))? == 0 {
                 return Ok(None);
             }
             self.number += 1;
+            if bytes.len() as u64 > self.longest {
+                return Err(self.too_long("a line", "is it one row, and is the file what it should be?"));
+            }
             let text = String::from_utf8(bytes).map_err(|_| {
                 let problem = format!("line {} is not UTF-8", self.number);
                 self.unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, problem))
@@ -105,6 +120,12 @@ impl Lines {
                 return Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()));
             }
         }
+    }
+
+    fn too_long(&self, what: &str, advice: &str) -> DataError {
+        let megabytes = self.longest >> 20;
+        let reason = format!("{what} of more than {megabytes} MiB, which is the most that is read; {advice}");
+        DataError::Row { origin: Origin::new(self.file.clone(), self.number), reason }
     }
 
     fn unreadable(&self, source: std::io::Error) -> DataError {
@@ -121,7 +142,7 @@ mod tests {
     /// Lines on which the rows of a file with this content begin.
     fn read(content: impl Into<Vec<u8>>) -> Result<Vec<usize>> {
         let content = std::io::Cursor::new(content.into());
-        let current = reading(Path::new("f").into(), Box::new(content))?;
+        let current = reading(Path::new("f").into(), Box::new(content), 1 << 20)?;
         let rows = Rows { files: Vec::new().into_iter(), current };
         rows.map(|row| Ok(row?.origin.line())).collect()
     }
@@ -167,6 +188,40 @@ mod tests {
         }
         assert_eq!(read_file(&[zstd(one), zstd(two)].concat()).unwrap(), [1, 3, 4]);
         assert!(read_file(&gzip(text)[..20]).unwrap_err().to_string().contains("cannot read"));
+    }
+
+    #[test]
+    fn lines_and_arrays_have_an_end() {
+        let long = format!("{{\"a\": \"{}\"}}", "x".repeat(1 << 20));
+        let error = complaint(format!("{{}}\n{long}\n"));
+        assert!(error.starts_with("f:2: a line of more than 1 MiB"), "{error}");
+        assert!(complaint(long.clone()).starts_with("f:1: a line of more than 1 MiB"));
+        let array = format!("[\n{}{{}}]", "{},\n".repeat(1 << 18));
+        assert!(complaint(array).starts_with("f:1: an array of more than 1 MiB"));
+        assert!(complaint("\0".repeat(2 << 20)).contains("a line of more than 1 MiB"));
+    }
+
+    #[test]
+    fn a_packed_line_without_an_end_takes_no_more_memory_than_is_allowed() {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        (0..300).for_each(|_| packer.write_all(&[b'x'; 1 << 20]).unwrap());
+        let error = read_file(&packer.finish().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("rows:1: a line of more than 256 MiB"), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_and_pipes_are_refused_at_once() {
+        let refused = |path: &Path| Rows::of_split(path, "test").unwrap().next().unwrap().err().unwrap();
+        let error = refused(Path::new("/dev/zero")).to_string();
+        assert!(error.contains("/dev/zero: is a device, a pipe or a socket"), "{error}");
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("test.jsonl");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(refused(&pipe).to_string().contains("test.jsonl: is a device, a pipe"));
+        // One among the shards of a split is no data file.
+        let error = Rows::of_split(dir.path(), "test").err().unwrap().to_string();
+        assert!(error.contains("has no data file for the split"), "{error}");
     }
 
     #[test]

@@ -12,18 +12,28 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use serde::Serialize as _;
 use serde_json::ser::Formatter;
 
+use super::meter::{self, refused, walk};
+use crate::guard::shortened;
+
+/// Widest `indent` of `tojson`.
+const WIDEST: usize = 1000;
+
 /// Registers them.
 pub(super) fn add_to(environment: &mut Environment<'static>) {
     environment.add_function("raise_exception", raise_exception);
     environment.add_function("strftime_now", strftime_now);
     environment.add_filter("tojson", to_json);
-    environment.add_filter("string", |value: &Value| {
-        constant(value).map_or_else(|| value.to_string(), str::to_owned)
+    environment.add_filter("string", |value: &Value| -> Result<String, Error> {
+        walk(value)?;
+        Ok(constant(value).map_or_else(|| value.to_string(), str::to_owned))
     });
     environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
     environment.set_formatter(|out, state, value| match constant(value) {
         Some(name) => Ok(out.write_str(name)?),
-        None => minijinja::escape_formatter(out, state, value),
+        None => {
+            walk(value)?;
+            minijinja::escape_formatter(out, state, value)
+        }
     });
 }
 
@@ -42,10 +52,11 @@ fn raise_exception(message: String) -> Result<Value, Error> {
 }
 
 fn strftime_now(format: &str) -> Result<String, Error> {
+    // A conversion writes at most thirty characters.
+    meter::text(format.len().saturating_mul(16))?;
     let mut text = String::new();
-    write!(text, "{}", chrono::Local::now().format(format)).map_err(|_| {
-        Error::new(ErrorKind::InvalidOperation, format!("strftime_now: bad format `{format}`"))
-    })?;
+    write!(text, "{}", chrono::Local::now().format(format))
+        .map_err(|_| refused(format!("strftime_now: bad format `{}`", shortened(format))))?;
     Ok(text)
 }
 
@@ -63,15 +74,36 @@ fn to_json(value: &Value, arguments: Kwargs) -> Result<String, Error> {
         Some(_) => return Err(wrong(&"separators must be a pair")),
         None => (if indent.is_some() { "," } else { ", " }.to_owned(), ": ".to_owned()),
     };
+    walk(value)?;
+    if indent.is_some_and(|indent| indent > WIDEST) {
+        return Err(wrong(&format!("`indent` must be at most {WIDEST}")));
+    }
     let mut json = serde_json::to_value(value).map_err(|error| wrong(&error))?;
     if sort_keys == Some(true) {
         json.sort_all_objects();
     }
     let style = PythonJson { item, key, indent, depth: 0, empty: true, ascii: ensure_ascii == Some(true) };
-    let mut bytes = Vec::new();
-    json.serialize(&mut serde_json::Serializer::with_formatter(&mut bytes, style))
+    let mut out = Paid(Vec::new());
+    json.serialize(&mut serde_json::Serializer::with_formatter(&mut out, style))
         .map_err(|error| wrong(&error))?;
-    String::from_utf8(bytes).map_err(|error| wrong(&error))
+    String::from_utf8(out.0).map_err(|error| wrong(&error))
+}
+
+/// Text that is paid for while it grows: deep JSON is mostly indentation.
+struct Paid(Vec<u8>);
+
+impl io::Write for Paid {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0.len() + bytes.len()) >> 12 > self.0.len() >> 12 {
+            meter::text(self.0.len() + bytes.len()).map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// `json.dumps`' layout.
@@ -110,7 +142,10 @@ impl PythonJson {
 
     fn break_line<W: ?Sized + io::Write>(&self, out: &mut W) -> io::Result<()> {
         match self.indent {
-            Some(indent) => write!(out, "\n{:width$}", "", width = indent * self.depth),
+            Some(indent) => {
+                out.write_all(b"\n")?;
+                (0..self.depth).try_for_each(|_| write!(out, "{:indent$}", ""))
+            }
             None => Ok(()),
         }
     }
@@ -184,7 +219,7 @@ mod tests {
         add_to(&mut environment);
         let value: serde_json::Value = serde_json::from_str(json).unwrap();
         let x = Value::from(minijinja::value::Serde(value));
-        environment.render_str(source, Value::from_pairs([("x", x)])).unwrap()
+        meter::within(1, || environment.render_str(source, Value::from_pairs([("x", x)]))).unwrap()
     }
 
     // The expectations are what Python's json.dumps(…, ensure_ascii=False) prints.
@@ -225,6 +260,7 @@ mod tests {
         let mut environment = Environment::new();
         add_to(&mut environment);
         assert!(environment.render_str("{{ strftime_now('%Q') }}", ()).is_err());
-        assert_eq!(environment.render_str("{{ strftime_now('%Y')|length }}", ()).unwrap(), "4");
+        let year = meter::within(1, || environment.render_str("{{ strftime_now('%Y')|length }}", ()));
+        assert_eq!(year.unwrap(), "4");
     }
 }

@@ -85,10 +85,8 @@ impl<'a> Encoder<'a> {
             (None, _) => self.tokenizer.prefix().to_vec(),
         };
         let replaces = self.add_bos_token.is_some() || wanted.last().copied() == bos;
-        while replaces && bos.is_some() && ids.first().copied() == bos {
-            ids.remove(0);
-        }
-        ids.splice(0..0, wanted);
+        let doubled = ids.iter().take_while(|id| replaces && Some(**id) == bos).count();
+        ids.splice(..doubled, wanted);
         ids
     }
 
