@@ -116,8 +116,8 @@ impl Serialize for DeviceChoice {
     }
 }
 
-/// The precision of weights. One today: half precision is a way of holding frozen weights, and no
-/// frozen weights are held apart from trainable ones yet.
+/// The precision of weights. One today: trainable weights need it, and frozen ones (a reference, a reward model) are
+/// held alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
