@@ -118,3 +118,18 @@ impl Options {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Args as _;
+
+    #[test]
+    fn every_free_option_of_rollouts_exists() {
+        let command = RolloutOptions::augment_args(clap::Command::new("options"));
+        let free = align_train::FREE_OPTIONS.iter().filter(|(group, _)| *group == "rollout");
+        for (_, option) in free {
+            assert!(command.get_arguments().any(|argument| argument.get_id() == option), "{option}");
+        }
+    }
+}

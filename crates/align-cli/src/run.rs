@@ -22,21 +22,29 @@ pub struct Invocation {
     pub settings: String,
     /// The options that were set to something other than the default, as [`crate::Parsed::given`].
     pub given: BTreeSet<String>,
+    /// All options that the program has, as [`crate::Parsed::known`].
+    known: BTreeSet<String>,
     working: AtomicBool,
 }
 
 impl Invocation {
     /// For a program that parses its options itself.
     pub fn new<C>(program: Program, parsed: &Parsed<C>) -> Self {
-        let (settings, given) = (parsed.settings.clone(), parsed.given.clone());
-        Self { program, settings, given, working: AtomicBool::new(false) }
+        let (settings, given, known) = (parsed.settings.clone(), parsed.given.clone(), parsed.known.clone());
+        Self { program, settings, given, known, working: AtomicBool::new(false) }
     }
 
     /// Refuses options that the user gave although they can have no effect, for the reason in `because`.
     ///
     /// # Errors
     /// Names the first one that was given.
+    ///
+    /// # Panics
+    /// In a debug build, if the program has no option of a name: it could never be given, and never refused.
     pub fn refuse_given(&self, names: &[&str], because: &str) -> anyhow::Result<()> {
+        for name in names {
+            debug_assert!(self.known.contains(*name), "{} has no option `{name}`", self.program.name);
+        }
         match names.iter().find(|name| self.given.contains(**name)) {
             None => Ok(()),
             Some(name) => Err(anyhow::anyhow!("`{name}`: has no effect, {because}; remove it")),
@@ -172,11 +180,31 @@ mod tests {
         check(input_error(anyhow!("row 3").context("data")), "data: row 3");
     }
 
+    fn invocation(known: &[&str], given: &[&str]) -> Invocation {
+        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
+        let (known, given) = (names(known), names(given));
+        let parsed = Parsed { options: (), settings: String::new(), given, known, notices: Vec::new() };
+        Invocation::new(PROGRAM, &parsed)
+    }
+
+    #[test]
+    fn an_option_without_effect_is_refused_if_it_was_given() {
+        let run = invocation(&["beta", "gamma"], &["beta"]);
+        assert!(run.refuse_given(&["gamma"], "so").is_ok());
+        let error = run.refuse_given(&["gamma", "beta"], "without `--x`").unwrap_err().to_string();
+        assert_eq!(error, "`beta`: has no effect, without `--x`; remove it");
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "train-demo has no option `bata`")]
+    fn a_misspelt_option_in_a_list_is_found() {
+        drop(invocation(&["beta"], &[]).refuse_given(&["bata"], "so"));
+    }
+
     #[test]
     fn the_moment_decides_the_exit_code_unless_the_error_does() {
-        let parsed =
-            Parsed { options: (), settings: String::new(), given: BTreeSet::new(), notices: Vec::new() };
-        let run = Invocation::new(PROGRAM, &parsed);
+        let run = invocation(&[], &[]);
         assert_eq!(exit_code(&anyhow!("bad"), &run), 2);
         assert_eq!(exit_code(&internal_error(anyhow!("disk")), &run), 1);
         run.work_starts();

@@ -3,6 +3,7 @@
 //! Names are TRL's; where TRL gives a method a trainer of its own, the trainer's name comes first
 //! (`cpo_hinge`, `tpo_l`) or is the name (`orpo`, `kto`).
 
+use clap::ValueEnum as _;
 use serde::Serialize;
 
 /// What a run minimises.
@@ -125,7 +126,16 @@ impl LossType {
 
     /// Whether the option, one of those that are not for every loss, has an effect on this one.
     pub(crate) fn uses(self, option: &str) -> bool {
-        let groups: &[&[&str]] = match self {
+        debug_assert!(
+            Self::value_variants().iter().any(|loss| loss.options().any(|used| used == option)),
+            "no loss uses an option `{option}`"
+        );
+        self.options().any(|used| used == option)
+    }
+
+    /// The options that have an effect on this loss, but for those that every loss has.
+    fn options(self) -> impl Iterator<Item = &'static str> {
+        let groups: &'static [&'static [&'static str]] = match self {
             Self::Sigmoid => &[REFERENCE, PAIRS, DIVERGENCE, &["label_smoothing", "reference_free"]],
             Self::Hinge | Self::Ipo | Self::IpoSum => &[REFERENCE, PAIRS, DIVERGENCE, &["reference_free"]],
             Self::Robust | Self::ExoPair => &[REFERENCE, PAIRS, DIVERGENCE, &["label_smoothing"]],
@@ -154,7 +164,7 @@ impl LossType {
             }
             Self::Bco => &[REFERENCE, &["beta"]],
         };
-        groups.iter().any(|group| group.contains(&option))
+        groups.iter().copied().flatten().copied()
     }
 
     /// TRL's default learning rate for it.
@@ -168,7 +178,61 @@ impl LossType {
 
     /// The name that a user writes.
     pub(crate) fn name(self) -> String {
-        use clap::ValueEnum as _;
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+    use crate::DpoOptions;
+
+    /// What every loss has, or the mixture of them.
+    const OF_ALL: [&str; 4] = ["loss_type", "loss_weights", "num_kl_prompts", "max_new_tokens"];
+
+    /// The options that the schema has and that are not for every loss.
+    fn schema() -> BTreeSet<String> {
+        let command = DpoOptions::augment_args(clap::Command::new("options"));
+        let names = command.get_arguments().map(|argument| argument.get_id().to_string());
+        names.filter(|name| !OF_ALL.contains(&name.as_str())).collect()
+    }
+
+    #[test]
+    fn losses_and_the_schema_have_the_same_options() {
+        let losses = LossType::value_variants().iter();
+        let used: BTreeSet<String> = losses.flat_map(|loss| loss.options()).map(str::to_owned).collect();
+        assert_eq!(used, schema());
+    }
+
+    #[test]
+    fn every_option_that_is_given_is_seen() {
+        let command = DpoOptions::augment_args(clap::Command::new("options"));
+        let flags = command
+            .get_arguments()
+            .filter(|argument| !OF_ALL.contains(&argument.get_id().as_str()))
+            .map(|argument| {
+                let name = argument.get_long().unwrap_or_default();
+                let value = match argument.get_possible_values().first() {
+                    _ if !argument.get_action().takes_values() => return format!("--{name}"),
+                    Some(value) => value.get_name().to_owned(),
+                    None => "1".to_owned(),
+                };
+                format!("--{name}={value}")
+            });
+        let words: Vec<String> = std::iter::once("options".to_owned()).chain(flags).collect();
+        let options = DpoOptions::from_arg_matches(&command.get_matches_from(words)).unwrap();
+        let given: BTreeSet<String> = options.given().into_iter().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(given, schema());
+    }
+
+    #[cfg(debug_assertions)]
+    #[test]
+    #[should_panic(expected = "no loss uses an option `bata`")]
+    fn a_misspelt_option_is_found() {
+        LossType::Sigmoid.uses("bata");
     }
 }

@@ -41,6 +41,7 @@ pub use options::{Every, Length, ReportTo, Resume, Selection, Strategy, TrainCon
 pub use run::Run;
 pub use schedule::{LrSchedulerType, Schedule};
 pub use selection::Verdict;
+pub use settings::FREE_OPTIONS;
 pub use trainer_state::{LogEntry, TrainerState};
 pub use updater::{Update, Updater};
 pub use weights::Weights;

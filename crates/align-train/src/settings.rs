@@ -9,36 +9,43 @@ use serde_json::{Map, Value};
 
 use crate::{Checkpoint, Error, Result};
 
-/// Options that leave the updates themselves as they are. By the last part of a dotted name.
-const FREE: &[&str] = &[
-    "config",
-    "device",
-    "dry_run",
-    "early_stopping_patience",
-    "early_stopping_threshold",
-    "eval_on_start",
-    "eval_steps",
-    "eval_strategy",
-    "inspect",
-    "load_best_model_at_end",
-    "logging_first_step",
-    "logging_steps",
-    "max_steps",
-    "num_train_epochs",
-    "output_dir",
-    "overwrite_output_dir",
-    "per_device_eval_batch_size",
-    "report_to",
-    "resume_from_checkpoint",
-    "save_steps",
-    "save_strategy",
-    "save_total_limit",
-    "total_episodes",
+/// Options that leave the updates themselves as they are: the group that a program has them in, and the name. Nothing else
+/// that has the same name is meant.
+pub const FREE_OPTIONS: &[(&str, &str)] = &[
+    ("common", "config"),
+    ("common", "device"),
+    ("output", "dry_run"),
+    ("output", "inspect"),
+    ("output", "output_dir"),
+    ("output", "overwrite_output_dir"),
+    ("rollout", "total_episodes"),
+    ("train", "early_stopping_patience"),
+    ("train", "early_stopping_threshold"),
+    ("train", "eval_on_start"),
+    ("train", "eval_steps"),
+    ("train", "eval_strategy"),
+    ("train", "load_best_model_at_end"),
+    ("train", "logging_first_step"),
+    ("train", "logging_steps"),
+    ("train", "max_steps"),
+    ("train", "num_train_epochs"),
+    ("train", "per_device_eval_batch_size"),
+    ("train", "report_to"),
+    ("train", "resume_from_checkpoint"),
+    ("train", "save_steps"),
+    ("train", "save_strategy"),
+    ("train", "save_total_limit"),
 ];
 
 /// Those of them that every resume changes, or that say nothing of the run.
-const UNSAID: &[&str] =
-    &["config", "dry_run", "inspect", "output_dir", "overwrite_output_dir", "resume_from_checkpoint"];
+const UNSAID: &[&str] = &[
+    "common.config",
+    "output.dry_run",
+    "output.inspect",
+    "output.output_dir",
+    "output.overwrite_output_dir",
+    "train.resume_from_checkpoint",
+];
 
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
@@ -48,10 +55,8 @@ const UNSAID: &[&str] =
 pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Result<()> {
     let (old, new) = (flattened(old), flattened(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let (free, fixed): (Vec<&String>, Vec<&String>) = names
-        .into_iter()
-        .filter(|&name| old.get(name) != new.get(name))
-        .partition(|name| FREE.contains(&last_part(name)));
+    let (free, fixed): (Vec<&String>, Vec<&String>) =
+        names.into_iter().filter(|&name| old.get(name) != new.get(name)).partition(|name| is_free(name));
     let describe = |names: &[&String]| {
         let one =
             |name: &&String| format!("{name} was {}, is {}", shown(old.get(*name)), shown(new.get(*name)));
@@ -63,7 +68,7 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     }
     let moves_schedule =
         free.iter().any(|name| name.ends_with("max_steps") || name.ends_with("num_train_epochs"));
-    let told: Vec<&String> = free.into_iter().filter(|name| !UNSAID.contains(&last_part(name))).collect();
+    let told: Vec<&String> = free.into_iter().filter(|name| !UNSAID.contains(&option(name))).collect();
     if !told.is_empty() {
         tracing::warn!("resuming with changed options: {}", describe(&told));
     }
@@ -73,8 +78,18 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     Ok(())
 }
 
-fn last_part(name: &str) -> &str {
-    name.rsplit('.').next().unwrap_or_default()
+/// The name of an option, which programs keep apart from what else must agree.
+fn option(name: &str) -> &str {
+    name.strip_prefix("options.").unwrap_or(name)
+}
+
+/// Whether the option may change. Settings without groups, as a program of its own may have them, go by the name alone.
+fn is_free(name: &str) -> bool {
+    let name = option(name);
+    FREE_OPTIONS.iter().any(|(group, option)| match name.split_once('.') {
+        Some(parts) => parts == (*group, *option),
+        None => name == *option,
+    })
 }
 
 fn shown(value: Option<&Value>) -> String {
@@ -99,4 +114,35 @@ fn flattened(value: &Value) -> Map<String, Value> {
     let mut flat = Map::new();
     walk(value, "", &mut flat);
     flat
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_option_that_is_meant_is_free() {
+        for name in ["common.config", "options.train.eval_steps", "rollout.total_episodes", "eval_steps"] {
+            assert!(is_free(name), "{name}");
+        }
+        for name in [
+            "reward.config",
+            "reward.device",
+            "options.data.output_dir",
+            "train.a.eval_steps",
+            "learning_rate",
+        ] {
+            assert!(!is_free(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_free_training_option_exists() {
+        use clap::Args as _;
+        let command = crate::TrainOptions::augment_args(clap::Command::new("options"));
+        let exists = |option: &str| command.get_arguments().any(|argument| argument.get_id() == option);
+        let missing: Vec<_> =
+            FREE_OPTIONS.iter().filter(|(group, option)| *group == "train" && !exists(option)).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

@@ -55,6 +55,8 @@ pub struct Parsed<C> {
     /// Names (`label_smoothing`) of the options that a flag or the config file sets to something other
     /// than the default: what a method can refuse because it would have no effect.
     pub given: BTreeSet<String>,
+    /// Names of all options that the program has.
+    pub known: BTreeSet<String>,
     /// Things the user should know but that stop nothing, such as an old name of an option.
     pub notices: Vec<String>,
 }
@@ -114,6 +116,7 @@ pub fn parse<C: clap::Args>(
         options,
         settings: settings::to_toml(&schema, program, &matches),
         given: settings::not_default(&schema, &matches, &given),
+        known: schema.options().map(|arg| arg.get_id().to_string()).collect(),
         notices,
     })
 }

@@ -40,11 +40,11 @@ impl Schema {
             kind => with_short_value_name(arg, kind),
         });
         // After the structs, whose own doc comments clap would otherwise take for the program's.
-        let mut command = command
-            .about(program.about)
-            .long_about(None::<&str>)
-            .version(env!("CARGO_PKG_VERSION"))
-            .after_help(SPELLING);
+        let mut command =
+            command.about(program.about).long_about(None::<&str>).version(env!("CARGO_PKG_VERSION"));
+        if command.get_arguments().any(|arg| arg.get_id() == "config") {
+            command = command.after_help(SPELLING);
+        }
         if program.recipe.is_some() {
             command = command.after_help(format!("{SPELLING} {RECIPE}"));
             if command.get_positionals().next().is_none() {

@@ -81,6 +81,18 @@ impl GroupConfig {
     }
 }
 
+/// Options that have an effect on every algorithm.
+const OF_ALL: &[&str] = &[
+    "num_generations",
+    "beta",
+    "mask_truncated_completions",
+    "max_num_gen_batches",
+    "soft_punish_cache",
+    "off_policy_mask_threshold",
+    "num_iterations",
+    "steps_per_generation",
+];
+
 impl GroupAlgorithm {
     /// Whether the option, one of [`GroupOptions`], has an effect on it; `loss` is the one that was asked for.
     pub(super) fn uses(self, option: &str, loss: Option<GroupLossType>) -> bool {
@@ -102,7 +114,10 @@ impl GroupAlgorithm {
             }
             "top_entropy_quantile" => !matches!(loss, Some(GroupLossType::Gmpo) | None),
             "use_bias_correction_kl" => !self.preset().kl_in_reward,
-            _ => true,
+            option => {
+                debug_assert!(OF_ALL.contains(&option), "no method has an option `{option}`");
+                true
+            }
         }
     }
 }

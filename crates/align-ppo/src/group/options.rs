@@ -181,3 +181,35 @@ impl GroupOptions {
         defaulted
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::{Args as _, FromArgMatches as _};
+
+    use super::*;
+
+    #[test]
+    fn every_option_that_is_given_is_seen_and_known() {
+        let command = GroupOptions::augment_args(clap::Command::new("options"));
+        let flags = command.get_arguments().map(|argument| {
+            let name = argument.get_long().unwrap_or_default();
+            match argument.get_possible_values().first() {
+                _ if !argument.get_action().takes_values() => format!("--{name}"),
+                Some(value) => format!("--{name}={}", value.get_name()),
+                None => format!("--{name}=1"),
+            }
+        });
+        let words: Vec<String> = std::iter::once("options".to_owned()).chain(flags).collect();
+        let names: BTreeSet<String> =
+            command.get_arguments().map(|argument| argument.get_id().to_string()).collect();
+        let options = GroupOptions::from_arg_matches(&command.get_matches_from(words)).unwrap();
+        let given: BTreeSet<String> = options.given().into_iter().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(given, names);
+        // A name that no method knows panics.
+        for (name, _) in options.given() {
+            GroupAlgorithm::Grpo.uses(name, None);
+        }
+    }
+}
