@@ -6,6 +6,44 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_train-dpo");
 pub(crate) const STAGE: &str = "dpo";
 /// Its counterparts in TRL.
 pub(crate) const TRAINERS: &[&str] = &["DPOTrainer", "CPOTrainer", "ORPOTrainer", "TPOTrainer", "KTOTrainer"];
+/// Their runs that the project keeps, in order.
+pub(crate) const GOLDEN: &[&str] = &[
+    "cpo_hinge",
+    "cpo_ipo",
+    "cpo_sigmoid",
+    "dpo_aot",
+    "dpo_aot_unpaired",
+    "dpo_apo_down",
+    "dpo_apo_zero",
+    "dpo_bco_pair",
+    "dpo_discopop",
+    "dpo_exo_pair",
+    "dpo_fdiv",
+    "dpo_fdiv_hinge",
+    "dpo_hinge",
+    "dpo_ipo",
+    "dpo_ld",
+    "dpo_ld_sft",
+    "dpo_mpo",
+    "dpo_nca_pair",
+    "dpo_precompute",
+    "dpo_robust",
+    "dpo_sft",
+    "dpo_sigmoid",
+    "dpo_sigmoid_bs1_accum4",
+    "dpo_sigmoid_norm",
+    "dpo_sppo_hard",
+    "dpo_sync_ref",
+    "dpo_wpo",
+    "kto",
+    "kto_apo_zero_unpaired",
+    "orpo",
+    "simpo",
+    "simpo_nll",
+    "tpo",
+    "tpo_hinge",
+    "tpo_ipo",
+];
 /// The data file of the golden runs.
 pub(crate) const DATA: &str = "pairs.jsonl";
 /// The columns of that file that are learned.

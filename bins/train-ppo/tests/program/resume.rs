@@ -3,11 +3,9 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::Duration;
 
 use crate::stage::{QUICK, TIMINGS};
-use crate::support::{Place, Run, copy_dir, training};
+use crate::support::{Place, Run, copy_dir, training, wait_until};
 
 /// Everything that a checkpoint must hold matters: shuffled prompts over two epochs, a KL coefficient that is steered, a
 /// critic of its own optimizer state, shuffled mini-batches, a schedule.
@@ -61,14 +59,9 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
     let place = Place::new();
     let options = format!("{QUICK} --max-steps 400 --save-strategy no --lr-scheduler-type constant");
     let mut command = place.command(&training("out", &options));
-    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let log = place.path("out/metrics.jsonl");
-    for _ in 0..100_000 {
-        if fs::read_to_string(&log).is_ok_and(|log| log.len() > 200) {
-            break;
-        }
-        sleep(Duration::from_millis(1));
-    }
+    wait_until(&mut child, || fs::read_to_string(&log).is_ok_and(|log| log.len() > 200));
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();

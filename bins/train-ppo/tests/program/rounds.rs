@@ -111,7 +111,9 @@ fn how_a_mini_batch_is_cut_does_not_matter() {
     };
     let whole = with("whole", "--per-device-train-batch-size 8");
     let cut = with("cut", "--per-device-train-batch-size 2 --gradient-accumulation-steps 4");
-    for (found, expected) in cut.metric("loss").into_iter().zip(whole.metric("loss")) {
+    let (found, expected) = (cut.metric("loss"), whole.metric("loss"));
+    assert_eq!((found.len(), expected.len()), (4, 4), "number of log entries");
+    for (found, expected) in found.into_iter().zip(expected) {
         assert!((found - expected).abs() < 1e-4, "{found} for {expected}");
     }
 }

@@ -6,6 +6,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_train-reward");
 pub(crate) const STAGE: &str = "reward";
 /// Its counterpart in TRL.
 pub(crate) const TRAINERS: &[&str] = &["RewardTrainer"];
+/// Their runs that the project keeps, in order.
+pub(crate) const GOLDEN: &[&str] = &["reward_bt", "reward_center_margin"];
 /// The data file of the golden runs.
 pub(crate) const DATA: &str = "pairs.jsonl";
 /// The columns of that file that are learned.

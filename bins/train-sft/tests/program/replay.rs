@@ -147,7 +147,7 @@ impl Log {
 fn trls_runs_come_out_the_same() {
     let foreign = std::env::var_os("ALIGN_TRL_RUNS").map(PathBuf::from);
     let folder = foreign.clone().unwrap_or_else(|| PathBuf::from(RUNS));
-    let mut replayed = 0;
+    let mut replayed = Vec::new();
     for log in logs(&folder) {
         let name = &log.name;
         if foreign.is_some() && log.dir.join("initial_adapter").exists() {
@@ -172,7 +172,15 @@ fn trls_runs_come_out_the_same() {
             println!("{name}: final weights {apart:.1e} apart, {parameter}");
             assert!(apart < WEIGHTS, "{name}: {parameter} ends {apart:.1e} apart");
         }
-        replayed += 1;
+        replayed.push(name.clone());
     }
-    assert!(replayed > 0, "{} holds no run of {} to replay", folder.display(), stage::TRAINERS.join(", "));
+    if foreign.is_none() {
+        assert_eq!(replayed, stage::GOLDEN, "the runs of {}", folder.display());
+    }
+    assert!(
+        !replayed.is_empty(),
+        "{} holds no run of {} to replay",
+        folder.display(),
+        stage::TRAINERS.join(", ")
+    );
 }

@@ -4,11 +4,10 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::stage;
-use crate::support::{Place, Run, copy_dir, training};
+use crate::support::{Place, Run, copy_dir, training, wait_until};
 
 /// A run in which everything that a checkpoint must hold matters: 24 rows in micro-batches of 2, five to a
 /// step, so that every third step is of two micro-batches and ends an epoch; rows shuffled anew in each epoch;
@@ -77,12 +76,11 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
         --report-to none";
     let whole = place.train("whole", options);
     for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let child = start(place.command(&training(signal, options)));
-        wait_until(|| {
+        let mut child = start(place.command(&training(signal, options)));
+        wait_until(&mut child, || {
             fs::read_to_string(place.path(signal).join("metrics.jsonl")).is_ok_and(|log| log.len() > 200)
         });
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", child.id())]).status();
-        assert!(sent.unwrap().success());
+        send(&child, signal);
         let output = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code), "{stderr}");
@@ -100,31 +98,40 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
 
 /// A checkpoint after every step, and `kill -9` again and again while one is being written or, in a run that
 /// goes on after a kill, tidied up.
+#[cfg(unix)]
 #[test]
 fn a_kill_while_saving_leaves_the_last_complete_checkpoint() {
     let place = Place::new();
-    let options = format!("{OPTIONS} --max-steps 14 --save-steps 1");
+    let options = format!("{OPTIONS} --max-steps 30 --save-steps 1");
     let whole = place.train("whole", &options);
 
-    let mut torn = 0;
-    // From the moment at which the partial checkpoint appears, in microseconds: at once, in the middle, and
-    // about when it is given its name.
-    for (round, delay) in [0, 400, 1_000, 2_000, 4_000, 8_000].into_iter().enumerate() {
+    // Killed when the partial checkpoint has so many files: at once, in the middle, and with the most of them.
+    for (round, files) in [0, 1, 2, 4, 6, 8].into_iter().enumerate() {
         // Without a first complete checkpoint there is nothing to go on from.
         let first = if round == 0 { "" } else { "--resume-from-checkpoint last" };
         let began = SystemTime::now();
         let mut child = start(place.command(&training("killed", &format!("{options} {first}"))));
-        wait_until(|| place.path("killed/checkpoint-1").is_dir() && is_saving(&place.path("killed"), began));
-        sleep(Duration::from_micros(delay));
+        let is_saving = || partial_files(&place.path("killed"), began).is_some_and(|found| found >= files);
+        // A stopped process saves nothing more: what is partial then is partial when it is killed.
+        loop {
+            wait_until(&mut child, || place.path("killed/checkpoint-1").is_dir() && is_saving());
+            send(&child, "STOP");
+            if is_saving() {
+                break;
+            }
+            send(&child, "CONT");
+        }
         child.kill().unwrap();
-        let status = child.wait().unwrap();
-        assert_eq!(status.code(), None, "round {round}: the run was over before it could be killed");
-        torn += usize::from(is_saving(&place.path("killed"), began));
+        assert_eq!(
+            child.wait().unwrap().code(),
+            None,
+            "round {round}: the run was over before it could be killed"
+        );
+        assert!(is_saving(), "round {round}: the kill left no partial checkpoint");
     }
-    println!("{torn} of 6 kills left a partial checkpoint");
     place.succeeds(&training("killed", &format!("{options} --resume-from-checkpoint last")));
     assert_same_end(&place.run("killed"), &whole, "after the kills");
-    let hidden = |name: &str| name.starts_with('.');
+    let hidden = |name: &str| name.starts_with(".checkpoint");
     let names = fs::read_dir(place.path("killed")).unwrap();
     let left: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     assert!(!left.iter().any(|name| hidden(name)), "something partial is left: {left:?}");
@@ -134,21 +141,16 @@ fn start(mut command: Command) -> Child {
     command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Whether a checkpoint is being written, or what was left of one tidied up, since that time.
-fn is_saving(dir: &Path, since: SystemTime) -> bool {
-    let Ok(entries) = fs::read_dir(dir) else { return false };
-    entries.filter_map(Result::ok).any(|entry| {
-        let is_partial = entry.file_name().to_string_lossy().starts_with(".checkpoint-");
-        is_partial && entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time > since)
-    })
+fn send(child: &Child, signal: &str) {
+    let sent = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status();
+    assert!(sent.unwrap().success(), "kill -{signal}");
 }
 
-fn wait_until(condition: impl Fn() -> bool) {
-    for _ in 0..400_000 {
-        if condition() {
-            return;
-        }
-        sleep(Duration::from_micros(200));
-    }
-    panic!("waited for more than a minute");
+/// How many files there are of a checkpoint that is being written, or of what was left of one tidied up, since that time.
+fn partial_files(dir: &Path, since: SystemTime) -> Option<usize> {
+    let partial = fs::read_dir(dir).ok()?.filter_map(Result::ok).find(|entry| {
+        let is_partial = entry.file_name().to_string_lossy().starts_with(".checkpoint-");
+        is_partial && entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time > since)
+    })?;
+    Some(fs::read_dir(partial.path()).ok()?.count())
 }

@@ -6,6 +6,8 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_train-sft");
 pub(crate) const STAGE: &str = "sft";
 /// Its counterparts in TRL.
 pub(crate) const TRAINERS: &[&str] = &["SFTTrainer"];
+/// Their runs that the project keeps, in order.
+pub(crate) const GOLDEN: &[&str] = &["sft_dft", "sft_prompt_completion", "sft_text"];
 /// The data file of the golden runs that it trains on in the other tests.
 pub(crate) const DATA: &str = "prompt_completion.jsonl";
 /// The columns of that file that are learned.

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 use tempfile::TempDir;
+use wait_timeout::ChildExt as _;
 
 use crate::stage;
 
@@ -157,6 +158,14 @@ impl Run {
 
     pub(crate) fn weights(&self) -> Weights {
         read_weights(&self.dir.join("model.safetensors"))
+    }
+}
+
+/// Waits until something holds, as long as the program that brings it about runs.
+pub(crate) fn wait_until(child: &mut Child, holds: impl Fn() -> bool) {
+    while !holds() {
+        let ended = child.wait_timeout(Duration::from_micros(200)).unwrap();
+        assert!(ended.is_none() || holds(), "the run was over before what it is waited for: {ended:?}");
     }
 }
 
