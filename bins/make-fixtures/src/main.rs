@@ -6,15 +6,20 @@ mod files;
 mod tokenizer;
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use align_cli::{Invocation, Program};
 use align_world::World;
 use align_world::split::SEED;
-use anyhow::Result;
-use clap::Parser;
+use anyhow::{Context as _, Result};
 
-/// Writes the small world's data and its tokenizer.
-#[derive(Parser)]
-#[command(version)]
+const PROGRAM: Program = Program {
+    name: "make-fixtures",
+    about: "Writes the small world's data and its tokenizer.",
+    recipe: None,
+};
+
+#[derive(clap::Args)]
 struct Options {
     /// Folder that receives `data/` and `tokenizer/`.
     #[arg(long, default_value = "fixtures")]
@@ -27,14 +32,17 @@ struct Options {
     check: bool,
 }
 
-fn main() -> Result<()> {
-    let options = Options::parse();
+fn main() -> ExitCode {
+    align_cli::main(&PROGRAM, make)
+}
+
+fn make(options: &Options, invocation: &Invocation) -> Result<()> {
+    let dir = &options.output_dir;
+    if options.check { std::fs::read_dir(dir).map(drop) } else { std::fs::create_dir_all(dir) }
+        .with_context(|| format!("output_dir {}", dir.display()))?;
+    invocation.work_starts();
     let world = World::new(options.seed);
     let mut made = files::under("data", world.files());
     made.extend(files::under("tokenizer", tokenizer::files(&world)?));
-    if options.check {
-        files::check(&options.output_dir, &made)
-    } else {
-        files::write(&options.output_dir, &made)
-    }
+    if options.check { files::check(dir, &made) } else { files::write(dir, &made) }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod endpoint;
+mod hostile;
 
 use std::fs;
 use std::path::{Path, PathBuf};

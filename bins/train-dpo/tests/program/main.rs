@@ -4,6 +4,7 @@
 //! program's own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod hostile;
 mod method_refusals;
 mod method_state;
 mod methods;

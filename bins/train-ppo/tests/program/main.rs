@@ -1,6 +1,7 @@
 //! The program as its user runs it: command lines, exit codes, and files that are left behind.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod hostile;
 mod methods;
 mod refusals;
 mod resume;

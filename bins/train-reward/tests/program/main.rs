@@ -4,6 +4,7 @@
 //! program's own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod hostile;
 mod reward;
 mod stage;
 

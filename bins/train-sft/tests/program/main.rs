@@ -9,6 +9,7 @@ mod bad_input;
 mod bad_model;
 mod demonstrations;
 mod flags;
+mod hostile;
 mod invocation;
 mod replay;
 mod resume;
