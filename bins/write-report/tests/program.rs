@@ -80,3 +80,40 @@ fn what_cannot_be_reported_is_said_in_a_line() {
     assert!(other.contains("is a report of kind \"dpo\""), "{other}");
     assert!(!page.exists());
 }
+
+#[test]
+fn a_run_whose_figures_no_chart_can_hold_has_a_page_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    run(&at("run"), 0.1, 0.9, 0.7);
+    for [first, second] in
+        [["5e-324", "-5e-324"], ["1e308", "-1e308"], ["1e-310", "3e-310"], ["1", "1.0000000000000002"]]
+    {
+        let log = format!("{{\"loss\":{first},\"step\":0}}\n{{\"loss\":{second},\"step\":1e300}}\n");
+        fs::write(at("run/metrics.jsonl"), log).unwrap();
+        let name = "n".repeat(70_000);
+        program()
+            .arg(format!("--run={name}={}", at("run").display()))
+            .arg("--output-dir")
+            .arg(at("page"))
+            .assert()
+            .success();
+        let page = fs::read_to_string(at("page/report.html")).unwrap();
+        assert!(!page.contains("NaN") && page.contains("<svg"), "{first} {second}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_the_summary_is_an_error_and_the_files_are_there() {
+    let dir = tempfile::tempdir().unwrap();
+    run(&dir.path().join("run"), 0.1, 0.9, 0.7);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_write-report"));
+    command.current_dir(dir.path()).args(["--run=run", "--output-dir=page"]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.ends_with("error: standard output: No space left on device (os error 28)\n"), "{stderr}");
+    assert!(dir.path().join("page/report.html").is_file());
+}

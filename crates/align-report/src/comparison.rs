@@ -44,7 +44,7 @@ impl Comparison {
         let prompts = count(self.prompts, "prompt");
         match self.answers_per_prompt {
             0 | 1 => prompts,
-            several => format!("{} answers to {prompts}", self.prompts * several),
+            several => format!("{} answers to {prompts}", self.prompts.saturating_mul(several)),
         }
     }
 }

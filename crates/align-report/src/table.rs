@@ -61,10 +61,11 @@ impl Table {
         }
     }
 
-    /// With the cells of each column below each other: the first to the left, figures to the right.
+    /// With the cells of each column below each other: the first to the left, figures to the right. Of a cell that is wider
+    /// than a terminal the beginning stands for all.
     pub(crate) fn to_text(&self) -> String {
         let mut lines = vec![self.columns.clone()];
-        lines.extend(self.rows.iter().map(|row| row.iter().map(line).collect()));
+        lines.extend(self.rows.iter().map(|row| row.iter().map(|cell| shortened(line(cell))).collect()));
         let width =
             |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or_default();
         let widths: Vec<usize> = (0..self.columns.len()).map(width).collect();
@@ -106,6 +107,16 @@ fn line(cell: &Option<Cell>) -> String {
     cell.as_ref().map_or_else(|| crate::format::UNKNOWN.to_owned(), Cell::line)
 }
 
+/// Characters of a cell in a terminal.
+const WIDEST: usize = 100;
+
+fn shortened(cell: String) -> String {
+    match cell.char_indices().nth(WIDEST) {
+        None => cell,
+        Some((end, _)) => format!("{}…", &cell[..end]),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,6 +142,16 @@ mod tests {
     fn lines_in_a_terminal_stand_below_each_other() {
         let expected = "model        reward  KL\nsft             0.1   –\ndpo|x  1.25 (± 0.5)   4\n";
         assert_eq!(table().to_text(), expected);
+    }
+
+    #[test]
+    fn a_cell_of_any_length_has_a_line() {
+        for length in [99, 100, 101, 65_535, 1 << 20] {
+            let cells = [Some(Cell::new("ä".repeat(length))), Some(Cell::new("1".repeat(length)))];
+            let text = Table::new("Models", ["model", "reward"], [cells]).to_text();
+            let widest = text.lines().map(|line| line.chars().count()).max().unwrap();
+            assert_eq!(widest, 2 * length.min(101) + 2, "{length}");
+        }
     }
 
     #[test]

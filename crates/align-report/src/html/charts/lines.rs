@@ -1,6 +1,6 @@
 //! Values over steps.
 
-use super::axis::Axis;
+use super::axis::{Axis, extent};
 use super::frame::Frame;
 use super::{Figure, Key, Labels, escape, marks};
 
@@ -55,10 +55,8 @@ pub(in crate::html) fn lines(
 /// Steps fill the width: the last one is at the end.
 fn tight(xs: impl Iterator<Item = f64> + Clone) -> Axis {
     let mut axis = Axis::around(xs.clone());
-    let (low, high) = xs
-        .filter(|x| x.is_finite())
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
-    if low < high {
+    // Unless they lie so close that the axis is wider than they are.
+    if let Some((low, high)) = extent(xs).filter(|(low, high)| high - low > 0.1 * (axis.high - axis.low)) {
         // From zero, unless the curve begins far from it.
         axis.low = if low >= 0.0 && low < 0.3 * high { 0.0 } else { low };
         axis.high = high;
