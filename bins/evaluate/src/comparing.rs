@@ -28,7 +28,7 @@ pub(crate) fn compare(
         judge: judge.as_ref(),
         reward: reward.map(|source| (&source.reward as &dyn Reward, source.name.clone())),
         generation: options.generation.clone(),
-        answers_per_prompt: options.prompts.num_return_sequences as usize,
+        answers_per_prompt: options.prompts.num_return_sequences,
         seed: options.models.seed,
         device: &inputs.device,
     })?;
@@ -56,6 +56,6 @@ pub(crate) fn best_of(
     let quality = gold.or_else(|| judging::rule(prompts.judge).map(|rule| (rule, rule.name())));
     let is_known = prompts.rows.iter().all(|row| WorldQuality::classify(&row.task.prompt.prompt).is_some());
     let truth = is_known.then_some((&WorldQuality as &dyn Reward, "world"));
-    let how = (most as usize, &options.generation, options.models.seed);
+    let how = (most, &options.generation, options.models.seed);
     Ok(Some(align_eval::best_of(&policy, &prompts.rows, reward, quality.or(truth), how)?))
 }

@@ -85,7 +85,7 @@ fn of_checkpoints(name: &str, dir: &Path, options: &Options, inputs: &Inputs) ->
         proxy: &source.reward,
         quality,
         generation: &options.generation,
-        answers_per_prompt: options.prompts.num_return_sequences as usize,
+        answers_per_prompt: options.prompts.num_return_sequences,
         seed,
         device: &inputs.device,
     };

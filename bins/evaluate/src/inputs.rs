@@ -3,8 +3,9 @@
 use align_cli::Hub;
 use align_data::Demonstration;
 use align_eval::{PairSet, PolicyDir, Principle, PromptRow, WorldQuality, load_text, named, with_sets};
+use align_models::generation::check_completions;
 use align_report::Run;
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 use candle_core::Device;
 
 use crate::hacking::{Suspect, suspects};
@@ -59,7 +60,7 @@ impl Inputs {
                 &options.prompts.split,
                 &options.preferences.subset_column,
             )?;
-            pairs.truncate(options.preferences.num_pairs.map_or(usize::MAX, |count| count as usize));
+            pairs.truncate(options.preferences.num_pairs.unwrap_or(usize::MAX));
             Ok(pairs)
         });
         let (reward, gold) =
@@ -106,7 +107,9 @@ fn prompts(options: &Options, hub: &Hub) -> anyhow::Result<Option<Prompts>> {
     let Some(source) = &options.prompts.prompts else { return Ok(None) };
     let (split, column) = (&options.prompts.split, &options.prompts.reference_column);
     let mut rows = PromptRow::load(&hub.dataset(source)?, split, column)?;
-    rows.truncate(options.prompts.num_prompts.map_or(usize::MAX, |count| count as usize));
+    rows.truncate(options.prompts.num_prompts.unwrap_or(usize::MAX));
+    let each = options.prompts.num_return_sequences.max(options.prompts.best_of_n.unwrap_or(1));
+    check_completions(rows.len(), each).context("`num_return_sequences`, `best_of_n`")?;
     let mut sets = Vec::new();
     for (name, file) in
         [("safety", &options.prompts.safety_prompts), ("helpfulness", &options.prompts.helpfulness_prompts)]

@@ -61,10 +61,10 @@ pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
         model: endpoint.judge_model.clone().context("judge_model: name the model at the endpoint")?,
         api_key,
         timeout: Duration::from_secs_f64(endpoint.judge_timeout),
-        attempts: endpoint.judge_attempts,
+        attempts: u32::try_from(endpoint.judge_attempts).unwrap_or(u32::MAX),
         first_wait: Duration::from_secs_f64(endpoint.judge_wait),
-        concurrency: endpoint.judge_concurrency as usize,
-        max_tokens: endpoint.judge_max_tokens as usize,
+        concurrency: endpoint.judge_concurrency,
+        max_tokens: endpoint.judge_max_tokens,
     };
     chat.check()?;
     let usual = options.output.output_dir.join("judge-replies.jsonl");

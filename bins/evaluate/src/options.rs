@@ -56,7 +56,7 @@ pub(crate) struct ModelOptions {
     pub(crate) device: DeviceChoice,
 
     /// Seed of answers and intervals
-    #[arg(long, default_value_t = 42, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
     pub(crate) seed: u64,
 }
 
@@ -73,12 +73,12 @@ pub(crate) struct PromptOptions {
     pub(crate) split: String,
 
     /// Use the first prompts only [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) num_prompts: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = align_limits::whole(1..=1_000_000_000))]
+    pub(crate) num_prompts: Option<usize>,
 
     /// Answers of each model, and of each checkpoint, to each prompt: the more, the less the luck of sampling decides
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) num_return_sequences: u32,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = align_limits::whole(1..=65_536))]
+    pub(crate) num_return_sequences: usize,
 
     /// Column with the right answer, for rules that compare
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
@@ -97,8 +97,8 @@ pub(crate) struct PromptOptions {
     pub(crate) text: Option<String>,
 
     /// Sample this many answers per prompt from the baseline, and see what the best one by the reward is worth
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
-    pub(crate) best_of_n: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = align_limits::whole(2..=65_536))]
+    pub(crate) best_of_n: Option<usize>,
 }
 
 /// Who decides.
@@ -152,24 +152,24 @@ pub(crate) struct EndpointOptions {
     pub(crate) judge_replies: Option<PathBuf>,
 
     /// Longest wait for a reply, in seconds
-    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, value_parser = align_limits::number(0.0..=1e6), default_value_t = 60.0, value_name = "SECONDS")]
     pub(crate) judge_timeout: f64,
 
     /// How often a question is sent before it is given up
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
-    pub(crate) judge_attempts: u32,
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = align_limits::whole(1..=20))]
+    pub(crate) judge_attempts: usize,
 
     /// Seconds to wait after the first failed attempt; twice as long after each further one, or as long as the server says
-    #[arg(long, default_value_t = 1.0, value_name = "SECONDS")]
+    #[arg(long, value_parser = align_limits::number(0.0..=1e6), default_value_t = 1.0, value_name = "SECONDS")]
     pub(crate) judge_wait: f64,
 
     /// Questions underway at the same time
-    #[arg(long, default_value_t = 4, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) judge_concurrency: u32,
+    #[arg(long, default_value_t = 4, value_name = "N", value_parser = align_limits::whole(1..=256))]
+    pub(crate) judge_concurrency: usize,
 
     /// Most tokens of a reply
-    #[arg(long, default_value_t = 512, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) judge_max_tokens: u32,
+    #[arg(long, default_value_t = 512, value_name = "N", value_parser = align_limits::whole(1..=1 << 24))]
+    pub(crate) judge_max_tokens: usize,
 }
 
 /// Accuracy on preference pairs.
@@ -181,15 +181,15 @@ pub(crate) struct PreferenceOptions {
     pub(crate) preferences: Vec<String>,
 
     /// Use the first pairs of each file only [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) num_pairs: Option<u32>,
+    #[arg(long, value_name = "N", value_parser = align_limits::whole(1..=1_000_000_000))]
+    pub(crate) num_pairs: Option<usize>,
 
     /// Column that says which part of the set a row belongs to
     #[arg(long, default_value = "subset", value_name = "COLUMN")]
     pub(crate) subset_column: String,
 
     /// Scale of a policy's implicit reward: what it was trained with
-    #[arg(long, default_value_t = 0.1, value_name = "NUMBER")]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.1, value_name = "NUMBER")]
     pub(crate) beta: f64,
 }
 
@@ -252,4 +252,12 @@ pub(crate) struct OutputOptions {
     /// Heading of the page
     #[arg(long, default_value = "Evaluation", value_name = "TEXT")]
     pub(crate) title: String,
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
+    }
 }

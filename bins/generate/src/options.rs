@@ -19,8 +19,8 @@ pub(crate) struct Options {
     #[command(flatten, next_help_heading = "Generation")]
     pub(crate) generation: GenerationOptions,
     /// Completions per prompt, each with random numbers of its own
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) num_return_sequences: u32,
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = align_limits::whole(1..=65_536))]
+    pub(crate) num_return_sequences: usize,
 
     /// Write rows as JSON lines to this new file, complete or not at all; `-` writes them to standard output
     /// as they come. Without it prompts and completions are printed for reading
@@ -39,5 +39,13 @@ impl Options {
             self.num_return_sequences
         );
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
     }
 }

@@ -25,7 +25,7 @@ struct Options {
     #[arg(long, default_value = "fixtures")]
     output_dir: PathBuf,
     /// Seed of the world.
-    #[arg(long, default_value_t = SEED)]
+    #[arg(long, default_value_t = SEED, value_parser = align_limits::seed())]
     seed: u64,
     /// Write nothing; fail if the files differ from what would be written.
     #[arg(long)]
@@ -45,4 +45,12 @@ fn make(options: &Options, invocation: &Invocation) -> Result<()> {
     let mut made = files::under("data", world.files());
     made.extend(files::under("tokenizer", tokenizer::files(&world)?));
     if options.check { files::check(dir, &made) } else { files::write(dir, &made) }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
+    }
 }

@@ -36,8 +36,8 @@ pub(crate) struct Options {
     pub(crate) add_bos_token: Option<bool>,
 
     /// Rows per pass
-    #[arg(long, default_value_t = 8, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Answers")]
-    pub(crate) batch_size: u32,
+    #[arg(long, default_value_t = 8, value_name = "N", value_parser = align_limits::whole(1..=65_536), help_heading = "Answers")]
+    pub(crate) batch_size: usize,
 
     /// What is written of them
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
@@ -109,5 +109,13 @@ impl Options {
             invocation.refuse_given(&["reference_column"], "no reward compares with a right answer")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
     }
 }

@@ -40,3 +40,11 @@ impl Options {
 /// Options that only matter with held-out rows.
 pub(crate) const FOR_EVALUATION: &[&str] =
     &["num_kl_prompts", "max_new_tokens", "per_device_eval_batch_size"];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
+    }
+}

@@ -15,7 +15,7 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     let data = opening.rows(prepare_unpaired, FOR_EVALUATION)?;
     let counts = data.findings.checks.unpaired.as_ref().map(|checks| (checks.desirable, checks.undesirable));
     if let Some(advice) = counts.and_then(|(desirable, undesirable)| method.advice(desirable, undesirable)) {
-        align_cli::print(advice);
+        align_cli::print(advice)?;
     }
     anyhow::ensure!(
         data.train.len() > 1 || method.loss != UnpairedLoss::Kto,

@@ -44,10 +44,10 @@ pub(crate) struct RolloutOptions {
     #[arg(long, value_enum, default_value = "ppo", hide_possible_values = false)]
     pub(crate) method: MethodName,
     /// Completions sampled in the whole run; overrides `num_train_epochs`
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = align_limits::steps(), value_name = "N")]
     pub(crate) total_episodes: Option<usize>,
     /// Taken off the score of a completion that did not end by itself
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "SCORE")]
     pub(crate) missing_eos_penalty: Option<f64>,
     /// Column of the data with the right answer, for rewards that compare
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
@@ -56,10 +56,10 @@ pub(crate) struct RolloutOptions {
     #[arg(long, visible_alias = "ref-model-path", value_name = "DIR|ID")]
     pub(crate) ref_model: Option<String>,
     /// Held-out prompts that are answered before and after training
-    #[arg(long, default_value_t = 200, value_name = "N")]
+    #[arg(long, value_parser = align_limits::rows(), default_value_t = 200, value_name = "N")]
     pub(crate) num_eval_prompts: usize,
     /// Answers to each of them, all of which count
-    #[arg(long, default_value_t = 4, value_name = "N")]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 4, value_name = "N")]
     pub(crate) num_generations_eval: usize,
 }
 
@@ -131,5 +131,10 @@ mod tests {
         for (_, option) in free {
             assert!(command.get_arguments().any(|argument| argument.get_id() == option), "{option}");
         }
+    }
+
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<Options>(&[]);
     }
 }

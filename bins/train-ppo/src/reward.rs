@@ -38,7 +38,7 @@ pub(crate) struct RewardOptions {
     reward_funcs: Vec<RewardSpec>,
     /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1, and those written with
     /// the rules]
-    #[arg(long, value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
+    #[arg(long, value_parser = align_limits::finite(), value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
     reward_weights: Vec<f64>,
 }
 

@@ -4,11 +4,12 @@
 use std::path::Path;
 
 use align_data::{Order, Prepared, TokenizedTask};
+use align_models::generation::check_completions;
 use align_ppo::{Action, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
 use align_recipe::{Opening, publish, start};
 use align_stage::RunFigures;
 use align_train::{Length, Outcome};
-use anyhow::{bail, ensure};
+use anyhow::{Context as _, bail, ensure};
 
 use crate::judge;
 use crate::models::Models;
@@ -42,12 +43,14 @@ impl OnPolicyRun<'_> {
             }
         }
         let phases = self.phases(method)?;
-        let total_steps = phases * method.updates_per_phase();
+        let asked = &data.held_out[..data.held_out.len().min(options.rollout.num_eval_prompts)];
+        check_completions(asked.len(), options.rollout.num_generations_eval)
+            .context("`num_generations_eval`, for held-out prompts")?;
+        let total_steps = phases.saturating_mul(method.updates_per_phase());
         let save = |dir: &Path| models.save(&opening.model, dir);
         let started = start(opening, models.params(), total_steps, options, &data.fingerprint, save)?;
         let Some((mut updater, mut run)) = started else { return Ok(()) };
 
-        let asked = &data.held_out[..data.held_out.len().min(options.rollout.num_eval_prompts)];
         let held_out = HeldOut {
             tasks: asked,
             policy: models.view()?,

@@ -23,3 +23,11 @@ pub(crate) struct Options {
 
 /// Options that only matter with held-out rows.
 pub(crate) const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size", "source_column"];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
+    }
+}

@@ -36,3 +36,11 @@ pub(crate) struct StartOptions {
 
 /// Options that only matter with held-out rows.
 pub(crate) const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size"];
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
+    }
+}

@@ -34,7 +34,7 @@ pub struct CommonOptions {
     pub dtype: Dtype,
 
     /// Seed of every random choice
-    #[arg(long, default_value_t = 42, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
     pub seed: u64,
 }
 

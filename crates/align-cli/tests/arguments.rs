@@ -341,6 +341,39 @@ fn options_that_need_or_exclude_each_other_may_stand_in_different_layers() {
 }
 
 #[test]
+fn a_number_outside_its_range_is_refused_with_option_value_and_range() {
+    #[derive(Debug, clap::Args)]
+    struct Numbers {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(long, value_parser = align_limits::count(), default_value_t = 8)]
+        batch_size: usize,
+        #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.1)]
+        beta: f64,
+    }
+    let program = Program { recipe: None, ..PROGRAM };
+    let refused = |word: &str| parse::<Numbers>(&program, ["x", word]).unwrap_err().to_string();
+    assert_eq!(
+        refused("--batch-size=18446744073709551615"),
+        "`--batch-size` cannot be `18446744073709551615`: expected a whole number from 0 to 65536"
+    );
+    assert_eq!(
+        refused("--beta=nan"),
+        "`--beta` cannot be `nan`: expected a number from -3.4028e38 to 3.4028e38"
+    );
+    for (line, end) in [
+        ("batch_size = 65537", "1: `batch_size` cannot be `65537`: expected a whole number from 0 to 65536"),
+        ("batch_size = 18446744073709551615", "1: `batch_size` is out of range: "),
+        ("beta = nan", "1: `beta` cannot be `nan`: expected a number from -3.4028e38 to 3.4028e38"),
+        ("beta = -inf", "1: `beta` cannot be `-inf`: expected a number from -3.4028e38 to 3.4028e38"),
+    ] {
+        let (_dir, path) = file(line);
+        let error = refused(&format!("--config={}", path.display()));
+        assert!(error.contains(&format!("{}:{end}", path.display())), "{error}");
+    }
+}
+
+#[test]
 fn help_is_shown_even_beside_mistakes() {
     assert!(matches!(run("--config absent.toml --help"), Err(ArgumentError::Help(_))));
 }

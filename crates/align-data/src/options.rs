@@ -31,15 +31,15 @@ pub struct DataOptions {
     pub eval_dataset: Option<String>,
 
     /// Most tokens of prompt and completion together; longer rows are truncated; 0 is no limit
-    #[arg(long, default_value = "1024", value_name = "TOKENS")]
+    #[arg(long, value_parser = align_limits::tokens(), default_value = "1024", value_name = "TOKENS")]
     pub max_length: Option<usize>,
 
     /// Most tokens of a prompt; its end is kept
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_parser = align_limits::tokens(), value_name = "TOKENS")]
     pub max_prompt_length: Option<usize>,
 
     /// Most tokens of a completion; its start is kept
-    #[arg(long, value_name = "TOKENS")]
+    #[arg(long, value_parser = align_limits::tokens(), value_name = "TOKENS")]
     pub max_completion_length: Option<usize>,
 
     /// What is kept of a row over max_length: its start (completions get shorter), its end (the prompt gets

@@ -32,14 +32,14 @@ pub struct DpoOptions {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "sigmoid", hide_possible_values = false)]
     pub loss_type: Vec<LossType>,
     /// A weight for each of several losses, or of one that compares with a reference; by default 1 each
-    #[arg(long, value_delimiter = ',', value_name = "W,W,…")]
+    #[arg(long, value_parser = align_limits::finite(), value_delimiter = ',', value_name = "W,W,…")]
     pub loss_weights: Option<Vec<f64>>,
     /// How strongly the policy is held to the reference: a larger beta keeps it closer. Without a reference, the
     /// scale of the margin; with slic and sft alone, of the reported rewards only [default: 0.1; tpo_*: 0.01]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub beta: Option<f64>,
     /// Assumed share of flipped labels, below 0.5 [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub label_smoothing: Option<f64>,
     /// Compare with no reference: sigmoid, hinge, ipo and ipo_sum on the policy's own log-probs
     #[arg(long)]
@@ -48,49 +48,49 @@ pub struct DpoOptions {
     #[arg(long, value_enum)]
     pub f_divergence_type: Option<FDivergenceType>,
     /// Alpha of the alpha divergence [default: 0.5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub f_alpha_divergence_coef: Option<f64>,
     /// Weight of the tokens by which one answer is longer than the other, 0 to 1 (LD-DPO) [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub ld_alpha: Option<f64>,
     /// Weight pairs by how likely the policy finds their answers (WPO)
     #[arg(long)]
     pub use_weighting: bool,
     /// Temperature of discopop's mixture [default: 0.05]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub discopop_tau: Option<f64>,
     /// Weight of dpop's penalty where the chosen answer loses likelihood [default: 50]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub dpop_lambda: Option<f64>,
     /// Penalty of rdpo on each token by which the chosen answer is longer [default: 0.02]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub length_alpha: Option<f64>,
     /// Weight of the chosen answer's negative log-likelihood [default: cpo_*: 1, simpo: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub cpo_alpha: Option<f64>,
     /// Target margin of simpo [default: 0.5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub simpo_gamma: Option<f64>,
     /// Shape of the reward in simpo and cpo_ipo (AlphaPO); 0 is the log-prob itself [default: 0]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, value_parser = align_limits::finite(), allow_negative_numbers = true)]
     pub alpha: Option<f64>,
     /// Margin of slic, in nats [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub slic_delta: Option<f64>,
     /// Weight of the chosen answer's likelihood in slic [default: 0.1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub slic_reg: Option<f64>,
     /// Weight of the gold answer's negative log-likelihood in tpo_* [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub tpo_alpha: Option<f64>,
     /// Target margin of tpo_l [default: 0.5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub tpo_l_gamma: Option<f64>,
     /// Weight of desirable answers in kto and apo_zero_unpaired [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub desirable_weight: Option<f64>,
     /// Weight of undesirable answers in kto and apo_zero_unpaired [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub undesirable_weight: Option<f64>,
     /// The reference model: a directory or hub id; by default a frozen copy of the model as it starts
     #[arg(long, value_name = "DIR|ID")]
@@ -105,16 +105,16 @@ pub struct DpoOptions {
     #[arg(long)]
     pub sync_ref_model: bool,
     /// Share of the policy in the reference that follows it [default: 0.6]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub ref_model_mixup_alpha: Option<f64>,
     /// Steps between two updates of the reference [default: 512]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::steps())]
     pub ref_model_sync_steps: Option<usize>,
     /// Held-out prompts that are completed to measure the KL from the reference; 0: do not measure it
-    #[arg(long, default_value_t = 32)]
+    #[arg(long, value_parser = align_limits::rows(), default_value_t = 32)]
     pub num_kl_prompts: usize,
     /// Longest completion sampled in evaluation, in tokens
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_parser = align_limits::tokens(), default_value_t = 64)]
     pub max_new_tokens: usize,
 }
 

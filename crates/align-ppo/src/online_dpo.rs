@@ -12,7 +12,7 @@ use align_models::{CausalLm, Packed};
 use align_train::{Error, Metrics, Objective, Result, StepLoss, Updater, Weights};
 use candle_core::{DType, Tensor};
 
-use crate::refusal::refuse;
+use crate::refusal::{check_phase, refuse};
 use crate::{Learned, Method, Phase};
 
 const STATE: &str = "online_dpo.json";
@@ -38,10 +38,15 @@ impl OnlineDpoConfig {
     /// # Errors
     /// Names the option.
     pub fn check(self) -> Result<Self> {
-        if self.beta.is_finite() && self.beta > 0.0 {
-            return Ok(self);
+        if !(self.beta.is_finite() && self.beta > 0.0) {
+            return refuse("beta", self.beta, "must be a positive number");
         }
-        refuse("beta", self.beta, "must be a positive number")
+        check_phase(&[
+            ("per_device_train_batch_size", self.per_device_train_batch_size),
+            ("gradient_accumulation_steps", self.gradient_accumulation_steps),
+            ("completions of a prompt", 2),
+        ])?;
+        Ok(self)
     }
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use align_kernels::{Param, Params};
 use align_models::{CausalLm, DecoderConfig, RewardHead, RewardModel, RewardScorer, Stream};
-use align_train::Result;
+use align_train::{Error, Result};
 use candle_core::{Device, Tensor};
 
 use crate::Rollouts;
@@ -119,7 +119,7 @@ impl CriticStart {
         let weights = match self {
             Self::Model { weights, .. } => weights,
             Self::Head { seed } => {
-                head = RewardHead::Linear.random_weights(policy, *seed, device)?;
+                head = RewardHead::Linear.random_weights(policy, *seed, device).map_err(Error::stage)?;
                 &head
             }
         };

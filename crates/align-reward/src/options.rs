@@ -40,17 +40,17 @@ pub struct RewardOptions {
     #[arg(long, value_enum)]
     pub head: Option<HeadType>,
     /// Width of an mlp head [default: 256]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = align_limits::count(), value_name = "N")]
     pub head_hidden_size: Option<usize>,
     /// Train the head alone, on features of the backbone that are computed once
     #[arg(long)]
     pub freeze_backbone: bool,
     /// Weight of the term that keeps rewards around zero: (chosen + rejected)² [default: 0]
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "C")]
     pub center_rewards_coefficient: Option<f64>,
     /// Weight of the best answers' negative log-likelihood per token, which keeps what the backbone knows: for models
     /// with tied embeddings [default: 0]
-    #[arg(long, value_name = "C")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "C")]
     pub sft_coefficient: Option<f64>,
     /// The loss of lists of more than two answers [default: pairwise]
     #[arg(long, value_enum)]
@@ -59,7 +59,7 @@ pub struct RewardOptions {
     #[arg(long, default_value = "source", value_name = "COLUMN")]
     pub source_column: String,
     /// Sanity check: train on the first N rows and measure on the same; fails unless they are learned
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = align_limits::rows(), value_name = "N")]
     pub overfit_pairs: Option<usize>,
 }
 

@@ -25,8 +25,7 @@ impl<'a, B: Batches> Windows<'a, B> {
 
     /// The next window, of the next epoch if this one is over.
     pub(crate) fn next(&mut self) -> Result<Window<B::Batch>> {
-        let mut window = Vec::with_capacity(self.size);
-        window.extend(self.ahead.take().map(|(batch, _)| batch));
+        let mut window: Vec<B::Batch> = self.ahead.take().map(|(batch, _)| batch).into_iter().collect();
         while window.len() < self.size {
             match self.batches.next()? {
                 Some(batch) => window.push(batch),

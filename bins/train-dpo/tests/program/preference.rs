@@ -171,7 +171,7 @@ fn options_of_the_objective_that_make_no_sense_are_refused() {
         assert_eq!(place.tree(), before);
     };
     refused("--beta 0", "`beta` = 0: must be a positive number");
-    refused("--beta nan", "`beta` = NaN");
+    refused("--beta nan", "`--beta` cannot be `nan`: expected a number");
     refused("--label-smoothing 0.7", "`label_smoothing` = 0.7: must be in [0, 0.5)");
     refused("--loss-type sigmoyd", "did you mean `sigmoid`?");
     refused("--ref-log-probs-cache cache", "`ref_log_probs_cache` = cache: has no effect");

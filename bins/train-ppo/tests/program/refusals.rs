@@ -36,9 +36,18 @@ fn options_that_make_no_sense_are_refused() {
     refused("--num-ppo-epochs 0", &["`num_ppo_epochs` = 0"]);
     refused("--num-mini-batches 0", &["`num_mini_batches` = 0"]);
     refused("--cliprange -1", &["`cliprange` = -1"]);
-    refused("--cliprange-value nan", &["`cliprange_value` = NaN"]);
+    refused("--cliprange-value nan", &["`--cliprange-value` cannot be `nan`"]);
+    let huge = "--steps-per-generation 65536 --per-device-train-batch-size 65536 --method grpo";
+    refused(huge, &["× steps_per_generation = 65536 × 65536 completions", "more than the 1048576"]);
+    let huge = "--num-mini-batches 65536 --gradient-accumulation-steps 65536";
+    refused(huge, &["× num_mini_batches = ", "more than the 1048576"]);
+    refused(
+        "--num-generations-eval 1000000000000",
+        &["`--num-generations-eval` cannot be", "from 0 to 65536"],
+    );
     refused("--vf-coef -0.1", &["`vf_coef` = -0.1"]);
-    refused("--entropy-coef inf", &["`entropy_coef` = inf"]);
+    refused("--entropy-coef inf", &["`--entropy-coef` cannot be `inf`"]);
+    refused("--temperature 1e-300", &["`temperature` must be 0 (greedy) or from 0.0001 to 10000"]);
     refused("--gamma 1.1", &["`gamma` = 1.1"]);
     refused("--lam -0.1", &["`lam` = -0.1"]);
     refused("--kl-coef -1", &["`kl_coef` = -1"]);

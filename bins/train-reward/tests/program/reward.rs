@@ -200,7 +200,7 @@ fn what_cannot_be_learned_from_is_refused() {
     refused("--head-hidden-size 8", "`head_hidden_size` = 8: has no effect without `--head mlp`", &none);
     refused("--head mlp --head-hidden-size 0", "`head_hidden_size` = 0: must be at least 1", &none);
     refused("--center-rewards-coefficient -1", "`center_rewards_coefficient` = -1", &none);
-    refused("--sft-coefficient NaN", "`sft_coefficient` = NaN: must be a number, 0 or more", &none);
+    refused("--sft-coefficient NaN", "`--sft-coefficient` cannot be `NaN`: expected a number", &none);
     let frozen = "--freeze-backbone --sft-coefficient 0.1";
     refused(frozen, "`sft_coefficient` = 0.1: has no effect with `--freeze-backbone`, which", &none);
     refused(

@@ -13,7 +13,8 @@ fn options_that_make_no_sense_are_refused() {
     refused("stray", &["unexpected argument `stray`"]);
     refused("--seed 1 --seed 2", &["`--seed` is given twice"]);
     refused("--learning-rate -1", &["`learning_rate` = -1"]);
-    refused("--learning-rate nan", &["`learning_rate` = NaN"]);
+    refused("--learning-rate nan", &["`--learning-rate` cannot be `nan`"]);
+    refused("--gradient-accumulation-steps 9223372036854775808", &["from 0 to 65536"]);
     refused("--learning-rate much", &["`--learning-rate`", "`much`"]);
     refused("--max-steps", &["`--max-steps` expects a value"]);
     refused("--max-steps 0", &["`max_steps` = 0"]);

@@ -9,7 +9,7 @@ use super::options::GroupSetting;
 use super::{
     Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards,
 };
-use crate::refusal::refuse;
+use crate::refusal::{check_phase, refuse};
 
 /// A method of the family whose options were checked.
 #[derive(Clone, Debug)]
@@ -287,6 +287,10 @@ fn check_groups(config: &GroupConfig) -> Result<()> {
         let problem = "has no effect with num_generations 1: one completion differs from no other; remove it";
         return refuse("max_num_gen_batches", config.max_num_gen_batches, problem);
     }
+    check_phase(&[
+        ("per_device_train_batch_size", *per_device_train_batch_size),
+        ("steps_per_generation", *steps_per_generation),
+    ])?;
     let completions = config.completions_per_phase();
     if !completions.is_multiple_of(*num_generations) {
         let problem = format!(

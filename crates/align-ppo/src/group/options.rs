@@ -27,14 +27,14 @@ pub enum ScaleRewards {
 #[command(next_help_heading = "Critic-free methods")]
 pub struct GroupOptions {
     /// Completions of each prompt [default: 8; rloo: 2; reinforce_pp: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::count())]
     pub num_generations: Option<usize>,
     /// The loss of grpo [default: dapo, as in TRL]
     #[arg(long, value_enum)]
     pub loss_type: Option<GroupLossType>,
     /// Weight of the divergence from the reference: k3 in the loss; in the reward with rloo and reinforce_pp
     /// [default: 0; rloo: 0.05; reinforce_pp: 0.01]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub beta: Option<f64>,
     /// What advantages are divided by, with grpo, dapo, gspo and cispo [default: group]
     #[arg(long, value_enum)]
@@ -43,59 +43,59 @@ pub struct GroupOptions {
     #[arg(long)]
     pub normalize_advantages: bool,
     /// How far below 1 the ratio may fall [default: 0.2; gspo: 0.0003]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub epsilon: Option<f64>,
     /// How far above 1 it may rise [default: epsilon; dapo: 0.28; gspo: 0.0004]; with cispo the cap itself [default: 5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub epsilon_high: Option<f64>,
     /// Cap of the ratio where the advantage is negative (two-sided clipping)
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub delta: Option<f64>,
     /// What has a ratio [default: token; gspo: sequence]
     #[arg(long, value_enum)]
     pub importance_sampling_level: Option<Importance>,
     /// Temperature of sapo where the advantage is positive [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub sapo_temperature_pos: Option<f64>,
     /// Temperature of sapo where it is not [default: 1.05]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub sapo_temperature_neg: Option<f64>,
     /// Power of vespo's weight where the advantage is positive [default: 2]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub vespo_k_pos: Option<f64>,
     /// Decay of vespo's weight where the advantage is positive [default: 3]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub vespo_lambda_pos: Option<f64>,
     /// Power of vespo's weight where the advantage is negative [default: 3]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub vespo_k_neg: Option<f64>,
     /// Decay of vespo's weight where the advantage is negative [default: 2]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub vespo_lambda_neg: Option<f64>,
     /// Leave completions that did not end out of the loss [default: false; dapo: true]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub mask_truncated_completions: Option<bool>,
     /// Samplings in a phase at most: prompts whose completions all score the same are replaced by others and sampled
     /// again (DAPO's dynamic sampling) [default: 1; dapo: 10]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::count())]
     pub max_num_gen_batches: Option<usize>,
     /// The last so many tokens before the length limit cost reward, up to 1 (DAPO's soft overlong punishment)
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::tokens())]
     pub soft_punish_cache: Option<usize>,
     /// Leave out completions with a negative advantage that the policy has left by so many nats per token
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub off_policy_mask_threshold: Option<f64>,
     /// Share of the tokens, those of highest entropy, that the loss is of [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub top_entropy_quantile: Option<f64>,
     /// Weigh the divergence in the loss by the ratio, so that it stays unbiased off-policy
     #[arg(long)]
     pub use_bias_correction_kl: bool,
     /// Times that a phase's completions are trained on [default: 1]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::count())]
     pub num_iterations: Option<usize>,
     /// Micro-batches sampled in a phase [default: gradient_accumulation_steps]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::count())]
     pub steps_per_generation: Option<usize>,
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::PpoLoss;
 use crate::experience::{Estimation, KlEstimator, ScorePosition};
+use crate::refusal::check_phase;
 
 /// TRL's default for PPO.
 pub const PPO_LEARNING_RATE: f64 = 3e-6;
@@ -33,41 +34,41 @@ pub enum ValueModel {
 #[command(next_help_heading = "PPO")]
 pub struct PpoOptions {
     /// Updates on each completion: passes over a phase's completions
-    #[arg(long, visible_alias = "ppo-epochs", default_value_t = 4, value_name = "N")]
+    #[arg(long, value_parser = align_limits::count(), visible_alias = "ppo-epochs", default_value_t = 4, value_name = "N")]
     pub num_ppo_epochs: usize,
     /// Updates in a pass: mini-batches that a phase's completions are cut into
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 1, value_name = "N")]
     pub num_mini_batches: usize,
     /// Where the critic comes from [default: reward_model if there is one, else head]
     #[arg(long, value_enum)]
     pub value_model: Option<ValueModel>,
     /// How far a token's importance ratio may leave 1
-    #[arg(long, default_value_t = 0.2)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.2)]
     pub cliprange: f64,
     /// How far a value may move from what it was when the completion was sampled
-    #[arg(long, default_value_t = 0.2)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.2)]
     pub cliprange_value: f64,
     /// Weight of the critic's loss
-    #[arg(long, default_value_t = 0.1)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.1)]
     pub vf_coef: f64,
     /// Weight of the entropy bonus; above 0 the logits of a micro-batch are held at once
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.0)]
     pub entropy_coef: f64,
     /// End a phase's updates when the policy has gone this far from the one that sampled (`policy/approxkl_avg`)
-    #[arg(long, value_name = "KL")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "KL")]
     pub early_stop_kl: Option<f64>,
     /// Weight of the KL penalty; with `adap_kl_ctrl` only its first value [default: 0.05; 0.2 with `adap_kl_ctrl`]
-    #[arg(long, visible_alias = "init-kl-coef", value_name = "C")]
+    #[arg(long, value_parser = align_limits::finite(), visible_alias = "init-kl-coef", value_name = "C")]
     pub kl_coef: Option<f64>,
     /// Steer the weight of the KL penalty so that the divergence stays near `target_kl`
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
           action = clap::ArgAction::Set)]
     pub adap_kl_ctrl: bool,
     /// The divergence to stay near, in nats per completion [default: 6]
-    #[arg(long, value_name = "KL")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "KL")]
     pub target_kl: Option<f64>,
     /// Completions over which an error of 20 % and more moves the weight by 20 % [default: 10000]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "N")]
     pub horizon: Option<f64>,
     /// The estimate of the divergence that is taken off the reward
     #[arg(long, value_enum, default_value_t)]
@@ -76,7 +77,7 @@ pub struct PpoOptions {
     #[arg(long, value_enum, default_value_t)]
     pub score_position: ScorePosition,
     /// Move scores into ± this
-    #[arg(long, value_name = "SCORE")]
+    #[arg(long, value_parser = align_limits::finite(), value_name = "SCORE")]
     pub score_clip: Option<f64>,
     /// Bring rewards to unit deviation
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
@@ -87,10 +88,10 @@ pub struct PpoOptions {
           action = clap::ArgAction::Set)]
     pub whiten_advantages: bool,
     /// Discount of later rewards
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.0)]
     pub gamma: f64,
     /// λ of the generalized advantage estimate: 1 trusts the returns, 0 the critic
-    #[arg(long, default_value_t = 0.95)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.95)]
     pub lam: f64,
 }
 
@@ -161,6 +162,11 @@ impl PpoOptions {
                 return wrong(option, &value, "must be at least 1");
             }
         }
+        check_phase(&[
+            ("per_device_train_batch_size", micro_batch_size),
+            ("gradient_accumulation_steps", gradient_accumulation_steps),
+            ("num_mini_batches", self.num_mini_batches),
+        ])?;
         for (option, value) in [
             ("cliprange", self.cliprange),
             ("cliprange_value", self.cliprange_value),

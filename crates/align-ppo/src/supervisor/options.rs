@@ -14,80 +14,80 @@ use crate::refusal::refuse;
 #[command(next_help_heading = "Supervisor")]
 pub struct SupervisorOptions {
     /// Mean score of a phase's completions [default: 10]
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, value_parser = align_limits::finite(), allow_negative_numbers = true)]
     pub reward_level: Option<f64>,
     /// What follows [default: warn]
     #[arg(long, value_enum)]
     pub on_reward_level: Option<Response>,
     /// Rise of the mean score from the phases before, in standard deviations of their scores [default: 3]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub reward_jump: Option<f64>,
     /// What follows [default: warn]
     #[arg(long, value_enum)]
     pub on_reward_jump: Option<Response>,
     /// KL from the reference in nats per completion, over supervisor_window phases [default: 10]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub kl_level: Option<f64>,
     /// What follows [default: raise_kl; without a KL penalty lower_learning_rate]
     #[arg(long, value_enum)]
     pub on_kl_level: Option<Response>,
     /// KL from the reference in a single phase that is never allowed [default: 50]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub kl_limit: Option<f64>,
     /// What follows [default: roll_back]
     #[arg(long, value_enum)]
     pub on_kl_limit: Option<Response>,
     /// Rise of the KL over supervisor_window phases, in units of its rise over as many before; rises below 1 nat
     /// or a quarter of the KL before do not count [default: 4]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub kl_acceleration: Option<f64>,
     /// What follows [default: warn]
     #[arg(long, value_enum)]
     pub on_kl_acceleration: Option<Response>,
     /// Entropy per token as a share of that at the start, below which it has collapsed [default: 0.05]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub entropy_collapse: Option<f64>,
     /// What follows [default: warn]
     #[arg(long, value_enum)]
     pub on_entropy_collapse: Option<Response>,
     /// Share of tokens (of completions where the ratio is theirs) that are clipped [default: 0.5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub clip_fraction: Option<f64>,
     /// What follows [default: lower_learning_rate]
     #[arg(long, value_enum)]
     pub on_clip_fraction: Option<Response>,
     /// Loss of the critic [default: 10]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub value_loss: Option<f64>,
     /// What follows [default: warn]
     #[arg(long, value_enum)]
     pub on_value_loss: Option<Response>,
     /// Distance of the mean importance ratio from 1 [default: 0.5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub ratio_drift: Option<f64>,
     /// What follows [default: lower_learning_rate]
     #[arg(long, value_enum)]
     pub on_ratio_drift: Option<Response>,
     /// Factor by which the mean length of completions has grown or shrunk since the start [default: 3]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub length_change: Option<f64>,
     /// What follows [default: warn]
     #[arg(long, value_enum)]
     pub on_length_change: Option<Response>,
     /// Share of different prompts that get one and the same answer, in phases of four and more [default: 0.5]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub duplicates: Option<f64>,
     /// What follows [default: roll_back]
     #[arg(long, value_enum)]
     pub on_duplicates: Option<Response>,
     /// Share of completions that are empty or repeat themselves, beyond that of the first phase [default: 0.3]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub degenerate: Option<f64>,
     /// What follows [default: roll_back]
     #[arg(long, value_enum)]
     pub on_degenerate: Option<Response>,
     /// Correlation of score and length among a phase's completions, over supervisor_window phases [default: 0.75]
-    #[arg(long)]
+    #[arg(long, value_parser = align_limits::finite())]
     pub reward_length_correlation: Option<f64>,
     /// What follows [default: stop]
     #[arg(long, value_enum)]
@@ -96,16 +96,16 @@ pub struct SupervisorOptions {
     #[arg(long, value_enum)]
     pub on_not_finite: Option<Response>,
     /// Phases over which what fluctuates is averaged, and for which a rule rests once it was answered
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 3)]
     pub supervisor_window: usize,
     /// What raise_kl multiplies the KL coefficient by
-    #[arg(long, default_value_t = 1.5)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.5)]
     pub kl_factor: f64,
     /// What lower_learning_rate multiplies the learning rate by
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.3)]
     pub learning_rate_factor: f64,
     /// Roll-backs after which the next one stops the run instead
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 3)]
     pub max_roll_backs: usize,
 }
 

@@ -211,7 +211,7 @@ fn prompts_per_phase(method: &dyn Method) -> usize {
 
 /// Rows `first..first + count` of an endless sequence of epochs.
 fn rows(order: Order, rows: usize, first: usize, count: usize) -> Vec<usize> {
-    let mut found = Vec::with_capacity(count);
+    let mut found = Vec::new();
     while found.len() < count {
         let (epoch, place) = ((first + found.len()) / rows, (first + found.len()) % rows);
         let rest = count - found.len();

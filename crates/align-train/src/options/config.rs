@@ -132,7 +132,7 @@ impl TrainConfig {
             Warmup::Ratio(ratio) => (ratio * total_steps as f64).ceil() as usize,
         };
         let decay_steps = self.num_decay_steps;
-        if decay_steps > 0 && warmup_steps + decay_steps > total_steps {
+        if decay_steps > 0 && warmup_steps.saturating_add(decay_steps) > total_steps {
             let problem =
                 format!("does not fit: the run has {total_steps} updates, {warmup_steps} of warmup");
             return Err(Error::option("num_decay_steps", decay_steps, problem));

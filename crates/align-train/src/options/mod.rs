@@ -43,24 +43,24 @@ pub enum ReportTo {
 #[serde(default, deny_unknown_fields)]
 pub struct TrainOptions {
     /// Number of updates; overrides `num_train_epochs`. -1: as many as the epochs have
-    #[arg(long, default_value_t = -1, allow_negative_numbers = true, help_heading = "Training")]
+    #[arg(long, value_parser = align_limits::signed(-1..=1_000_000_000), default_value_t = -1, allow_negative_numbers = true, help_heading = "Training")]
     pub max_steps: i64,
     /// Number of passes over the training data; may be a fraction
-    #[arg(long, default_value_t = 3.0, help_heading = "Training")]
+    #[arg(long, value_parser = align_limits::number(0.0..=1e6), default_value_t = 3.0, help_heading = "Training")]
     pub num_train_epochs: f64,
     /// Examples per micro-batch in training
-    #[arg(long, default_value_t = 8, help_heading = "Training")]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 8, help_heading = "Training")]
     pub per_device_train_batch_size: usize,
     /// Examples per micro-batch in evaluation
-    #[arg(long, default_value_t = 8, help_heading = "Training")]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 8, help_heading = "Training")]
     pub per_device_eval_batch_size: usize,
     /// As many examples per micro-batch as have at most so many tokens, instead of
     /// `per_device_train_batch_size`: bounds memory where lengths differ, and keeps products large where they are
     /// small. Updates then differ in their number of examples
-    #[arg(long, help_heading = "Training")]
+    #[arg(long, value_parser = align_limits::tokens(), help_heading = "Training")]
     pub max_tokens_per_micro_batch: Option<usize>,
     /// Micro-batches per update; (batch 1, accumulation 8) gives the update of (8, 1)
-    #[arg(long, default_value_t = 1, help_heading = "Training")]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = 1, help_heading = "Training")]
     pub gradient_accumulation_steps: usize,
     /// Keep only the input of each layer and compute the layer again for its gradient: less memory, a third more
     /// time, the same result
@@ -69,38 +69,38 @@ pub struct TrainOptions {
     pub gradient_checkpointing: bool,
 
     /// Peak learning rate; the default depends on the stage
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), help_heading = "Optimizer")]
     pub learning_rate: Option<f64>,
     /// How the learning rate moves over the run
     #[arg(long, value_enum, default_value = "linear", help_heading = "Optimizer")]
     pub lr_scheduler_type: LrSchedulerType,
     /// Updates over which the learning rate first rises from 0; below 1: a fraction of the run
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::number(0.0..=1e9), help_heading = "Optimizer")]
     pub warmup_steps: Option<f64>,
     /// The same as a fraction of the run
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), help_heading = "Optimizer")]
     pub warmup_ratio: Option<f64>,
     /// Updates over which the learning rate falls at the end of `warmup_stable_decay`
-    #[arg(long, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::steps(), help_heading = "Optimizer")]
     pub num_decay_steps: Option<usize>,
     /// Decoupled weight decay; not applied to norms and biases
-    #[arg(long, default_value_t = 0.0, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.0, help_heading = "Optimizer")]
     pub weight_decay: f64,
     /// AdamW: how slowly the first moment moves
-    #[arg(long, default_value_t = 0.9, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.9, help_heading = "Optimizer")]
     pub adam_beta1: f64,
     /// AdamW: how slowly the second moment moves
-    #[arg(long, default_value_t = 0.999, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.999, help_heading = "Optimizer")]
     pub adam_beta2: f64,
     /// AdamW: added to the root of the second moment
-    #[arg(long, default_value_t = 1e-8, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1e-8, help_heading = "Optimizer")]
     pub adam_epsilon: f64,
     /// Gradients are scaled down to this global norm; 0: no clipping
-    #[arg(long, default_value_t = 1.0, help_heading = "Optimizer")]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.0, help_heading = "Optimizer")]
     pub max_grad_norm: f64,
 
     /// Updates between two log entries
-    #[arg(long, default_value_t = 10, help_heading = "Logging")]
+    #[arg(long, value_parser = align_limits::steps(), default_value_t = 10, help_heading = "Logging")]
     pub logging_steps: usize,
     /// Also log the first update
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
@@ -114,7 +114,7 @@ pub struct TrainOptions {
     #[arg(long, value_enum, default_value = "no", help_heading = "Evaluation")]
     pub eval_strategy: Strategy,
     /// Updates between two evaluations; default: as `logging_steps`
-    #[arg(long, help_heading = "Evaluation")]
+    #[arg(long, value_parser = align_limits::steps(), help_heading = "Evaluation")]
     pub eval_steps: Option<usize>,
     /// Also evaluate before the first update
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
@@ -131,20 +131,20 @@ pub struct TrainOptions {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", help_heading = "Evaluation")]
     pub greater_is_better: Option<bool>,
     /// Stop after so many evaluations without improvement of that metric
-    #[arg(long, help_heading = "Evaluation")]
+    #[arg(long, value_parser = align_limits::steps(), help_heading = "Evaluation")]
     pub early_stopping_patience: Option<usize>,
     /// How much better it must get to count as improvement; default: 0
-    #[arg(long, help_heading = "Evaluation")]
+    #[arg(long, value_parser = align_limits::finite(), help_heading = "Evaluation")]
     pub early_stopping_threshold: Option<f64>,
 
     /// When to save a checkpoint
     #[arg(long, value_enum, default_value = "steps", help_heading = "Checkpoints")]
     pub save_strategy: Strategy,
     /// Updates between two checkpoints; default: 500
-    #[arg(long, help_heading = "Checkpoints")]
+    #[arg(long, value_parser = align_limits::steps(), help_heading = "Checkpoints")]
     pub save_steps: Option<usize>,
     /// Keep only so many checkpoints: the newest, and the best where one is chosen
-    #[arg(long, help_heading = "Checkpoints")]
+    #[arg(long, value_parser = align_limits::steps(), help_heading = "Checkpoints")]
     pub save_total_limit: Option<usize>,
     /// Go on from a checkpoint: its path, or `last` (or `true`) for the last complete one in the output
     /// directory

@@ -1,0 +1,6 @@
+#![doc = include_str!("../README.md")]
+
+pub mod memory;
+mod number;
+
+pub use number::{OutOfRange, count, finite, number, rows, seed, signed, steps, tokens, whole};
