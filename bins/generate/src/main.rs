@@ -45,15 +45,14 @@ fn complete(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let weights = model.load(&device)?;
     let lm = CausalLm::new(model.decoder_config(), &Params::frozen(&weights))?;
     let eos = [vec![tokenizer.eos_id()?], model.eos_token_ids()?].concat();
-    let times = options.num_return_sequences as usize;
-    let prompts = prompts.iter().flat_map(|prompt| repeat_n(prompt, times));
-    let tokens: Vec<Vec<u32>> = tokens.into_iter().flat_map(|tokens| repeat_n(tokens, times)).collect();
-    let mut batches = generate_in_batches(&lm, &tokens, &eos, &options.generation, options.common.seed)?;
+    let times = options.num_return_sequences;
+    let mut batches =
+        generate_in_batches(&lm, &tokens, times, &eos, &options.generation, options.common.seed)?;
 
     // Completions, in the order of the prompts.
     invocation.work_starts();
     let (start, mut generated) = (Instant::now(), 0);
-    let mut sequences = zip(prompts, &tokens);
+    let mut sequences = zip(&prompts, &tokens).flat_map(|prompt| repeat_n(prompt, times));
     while let Some(completions) = batches.next().transpose()? {
         generated += completions.iter().map(|completion| completion.tokens.len()).sum::<usize>();
         for (completion, (prompt, tokens)) in zip(&completions, &mut sequences) {

@@ -1,5 +1,7 @@
 //! The program as its user meets it, on a small model with random weights and a chat template.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,6 +161,56 @@ fn settings_without_meaning_are_refused() {
     refused(&["--prompt=a", "--num-return-sequences=0"], "", "`--num-return-sequences`");
     refused(&["--prompt=a", "--top-p=0"], "", "`top_p`");
     refused(&["--prompt=a", "--temprature=0"], "", "did you mean `--temperature`?");
+}
+
+/// A copy of the model in which a weight is NaN.
+fn broken_model() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for entry in fs::read_dir(fixtures().join("model")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, dir.path().join(path.file_name().unwrap())).unwrap();
+    }
+    let path = dir.path().join("model.safetensors");
+    let mut weights = fs::read(&path).unwrap();
+    let last = weights.len() - 4;
+    weights[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    fs::write(path, weights).unwrap();
+    dir
+}
+
+#[test]
+fn a_model_that_computes_nan_ends_the_program_and_leaves_no_file() {
+    let (model, out) = (broken_model(), tempfile::tempdir().unwrap());
+    let file = out.path().join("rows.jsonl");
+    for output in [None, Some("-"), file.to_str()] {
+        for temperature in ["0", "1"] {
+            let mut command = cargo_bin_cmd!("generate");
+            command.args(["--prompt=Hello.", "--temperature", temperature, "--model"]).arg(model.path());
+            output.map(|output| command.args(["--output", output]));
+            let output = command.output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0), "{stderr}");
+            assert!(
+                stderr.contains("error: the model's logits are not finite at token 0 of completion 0"),
+                "{stderr}"
+            );
+        }
+    }
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_no_bug() {
+    for output in [&[][..], &["--output=-"]] {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_generate"));
+        command.arg("--model").arg(fixtures().join("model")).args(["--prompt=Hello.", "--max-new-tokens=4"]);
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = command.args(output).stdout(full).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(stderr.contains("error: standard output: No space left on device"), "{stderr}");
+    }
 }
 
 #[test]

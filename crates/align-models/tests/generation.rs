@@ -7,7 +7,7 @@ use align_kernels::Params;
 use align_models::generation::{
     Completion, GenerationOptions, generate, generate_groups, generate_in_batches,
 };
-use align_models::{CausalLm, DecoderConfig, Packed, RopeScaling, random_weights};
+use align_models::{CausalLm, DecoderConfig, Error, Packed, RopeScaling, random_weights};
 use candle_core::Device;
 
 /// Tokens that end a text: about a twelfth of what the model samples.
@@ -139,9 +139,43 @@ fn batches_come_in_order_and_are_all() {
     let (model, options) = (model(None), GenerationOptions::sampled(20));
     let prompts: Vec<Vec<u32>> = (0..90).map(prompt).collect();
     let batches: Vec<Vec<Completion>> =
-        generate_in_batches(&model, &prompts, &EOS, &options, 7).unwrap().map(Result::unwrap).collect();
+        generate_in_batches(&model, &prompts, 1, &EOS, &options, 7).unwrap().map(Result::unwrap).collect();
     assert!(batches.len() > 1 && batches.iter().all(|batch| !batch.is_empty()));
     assert_eq!(batches.concat(), generate(&model, &prompts, &EOS, &options, 7).unwrap());
+    let thrice: Vec<Vec<u32>> = prompts.iter().flat_map(|prompt| [(); 3].map(|()| prompt.clone())).collect();
+    let batches = generate_in_batches(&model, &prompts, 3, &EOS, &options, 7).unwrap();
+    let repeated: Vec<Completion> = batches.flat_map(Result::unwrap).collect();
+    assert_eq!(repeated, generate(&model, &thrice, &EOS, &options, 7).unwrap());
+    assert_eq!(generate_in_batches(&model, &prompts, 0, &EOS, &options, 7).unwrap().count(), 0);
+}
+
+#[test]
+fn a_model_of_nan_gives_no_text() {
+    let config = model(None).decoder().config().clone();
+    let mut weights = random_weights(&config, 11, &Device::Cpu).unwrap();
+    for (value, name) in
+        [(f32::NAN, "model.norm.weight"), (f32::INFINITY, "model.layers.1.mlp.down_proj.weight")]
+    {
+        let shape = weights[name].shape().clone();
+        weights.insert(name.to_owned(), candle_core::Tensor::full(value, shape, &Device::Cpu).unwrap());
+        let broken = CausalLm::new(&config, &Params::frozen(&weights)).unwrap();
+        for options in [GenerationOptions::greedy(4), GenerationOptions::sampled(4)] {
+            let error = generate(&broken, &[prompt(1), prompt(2)], &EOS, &options, 7).unwrap_err();
+            assert!(matches!(error, Error::NotFinite { completion: 0, token: 0 }), "{name}: {error}");
+        }
+    }
+}
+
+#[test]
+fn more_completions_than_memory_holds_are_refused() {
+    let (model, options) = (model(None), GenerationOptions::sampled(1));
+    let refused = |each: usize| {
+        let error = generate_groups(&model, &[prompt(1), prompt(2)], each, &EOS, &options, 0).unwrap_err();
+        assert!(error.to_string().contains("1048576 completions"), "{error}");
+    };
+    [usize::MAX, usize::MAX / 2 + 1, 1 << 20].into_iter().for_each(refused);
+    let huge = generate_in_batches(&model, &[vec![1; 100]], usize::MAX, &EOS, &options, 0).err().unwrap();
+    assert!(huge.to_string().contains("take fewer"), "{huge}");
 }
 
 #[test]

@@ -1,14 +1,18 @@
-//! Keys and values of the tokens so far: one buffer per layer, allocated once and written in place.
+//! Keys and values of the tokens so far: one buffer per layer, written in place. What is usual is allocated once; where one
+//! sequence alone may need more than that, the buffers grow with it.
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, bail};
 
-use crate::{DecoderConfig, KeyValues};
+use crate::{DecoderConfig, Error, KeyValues};
 
 /// Room for the tokens of all sequences underway. Who has which rows is the scheduler's business.
 #[derive(Debug)]
 pub(super) struct Cache {
-    keys: Vec<Tensor>, // per layer: [capacity, kv_heads, head_dim]
+    keys: Vec<Tensor>, // per layer: [rows, kv_heads, head_dim]
     values: Vec<Tensor>,
+    rows: usize,
+    /// Rows that it may grow to.
+    capacity: usize,
     /// Row of the buffers that each of the next stream's tokens goes to.
     destinations: Destinations,
 }
@@ -27,21 +31,32 @@ pub(super) fn token_bytes(config: &DecoderConfig, dtype: DType) -> usize {
 }
 
 impl Cache {
+    /// With room for `at_first` rows, if `capacity` is not less.
     pub(super) fn new(
         config: &DecoderConfig,
         capacity: usize,
+        at_first: usize,
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
+        let rows = capacity.min(at_first);
         let buffers = || -> Result<Vec<Tensor>> {
-            let shape = (capacity, config.kv_heads, config.head_dim);
+            let shape = (rows, config.kv_heads, config.head_dim);
             (0..config.layers).map(|_| Tensor::zeros(shape, dtype, device)).collect()
         };
-        Ok(Self { keys: buffers()?, values: buffers()?, destinations: Destinations::Rows(Vec::new()) })
+        let destinations = Destinations::Rows(Vec::new());
+        Ok(Self { keys: buffers()?, values: buffers()?, rows, capacity, destinations })
     }
 
     /// Says which row each of the next stream's tokens goes to.
-    pub(super) fn write_to(&mut self, rows: Vec<u32>) -> Result<()> {
+    ///
+    /// # Errors
+    /// If there is no memory for that many rows.
+    pub(super) fn write_to(&mut self, rows: Vec<u32>) -> crate::Result<()> {
+        let needed = rows.iter().max().map_or(0, |&row| row as usize + 1);
+        if needed > self.rows {
+            self.grow(needed)?;
+        }
         let Some(buffer) = self.keys.first() else { return Ok(()) };
         let (_, kv_heads, head_dim) = buffer.dims3()?;
         self.destinations = if buffer.device().is_cpu() && buffer.dtype() == DType::F32 {
@@ -51,6 +66,27 @@ impl Cache {
             let rows = Tensor::from_vec(rows, (tokens, 1, 1), buffer.device())?;
             Destinations::Elements(rows.broadcast_as((tokens, kv_heads, head_dim))?.contiguous()?)
         };
+        Ok(())
+    }
+
+    /// To `needed` rows, or twice as many as there are, so that a row is moved once on average.
+    fn grow(&mut self, needed: usize) -> crate::Result<()> {
+        let rows = needed.max(self.rows.saturating_mul(2)).min(self.capacity.max(needed));
+        let buffers = || self.keys.iter().chain(&self.values);
+        let bytes = buffers().try_fold(0_u64, |sum, buffer| {
+            let width =
+                buffer.elem_count().checked_div(self.rows).unwrap_or(0) * buffer.dtype().size_in_bytes();
+            sum.checked_add((width as u64).checked_mul(rows as u64)?)
+        });
+        let short = |shortage| Error::Config(format!("keys and values of {rows} tokens: {shortage}"));
+        align_limits::memory::check(bytes).map_err(short)?;
+        for buffer in self.keys.iter_mut().chain(&mut self.values) {
+            let (_, kv_heads, head_dim) = buffer.dims3()?;
+            let larger = Tensor::zeros((rows, kv_heads, head_dim), buffer.dtype(), buffer.device())?;
+            larger.slice_set(buffer, 0, 0)?;
+            *buffer = larger;
+        }
+        self.rows = rows;
         Ok(())
     }
 }

@@ -4,6 +4,11 @@ use super::underway::{Limits, Underway};
 use super::{Completion, GenerationOptions};
 use crate::{CausalLm, Error, Result};
 
+/// Completions whose tokens and log-probs are held at once.
+const MOST_COMPLETIONS: usize = 1 << 20;
+/// Tokens of a prompt times its completions.
+const MOST_TOKENS: usize = 1 << 28;
+
 /// One completion per prompt, in order. A token of `eos` ends a completion.
 ///
 /// Equal prompts that follow one another are prefilled once. Completion number i is sampled from random
@@ -43,14 +48,16 @@ pub fn generate_groups(
     if completions_per_prompt == 0 {
         return Ok(vec![Vec::new(); prompts.len()]);
     }
+    check_completions(prompts.len(), completions_per_prompt)?;
     let groups = prompts.iter().map(|prompt| (prompt.as_slice(), completions_per_prompt)).collect();
     let completions = in_order(underway(model, prompts, groups, eos, options, seed)?)?;
     let mut completions = completions.into_iter();
     Ok(prompts.iter().map(|_| completions.by_ref().take(completions_per_prompt).collect()).collect())
 }
 
-/// The completions of [`generate`], handed out in order as they are decoded: as many at a time as are
-/// complete.
+/// `completions_per_prompt` completions of every prompt, those of one prompt after each other, handed out in order as they
+/// are decoded: as many at a time as are complete. They are what [`generate`] gives for prompts that are each repeated so
+/// often.
 ///
 /// # Errors
 /// Settings and all prompts are checked at once, as in [`generate`]; an item is an error only where a
@@ -58,11 +65,29 @@ pub fn generate_groups(
 pub fn generate_in_batches<'a>(
     model: &'a CausalLm,
     prompts: &'a [Vec<u32>],
+    completions_per_prompt: usize,
     eos: &'a [u32],
     options: &'a GenerationOptions,
     seed: u64,
 ) -> Result<impl Iterator<Item = Result<Vec<Completion>>>> {
-    underway(model, prompts, runs(prompts), eos, options, seed)
+    let mut groups = runs(prompts);
+    groups.iter_mut().for_each(|(_, count)| *count = count.saturating_mul(completions_per_prompt));
+    groups.retain(|(_, count)| *count > 0);
+    underway(model, prompts, groups, eos, options, seed)
+}
+
+/// Refuses more completions than are held in memory at once.
+///
+/// # Errors
+/// Names both numbers and the most that there may be.
+pub fn check_completions(prompts: usize, completions_per_prompt: usize) -> Result<()> {
+    match prompts.checked_mul(completions_per_prompt) {
+        Some(0..=MOST_COMPLETIONS) => Ok(()),
+        _ => Err(Error::Config(format!(
+            "{prompts} prompts with {completions_per_prompt} completions each are more than the {MOST_COMPLETIONS} \
+             completions that are held at once; take fewer of either"
+        ))),
+    }
 }
 
 fn underway<'a>(
@@ -75,6 +100,7 @@ fn underway<'a>(
 ) -> Result<Underway<'a>> {
     options.check()?;
     check_prompts(model, prompts, options)?;
+    check_groups(&groups)?;
     Ok(Underway::new(model, groups, eos, options, seed, Limits::USUAL)?)
 }
 
@@ -89,6 +115,19 @@ fn in_order(underway: Underway<'_>) -> Result<Vec<Completion>> {
 /// Equal prompts that follow one another, as a prompt and their number.
 fn runs(prompts: &[Vec<u32>]) -> Vec<(&[u32], usize)> {
     prompts.chunk_by(|a, b| a == b).map(|run| (run[0].as_slice(), run.len())).collect()
+}
+
+/// The completions of a prompt begin together, each with the prompt's tokens.
+fn check_groups(groups: &[(&[u32], usize)]) -> Result<()> {
+    for (prompt, count) in groups {
+        if prompt.len().saturating_mul(*count) > MOST_TOKENS {
+            return Err(Error::Config(format!(
+                "{count} completions of a prompt of {} tokens have more than {MOST_TOKENS} tokens at once; take fewer",
+                prompt.len()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn check_prompts(model: &CausalLm, prompts: &[Vec<u32>], options: &GenerationOptions) -> Result<()> {

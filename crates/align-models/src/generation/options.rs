@@ -1,30 +1,37 @@
 //! How completions are sampled: Hugging Face's names and meanings.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
+
+/// Temperatures but 0: outside, logits overflow or the temperature is 0 or infinite in f32.
+const TEMPERATURES: RangeInclusive<f64> = 1e-4..=1e4;
+/// The same for repetition penalties.
+const PENALTIES: RangeInclusive<f64> = 1e-3..=1e3;
 
 /// Settings of one call of [`generate`](super::generate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
 pub struct GenerationOptions {
     /// Longest completion, in tokens.
-    #[arg(long, default_value_t = 64)]
+    #[arg(long, value_parser = align_limits::tokens(), default_value_t = 64)]
     pub max_new_tokens: usize,
     /// Tokens before which the completion may not end.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = align_limits::tokens(), default_value_t = 0)]
     pub min_new_tokens: usize,
     /// Divides the logits; 0 is greedy: always the most likely token.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.0)]
     pub temperature: f64,
     /// Sample among the k most likely tokens only; 0 for all.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, value_parser = align_limits::rows(), default_value_t = 0)]
     pub top_k: usize,
     /// Sample among the fewest tokens whose probabilities add up to this.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.0)]
     pub top_p: f64,
     /// Divides the positive logits (and multiplies the negative ones) of all tokens seen so far, the
     /// prompt's included; 1 for none.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.0)]
     pub repetition_penalty: f64,
 }
 
@@ -61,18 +68,22 @@ impl GenerationOptions {
                 self.min_new_tokens, self.max_new_tokens
             ));
         }
-        if !(self.temperature >= 0.0 && self.temperature.is_finite()) {
+        if self.temperature != 0.0 && !TEMPERATURES.contains(&self.temperature) {
             return refuse(format!(
-                "`temperature` must be 0 (greedy) or positive, but is {}",
+                "`temperature` must be 0 (greedy) or from {} to {}, but is {}",
+                TEMPERATURES.start(),
+                TEMPERATURES.end(),
                 self.temperature
             ));
         }
         if !(self.top_p > 0.0 && self.top_p <= 1.0) {
             return refuse(format!("`top_p` must be in (0, 1], but is {}", self.top_p));
         }
-        if !(self.repetition_penalty > 0.0 && self.repetition_penalty.is_finite()) {
+        if !PENALTIES.contains(&self.repetition_penalty) {
             return refuse(format!(
-                "`repetition_penalty` must be positive, but is {}",
+                "`repetition_penalty` must be from {} to {}, but is {}",
+                PENALTIES.start(),
+                PENALTIES.end(),
                 self.repetition_penalty
             ));
         }

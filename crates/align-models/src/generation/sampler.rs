@@ -34,8 +34,9 @@ impl Sampler {
 
     /// Picks the next token. `seen` are the tokens so far, prompt included; `forbidden` may not be picked
     /// (the end of the text, while the completion is too short). The order of the steps is transformers':
-    /// repetition penalty, forbidden tokens, temperature, top-k, top-p. The first two change `logits`.
-    pub fn sample(&mut self, logits: &mut [f32], seen: &[u32], forbidden: &[u32]) -> Sampled {
+    /// repetition penalty, forbidden tokens, temperature, top-k, top-p. The first two change `logits`. None where logits are
+    /// NaN or +∞, or no token is left.
+    pub fn sample(&mut self, logits: &mut [f32], seen: &[u32], forbidden: &[u32]) -> Option<Sampled> {
         penalise(logits, seen, self.options.repetition_penalty as f32);
         for &token in forbidden {
             if let Some(logit) = logits.get_mut(token as usize) {
@@ -44,9 +45,13 @@ impl Sampler {
         }
         if self.options.temperature == 0.0 {
             let token = most_likely(logits);
-            return Sampled { token, log_prob: Softmax::new(logits, 1.0).log_prob(token) };
+            let softmax = Softmax::new(logits, 1.0);
+            return softmax.is_finite().then(|| Sampled { token, log_prob: softmax.log_prob(token) });
         }
         let softmax = Softmax::new(logits, self.options.temperature as f32);
+        if !softmax.is_finite() {
+            return None;
+        }
         let unit = (self.rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64; // in [0, 1)
         let token = if self.options.top_k == 0 && self.options.top_p == 1.0 {
             softmax.draw(unit)
@@ -56,7 +61,7 @@ impl Sampler {
             let picked = pick(candidates, unit * total, |token| softmax.weight(token));
             picked.unwrap_or_else(|| most_likely(logits))
         };
-        Sampled { token, log_prob: softmax.log_prob(token) }
+        Some(Sampled { token, log_prob: softmax.log_prob(token) })
     }
 
     /// What top-k and top-p leave, the most likely first. Ties are kept in the order of their ids, so that
@@ -106,7 +111,8 @@ mod tests {
         let mut sampler = Sampler::new(options, 7, 0);
         let mut counts = vec![0.0; logits.len()];
         for _ in 0..draws {
-            counts[sampler.sample(&mut logits.to_vec(), &[], &[]).token as usize] += 1.0 / draws as f64;
+            counts[sampler.sample(&mut logits.to_vec(), &[], &[]).unwrap().token as usize] +=
+                1.0 / draws as f64;
         }
         counts
     }
@@ -144,8 +150,19 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_the_best_and_spares_the_forbidden() {
         let mut sampler = Sampler::new(&GenerationOptions::greedy(1), 0, 0);
-        assert_eq!(sampler.sample(&mut [1.0, 5.0, 5.0], &[], &[]).token, 1);
-        assert_eq!(sampler.sample(&mut [1.0, 5.0, 5.0], &[], &[1, 2, 99]).token, 0);
+        assert_eq!(sampler.sample(&mut [1.0, 5.0, 5.0], &[], &[]).unwrap().token, 1);
+        assert_eq!(sampler.sample(&mut [1.0, 5.0, 5.0], &[], &[1, 2, 99]).unwrap().token, 0);
+    }
+
+    #[test]
+    fn nothing_is_picked_where_logits_are_no_numbers() {
+        for options in [GenerationOptions::greedy(1), GenerationOptions::sampled(1)] {
+            let mut sampler = Sampler::new(&options, 0, 0);
+            assert_eq!(sampler.sample(&mut [1.0, f32::NAN], &[], &[]), None);
+            assert_eq!(sampler.sample(&mut [1.0, f32::INFINITY], &[], &[]), None);
+            assert_eq!(sampler.sample(&mut [1.0, 2.0], &[], &[0, 1]), None, "all tokens are forbidden");
+            assert!(sampler.sample(&mut [f32::NEG_INFINITY, 2.0], &[], &[]).is_some());
+        }
     }
 
     #[test]
@@ -159,7 +176,7 @@ mod tests {
     fn a_saved_sampler_goes_on_as_if_never_saved() {
         let mut sampler = Sampler::new(&GenerationOptions::sampled(1), 3, 5);
         let logits = [0.1f32, 0.2, 0.3, 0.4];
-        let next = |sampler: &mut Sampler| sampler.sample(&mut logits.to_vec(), &[], &[]).token;
+        let next = |sampler: &mut Sampler| sampler.sample(&mut logits.to_vec(), &[], &[]).unwrap().token;
         (0..5).for_each(|_| {
             next(&mut sampler);
         });

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::Sampler;
+use crate::{Error, Result};
 
 /// What a prompt was continued with.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,11 +43,17 @@ impl Sequence {
     }
 
     /// Samples the next token; before `min_new_tokens` none of `eos`. Changes `logits`.
-    pub(super) fn extend(&mut self, logits: &mut [f32], eos: &[u32], min_new_tokens: usize) {
+    ///
+    /// # Errors
+    /// If the logits are not finite.
+    pub(super) fn extend(&mut self, logits: &mut [f32], eos: &[u32], min_new_tokens: usize) -> Result<()> {
         let forbidden = if self.completion().len() < min_new_tokens { eos } else { &[] };
-        let sampled = self.sampler.sample(logits, &self.tokens, forbidden);
+        let Some(sampled) = self.sampler.sample(logits, &self.tokens, forbidden) else {
+            return Err(Error::NotFinite { completion: self.number, token: self.completion().len() });
+        };
         self.tokens.push(sampled.token);
         self.log_probs.push(sampled.log_prob);
+        Ok(())
     }
 
     pub(super) fn ended_by(&self, eos: &[u32]) -> bool {

@@ -30,6 +30,11 @@ impl<'a> Softmax<'a> {
         f64::from(exp((self.logits[token as usize] - self.largest) * self.inverse_temperature))
     }
 
+    /// Whether the logits were numbers: NaN, +∞ and nothing but −∞ make the sum none.
+    pub(super) fn is_finite(&self) -> bool {
+        self.total.is_finite()
+    }
+
     /// The sum of all weights.
     pub(super) fn total(&self) -> f64 {
         self.total
@@ -118,10 +123,18 @@ mod tests {
     }
 
     #[test]
-    fn logits_that_are_no_numbers_give_a_token_all_the_same() {
-        let nothing = [f32::NEG_INFINITY; 3];
-        assert_eq!(Softmax::new(&nothing, 1.0).draw(0.5), 0);
-        let softmax = Softmax::new(&[f32::NAN, 1.0], 1.0);
-        assert!(softmax.draw(0.5) < 2 && softmax.log_prob(1).is_nan());
+    fn logits_that_are_no_numbers_are_told_wherever_they_stand() {
+        for len in [3, 16, 700] {
+            for (value, finite) in [(f32::NAN, false), (f32::INFINITY, false), (f32::NEG_INFINITY, true)] {
+                for place in [0, len / 2, len - 1] {
+                    let mut logits = vec![1.0; len];
+                    logits[place] = value;
+                    let softmax = Softmax::new(&logits, 0.7);
+                    assert_eq!(softmax.is_finite(), finite, "{value} at {place} of {len}");
+                    assert!((softmax.draw(0.5) as usize) < len);
+                }
+            }
+            assert!(!Softmax::new(&vec![f32::NEG_INFINITY; len], 1.0).is_finite());
+        }
     }
 }
