@@ -27,9 +27,26 @@ pub enum Error {
     /// A model or generation setting makes no sense.
     #[error("{0}")]
     Config(String),
+    /// A model's logits are no numbers, so that no token can be chosen.
+    #[error(
+        "the model's logits are not finite at token {token} of completion {completion}: its weights hold NaN or numbers too \
+         large to compute with"
+    )]
+    NotFinite {
+        /// Which completion, counted from 0 over all prompts.
+        completion: usize,
+        /// Which of its tokens, counted from 0.
+        token: usize,
+    },
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<align_files::Error> for Error {
+    fn from(error: align_files::Error) -> Self {
+        Self::Io { path: error.path, source: error.source }
+    }
 }
 
 impl Error {

@@ -2,21 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use crate::DecoderConfig;
+use crate::{DecoderConfig, Result, weights};
 
 /// Normal weights of deviation `initializer_range`, zero biases and unit norms, as transformers
 /// initialises a Llama. The same seed gives the same weights.
+///
+/// # Errors
+/// If there is not enough memory for them.
 pub fn random_weights(
     config: &DecoderConfig,
     seed: u64,
     device: &Device,
 ) -> Result<BTreeMap<String, Tensor>> {
+    let shapes = config.weight_shapes();
+    weights::check_memory("the model of config.json", &shapes)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let tensors = config.weight_shapes().into_iter().map(|(name, shape)| {
+    let tensors = shapes.into_iter().map(|(name, shape)| {
         let count: usize = shape.iter().product();
         let data: Vec<f32> = match () {
             () if name.ends_with("norm.weight") => vec![1.0; count],

@@ -22,6 +22,9 @@ const CARRIED_OVER: [&str; 9] = [
     "merges.txt",
 ];
 
+/// Bytes of a JSON file that are read: a hundred times those of the largest.
+const LARGEST_JSON: u64 = 1 << 26;
+
 /// A directory with `config.json` and what belongs to it.
 #[derive(Clone, Debug)]
 pub struct ModelDir {
@@ -102,16 +105,12 @@ impl ModelDir {
     /// `config.json`; a number or a list.
     ///
     /// # Errors
-    /// If a file is malformed.
+    /// If a file is malformed, or names what is no token of the model.
     pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
         let generation = self.path.join("generation_config.json");
         let generation = if generation.is_file() { read_json(&generation)? } else { Value::Null };
-        let ids = |value: &Value| -> Vec<u32> {
-            let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
-            list.iter().filter_map(Value::as_u64).map(|id| id as u32).collect()
-        };
-        let named = ids(&generation["eos_token_id"]);
-        Ok(if named.is_empty() { ids(&self.json["eos_token_id"]) } else { named })
+        let named = self.token_ids("generation_config.json", &generation["eos_token_id"])?;
+        if named.is_empty() { self.token_ids("config.json", &self.json["eos_token_id"]) } else { Ok(named) }
     }
 
     /// Writes `params` and everything a loader needs into the existing directory `dir`, each file under a
@@ -138,6 +137,22 @@ impl ModelDir {
         self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(dir))
     }
 
+    /// A number or a list of them as token ids; none where nothing is said.
+    fn token_ids(&self, file: &str, value: &Value) -> Result<Vec<u32>> {
+        let list = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
+        let id = |value: &Value| {
+            let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
+            id.filter(|&id| (id as usize) < self.decoder.vocab).ok_or_else(|| {
+                let (vocab, found) = (self.decoder.vocab, value.to_string());
+                let found: String = found.chars().take(200).collect();
+                let problem =
+                    format!("`eos_token_id`: expected token ids below vocab_size = {vocab}, found {found}");
+                Error::invalid(self.path.join(file), problem)
+            })
+        };
+        list.iter().filter(|value| !value.is_null()).map(id).collect()
+    }
+
     /// `config.json`.
     pub(crate) fn json(&self) -> &Value {
         &self.json
@@ -155,7 +170,7 @@ pub(crate) fn write_json(path: &Path, json: &Value) -> Result<()> {
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = align_files::read_to_string(path, LARGEST_JSON)?;
     serde_json::from_str(&text).map_err(|error| Error::invalid(path, format!("malformed JSON: {error}")))
 }
 

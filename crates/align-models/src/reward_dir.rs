@@ -37,7 +37,7 @@ impl ModelDir {
         }
         let wrong = |problem: String| Err(Error::invalid(self.path().join("config.json"), problem));
         let labels = config["id2label"].as_object().map(serde_json::Map::len);
-        let labels = labels.or_else(|| config["num_labels"].as_u64().map(|labels| labels as usize));
+        let labels = labels.or_else(|| usize::try_from(config["num_labels"].as_u64()?).ok());
         match labels {
             Some(1) => {}
             found => {
@@ -49,10 +49,16 @@ impl ModelDir {
         let head = &config[HEAD];
         match (head["type"].as_str(), head["hidden_size"].as_u64()) {
             _ if head.is_null() => Ok(Some(RewardHead::Linear)),
-            (Some("mlp"), Some(hidden_size @ 1..=0xffff_ffff)) => {
+            (Some("mlp"), Some(hidden_size @ 1..=RewardHead::WIDEST)) => {
                 Ok(Some(RewardHead::Mlp { hidden_size: hidden_size as usize }))
             }
-            _ => wrong(format!("`{HEAD}`: expected {{\"type\": \"mlp\", \"hidden_size\": N}}, found {head}")),
+            _ => {
+                let most = RewardHead::WIDEST;
+                let found: String = head.to_string().chars().take(200).collect();
+                wrong(format!(
+                    "`{HEAD}`: expected {{\"type\": \"mlp\", \"hidden_size\": N}} with N from 1 to {most}, found {found}"
+                ))
+            }
         }
     }
 
@@ -85,7 +91,7 @@ impl ModelDir {
         if saved.is_some() {
             shapes.extend(head.weight_shapes(config.hidden));
         }
-        let mut tensors = weights::load_tensors(self.path(), shapes, &["lm_head.weight"], device)?;
+        let mut tensors = weights::load_tensors(self.path(), &shapes, &["lm_head.weight"], device)?;
         if saved.is_none() {
             tensors.extend(head.random_weights(config, seed, device)?);
         }

@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use crate::initialise::normal;
-use crate::{Decoder, DecoderConfig, Packed};
+use crate::{Decoder, DecoderConfig, Packed, weights};
 
 /// What turns a hidden state into a reward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub enum RewardHead {
 }
 
 impl RewardHead {
+    /// The widest layer that a head may have.
+    pub(crate) const WIDEST: u64 = 1 << 22;
+
     /// Names and shapes of the head's weights over hidden states of that width.
     pub fn weight_shapes(self, hidden: usize) -> Vec<(String, Vec<usize>)> {
         let shape = |name: &str, shape: &[usize]| (format!("score.{name}"), shape.to_vec());
@@ -48,13 +51,15 @@ impl RewardHead {
     /// biases for the other. The same seed gives the same weights.
     ///
     /// # Errors
-    /// If they cannot be put on the device.
+    /// If there is not enough memory for them; if they cannot be put on the device.
     pub fn random_weights(
         self,
         config: &DecoderConfig,
         seed: u64,
         device: &Device,
-    ) -> Result<BTreeMap<String, Tensor>> {
+    ) -> crate::Result<BTreeMap<String, Tensor>> {
+        let shapes = self.weight_shapes(config.hidden);
+        weights::check_memory(&format!("a reward model with {self}"), &shapes)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         let deviation = |name: &str, shape: &[usize]| match (self, name) {
             (Self::Linear, _) => config.initializer_range,
@@ -62,7 +67,7 @@ impl RewardHead {
             (Self::Mlp { .. }, "score.out.weight") => (2.0 / shape[1] as f64).sqrt(),
             (Self::Mlp { .. }, _) => 0.0,
         };
-        let tensors = self.weight_shapes(config.hidden).into_iter().map(|(name, shape)| {
+        let tensors = shapes.into_iter().map(|(name, shape)| {
             let deviation = deviation(&name, &shape);
             let count: usize = shape.iter().product();
             let data: Vec<f32> = (0..count).map(|_| (normal(&mut rng) * deviation) as f32).collect();

@@ -1,21 +1,24 @@
 //! Weights on disk: single or sharded safetensors, read by name and shape, written as transformers
 //! reads them.
 
+mod file;
+mod shards;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use align_kernels::Params;
-use candle_core::safetensors::MmapedSafetensors;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
+use file::{WeightFile, converter};
 use rayon::prelude::*;
-use safetensors::Dtype;
-use serde_json::Value;
+use safetensors::tensor::TensorInfo;
+use shards::{SINGLE, files};
 
 use crate::model_dir::replace;
 use crate::{DecoderConfig, Error, Result};
 
-const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+/// Names and shapes of tensors.
+type Shapes = [(String, Vec<usize>)];
 
 /// Reads the weights of `config` from a model directory as f32 tensors on `device`.
 ///
@@ -23,7 +26,7 @@ const INDEX: &str = "model.safetensors.index.json";
 /// If a file is missing or damaged, a tensor is missing, unknown or of another shape.
 pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let ignored: &[&str] = if config.tied_embeddings { &["lm_head.weight"] } else { &[] };
-    load_tensors(dir, config.weight_shapes(), ignored, device)
+    load_tensors(dir, &config.weight_shapes(), ignored, device)
 }
 
 /// Reads tensors by name and shape as [`load`] does; others may be there only if they are among the `ignored`.
@@ -32,47 +35,58 @@ pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Resul
 /// As [`load`].
 pub(crate) fn load_tensors(
     dir: &Path,
-    shapes: Vec<(String, Vec<usize>)>,
+    shapes: &Shapes,
     ignored: &[&str],
     device: &Device,
 ) -> Result<BTreeMap<String, Tensor>> {
-    let files = files(dir)?;
-    for file in &files {
-        std::fs::File::open(file).map_err(Error::io(file))?;
-    }
-    #[expect(
-        unsafe_code,
-        reason = "memory-mapped files: undefined only if another process changes them while we read"
-    )]
-    // SAFETY: the files are read once, right here, into tensors that own their data.
-    let stored = unsafe { MmapedSafetensors::multi(&files) }
-        .map_err(|error| Error::invalid(&files[0], format!("is not a readable safetensors file: {error}")))?;
-    refuse_unknown(dir, &stored, &shapes, ignored)?;
-    let read = |(name, shape): (String, Vec<usize>)| {
-        let view =
-            stored.get(&name).map_err(|_| Error::invalid(dir, format!("tensor `{name}` is missing")))?;
-        if view.shape() != shape {
-            let problem =
-                format!("tensor `{name}`: expected shape {shape:?} by config.json, found {:?}", view.shape());
-            return Err(Error::invalid(dir, problem));
-        }
-        if !matches!(view.dtype(), Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16) {
-            let found = view.dtype();
-            let problem = format!(
-                "tensor `{name}`: expected floating-point weights, found {found:?}; dequantize them first"
-            );
-            return Err(Error::invalid(dir, problem));
-        }
-        let tensor = stored.load(&name, &Device::Cpu)?.to_dtype(DType::F32)?;
-        Ok((name, tensor))
+    let files = files(dir)?.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
+    let stored: BTreeMap<String, (&WeightFile, &TensorInfo)> =
+        files.iter().flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info)))).collect();
+    refuse_unknown(dir, &stored, shapes, ignored)?;
+    let found = shapes.iter().map(|(name, shape)| Ok((name, find(dir, &stored, name, shape)?)));
+    let found = found.collect::<Result<Vec<_>>>()?;
+    let read = |(name, (file, info)): (&String, (&WeightFile, &TensorInfo))| {
+        let tensor = Tensor::from_vec(file.read(info)?, info.shape.as_slice(), &Device::Cpu)?;
+        Ok((name.clone(), tensor))
     };
     // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
-    let read: Vec<Result<(String, Tensor)>> = shapes.into_par_iter().map(read).collect();
+    let read: Vec<Result<(String, Tensor)>> = found.into_par_iter().map(read).collect();
     let to_device = |read: Result<(String, Tensor)>| {
         let (name, tensor) = read?;
         Ok((name, tensor.to_device(device)?))
     };
     read.into_iter().map(to_device).collect()
+}
+
+/// Refuses tensors of these shapes in f32 where the machine has no memory for them; `what` has them.
+///
+/// # Errors
+/// With the bytes that are needed and those that are available.
+pub(crate) fn check_memory(what: &str, shapes: &Shapes) -> Result<()> {
+    let bytes = |shape: &[usize]| shape.iter().try_fold(4_u64, |bytes, &size| bytes.checked_mul(size as u64));
+    let needed = shapes.iter().try_fold(0_u64, |sum, (_, shape)| sum.checked_add(bytes(shape)?));
+    align_limits::memory::check(needed).map_err(|shortage| Error::Config(format!("{what}: {shortage}")))
+}
+
+/// The tensor of that name, of that shape and of floating-point numbers.
+fn find<'a>(
+    dir: &Path,
+    stored: &BTreeMap<String, (&'a WeightFile, &'a TensorInfo)>,
+    name: &str,
+    shape: &[usize],
+) -> Result<(&'a WeightFile, &'a TensorInfo)> {
+    let wrong = |problem: String| Err(Error::invalid(dir, format!("tensor `{name}`{problem}")));
+    match stored.get(name) {
+        None => wrong(" is missing".to_owned()),
+        Some((_, info)) if info.shape != shape => {
+            wrong(format!(": expected shape {shape:?} by config.json, found {:?}", info.shape))
+        }
+        Some((_, info)) if converter(info.dtype).is_none() => {
+            let found = info.dtype;
+            wrong(format!(": expected floating-point weights, found {found:?}; dequantize them first"))
+        }
+        Some(&found) => Ok(found),
+    }
 }
 
 /// Writes `params` as `model.safetensors` with the metadata transformers asks for, in their own dtype.
@@ -94,47 +108,18 @@ pub(crate) fn save(params: &Params, dir: &Path) -> Result<()> {
     })
 }
 
-/// The safetensors files of a directory, in order.
-fn files(dir: &Path) -> Result<Vec<PathBuf>> {
-    if dir.join(SINGLE).is_file() {
-        return Ok(vec![dir.join(SINGLE)]);
-    }
-    let index = dir.join(INDEX);
-    if !index.is_file() {
-        let problem =
-            format!("holds neither {SINGLE} nor {INDEX}; weights in other formats must be converted first");
-        return Err(Error::invalid(dir, problem));
-    }
-    let text = std::fs::read_to_string(&index).map_err(Error::io(&index))?;
-    let json: Value =
-        serde_json::from_str(&text).map_err(|error| Error::invalid(&index, error.to_string()))?;
-    let Some(map) = json.get("weight_map").and_then(Value::as_object) else {
-        return Err(Error::invalid(&index, "has no `weight_map`"));
-    };
-    let names: BTreeSet<&str> = map.values().filter_map(Value::as_str).collect();
-    match names.is_empty() {
-        true => Err(Error::invalid(&index, "`weight_map` names no file")),
-        false => Ok(names.into_iter().map(|name| dir.join(name)).collect()),
-    }
-}
-
 /// A tensor that the decoder does not know would change the model's function: reading on without it
 /// would be silently wrong.
 fn refuse_unknown(
     dir: &Path,
-    stored: &MmapedSafetensors,
-    shapes: &[(String, Vec<usize>)],
+    stored: &BTreeMap<String, (&WeightFile, &TensorInfo)>,
+    shapes: &Shapes,
     ignored: &[&str],
 ) -> Result<()> {
     let known: BTreeSet<&str> = shapes.iter().map(|(name, _)| name.as_str()).collect();
     let harmless = |name: &str| name.ends_with(".rotary_emb.inv_freq") || ignored.contains(&name);
-    let mut unknown: Vec<String> = stored
-        .tensors()
-        .into_iter()
-        .map(|(name, _)| name)
-        .filter(|n| !known.contains(n.as_str()) && !harmless(n))
-        .collect();
-    unknown.sort();
+    let unknown: Vec<&String> =
+        stored.keys().filter(|name| !known.contains(name.as_str()) && !harmless(name)).collect();
     match unknown.as_slice() {
         [] => Ok(()),
         [first, ..] => Err(Error::invalid(

@@ -2,6 +2,7 @@
 
 mod llama;
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::Value;
@@ -18,6 +19,19 @@ pub(crate) fn decoder_config(path: &Path, config: &Value) -> Result<DecoderConfi
     }
 }
 
+/// Characters of a wrong value that an error repeats.
+const SHOWN: usize = 200;
+
+/// The largest sizes that are read: ten times those of the largest models, and so small that the products of two of them
+/// are numbers of 64 bits.
+mod most {
+    pub(super) const VOCAB: usize = 1 << 24;
+    pub(super) const WIDTH: usize = 1 << 22;
+    pub(super) const LAYERS: usize = 10_000;
+    pub(super) const HEADS: usize = 1 << 16;
+    pub(super) const POSITIONS: usize = 1 << 30;
+}
+
 /// Reads fields of a `config.json` with errors that name the field.
 struct Fields<'a> {
     path: &'a Path,
@@ -32,18 +46,38 @@ impl<'a> Fields<'a> {
 
     fn fail<T>(&self, name: &str, expected: &str) -> Result<T> {
         let found = self.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
+        let start: String = found.chars().take(SHOWN).collect();
+        let found = if start.len() < found.len() { start + " …" } else { start };
         Err(Error::invalid(self.path, format!("`{name}`: expected {expected}, found {found}")))
     }
 
-    fn size(&self, name: &str) -> Result<usize> {
-        match self.get(name).and_then(Value::as_u64) {
-            Some(value @ 1..=0xffff_ffff) => Ok(value as usize),
-            _ => self.fail(name, "a positive integer"),
+    /// A whole number from 1 to `most`.
+    fn size(&self, name: &str, most: usize) -> Result<usize> {
+        let value = self.get(name).and_then(Value::as_u64).and_then(|value| usize::try_from(value).ok());
+        match value.filter(|value| (1..=most).contains(value)) {
+            Some(value) => Ok(value),
+            None => self.fail(name, &format!("a whole number from 1 to {most}")),
         }
     }
 
-    fn size_or(&self, name: &str, default: usize) -> Result<usize> {
-        if self.get(name).is_some() { self.size(name) } else { Ok(default) }
+    fn size_or(&self, name: &str, default: usize, most: usize) -> Result<usize> {
+        if self.get(name).is_some() { self.size(name, most) } else { Ok(default) }
+    }
+
+    /// A number of the range; NaN and infinity are in none.
+    fn number_in(&self, name: &str, default: f64, range: RangeInclusive<f64>) -> Result<f64> {
+        let number = self.number_or(name, default)?;
+        let expected = || format!("a number from {:e} to {:e}", range.start(), range.end());
+        if range.contains(&number) { Ok(number) } else { self.fail(name, &expected()) }
+    }
+
+    /// The object of that name.
+    fn object(&self, name: &str) -> Result<Option<Self>> {
+        match self.get(name) {
+            None => Ok(None),
+            Some(config) if config.is_object() => Ok(Some(Self { path: self.path, config })),
+            Some(_) => self.fail(name, "an object"),
+        }
     }
 
     fn number_or(&self, name: &str, default: f64) -> Result<f64> {
