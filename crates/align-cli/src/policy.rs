@@ -17,41 +17,46 @@
 
 /// Tells glibc's allocator to keep what it has, in large pages. Call it first in `main`, before any thread exists.
 /// Elsewhere it does nothing.
-#[cfg_attr(
-    all(target_os = "linux", target_env = "gnu"),
-    expect(unsafe_code, reason = "mallopt is a C function; there is no safe form of it")
-)]
 pub fn keep_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: mallopt only sets parameters of the allocator; it is safe at any time, and complete
-    // before other threads allocate because `main` calls it first.
-    unsafe {
-        // Large blocks come from the heap like small ones …
-        libc::mallopt(libc::M_MMAP_THRESHOLD, 1 << 30);
-        // … whose top is never given back (-1 is the largest size) …
-        libc::mallopt(libc::M_TRIM_THRESHOLD, -1);
-        // … and there is one heap: those of other threads are too small for large blocks.
-        libc::mallopt(libc::M_ARENA_MAX, 1);
+    if keep_the_heap() {
+        large_pages(align_limits::memory::available().unwrap_or(0) / SHARE_OF_LARGE_PAGES);
     }
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    large_pages();
 }
 
-/// Makes the heap reach over as many addresses as there is memory, and asks for large pages there. Nothing is
-/// used before it is written to.
+/// Which part of the memory that a process may take gets large pages: the heap reaches over it from the start, and what other
+/// programs, threads and files need must stay.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const SHARE_OF_LARGE_PAGES: u64 = 4;
+
+/// Whether large blocks come from the heap like small ones, whose top is never given back.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "mallopt is a C function; there is no safe form of it")]
+fn keep_the_heap() -> bool {
+    // SAFETY: mallopt only sets parameters of the allocator; it is safe at any time, and complete before other threads
+    // allocate because `main` calls it first.
+    let set = |parameter, value| unsafe { libc::mallopt(parameter, value) } == 1;
+    // An allocator that refuses the threshold gives large blocks back however much it may keep, and each of the others would
+    // switch off what it finds out by itself: slower than doing nothing.
+    set(libc::M_MMAP_THRESHOLD, 1 << 30)
+        // -1 is the largest size.
+        && set(libc::M_TRIM_THRESHOLD, -1)
+        // One heap: those of other threads are too small for large blocks.
+        && set(libc::M_ARENA_MAX, 1)
+}
+
+/// Makes the heap reach over `bytes` of addresses, and asks for large pages there. Nothing is used before it is written to.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[expect(unsafe_code, reason = "malloc, sbrk and madvise are C functions; there is no safe form of them")]
-fn large_pages() {
-    const BLOCK: usize = 1 << 29;
+fn large_pages(bytes: u64) {
+    const BLOCK: usize = 1 << 26;
+    let count = usize::try_from(bytes).unwrap_or(usize::MAX) / BLOCK;
     // SAFETY: what is allocated is freed, once; the advice is about whole pages of the heap, between a block in
     // it and its end, and changes how they are provided, not what they hold.
     unsafe {
         let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(4096);
-        let pages = usize::try_from(libc::sysconf(libc::_SC_PHYS_PAGES)).unwrap_or(0);
-        let blocks: Vec<_> = (0..page * pages / BLOCK)
-            .map(|_| libc::malloc(BLOCK))
-            .take_while(|block| !block.is_null())
-            .collect();
+        let blocks: Vec<_> =
+            (0..count).map(|_| libc::malloc(BLOCK)).take_while(|block| !block.is_null()).collect();
         if let Some(first) = blocks.first() {
             let (start, end) = (first.addr().next_multiple_of(page), libc::sbrk(0).addr());
             if start < end {
@@ -62,15 +67,20 @@ fn large_pages() {
     }
 }
 
-/// Tells candle to make no threads of its own, unless `CANDLE_NUM_THREADS` says how many. Call it in `main`
-/// before any thread exists.
+/// Tells candle to make no threads of its own, unless `CANDLE_NUM_THREADS` says how many; candle has no other way to be
+/// told. Does nothing beside other threads, and where the system does not say whether there are any.
 #[expect(unsafe_code, reason = "setting a variable of the environment is unsafe beside other threads")]
-pub fn leave_threads_to_the_kernels() {
+pub(crate) fn leave_threads_to_the_kernels() {
     const NAME: &str = "CANDLE_NUM_THREADS";
-    if std::env::var_os(NAME).is_none() {
-        // SAFETY: `main` calls it while there is one thread.
+    if std::env::var_os(NAME).is_none() && is_alone() {
+        // SAFETY: the system says that this thread is the only one, and it starts no other meanwhile.
         unsafe { std::env::set_var(NAME, "1") };
     }
+}
+
+/// Whether the process is known to have one thread.
+fn is_alone() -> bool {
+    std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
 /// Makes the calling thread one of the kernels' threads, of which there are `RAYON_NUM_THREADS`, or as many as
@@ -129,6 +139,19 @@ mod tests {
         drop(block);
         let after = super::peak_memory_mb().unwrap();
         assert!(after >= before && after > 64.0, "before {before} MB, after {after} MB");
+    }
+
+    #[test]
+    fn beside_other_threads_the_environment_is_left_alone() {
+        std::thread::scope(|scope| {
+            let (stop, waits) = std::sync::mpsc::channel::<()>();
+            scope.spawn(move || waits.recv());
+            assert!(!super::is_alone());
+            let before = std::env::var_os("CANDLE_NUM_THREADS");
+            super::leave_threads_to_the_kernels();
+            assert_eq!(std::env::var_os("CANDLE_NUM_THREADS"), before);
+            drop(stop);
+        });
     }
 
     #[test]
