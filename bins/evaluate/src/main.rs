@@ -55,9 +55,8 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     report.peak_memory_mb = align_cli::peak_memory_mb();
     let dir = &options.output.output_dir;
     report.write(dir).with_context(|| format!("output_dir {}", dir.display()))?;
-    align_cli::print(align_report::summary(&report));
-    align_cli::print(format_args!("report written to {}", dir.join("report.html").display()));
-    Ok(())
+    align_cli::print(align_report::summary(&report))?;
+    align_cli::print(format_args!("report written to {}", dir.join("report.html").display()))
 }
 
 /// Every option by its name, for whoever wants to repeat it.

@@ -4,11 +4,11 @@
 //! assistant's message, a string by a string. What was generated can therefore be trained on as it is.
 
 use std::fmt::{self, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use align_cli::JsonLines;
 use align_data::{Message, PromptOnly, Text, Tokenizer};
 use align_models::generation::Completion;
-use anyhow::ensure;
 use serde::Serialize;
 
 /// One completion of one prompt.
@@ -87,52 +87,36 @@ fn write_text(out: &mut String, name: &str, text: &Text) -> fmt::Result {
 }
 
 /// Where rows go.
-#[derive(Debug)]
 pub(crate) enum Output {
     /// Standard output, for reading.
     Readable,
-    /// Standard output, as JSON lines.
-    Lines,
-    /// A file that appears when all is done.
-    File(PathBuf, Vec<u8>),
+    /// As JSON lines.
+    Lines(JsonLines),
 }
 
 impl Output {
-    /// Checks that the file can be made; does not make it.
+    /// Checks that the file can be made; it appears when all is done.
     pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Self> {
-        let path = match path {
-            None => return Ok(Self::Readable),
-            Some(path) if path == Path::new("-") => return Ok(Self::Lines),
-            Some(path) => path,
-        };
-        ensure!(!path.exists(), "output {}: exists; remove it or name another file", path.display());
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        tempfile::tempfile_in(parent.unwrap_or(Path::new(".")))
-            .map_err(|error| anyhow::anyhow!("output {}: cannot write there: {error}", path.display()))?;
-        Ok(Self::File(path.to_owned(), Vec::new()))
+        Ok(match path {
+            None => Self::Readable,
+            Some(path) if path == Path::new("-") => Self::Lines(JsonLines::Printed),
+            Some(path) => Self::Lines(JsonLines::to_new_file(path)?),
+        })
     }
 
     /// Takes the next row.
-    #[expect(clippy::print_stdout, reason = "a panic where nobody reads ends the program as SIGPIPE would")]
     pub(crate) fn write(&mut self, row: &Row<'_>) -> anyhow::Result<()> {
         match self {
-            Self::Readable => println!("{row}"),
-            Self::Lines => println!("{}", serde_json::to_string(row)?),
-            Self::File(_, lines) => {
-                serde_json::to_writer(&mut *lines, row)?;
-                lines.push(b'\n');
-            }
+            Self::Readable => align_cli::print_row(row),
+            Self::Lines(lines) => lines.write(row),
         }
-        Ok(())
     }
 
-    /// All rows are there: the file gets its name.
+    /// All rows are there.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
-        if let Self::File(path, lines) = self {
-            align_cli::write_atomically(&path, &lines)?;
-            let rows = lines.iter().filter(|&&byte| byte == b'\n').count();
-            tracing::info!("{rows} completions written to {}", path.display());
+        match self {
+            Self::Readable => Ok(()),
+            Self::Lines(lines) => lines.finish(),
         }
-        Ok(())
     }
 }

@@ -40,7 +40,7 @@ impl Answers {
 
     /// The next few; none at the end.
     pub(crate) fn batch(&mut self, size: usize) -> anyhow::Result<Vec<Task>> {
-        let mut tasks = Vec::with_capacity(size);
+        let mut tasks = Vec::new();
         while tasks.len() < size {
             let Some(task) = self.next_task()? else { break };
             tasks.push(task);

@@ -2,18 +2,16 @@
 
 mod answers;
 mod options;
-mod output;
 mod rewards;
 mod rows;
 
 use std::process::ExitCode;
 use std::time::Instant;
 
-use align_cli::{Hub, Invocation, Program};
+use align_cli::{Hub, Invocation, JsonLines, Program};
 use align_reward::{Reward as _, RewardError};
 use answers::Answers;
 use options::Options;
-use output::Output;
 use rows::Rows;
 
 const PROGRAM: Program = Program {
@@ -28,7 +26,8 @@ fn main() -> ExitCode {
 
 fn score(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     options.check(invocation)?;
-    let mut output = Output::open(options.output.as_deref())?;
+    let output = options.output.as_deref();
+    let mut output = output.map_or(Ok(JsonLines::Printed), JsonLines::to_new_file)?;
     let hub = Hub::from_env();
     let mut answers = Answers::open(options, &hub)?;
     let reward = rewards::open(options, &hub)?;
@@ -37,7 +36,7 @@ fn score(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     invocation.work_starts();
     let (start, mut scored, mut rows) = (Instant::now(), 0, Rows::new(options.write));
     loop {
-        let batch = answers.batch(options.batch_size as usize).map_err(align_cli::input_error)?;
+        let batch = answers.batch(options.batch_size).map_err(align_cli::input_error)?;
         if batch.is_empty() {
             break;
         }

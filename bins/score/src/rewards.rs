@@ -47,7 +47,7 @@ fn model(options: &Options, hub: &Hub) -> anyhow::Result<ModelReward> {
         ..TokenizeOptions::default()
     };
     let normalization = asked.normalize.then(|| normalization(&dir)).transpose()?;
-    Ok(ModelReward::new(model, tokenizer, tokenize, normalization, options.batch_size as usize))
+    Ok(ModelReward::new(model, tokenizer, tokenize, normalization, options.batch_size))
 }
 
 fn normalization(dir: &ModelDir) -> anyhow::Result<RewardNormalization> {

@@ -53,6 +53,19 @@ fn scored(rows: &[Value], options: &str) -> Vec<Value> {
     lines(&stdout)
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_an_error_and_no_bug() {
+    let dir = place(&[json!({ "prompt": "Hi", "completion": "Hello." })]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_score"));
+    command.current_dir(dir.path()).args(["--dataset", "rows.jsonl", "--model", "model"]);
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = command.stdout(full).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("error: standard output: No space left on device"), "{stderr}");
+}
+
 /// Bad input: exit code 2 and one line with this complaint.
 fn refused(dir: &Path, options: &str, complaint: &str) {
     refused_alone(dir, &format!("--model model {options}"), complaint);

@@ -48,9 +48,8 @@ fn write(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
     invocation.work_starts();
     report.write(&options.output_dir)?;
-    align_cli::print(align_report::summary(&report));
-    align_cli::print(format_args!("report written to {}", options.output_dir.join("report.html").display()));
-    Ok(())
+    align_cli::print(align_report::summary(&report))?;
+    align_cli::print(format_args!("report written to {}", options.output_dir.join("report.html").display()))
 }
 
 /// `dpo=runs/dpo-1`, or a folder that gives the name.

@@ -1,6 +1,5 @@
-//! Results on their way out: JSON files that are whole or absent, and text on stdout.
+//! Results on their way out: JSON files that are whole or absent.
 
-use std::fmt::Display;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -38,12 +37,6 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
         io::Error::new(error.kind(), format!("{}: {error}", path.display()))
     })
-}
-
-/// Prints a line on stdout. A reader that has gone away (`… | head`) is no reason to stop training, so
-/// a failure to write is ignored.
-pub fn print(line: impl Display) {
-    let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 #[cfg(test)]

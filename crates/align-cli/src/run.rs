@@ -79,8 +79,7 @@ pub fn main<C: clap::Args>(
     let parsed = match arguments::parse::<C>(program, std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(ArgumentError::Help(text)) => {
-            crate::print(text.trim_end());
-            return ExitCode::SUCCESS;
+            return ended(crate::print(text.trim_end()), |_| 1);
         }
         Err(ArgumentError::Invalid(message)) => {
             complain(&message);
@@ -91,13 +90,17 @@ pub fn main<C: clap::Args>(
         tracing::warn!("{notice}");
     }
     let invocation = Invocation::new(*program, &parsed);
-    match work(&parsed.options, &invocation) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&one_line(&error));
-            ExitCode::from(exit_code(&error, &invocation))
-        }
+    ended(work(&parsed.options, &invocation), |error| exit_code(error, &invocation))
+}
+
+/// The exit code, and the error in words.
+fn ended(result: anyhow::Result<()>, code: impl Fn(&anyhow::Error) -> u8) -> ExitCode {
+    let Err(error) = result else { return ExitCode::SUCCESS };
+    let code = code(&error);
+    if code != READER_GONE {
+        complain(&one_line(&error));
     }
+    ExitCode::from(code)
 }
 
 /// Marks an error as the input's fault, whenever it is found: exit code 2.
@@ -108,6 +111,14 @@ pub fn input_error(error: impl Into<anyhow::Error>) -> anyhow::Error {
 /// Marks an error as not the input's fault, even before work began: exit code 1.
 pub fn internal_error(error: impl Into<anyhow::Error>) -> anyhow::Error {
     Marked { error: error.into(), code: 1 }.into()
+}
+
+/// What a shell shows for SIGPIPE.
+const READER_GONE: u8 = 128 + 13;
+
+/// Nobody reads standard output any more: the program ends without a word.
+pub(crate) fn reader_gone() -> anyhow::Error {
+    Marked { error: anyhow::anyhow!("nobody reads standard output"), code: READER_GONE }.into()
 }
 
 /// A run that a signal ended, with what was saved in `message`: exit code 128 + signal, as shells have it.
@@ -153,8 +164,8 @@ fn complain(message: &str) {
 fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let message = panic.payload_as_str().unwrap_or("no message");
     if message.starts_with("failed printing to stdout") && message.contains("Broken pipe") {
-        // `println!` with nobody left to read it. Not a bug; 141 is what a shell shows for SIGPIPE.
-        std::process::exit(141);
+        // `println!` with nobody left to read it. Not a bug.
+        std::process::exit(READER_GONE.into());
     }
     let place = panic.location().map_or(String::new(), |place| format!(" ({place})"));
     complain(&format!("this is a bug, please report it with the command that led here: {message}{place}"));

@@ -33,8 +33,11 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         "bad-data" => return Err(anyhow::anyhow!("data.jsonl:3: no `chosen`")).context("loading"),
         "bug" => panic!("index out of range"),
         "println" => print_carelessly(),
-        "faults" => align_cli::print(std::thread::spawn(faults_per_block).join().unwrap()),
-        "print" => (0..100_000).for_each(align_cli::print),
+        "faults" => align_cli::print(std::thread::spawn(faults_per_block).join().unwrap())?,
+        "memory" => align_cli::print(std::fs::read_to_string("/proc/self/status")?)?,
+        "threads" => align_cli::print(format_args!("{:?}", std::env::var("CANDLE_NUM_THREADS")))?,
+        "print" => (0..100_000).try_for_each(align_cli::print)?,
+        "rows" => (0..100_000).try_for_each(align_cli::print_row)?,
         _ => {}
     }
     if session.dry_run {
@@ -45,8 +48,7 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         anyhow::bail!("the loss is NaN at step 3");
     }
     tracing::info!("trained");
-    align_cli::print(directory.display());
-    Ok(())
+    align_cli::print(directory.display())
 }
 
 #[expect(clippy::print_stdout, reason = "what a dependency might do")]
@@ -148,7 +150,58 @@ fn a_reader_that_leaves_does_not_end_training(dir: &Path) {
         (code, stderr)
     };
     assert_eq!(end("--end print --output-dir unread"), (0, "trained\n".into()));
+    assert_eq!(
+        end("--end rows --output-dir unread3"),
+        (141, String::new()),
+        "rows are what the program is for"
+    );
     assert_eq!(end("--end println --output-dir unread2"), (141, String::new()), "quiet also with println!");
+}
+
+/// A full disk behind stdout is an error and no bug.
+#[cfg(target_os = "linux")]
+fn a_disk_that_is_full_is_said_so(dir: &Path) {
+    for words in ["--end print", "--end rows", "--help", "--output-dir out"] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, _, stderr) = ended(&child(dir, words).stdout(full).output().unwrap());
+        assert_eq!(code, 1, "{words}: {stderr}");
+        assert!(
+            stderr.ends_with("error: standard output: No space left on device (os error 28)\n"),
+            "{stderr}"
+        );
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn kilobytes(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+    line.trim().strip_suffix("kB").unwrap().trim().parse().unwrap()
+}
+
+/// Addresses are asked for, but not all that there are: beside a limit, or another program that keeps to one, some must stay.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn no_more_than_a_part_of_the_memory_is_reserved(dir: &Path) {
+    let (_, stdout, _) = ended(&child(dir, "--end memory").output().unwrap());
+    let total = kilobytes(&std::fs::read_to_string("/proc/meminfo").unwrap(), "MemTotal:");
+    let peak = kilobytes(&stdout, "VmPeak:");
+    assert!(peak < total / 2, "{peak} kB of {total} kB");
+    // Under `ulimit -v` of 1 GB.
+    let script = r#"ulimit -v 1000000 && exec "$0" --end memory --output-dir limited"#;
+    let mut shell = Command::new("sh");
+    shell.arg("-c").arg(script).arg(std::env::current_exe().unwrap()).current_dir(dir).env(CHILD, "1");
+    let (code, stdout, stderr) = ended(&shell.output().unwrap());
+    assert_eq!(code, 0, "{stderr}");
+    let peak = kilobytes(&stdout, "VmPeak:");
+    assert!(peak < 500_000, "{peak} kB of 1000000 kB");
+}
+
+/// Where it can be told without danger, which it can be on Linux.
+#[cfg(target_os = "linux")]
+fn candle_makes_no_threads_of_its_own(dir: &Path) {
+    check(dir, "--end threads --output-dir one", 0, "Ok(\"1\")\none\n", "trained\n");
+    let output =
+        child(dir, "--end threads --output-dir two").env("CANDLE_NUM_THREADS", "3").output().unwrap();
+    assert_eq!(ended(&output).1, "Ok(\"3\")\ntwo\n");
 }
 
 /// Freed memory is used again, also by other threads. Handed back to the kernel it would cost a fault per
@@ -171,6 +224,12 @@ fn main() -> ExitCode {
         a_bug_says_so_and_where,
         the_environment_chooses_what_is_logged,
         a_reader_that_leaves_does_not_end_training,
+        #[cfg(target_os = "linux")]
+        a_disk_that_is_full_is_said_so,
+        #[cfg(target_os = "linux")]
+        candle_makes_no_threads_of_its_own,
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        no_more_than_a_part_of_the_memory_is_reserved,
         #[cfg(all(target_os = "linux", target_env = "gnu"))]
         memory_is_kept,
     ];
@@ -178,6 +237,6 @@ fn main() -> ExitCode {
         let dir = tempfile::tempdir().unwrap();
         check(dir.path());
     }
-    align_cli::print(format_args!("program: {} checks passed", checks.len()));
+    align_cli::print(format_args!("program: {} checks passed", checks.len())).unwrap();
     ExitCode::SUCCESS
 }

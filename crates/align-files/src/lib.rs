@@ -6,10 +6,12 @@
 
 mod error;
 mod lock;
+mod new_file;
 mod read;
 mod write;
 
 pub use error::{Error, Result};
 pub use lock::Lock;
+pub use new_file::NewFile;
 pub use read::{open, read, read_to_string};
 pub use write::{create_dir_all, remove, sync_dir, write, write_with};

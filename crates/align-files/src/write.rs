@@ -83,7 +83,7 @@ pub fn sync_dir(path: impl AsRef<Path>) -> Result<()> {
 }
 
 /// Some file systems cannot sync a directory, and Windows cannot open one: what they do not offer is not missed.
-fn sync(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync(directory: &Path) -> io::Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
@@ -95,12 +95,12 @@ fn sync(directory: &Path) -> io::Result<()> {
     }
 }
 
-fn parent(path: &Path) -> &Path {
+pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// With the permissions that every new file of this process gets, not those of a secret.
-fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(".tmp");
     #[cfg(unix)]

@@ -102,7 +102,7 @@ impl<'a> Opening<'a> {
             let because = "there are no held-out rows (give `--eval-dataset`)";
             self.invocation.refuse_given(for_evaluation, because)?;
         }
-        align_cli::print(&rows.findings);
+        align_cli::print(&rows.findings)?;
         Ok(rows)
     }
 
@@ -138,7 +138,7 @@ impl<'a> Opening<'a> {
     ) -> anyhow::Result<bool> {
         if self.inspect {
             for index in order.clone().next_batch().unwrap_or_default() {
-                align_cli::print(show(index)?);
+                align_cli::print(show(index)?)?;
             }
         }
         Ok(self.inspect)

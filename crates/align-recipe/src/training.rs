@@ -88,7 +88,7 @@ pub fn start<'a>(
     let Opening { session, config, .. } = opening;
     let updater = config.updater(params, total_steps)?;
     if session.dry_run {
-        align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"));
+        align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"))?;
         return Ok(None);
     }
     let output_dir = session.create_output_dir()?;
@@ -105,8 +105,7 @@ pub fn start<'a>(
 /// If it cannot be written.
 pub fn publish<R: Serialize + Display>(output_dir: &Path, report: &R) -> anyhow::Result<()> {
     align_cli::write_json(&output_dir.join("report.json"), report)?;
-    align_cli::print(format_args!("\n{report}\nmodel written to {}", output_dir.display()));
-    Ok(())
+    align_cli::print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))
 }
 
 impl<L> Trained<L> {
