@@ -43,7 +43,7 @@ pub enum LossType {
     Discopop,
     /// DPO-Positive: also keeps the chosen answer likely
     Dpop,
-    /// R-DPO: DPO with a penalty on length
+    /// R-DPO: DPO under a price on each token of an answer
     Rdpo,
     /// Mean negative log-likelihood of the chosen tokens: in a mixture, the RPO term
     Sft,

@@ -62,7 +62,7 @@ pub struct DpoOptions {
     /// Weight of dpop's penalty where the chosen answer loses likelihood [default: 50]
     #[arg(long, value_parser = align_limits::finite())]
     pub dpop_lambda: Option<f64>,
-    /// Penalty of rdpo on each token by which the chosen answer is longer [default: 0.02]
+    /// Price of a token in rdpo, in units of reward: the larger, the shorter the answers [default: 0.02]
     #[arg(long, value_parser = align_limits::finite())]
     pub length_alpha: Option<f64>,
     /// Weight of the chosen answer's negative log-likelihood [default: cpo_*: 1, simpo: 0]

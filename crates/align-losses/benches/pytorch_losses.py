@@ -111,7 +111,7 @@ def pairs():
         apo_down=lambda: torch.sigmoid(BETA * a()) + (1 - torch.sigmoid(BETA * h())),
         discopop=discopop,
         dpop=lambda: -log_sigmoid(BETA * (h() - 50 * torch.relu(-a()))),
-        rdpo=lambda: -log_sigmoid(BETA * h() - 0.02 * (len_w - len_l)),
+        rdpo=lambda: -log_sigmoid(BETA * h() + 0.02 * (len_w - len_l)),
         chosen_nll=lambda: -w / len_w,
         dpo_forward_kl=lambda: under(lambda x: 1 - torch.exp(-x)),
         dpo_jensen_shannon=lambda: under(lambda x: math.log(2) + log_sigmoid(x)),

@@ -10,11 +10,24 @@ use align_testkit::GoldenFile;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 /// Where options are fields of the same name.
-const OPTIONS: [&str; 4] = [
+const OPTIONS: [&str; 9] = [
     "crates/align-data/src/options.rs",
     "crates/align-dpo/src/options.rs",
     "crates/align-sft/src/options.rs",
     "crates/align-train/src/options/config.rs",
+    "crates/align-reward/src/options.rs",
+    "crates/align-ppo/src/ppo/options.rs",
+    "crates/align-ppo/src/group/options.rs",
+    "bins/train-ppo/src/options.rs",
+    "bins/train-ppo/src/reward.rs",
+];
+/// Where what Config calls a loss is the variant of an enum: its file, its name, and whether the page must name all.
+const CHOICES: [(&str, &str, bool); 4] = [
+    ("crates/align-dpo/src/loss_type.rs", "LossType", true),
+    ("crates/align-sft/src/options.rs", "LossType", true),
+    ("crates/align-ppo/src/group/algorithm.rs", "GroupLossType", true),
+    // Online DPO has the loss of `sigmoid`.
+    ("bins/train-ppo/src/method.rs", "MethodName", false),
 ];
 
 fn read(path: &str) -> String {
@@ -25,10 +38,30 @@ fn page() -> String {
     read("docs/losses.md")
 }
 
-/// What stands in backticks, word by word.
+/// What stands in backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// The same word by word.
 fn code(text: &str) -> BTreeSet<String> {
-    let quoted = text.lines().flat_map(|line| line.split('`').skip(1).step_by(2));
-    quoted.flat_map(|code| code.split([' ', ','])).map(str::to_owned).collect()
+    quoted(text).flat_map(|code| code.split([' ', ','])).map(str::to_owned).collect()
+}
+
+/// What a cell of Config calls a loss: neither a program, nor an option, nor the value of one but `--loss-type`.
+fn choices(cell: &str) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for code in quoted(cell) {
+        let mut before = "";
+        for word in code.split([' ', ',']) {
+            let is_value = before.starts_with("--") && before != "--loss-type";
+            if !is_value && !word.starts_with("--") && !word.starts_with("train-") && word != "…" {
+                names.insert(word.to_owned());
+            }
+            before = word;
+        }
+    }
+    names
 }
 
 /// The cells of one column in all tables that have it, without those that say "none".
@@ -58,10 +91,10 @@ fn exports() -> BTreeSet<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// The variants of an `enum LossType`, as an option spells them.
-fn loss_types(path: &str) -> BTreeSet<String> {
+/// The variants of an enum, as an option spells them.
+fn variants(path: &str, name: &str) -> BTreeSet<String> {
     let source = read(path);
-    let body = source.split("pub enum LossType {").nth(1).unwrap().split("\n}").next().unwrap();
+    let body = source.split(&format!("enum {name} {{")).nth(1).unwrap().split("\n}").next().unwrap();
     let variants = body.lines().filter_map(|line| line.trim().strip_suffix(','));
     variants.map(snake_case).collect()
 }
@@ -109,21 +142,22 @@ fn every_golden_loss_is_named_and_every_name_is_one() {
 }
 
 #[test]
-fn every_loss_type_is_named_and_every_name_is_one() {
-    let supervised = loss_types("crates/align-sft/src/options.rs");
-    let types: BTreeSet<String> = &loss_types("crates/align-dpo/src/loss_type.rs") | &supervised;
-    let cells = column(&page(), "Config");
-    let named: BTreeSet<String> = cells.iter().flat_map(|cell| code(cell)).collect();
-    assert_none("lacks", types.iter().filter(|name| !named.contains(*name)).cloned());
-    let words =
-        named.into_iter().filter(|name| !name.starts_with("--") && name != "train-sft" && name != "…");
-    assert_none("names loss types that do not exist", words.filter(|name| !types.contains(name)));
+fn every_loss_type_and_method_is_named_and_every_name_is_one() {
+    let named: BTreeSet<String> = column(&page(), "Config").iter().flat_map(|cell| choices(cell)).collect();
+    let mut known = BTreeSet::new();
+    for (path, name, all) in CHOICES {
+        let variants = variants(path, name);
+        assert!(variants.len() > 1, "{path} was not understood");
+        assert_none(path, variants.iter().filter(|name| all && !named.contains(*name)).cloned());
+        known.extend(variants);
+    }
+    assert_none("names what no program has", named.into_iter().filter(|name| !known.contains(name)));
 }
 
 #[test]
 fn every_option_exists() {
     let fields: String = OPTIONS.iter().map(|path| read(path)).collect();
     let options = code(&page()).into_iter().filter(|word| word.starts_with("--"));
-    let field = |option: &String| format!("pub {}:", option.trim_start_matches('-').replace('-', "_"));
+    let field = |option: &String| format!(" {}:", option.trim_start_matches('-').replace('-', "_"));
     assert_none("names options that do not exist", options.filter(|option| !fields.contains(&field(option))));
 }

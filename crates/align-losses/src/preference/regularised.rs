@@ -22,12 +22,17 @@ pub fn dpop(ratios: &LogRatios, beta: f64, lambda: f64) -> Result<Tensor> {
     log_sigmoid(&(margin * positive("beta", beta)?)?)?.neg()
 }
 
-/// R-DPO: the margin that a pair's difference in length explains is taken off (Park et al. 2024,
-/// arXiv:2403.19159).
+/// R-DPO: DPO's answer to a reward that charges α for each token (Park et al. 2024, arXiv:2403.19159).
 ///
-/// ℓ = −log σ(β·h − α·(|y_w| − |y_l|))
+/// ℓ = −log σ(β·h + α·(|y_w| − |y_l|))
 ///
-/// Returns `[pairs]`. A chosen answer that is the longer one has to show a larger margin; α is per token.
+/// The sign follows from what is maximised, E\[r(x, y) − α·|y|\] − β·KL(π ‖ π_ref). Its optimum is
+/// π ∝ π_ref·e^((r − α·|y|)/β), so r(x, y) = β·log(π/π_ref) + α·|y| + c(x), and Bradley–Terry on a pair's two rewards
+/// leaves β·h + α·(|y_w| − |y_l|): a preference for the longer answer is in part explained by its length and asks for a
+/// smaller margin, one for the shorter answer for a larger one. Some later papers print a minus, which is a reward *for*
+/// length: with labels that say nothing of length it moves the policy to the longer answers.
+///
+/// Returns `[pairs]`. α is in units of reward per token; 0 gives [`dpo`](super::dpo).
 ///
 /// # Errors
 /// If β is not a positive number, α not finite, or the lengths are not `[pairs]`.
@@ -35,7 +40,7 @@ pub fn rdpo(ratios: &LogRatios, lengths: &PairLengths, beta: f64, alpha: f64) ->
     let chosen = lengths_like("chosen lengths", &lengths.chosen, &ratios.chosen)?;
     let rejected = lengths_like("rejected lengths", &lengths.rejected, &ratios.rejected)?;
     let explained = ((chosen - rejected)? * finite("alpha", alpha)?)?;
-    log_sigmoid(&(scaled(ratios, beta)? - explained)?)?.neg()
+    log_sigmoid(&(scaled(ratios, beta)? + explained)?)?.neg()
 }
 
 /// The chosen answer's negative log-likelihood per token (Pang et al. 2024, Iterative RPO, arXiv:2404.19733, eq.
