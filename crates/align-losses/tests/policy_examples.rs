@@ -106,6 +106,29 @@ fn controllers_steer_by_at_most_a_fifth_and_a_fixed_one_not_at_all() {
     assert!(fixed.update(f64::NAN, 1).is_err() && adaptive.update(f64::NAN, 1).is_err());
 }
 
+/// 64 samples of half the target, at a horizon of 10, would multiply the coefficient by 1 − 0.2·6.4: a reward from then on
+/// for leaving the reference.
+#[test]
+fn a_steered_coefficient_stays_positive_or_is_refused() {
+    let mut hasty = AdaptiveKl::new(0.05, 6.0, 10.0).unwrap();
+    for kl in [3.0, 6.0, 12.0] {
+        let message = hasty.update(kl, 64).unwrap_err().to_string();
+        assert!(message.contains("a horizon above 0.2 of the 64 samples of an update, got 10"), "{message}");
+        assert_eq!(hasty.value(), 0.05);
+    }
+    assert!(!hasty.stays_positive(50) && hasty.stays_positive(49));
+    // As fast as is allowed, as far as it goes, and back.
+    for _ in 0..2000 {
+        hasty.update(0.0, 49).unwrap();
+        assert!(hasty.value() > 0.0);
+    }
+    for _ in 0..4000 {
+        hasty.update(f64::INFINITY, 49).unwrap();
+        assert!(hasty.value().is_finite());
+    }
+    assert!(hasty.value() > 1e300);
+}
+
 #[test]
 fn the_score_goes_to_the_last_token_that_counts() {
     let mask = Tensor::new(&[[1u8, 1, 0], [0, 0, 0], [0, 1, 1]], &Device::Cpu).unwrap();

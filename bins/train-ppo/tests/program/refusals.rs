@@ -54,6 +54,10 @@ fn options_that_make_no_sense_are_refused() {
     refused("--init-kl-coef 0 --adap-kl-ctrl", &["`kl_coef` = 0", "steered"]);
     refused("--target-kl 3", &["`target_kl` = 3", "no effect without `adap_kl_ctrl`"]);
     refused("--horizon 3", &["`horizon` = 3", "no effect without `adap_kl_ctrl`"]);
+    refused(
+        "--adap-kl-ctrl --horizon 10 --per-device-train-batch-size 64 --gradient-accumulation-steps 1",
+        &["`horizon` = 10", "a fifth of a phase's 64 completions", "positive"],
+    );
     refused("--early-stop-kl 0", &["`early_stop_kl` = 0"]);
     refused("--score-clip -1", &["`score_clip` = -1"]);
     refused("--missing-eos-penalty -1", &["`missing_eos_penalty` = -1"]);

@@ -12,7 +12,7 @@ pub trait KlController {
     /// Takes note of the divergence measured over `n_steps` samples (episodes).
     ///
     /// # Errors
-    /// If the divergence is not a number.
+    /// If the divergence is not a number, or the coefficient would not stay positive.
     fn update(&mut self, current_kl: f64, n_steps: usize) -> Result<()>;
 }
 
@@ -23,15 +23,22 @@ pub struct FixedKl {
     pub value: f64,
 }
 
+/// The largest relative error that counts, either way.
+const LARGEST_ERROR: f64 = 0.2;
+
 /// A coefficient that steers the divergence to a target (Ziegler et al. 2019, arXiv:1909.08593, section 2.2):
 /// value ← value·(1 + clip(kl/target − 1, ±0.2)·n/horizon).
+///
+/// With a horizon of 0.2·n or less a divergence far below the target would make the factor 0 or negative: the penalty
+/// would end for good, or become a reward for leaving the reference. The paper and TRL have no guard; here an update
+/// refuses such a horizon ([`Self::stays_positive`]).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AdaptiveKl {
     /// The coefficient now.
     pub value: f64,
     /// The divergence to hold, in nats per completion.
     pub target: f64,
-    /// Samples over which an error of ±20 % or more moves the coefficient by 20 %.
+    /// Samples over which an error of ±20 % or more moves the coefficient by 20 %; above a fifth of those of an update.
     pub horizon: f64,
 }
 
@@ -46,6 +53,11 @@ impl AdaptiveKl {
             target: positive("the target divergence", target)?,
             horizon: positive("horizon", horizon)?,
         })
+    }
+
+    /// Whether no divergence measured over `n_steps` samples can bring the coefficient to 0 or below.
+    pub fn stays_positive(&self, n_steps: usize) -> bool {
+        self.horizon > LARGEST_ERROR * n_steps as f64
     }
 }
 
@@ -65,8 +77,17 @@ impl KlController for AdaptiveKl {
     }
 
     fn update(&mut self, current_kl: f64, n_steps: usize) -> Result<()> {
-        let error = (number(current_kl)? / self.target - 1.0).clamp(-0.2, 0.2);
-        self.value *= 1.0 + error * n_steps as f64 / self.horizon;
+        if !self.stays_positive(n_steps) {
+            bail!(
+                "expected a horizon above {LARGEST_ERROR} of the {n_steps} samples of an update, got {}: the coefficient \
+                 would not stay positive",
+                self.horizon
+            );
+        }
+        let error = (number(current_kl)? / self.target - 1.0).clamp(-LARGEST_ERROR, LARGEST_ERROR);
+        let value = self.value * (1.0 + error * n_steps as f64 / self.horizon);
+        // From 0 or infinity no factor leads back.
+        self.value = value.clamp(f64::MIN_POSITIVE, f64::MAX);
         Ok(())
     }
 }

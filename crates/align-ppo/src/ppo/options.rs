@@ -67,7 +67,8 @@ pub struct PpoOptions {
     /// The divergence to stay near, in nats per completion [default: 6]
     #[arg(long, value_parser = align_limits::finite(), value_name = "KL")]
     pub target_kl: Option<f64>,
-    /// Completions over which an error of 20 % and more moves the weight by 20 % [default: 10000]
+    /// Completions over which an error of 20 % and more moves the weight by 20 %; above a fifth of a phase's
+    /// [default: 10000]
     #[arg(long, value_parser = align_limits::finite(), value_name = "N")]
     pub horizon: Option<f64>,
     /// The estimate of the divergence that is taken off the reward
@@ -214,18 +215,28 @@ impl PpoOptions {
                 lam: self.lam,
             },
             early_stop_kl: self.early_stop_kl,
-            kl: self.kl()?,
+            kl: self.kl(micro_batch_size
+                .saturating_mul(gradient_accumulation_steps)
+                .saturating_mul(self.num_mini_batches))?,
         })
     }
 
-    fn kl(&self) -> Result<KlCoefficient> {
+    fn kl(&self, completions_per_phase: usize) -> Result<KlCoefficient> {
         let value = self.kl_coef.unwrap_or(KL_COEF[usize::from(self.adap_kl_ctrl)]);
         if self.adap_kl_ctrl {
             let (target, horizon) = (self.target_kl.unwrap_or(TARGET_KL), self.horizon.unwrap_or(HORIZON));
             if value == 0.0 {
                 return wrong("kl_coef", &value, "cannot be steered from 0: a positive number is needed");
             }
-            return Ok(KlCoefficient::Adaptive(AdaptiveKl::new(value, target, horizon)?));
+            let controller = AdaptiveKl::new(value, target, horizon)?;
+            if !controller.stays_positive(completions_per_phase) {
+                let problem = format!(
+                    "must be above a fifth of a phase's {completions_per_phase} completions: the weight would not stay \
+                     positive"
+                );
+                return wrong("horizon", &horizon, &problem);
+            }
+            return Ok(KlCoefficient::Adaptive(controller));
         }
         for (option, given) in [("target_kl", self.target_kl), ("horizon", self.horizon)] {
             if let Some(value) = given {
