@@ -5,7 +5,7 @@
 //! that saves candle's zero + add + transposed add per weight, and leaves its `GradStore` empty of
 //! parameters.
 
-use candle_core::backend::BackendStorage;
+use candle_core::backend::{BackendDevice, BackendStorage};
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, DType, InplaceOp2, Layout, MetalStorage,
     Result, Shape, Storage, Tensor, WithDType, bail,
@@ -35,10 +35,23 @@ pub(crate) trait Value: Send + Sync {
     fn on_metal(&self) -> Result<(MetalStorage, Shape)>;
 }
 
+/// The elements that a layout names, in order, in storage of their own: candle takes an op's storage to be contiguous
+/// from its first element on, which that of a view is not. One copy, whatever the layout.
+#[expect(unsafe_code, reason = "storage that is zeroed first costs one more pass over memory")]
+fn own_elements<S>(storage: &S, layout: &Layout) -> Result<S>
+where
+    S: BackendStorage<Device: BackendDevice<Storage = S>>,
+{
+    // SAFETY: the copy writes each of the `layout.shape().elem_count()` elements, from the first on.
+    let mut own = unsafe { storage.device().alloc_uninit(layout.shape(), storage.dtype())? };
+    storage.copy_strided_src(&mut own, 0, layout)?;
+    Ok(own)
+}
+
 macro_rules! copy_of_storage {
     ($tensor:ident, $device:ident) => {
         match &*$tensor.storage_and_layout().0 {
-            Storage::$device(value) => Ok((value.try_clone($tensor.layout())?, $tensor.shape().clone())),
+            Storage::$device(value) => Ok((own_elements(value, $tensor.layout())?, $tensor.shape().clone())),
             _ => bail!("inputs and value are on different devices"),
         }
     };

@@ -8,7 +8,7 @@ use crate::accumulate::Recorded;
 /// `run(x)`, whose intermediate results are dropped, and computed once more when its gradient is asked for.
 ///
 /// Values and gradients are those of `run(x)`, bit for bit, as long as `run` gives the same result each
-/// time. Gradients of the parameters that it uses go to their buffers as ever. Where no gradient of `x` is
+/// time; a result that is a view of `x` (a transpose, a part) becomes a copy. Gradients of the parameters that it uses go to their buffers as ever. Where no gradient of `x` is
 /// asked for there would be no backward pass to run it in, so it is plain `run(x)` then.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ pub(super) fn cached_attention_block(
     let (keys, values) = extend(key, heads(value)?)?;
     let mixed = attention(&query, &keys, &values, block.segments, block.scale(), block.window)?;
     let wanted = |x: Tensor| match rows {
-        Some(rows) => x.index_select(rows, 0),
+        Some(rows) => x.contiguous()?.index_select(&rows.contiguous()?, 0),
         None => Ok(x),
     };
     let mixed = wanted(mixed.flatten_from(1)?)?;

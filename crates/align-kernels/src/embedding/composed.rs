@@ -7,11 +7,12 @@ use crate::accumulate::Recorded;
 
 /// See [`embedding`](crate::embedding).
 pub fn embedding(ids: &Tensor, table: &Param) -> Result<Tensor> {
-    let value = table.tensor().detach().index_select(ids, 0)?;
+    let ids = ids.contiguous()?;
+    let value = table.tensor().detach().contiguous()?.index_select(&ids, 0)?;
     let Some(buffer) = table.grad_buffer().cloned() else {
         return Ok(value);
     };
-    let (ids, table) = (ids.clone(), table.tensor());
+    let table = table.tensor();
     let like = table.detach();
     table.apply_op1(Recorded {
         name: "embedding",
