@@ -51,6 +51,7 @@ fn check(hidden: &Tensor, weight: &Tensor, labels: &Tensor, tolerance: f64) {
     let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
     let exact = outcome(&double(hidden), &double(weight), labels, linear_log_probs_with_stats);
     for (which, ((found, composed), exact)) in found.iter().zip(&composed).zip(&exact).enumerate() {
+        assert!(!found.is_empty(), "quantity {which} is empty");
         // A quantity of zeros is compared absolutely, at the size of the operands' rounding.
         let (ours, theirs) = (distance(found, exact, 1e-2), distance(composed, exact, 1e-2));
         assert!(ours <= tolerance, "quantity {which}: {ours:e}, composed {theirs:e}");
@@ -90,6 +91,7 @@ fn probabilities_keep_their_digits_where_logits_are_large() {
     let found = linear_log_probs(&hidden, &weight, &labels).unwrap();
     let first = -(-1f64).exp().ln_1p();
     let close = |found: &[f32], exact: &[f64]| {
+        assert_eq!(found.len(), exact.len());
         found.iter().zip(exact).all(|(a, b)| (f64::from(*a) - b).abs() <= 1.2e-7 * b.abs())
     };
     assert!(close(&all(&found), &[first, first - 1.0, first - 2e4]), "{found}");
@@ -161,11 +163,50 @@ fn a_hidden_state_that_is_not_a_number_makes_its_row_so() {
     }
 }
 
+/// A vocabulary with entries of −∞ among others is, for what is said of it, the one without them.
+#[test]
+fn a_logit_of_minus_infinity_has_no_share() {
+    for vocab in [5usize, 33, 5000] {
+        let possible = |token: usize| token % 3 != 1 && token != vocab - 1;
+        let logits: Vec<f32> = all(&values(vocab, 1, 3, 2.0));
+        let masked: Vec<f32> =
+            (0..vocab).map(|i| if possible(i) { logits[i] } else { f32::NEG_INFINITY }).collect();
+        let left: Vec<f32> = (0..vocab).filter(|&i| possible(i)).map(|i| logits[i]).collect();
+        // The second possible token, 2, is the second of those that are left.
+        let outcome = |weight: &[f32], label: u32, dtype: DType, op: WithStats| {
+            let hidden = Tensor::ones((1, 1), dtype, &CPU).unwrap();
+            let weight = Tensor::new(weight, &CPU).unwrap().unsqueeze(1).unwrap().to_dtype(dtype).unwrap();
+            let weight = Param::tracked(&weight).unwrap();
+            let (log_probs, stats) = op(&hidden, &weight, &Tensor::new(&[label], &CPU).unwrap()).unwrap();
+            log_probs.sum_all().unwrap().backward().unwrap();
+            let said = [&log_probs, &stats.entropy, &stats.correct, &stats.log_sum_sq_probs]
+                .map(|t| f64::from(all(&t.to_dtype(DType::F32).unwrap())[0]));
+            (said, all(&weight.grad_buffer().unwrap().get().unwrap().to_dtype(DType::F32).unwrap()))
+        };
+        let (exact, _) = outcome(&left, 1, DType::F64, linear_log_probs_with_stats);
+        let forms: [(DType, WithStats); 3] = [
+            (DType::F32, linear_log_probs_with_stats),
+            (DType::F32, composed::linear_log_probs_with_stats),
+            (DType::F64, composed::linear_log_probs_with_stats),
+        ];
+        for (dtype, op) in forms {
+            let (said, gradient) = outcome(&masked, 2, dtype, op);
+            assert!(distance(&said, &exact, 1.0) < 1e-6, "{vocab} {dtype:?}: {said:?} is not {exact:?}");
+            assert_eq!(gradient.len(), vocab);
+            for (i, slope) in gradient.iter().enumerate() {
+                assert!(if possible(i) { slope.is_finite() } else { *slope == 0.0 }, "{vocab} {i}: {slope}");
+            }
+        }
+    }
+}
+
 #[test]
 fn gradients_of_several_steps_add_up_in_the_weights_buffer() {
     let (hidden, weight) = (values(4, 3, 1, 1.0), Param::tracked(&values(9, 3, 2, 1.0)).unwrap());
     let once = all(&gradients(&hidden, &weight, &[1.0; 4])[1]);
     let twice = all(&gradients(&hidden, &weight, &[1.0; 4])[1]);
+    assert_eq!((once.len(), twice.len()), (27, 27));
+    assert!(once.iter().any(|x| x.abs() > 0.1));
     for (once, twice) in once.iter().zip(&twice) {
         assert!((2.0 * once - twice).abs() <= 1e-6, "{twice} is not twice {once}");
     }

@@ -160,6 +160,15 @@ simd! {
     }
 }
 
+/// `x − max`, but not below where eˣ is 0: a logit of −∞ has the probability 0 and adds 0 to every sum, where
+/// 0 · (−∞) would be NaN.
+#[inline(always)]
+fn below(x: f32, max: f32) -> f32 {
+    const NO_SHARE: f32 = -104.0; // as `exp` has it
+    let below = x - max;
+    if below < NO_SHARE { NO_SHARE } else { below }
+}
+
 simd! {
     /// Σ e^(x − max), Σ e^(x − max) (x − max), Σ e^(2 (x − max)).
     fn moments(logits: &[f32], max: f32) -> [f32; 3] {
@@ -167,7 +176,7 @@ simd! {
         let (mut sums, mut weighted, mut squares) = ([0f32; LANES], [0f32; LANES], [0f32; LANES]);
         for block in blocks {
             // One short loop for each sum: the compiler does not vectorise them all together.
-            let below = block.map(|x| x - max);
+            let below = block.map(|x| below(x, max));
             let e = below.map(exp);
             for lane in 0..LANES {
                 sums[lane] += e[lane];
@@ -180,9 +189,10 @@ simd! {
             }
         }
         for (lane, x) in rest.iter().enumerate() {
-            let e = exp(x - max);
+            let below = below(*x, max);
+            let e = exp(below);
             sums[lane] += e;
-            weighted[lane] += e * (x - max);
+            weighted[lane] += e * below;
             squares[lane] += e * e;
         }
         [total(&sums), total(&weighted), total(&squares)]
