@@ -21,7 +21,8 @@ pub struct Param {
 impl Param {
     /// A trainable parameter that starts from a copy of `tensor`.
     pub fn tracked(tensor: &Tensor) -> Result<Self> {
-        let var = Var::from_tensor(&tensor.detach().copy()?)?;
+        // Of what is detached, and so no variable, `Var` makes a copy.
+        let var = Var::from_tensor(&tensor.detach())?;
         Ok(Self { tensor: var.as_tensor().clone(), grad: Some(Arc::default()) })
     }
 

@@ -53,7 +53,8 @@ pub(crate) fn few_rows<const N: usize>(x: &[f32], inputs: usize, weights: [&[f32
         (0..jobs).into_par_iter().for_each(job);
     }
     for (y, outputs) in products.iter_mut().zip(outputs) {
-        // SAFETY: so many were reserved, and the jobs wrote each output of each row.
+        // SAFETY: so many were reserved, and the jobs' blocks cover the outputs, of which `multiply` puts each for each
+        // row (the test of `tile.rs` holds it to that).
         unsafe { y.set_len(rows * outputs) };
     }
     products

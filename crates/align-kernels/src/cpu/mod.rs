@@ -18,3 +18,10 @@ pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product};
 pub use simd::exp;
 pub(crate) use simd::{dot, dot3, max, sigmoid, simd, sum};
 pub(crate) use slices::{Floats, filled, is_f32_on_cpu, slice, tensor, update};
+
+/// Says which form of an op a test ran on this CPU, and which it did not: a form that never runs is not tested.
+#[cfg(all(test, target_arch = "x86_64"))]
+#[expect(clippy::print_stdout, reason = "a test reports what it ran")]
+fn ran(op: &str, form: &str, here: bool) {
+    println!("{op}: {form} {}", if here { "ran" } else { "did not run: this CPU does not have it" });
+}

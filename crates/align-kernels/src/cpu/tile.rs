@@ -180,6 +180,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use crate::cpu::ran;
 
     type Put<'a> = &'a dyn Fn(usize, usize, &[f32]);
 
@@ -207,11 +208,15 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "calls code for a CPU feature")]
     fn every_form_adds_the_inputs_in_order() {
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        ran("tiles", "AVX2", has_avx2);
+        if has_avx2 {
             // SAFETY: the CPU has the features.
             check(|w, panel, put| unsafe { avx2(w, panel, put) });
         }
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+        let has_avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        ran("tiles", "AVX-512", has_avx512);
+        if has_avx512 {
             // SAFETY: the CPU has the features.
             check(|w, panel, put| unsafe { avx512(w, panel, put) });
         }

@@ -66,7 +66,9 @@ impl Backward {
 fn forward(x: &[f32], w: &[f32], epsilon: f32) -> (Vec<f32>, Vec<f32>) {
     let hidden = w.len().max(1);
     let mut inverse_roots = vec![0f32; x.len() / hidden];
-    // SAFETY: each block of rows is written by `forward_rows`, which writes every element of it.
+    assert_eq!(x.len(), inverse_roots.len() * w.len(), "rows of the weight's width");
+    // SAFETY: `x`, the result and `inverse_roots` are cut into the same blocks of whole rows, as their lengths agree;
+    // `forward_rows` writes every element of each row.
     let y = unsafe {
         filled(x.len(), |y| {
             y.par_chunks_mut(BLOCK_ROWS * hidden)
@@ -93,8 +95,11 @@ simd! {
 /// dx = r (w ⊙ g − x̂ mean(w ⊙ g ⊙ x̂)).
 #[expect(unsafe_code, reason = "the gradient is written to memory that is not zeroed first")]
 fn input_gradient(x: &[f32], grad: &[f32], w: &[f32], inverse_roots: &[f32]) -> Vec<f32> {
+    assert_eq!(x.len(), inverse_roots.len() * w.len(), "rows of the weight's width");
+    assert_eq!(x.len(), grad.len(), "a gradient of the rows");
     let block = BLOCK_ROWS * w.len().max(1);
-    // SAFETY: each block of rows is written by `backward_rows`, which writes every element of it.
+    // SAFETY: `x`, `grad`, the result and `inverse_roots` are cut into the same blocks of whole rows, as their lengths
+    // agree; `backward_rows` writes every element of each row.
     unsafe {
         filled(x.len(), |dx| {
             dx.par_chunks_mut(block)
@@ -135,5 +140,28 @@ simd! {
                 *sum += x * root * grad;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "a gradient of the rows")]
+    fn a_gradient_that_is_too_short_is_refused() {
+        input_gradient(&[1.0; 6], &[1.0; 3], &[1.0; 3], &[1.0; 2]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows of the weight's width")]
+    fn too_few_rows_are_refused_backward() {
+        input_gradient(&[1.0; 6], &[1.0; 6], &[1.0; 3], &[1.0]);
+    }
+
+    #[test]
+    #[should_panic(expected = "rows of the weight's width")]
+    fn a_part_of_a_row_is_refused_forward() {
+        forward(&[1.0; 7], &[1.0; 3], 0.0);
     }
 }

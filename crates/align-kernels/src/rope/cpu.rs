@@ -24,14 +24,17 @@ pub(super) fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
 /// `x` `[tokens, heads, head_dim]` rotated by the angles times `sign`, which is 1 or −1.
 #[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
 pub(crate) fn rotate(x: &Tensor, rotation: &Rope, sign: f32) -> Result<Vec<f32>> {
-    let (_, heads, head_dim) = x.dims3()?;
+    let (tokens, heads, head_dim) = x.dims3()?;
     let (x, half) = (x.detach().contiguous()?, head_dim / 2);
     let (x, cos, sin) = (slice(&x)?, slice(&rotation.cos)?, slice(&rotation.sin)?);
     if x.is_empty() {
         return Ok(Vec::new());
     }
+    assert_eq!(head_dim, 2 * half, "a head is rotated by halves");
+    assert_eq!([cos.len(), sin.len()], [tokens * half; 2], "an angle for each half of each token");
     let block = BLOCK_ROWS * heads * head_dim;
-    // SAFETY: each block of tokens is written by `rotate_tokens`, which writes every element of it.
+    // SAFETY: all four are cut into the same blocks of whole tokens, as their lengths agree; `rotate_tokens` writes
+    // both halves of each head of each token.
     Ok(unsafe {
         filled(x.len(), |y| {
             y.par_chunks_mut(block)
@@ -65,5 +68,29 @@ simd! {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+
+    fn rotated(shape: (usize, usize, usize), positions: &[u32]) -> Result<Vec<f32>> {
+        let rotation = Rope::new(positions, &[1.0, 0.1], 1.0, DType::F32, &Device::Cpu)?;
+        rotate(&Tensor::ones(shape, DType::F32, &Device::Cpu)?, &rotation, 1.0)
+    }
+
+    #[test]
+    #[should_panic(expected = "an angle for each half of each token")]
+    fn a_token_without_a_position_is_refused() {
+        let _ = rotated((3, 2, 4), &[0, 1]);
+    }
+
+    #[test]
+    #[should_panic(expected = "by halves")]
+    fn an_odd_head_is_refused() {
+        let _ = rotated((2, 1, 5), &[0, 1]);
     }
 }

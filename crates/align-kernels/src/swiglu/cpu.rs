@@ -31,7 +31,8 @@ pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
 /// `silu(gate) ⊙ up`.
 #[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
 pub(crate) fn unit(gate: &[f32], up: &[f32]) -> Vec<f32> {
-    // SAFETY: each block is written by `unit_block`, which writes every element of it.
+    assert_eq!(gate.len(), up.len(), "gate and up of one length");
+    // SAFETY: all three are cut into the same blocks, as their lengths agree; `unit_block` writes every element of each.
     unsafe {
         filled(gate.len(), |y| {
             y.par_chunks_mut(BLOCK)
@@ -53,8 +54,10 @@ simd! {
 /// The gradients of gate and up, from that of the unit.
 #[expect(unsafe_code, reason = "the gradients are written to memory that is not zeroed first")]
 pub(crate) fn gradients(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    assert_eq!([gate.len(); 2], [up.len(), grad.len()], "gate, up and gradient of one length");
     let mut gate_gradient = Vec::new();
-    // SAFETY: each block of both is written by `backward_block`, which writes every element of it.
+    // SAFETY: all five are cut into the same blocks, as their lengths agree; `backward_block` writes every element of
+    // each in both gradients.
     let up_gradient = unsafe {
         filled(gate.len(), |dup| {
             gate_gradient = filled(gate.len(), |dgate| {
@@ -87,5 +90,22 @@ simd! {
             dgate.write(grad * up * (s * (1.0 + gate * (1.0 - s))));
             dup.write(grad * (gate * s));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "gate and up of one length")]
+    fn a_gate_without_its_other_half_is_refused() {
+        unit(&[1.0; 4], &[1.0; 3]);
+    }
+
+    #[test]
+    #[should_panic(expected = "of one length")]
+    fn a_gradient_that_is_too_short_is_refused() {
+        gradients(&[1.0; 4], &[1.0; 4], &[1.0; 3]);
     }
 }

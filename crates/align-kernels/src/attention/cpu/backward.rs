@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::Segment;
+use super::super::{Segment, check_apart};
 use super::Operands;
 use super::forward::{WORTH_THREADS, cost, score};
 use super::tiles::{KEYS, LANES, ROWS, Tile, context, hide, lines_seen, load_columns, pieces};
@@ -26,6 +26,7 @@ pub(super) fn backward(
     log_sums: &[f32],
     grad: &[f32],
 ) -> [Vec<f32>; 3] {
+    debug_assert!(check_apart(segments).is_ok(), "recorded without `check_apart`: {segments:?}");
     let mut dq = vec![0f32; operands.q.len()];
     let mut dk = vec![0f32; operands.k.len()];
     let mut dv = vec![0f32; operands.v.len()];
@@ -76,9 +77,10 @@ struct Gradients {
     dv: *mut f32,
 }
 
-// SAFETY: two jobs differ in the key head or in the family. Rows of queries belong to one segment, rows of
-// keys to one family, and heads of a row are disjoint runs of elements: no element is reached by two jobs,
-// and none is read until all jobs have ended.
+// SAFETY: two jobs differ in the key head or in the family. Rows of queries belong to one segment (`check`, which
+// `attention` and `attention_block` call first), rows of keys to one family (`check_apart`, which both call before
+// anything that has a backward pass is recorded; both in `attention/mod.rs`), and heads of a row are disjoint runs of
+// elements: no element is reached by two jobs, and none is read until all jobs have ended.
 #[expect(unsafe_code, reason = "heads lie interleaved, which slices cannot express")]
 unsafe impl Sync for Gradients {}
 
@@ -135,8 +137,8 @@ impl Pass<'_> {
                 let query = tile.query + piece.first_row;
                 let to = operands.key_offset(piece.key, kv_head);
                 let stride = operands.kv_heads * operands.dim;
-                // SAFETY: the elements are this job's (see `Gradients`), inside the vectors as the same
-                // rows of `k` and `v` are, and initialised.
+                // SAFETY: the elements are this job's (see `Gradients`), inside the vectors, which are as long as `k`
+                // and `v`, as those rows are inside these (`check`), and initialised.
                 let [dk, dv] = [self.gradients.dk, self.gradients.dv].map(|base| unsafe {
                     MatrixMut::from_raw(base.add(to), piece.len, operands.dim, stride)
                 });

@@ -11,28 +11,14 @@ use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use super::vector::{Vector, Ymm, Zmm};
 
-/// The kernel for an instruction set.
+/// The kernel for an instruction set that the CPU has: what makes one, [`Kernel::get`], asked it.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel {
-    /// Rows of a tile.
-    pub(super) rows: usize,
-    /// Columns of a tile, and of a panel.
-    pub(super) columns: usize,
-    /// Writes a panel.
-    ///
-    /// # Safety
-    /// As [`pack`] says; the CPU has the features.
-    pub(super) pack: unsafe fn(Operand, usize, usize, *mut f32),
-    /// Writes tiles of the left operand.
-    ///
-    /// # Safety
-    /// As [`turn`] says; the CPU has the features.
-    pub(super) turn: unsafe fn(Operand, usize, usize, *mut f32),
-    /// Multiplies rows with a panel.
-    ///
-    /// # Safety
-    /// As [`strip`] says; the CPU has the features.
-    pub(super) multiply: unsafe fn(Strip),
+    rows: usize,
+    columns: usize,
+    pack: unsafe fn(Operand, usize, usize, *mut f32),
+    turn: unsafe fn(Operand, usize, usize, *mut f32),
+    multiply: unsafe fn(Strip),
 }
 
 /// An operand, by its first element and the distances of its rows and of its columns.
@@ -65,17 +51,62 @@ pub(super) struct Strip {
 impl Kernel {
     /// The kernel of this CPU, if there is one for it.
     pub(super) fn get() -> Option<Self> {
-        if is_x86_feature_detected!("avx512f") {
-            Some(Self::AVX512)
-        } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            Some(Self::AVX2)
-        } else {
-            None
-        }
+        Self::avx512().or_else(Self::avx2)
+    }
+
+    /// Every kernel by its name; those that this CPU does not have are none.
+    #[cfg(test)]
+    pub(super) fn all() -> [(&'static str, Option<Self>); 2] {
+        [("AVX-512", Self::avx512()), ("AVX2", Self::avx2())]
+    }
+
+    fn avx512() -> Option<Self> {
+        is_x86_feature_detected!("avx512f").then_some(Self::AVX512)
+    }
+
+    fn avx2() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self::AVX2)
+    }
+
+    /// Rows of a tile.
+    pub(super) fn rows(self) -> usize {
+        self.rows
+    }
+
+    /// Columns of a tile, and of a panel.
+    pub(super) fn columns(self) -> usize {
+        self.columns
+    }
+
+    /// Writes a panel: `columns` columns of `b`, `inner` rows of it.
+    ///
+    /// # Safety
+    /// As [`pack`] says of memory.
+    pub(super) unsafe fn pack(self, b: Operand, inner: usize, columns: usize, panel: *mut f32) {
+        // SAFETY: the caller's promise; the CPU has the features.
+        unsafe { (self.pack)(b, inner, columns, panel) }
+    }
+
+    /// Writes tiles of the left operand: `rows` rows of `a`.
+    ///
+    /// # Safety
+    /// As [`turn`] says.
+    pub(super) unsafe fn turn(self, a: Operand, rows: usize, inner: usize, tiles: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { (self.turn)(a, rows, inner, tiles) }
+    }
+
+    /// Multiplies rows with a panel.
+    ///
+    /// # Safety
+    /// As [`strip`] says of memory.
+    pub(super) unsafe fn multiply(self, s: Strip) {
+        // SAFETY: the caller's promise; the CPU has the features.
+        unsafe { (self.multiply)(s) }
     }
 
     /// 24 of 32 registers are sums.
-    pub(super) const AVX512: Self = {
+    const AVX512: Self = {
         #[target_feature(enable = "avx512f")]
         unsafe fn multiply(s: Strip) {
             // SAFETY: the caller's promise.
@@ -90,7 +121,7 @@ impl Kernel {
     };
 
     /// 12 of 16 registers are sums.
-    pub(super) const AVX2: Self = {
+    const AVX2: Self = {
         #[target_feature(enable = "avx2,fma")]
         unsafe fn multiply(s: Strip) {
             // SAFETY: the caller's promise.

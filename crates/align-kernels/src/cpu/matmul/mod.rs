@@ -42,7 +42,6 @@ pub(crate) enum Start {
 }
 
 /// `out = a b`, or `out = out + a b`.
-#[expect(clippy::needless_pass_by_value, reason = "the exclusive borrow ends with the product")]
 pub(crate) fn matmul(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<'_>, threads: Threads) {
     let (rows, columns) = out.shape();
     assert_eq!(
@@ -57,9 +56,9 @@ pub(crate) fn matmul(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<
     };
     #[cfg(target_arch = "x86_64")]
     if let Some(kernel) = kernel::Kernel::get() {
-        return share::Product::of(start, &a, &b, &out).compute(kernel, threads);
+        return share::Product::of(start, a, b, out).compute(kernel, threads);
     }
-    portable::compute(start, a, b, &out, threads);
+    portable::compute(start, a, b, out, threads);
 }
 
 /// `a b` in a new vector `[a.rows, b.columns]`.
@@ -67,8 +66,8 @@ pub(crate) fn matmul(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<
 pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, threads: Threads) -> Vec<f32> {
     let len = a.rows() * b.columns();
     let mut out = Vec::with_capacity(len);
-    // SAFETY: the vector has room for `len` elements and is not shared; the product writes every one of
-    // them, from zero on without reading, before its length says so.
+    // SAFETY: the vector has room for `len` elements and is not shared; the product writes every one of them, from zero
+    // on without reading, before its length says so: also over an inner dimension of 0 (all in the tests below).
     unsafe {
         let matrix = MatrixMut::from_raw(out.as_mut_ptr(), a.rows(), b.columns(), b.columns());
         matmul(Start::Zero, a, b, matrix, threads);
@@ -157,8 +156,8 @@ mod tests {
             assert!((f64::from(found) - exact).abs() <= bound, "{found} is not {exact}");
         };
         check(&|start, a, b, out| matmul(start, a, b, out, Threads::All), near);
-        check(&|start, a, b, out| portable::compute(start, a, b, &out, 1), near);
-        check(&|start, a, b, out| portable::compute(start, a, b, &out, 3), near);
+        check(&|start, a, b, out| portable::compute(start, a, b, out, 1), near);
+        check(&|start, a, b, out| portable::compute(start, a, b, out, 3), near);
     }
 
     #[test]
@@ -171,14 +170,12 @@ mod tests {
             let exact = sums.fold(first, |sum, block| sum + block);
             assert_eq!(found.to_bits(), exact.to_bits(), "{found} is not {exact}");
         };
-        let kernels = [
-            (is_x86_feature_detected!("avx512f"), kernel::Kernel::AVX512),
-            (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"), kernel::Kernel::AVX2),
-        ];
-        for (_, kernel) in kernels.into_iter().filter(|(runs, _)| *runs) {
+        for (name, kernel) in kernel::Kernel::all() {
+            crate::cpu::ran("products", name, kernel.is_some());
+            let Some(kernel) = kernel else { continue };
             for threads in [1, 3] {
                 check(
-                    &|start, a, b, out| share::Product::of(start, &a, &b, &out).compute(kernel, threads),
+                    &|start, a, b, out| share::Product::of(start, a, b, out).compute(kernel, threads),
                     fused,
                 );
             }
@@ -205,6 +202,7 @@ mod tests {
                 let one = product(a, b, Threads::One);
                 for threads in [1, 2, 3, 5] {
                     let many = with_threads(threads, || product(a, b, Threads::All));
+                    assert_eq!(one.len(), many.len());
                     assert!(
                         one.iter().zip(&many).all(|(x, y)| x.to_bits() == y.to_bits()),
                         "{threads} threads"

@@ -18,8 +18,9 @@ const PART: usize = 96;
 /// What the parts are whole multiples of, so that they end where tiles do.
 const TILE: usize = 48;
 
-/// Whole product by `threads` threads. The shapes fit.
-pub(super) fn compute(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: &MatrixMut<'_>, threads: usize) {
+/// Whole product by `threads` threads. The shapes fit: [`matmul`](super::matmul) has compared them.
+#[expect(clippy::needless_pass_by_value, reason = "the exclusive borrow ends with the product")]
+pub(super) fn compute(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<'_>, threads: usize) {
     let (rows, columns) = out.shape();
     // gemm rearranges what it does not find in the order it reads: the left operand if it is stored by
     // columns (a weight's gradient), else the right one (a weight). That is what is divided.

@@ -8,8 +8,8 @@ pub(super) fn append_product(out: &mut Vec<f32>, a: Matrix<'_>, b: Matrix<'_>, [
     let (start, len) = (out.len(), rows * columns);
     let free = out.spare_capacity_mut();
     assert!(len <= free.len(), "the vector has no room for the product");
-    // SAFETY: the product writes the `len` elements after `start`, which the vector has room for, all of
-    // them and, from zero on without reading, before its length says so.
+    // SAFETY: the product, which refuses operands of another shape, writes the `len` elements after `start`, for which
+    // the vector has room, all of them and, from zero on without reading, before its length says so.
     unsafe {
         let matrix = MatrixMut::from_raw(free.as_mut_ptr().cast(), rows, columns, columns);
         matmul(Start::Zero, a, b, matrix, Threads::All);
