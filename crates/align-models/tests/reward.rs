@@ -52,7 +52,11 @@ fn goldens() -> Vec<(ModelDir, Value)> {
         }
     });
     let rewards: Vec<_> = rewards.collect();
-    assert!(!rewards.is_empty(), "no golden reward model");
+    let names: Vec<_> = rewards.iter().map(|(model, _)| model.path().file_name().unwrap()).collect();
+    match std::env::var_os("ALIGN_GOLDEN_MODELS") {
+        None => assert_eq!(names, ["llama-seqcls"]),
+        Some(_) => assert!(!names.is_empty(), "no golden reward model"),
+    }
     rewards
 }
 
@@ -78,8 +82,10 @@ fn rewards_and_gradients_are_those_of_transformers() {
         let rewards = model.rewards(&rows(&dir)).unwrap();
         let ours = rewards.to_vec1::<f32>().unwrap();
         let theirs: Vec<f32> = serde_json::from_value(expected["rewards"].clone()).unwrap();
+        // `max` passes over NaN.
+        assert!(ours.len() == theirs.len() && ours.iter().all(|reward| reward.is_finite()));
         let worst = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        assert!(ours.len() == theirs.len() && worst < 1e-4, "{ours:?} for {theirs:?}");
+        assert!(worst < 1e-4, "{ours:?} for {theirs:?}");
 
         let (better, worse) = (rewards.narrow(0, 0, 2).unwrap(), rewards.narrow(0, 1, 2).unwrap());
         let loss = bradley_terry(&better, &worse).unwrap().sum_all().unwrap();
@@ -93,10 +99,11 @@ fn rewards_and_gradients_are_those_of_transformers() {
             let grad = param.grad_buffer().unwrap().get().unwrap_or_else(|| panic!("{name} has no gradient"));
             let norm = f64::from(grad.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap()).sqrt();
             let expected = norms[name].as_f64().unwrap();
-            worst_norm = worst_norm.max((norm - expected).abs() / expected);
+            let error = (norm - expected).abs() / expected;
+            assert!(error < 1e-3, "{name}: {norm} is not {expected}");
+            worst_norm = worst_norm.max(error);
         }
         println!("{}: rewards {worst:.1e}, gradient norms {worst_norm:.1e} apart", dir.path().display());
-        assert!(worst_norm < 1e-3);
     }
 }
 

@@ -60,14 +60,15 @@ fn check_within(bound: f64, fused: Op<'_>, composed: Op<'_>, inputs: &[Tensor]) 
             pool.install(|| results(fused, inputs, DType::F32, passes))
         };
         let (one, three) = (on_threads(1), on_threads(3));
+        assert_eq!([one.len(), three.len(), exact.len()], [inputs.len() + 1; 3]);
         for (which, ((one, three), exact)) in one.iter().zip(&three).zip(&exact).enumerate() {
             let flat = |t: &Tensor| t.flatten_all().unwrap();
             let (a, b) = (flat(one).to_vec1::<f32>().unwrap(), flat(three).to_vec1::<f32>().unwrap());
+            assert_eq!((one.dims(), one.dims()), (three.dims(), exact.dims()));
             assert!(
                 a.iter().zip(&b).all(|(a, b)| a.to_bits() == b.to_bits()),
                 "result {which} depends on threads"
             );
-            assert_eq!(one.dims(), exact.dims());
             let exact = flat(exact).to_vec1::<f64>().unwrap();
             // What is nothing but zeros, as the gradient of the only key's query, is left with the rounding
             // of two sums that cancel.
