@@ -70,6 +70,11 @@ lint:
     cargo fmt --all -- --check
     cargo clippy --workspace --all-targets -- -D warnings
 
+# Licences, sources, duplicates and known vulnerabilities of all dependencies, by deny.toml (needs cargo-deny, and GitHub for
+# the vulnerabilities; the first two are among the tests as well).
+deny:
+    cargo deny check
+
 # What each loss costs, forward and backward at batch 64; a part of it: `just bench-losses tokens/`.
 bench-losses *args:
     cargo bench -p align-losses --bench losses -- {{args}}
