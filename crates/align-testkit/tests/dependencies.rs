@@ -79,8 +79,7 @@ fn metadata() -> Metadata {
     let rustc = std::env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
     let version = output(&rustc, &["--version", "--verbose"]);
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
-    let arguments =
-        ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", host];
+    let arguments = ["metadata", "--format-version", "1", "--locked", "--offline", "--filter-platform", host];
     serde_json::from_str(&output(env!("CARGO"), &arguments)).unwrap()
 }
 
@@ -94,7 +93,8 @@ fn every_licence_is_one_that_is_allowed() {
     let mut refused = Vec::new();
     for Package { name, version, license, .. } in &packages {
         let own = exceptions.get(name.as_str());
-        let allowed = |licence: &str| rules.allow.contains(licence) || own.is_some_and(|own| own.contains(licence));
+        let allowed =
+            |licence: &str| rules.allow.contains(licence) || own.is_some_and(|own| own.contains(licence));
         let expression = license.as_deref().map(|text| Expression::parse_mode(text, ParseMode::LAX));
         let fits = match &expression {
             Some(Ok(expression)) => expression.evaluate(|licence| allowed(&licence.to_string())),
@@ -109,8 +109,12 @@ fn every_licence_is_one_that_is_allowed() {
 
 #[test]
 fn every_dependency_is_of_crates_io_and_has_a_checksum() {
-    let allowed: BTreeSet<_> =
-        toml::<Rules>("deny.toml").sources.allow_registry.iter().map(|url| format!("registry+{url}")).collect();
+    let allowed: BTreeSet<_> = toml::<Rules>("deny.toml")
+        .sources
+        .allow_registry
+        .iter()
+        .map(|url| format!("registry+{url}"))
+        .collect();
     assert_eq!(allowed.len(), 1, "{allowed:?}");
     let Metadata { packages, workspace_members } = metadata();
     let own: BTreeSet<_> =

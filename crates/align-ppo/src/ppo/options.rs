@@ -215,9 +215,7 @@ impl PpoOptions {
                 lam: self.lam,
             },
             early_stop_kl: self.early_stop_kl,
-            kl: self.kl(micro_batch_size
-                .saturating_mul(gradient_accumulation_steps)
-                .saturating_mul(self.num_mini_batches))?,
+            kl: self.kl(micro_batch_size * gradient_accumulation_steps * self.num_mini_batches)?,
         })
     }
 
