@@ -26,7 +26,15 @@ pub fn faults(expected: &Expected, outcome: &Outcome) -> Vec<String> {
         faults.push("the program takes the input for its own mistake".to_owned());
     }
     faults.extend(outcome.changed.iter().filter(|change| !is_allowed(expected, change)).cloned());
+    let left = outcome.changed.iter().filter(|change| is_temporary(change));
+    faults.extend(left.map(|change| format!("{change}, and left it")));
     faults
+}
+
+/// A file or directory that was to get another name.
+fn is_temporary(change: &str) -> bool {
+    let name = change.rsplit('/').next().unwrap_or(change);
+    change.starts_with("created") && (name.contains(".tmp") || name.starts_with(".checkpoint"))
 }
 
 fn wrong_error(expected: &Expected, outcome: &Outcome) -> Option<String> {

@@ -76,6 +76,7 @@ impl Place {
         }
         match content {
             Content::Bytes(bytes) => fs::write(path, bytes),
+            Content::Made(make) => fs::write(path, make()),
             Content::Set(pointer, value) => {
                 let json = set(serde_json::from_slice(&fs::read(&path)?)?, pointer, value.clone());
                 fs::write(path, json.to_string())

@@ -19,8 +19,10 @@ pub struct Row {
     pub before: Vec<String>,
     /// What it is called with in the environment.
     pub variables: Vec<(&'static str, String)>,
+    /// What the shell does before it becomes the program, such as `ulimit -n 8`.
+    pub shell: &'static str,
     /// What it reads from standard input.
-    pub input: Vec<u8>,
+    pub input: Content,
     /// Where its standard output goes; a pipe unless a path is named.
     pub stdout: Option<&'static str>,
     /// How it must answer.
@@ -31,6 +33,8 @@ pub struct Row {
 pub enum Content {
     /// A file of these bytes.
     Bytes(Vec<u8>),
+    /// A file of bytes that are many: made when they are needed.
+    Made(Box<dyn Fn() -> Vec<u8> + Send + Sync>),
     /// A JSON file that is there, with one value changed, by a JSON pointer; null takes the value out.
     Set(&'static str, Value),
     /// A file that is there, changed.
@@ -71,7 +75,8 @@ impl Row {
             files: Vec::new(),
             before: Vec::new(),
             variables: Vec::new(),
-            input: Vec::new(),
+            shell: ":",
+            input: Content::Bytes(Vec::new()),
             stdout: None,
             expected: Expected { codes: vec![0], says: Vec::new(), makes: Vec::new(), keeps: Vec::new() },
         }
@@ -102,6 +107,11 @@ impl Row {
         self.with(path, Content::Bytes(bytes.into()))
     }
 
+    /// With a file of many bytes at a path.
+    pub fn make(self, path: impl Into<String>, make: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.with(path, Content::Made(Box::new(make)))
+    }
+
     /// With a value of a JSON file changed, or taken out if it is null.
     pub fn set(self, path: &str, pointer: &'static str, value: impl Into<Value>) -> Self {
         self.with(path, Content::Set(pointer, value.into()))
@@ -124,9 +134,21 @@ impl Row {
         self
     }
 
+    /// From a shell that does something first.
+    pub fn shell(mut self, shell: &'static str) -> Self {
+        self.shell = shell;
+        self
+    }
+
     /// With standard input.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.input = bytes.into();
+        self.input = Content::Bytes(bytes.into());
+        self
+    }
+
+    /// With standard input that is much.
+    pub fn much_input(mut self, make: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> Self {
+        self.input = Content::Made(Box::new(make));
         self
     }
 

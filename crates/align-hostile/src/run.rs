@@ -13,7 +13,7 @@ use std::{fmt, thread};
 use wait_timeout::ChildExt as _;
 
 use crate::place::{Contents, Place};
-use crate::row::Row;
+use crate::row::{Content, Row};
 
 /// How long a row may take, on a machine with much else to do.
 const SECONDS: u64 = 20;
@@ -57,9 +57,14 @@ fn try_run(row: &Row, program: &Path) -> io::Result<Outcome> {
         place.put(name, content).map_err(|error| io::Error::other(format!("{name}: {error}")))?;
     }
     let before = place.contents()?;
-    let mut command = command(&place, program, &row.words);
+    let mut command = command(&place, program, &row.words, row.shell);
     command.envs(row.variables.iter().map(|(name, value)| (name, value)));
-    let output = ended(command, &row.input, row.stdout.map(Path::new))?;
+    let input = match &row.input {
+        Content::Bytes(bytes) => bytes.clone(),
+        Content::Made(make) => make(),
+        _ => return Err(io::Error::other("standard input is bytes")),
+    };
+    let output = ended(command, &input, row.stdout.map(Path::new))?;
     Ok(Outcome { changed: changes(&before, &place.contents()?), ..output })
 }
 
@@ -74,7 +79,7 @@ fn prepared(calls: &[String], program: &Path) -> io::Result<Place> {
             let place = Arc::new(Place::new()?);
             for words in calls {
                 let words: Vec<&str> = words.split_whitespace().collect();
-                let outcome = ended(command(&place, program, &words), &[], None)?;
+                let outcome = ended(command(&place, program, &words, ":"), &[], None)?;
                 if outcome.code != Some(0) {
                     return Err(io::Error::other(format!("{}\n{outcome}", words.join(" "))));
                 }
@@ -87,9 +92,9 @@ fn prepared(calls: &[String], program: &Path) -> io::Result<Place> {
     place.again()
 }
 
-fn command(place: &Place, program: &Path, words: &[impl AsRef<OsStr>]) -> Command {
+fn command(place: &Place, program: &Path, words: &[impl AsRef<OsStr>], shell: &str) -> Command {
     let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("ulimit -v {KILOBYTES}; ulimit -c 0; exec \"$0\" \"$@\""));
+    command.arg("-c").arg(format!("ulimit -v {KILOBYTES}; ulimit -c 0; {shell}; exec \"$0\" \"$@\""));
     command.arg(program).args(words).current_dir(place.dir());
     command.env_clear().envs(std::env::vars_os().filter(|(name, _)| name == "PATH"));
     command.env("HOME", place.outer().join("home")).env("TMPDIR", place.outer().join("tmp"));

@@ -60,21 +60,21 @@ fn packed() -> Vec<Row> {
 
 fn bombs() -> Vec<Row> {
     vec![
-        data("6 GB of one line in a gzip file", "a.jsonl.gz", Content::Bytes(gzip_bomb(6))),
-        data("6 GB of one line in a zstd file", "a.jsonl.zst", Content::Bytes(zstd_bomb(6))),
+        data("6 GB of one line in a gzip file", "a.jsonl.gz", Content::Made(Box::new(|| gzip_bomb(6)))),
+        data("6 GB of one line in a zstd file", "a.jsonl.zst", Content::Made(Box::new(|| zstd_bomb(6)))),
         data("20 GB of zeros", "a.jsonl", Content::Sparse(20_000_000_000)),
         data("20 GB of zeros that begin as a list", "a.json", Content::Sparse(20_000_000_000)),
         row_with("prompts file: 6 GB of one line in a gzip file", "generate", "--prompts a.jsonl.gz")
-            .put("a.jsonl.gz", gzip_bomb(6))
+            .make("a.jsonl.gz", || gzip_bomb(6))
             .ends(&[2], &[]),
         row_with("answers file: 6 GB of one line in a gzip file", "score", "--dataset a.jsonl.gz")
-            .put("a.jsonl.gz", gzip_bomb(6))
+            .make("a.jsonl.gz", || gzip_bomb(6))
             .refused(&["a.jsonl.gz"]),
         Row::new("prompts: 300 MB on one line", "generate", "--model model")
-            .input(vec![b'a'; 300_000_000])
+            .much_input(|| vec![b'a'; 300_000_000])
             .refused(&[]),
         row_with("answers: 300 MB on one line", "score", "--dataset -")
-            .input(vec![b'a'; 300_000_000])
+            .much_input(|| vec![b'a'; 300_000_000])
             .refused(&[]),
     ]
 }

@@ -11,6 +11,7 @@ mod model_configs;
 mod numbers;
 mod reports;
 mod resume;
+mod surroundings;
 mod templates;
 mod tokenizers;
 mod weights;
@@ -34,6 +35,7 @@ pub fn rows() -> Vec<Row> {
         reports::rows(),
         evaluations::rows(),
         hub::rows(),
+        surroundings::rows(),
     ]
     .into_iter()
     .flatten()

@@ -108,7 +108,7 @@ const REAL: [(&str, &str, &str); 29] = [
         "--eval-strategy steps --eval-steps 1 --eval-dataset sft.jsonl --load-best-model-at-end --save-strategy steps \
          --save-steps 1 --early-stopping-patience 2",
     ),
-    ("train-dpo", "beta label-smoothing ld-alpha loss-weights", ""),
+    ("train-dpo", "beta label-smoothing ld-alpha", ""),
     ("train-dpo", "f-alpha-divergence-coef", "--f-divergence-type alpha_divergence"),
     ("train-dpo", "discopop-tau", "--loss-type discopop"),
     ("train-dpo", "dpop-lambda", "--loss-type dpop"),
@@ -122,7 +122,7 @@ const REAL: [(&str, &str, &str); 29] = [
     ("train-dpo", "tpo-alpha", "--loss-type tpo_sigmoid"),
     ("train-dpo", "tpo-l-gamma", "--loss-type tpo_l"),
     ("train-ppo", "missing-eos-penalty temperature top-p cliprange cliprange-value vf-coef entropy-coef", ""),
-    ("train-ppo", "early-stop-kl kl-coef score-clip gamma lam reward-weights learning-rate", ""),
+    ("train-ppo", "early-stop-kl kl-coef score-clip gamma lam learning-rate", ""),
     ("train-ppo", "target-kl horizon", "--adap-kl-ctrl"),
     ("train-ppo", "beta epsilon epsilon-high delta top-entropy-quantile off-policy-mask-threshold", GROUP),
     (

@@ -17,6 +17,11 @@ fn template(name: &str, source: impl Into<Vec<u8>>) -> Row {
         .refused(&["template"])
 }
 
+fn large(name: &str, source: impl Fn() -> String + Send + Sync + 'static) -> Row {
+    let row = row(&format!("template: {name}"), "generate").refused(&["template"]);
+    row.make("model/chat_template.jinja", move || source().into_bytes())
+}
+
 /// Work without end.
 fn endless() -> Vec<Row> {
     let thousands = |body: &str| {
@@ -75,8 +80,8 @@ fn huge() -> Vec<Row> {
         ),
         template("batches of 10^12", "{{ [1]|batch(10**12, 0)|list }}"),
         template("10^12 slices", "{{ [1]|slice(10**12)|list }}"),
-        template("50 MB of text", "a".repeat(50_000_000)),
-        template("50 MB of expressions", "{{ a }}".repeat(7_000_000)),
+        large("50 MB of text", || "a".repeat(50_000_000)),
+        large("50 MB of expressions", || "{{ a }}".repeat(7_000_000)),
         template(
             "100,000 variables",
             (0..100_000).map(|n| format!("{{% set a{n} = '{n}' %}}")).collect::<String>(),
