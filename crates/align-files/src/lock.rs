@@ -9,8 +9,7 @@ use crate::{Error, Result};
 /// Bytes of the holder's account of itself that are read.
 const ACCOUNT: u64 = 200;
 
-/// Holds a lock file until it is dropped. The file stays: removing it would let a second process lock a new one of the
-/// same name while a third still waits for the old.
+/// Holds a lock file until it is dropped, and removes it then. What a killed process leaves of it locks nothing.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -25,35 +24,42 @@ impl Lock {
     /// If another process holds it ([`ErrorKind::ResourceBusy`], with the holder's account), or the file cannot be made.
     pub fn take(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        // A link is not followed: what it leads to is not ours to write into.
-        if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(Error::new(
-                path,
-                ErrorKind::InvalidInput,
-                "is no ordinary file, expected a lock file",
-            ));
-        }
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
-        let mut file = opened.map_err(Error::at(path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut account = Vec::new();
-                let _ = file.take(ACCOUNT).read_to_end(&mut account);
-                let account = String::from_utf8_lossy(&account);
-                let holder =
-                    account.lines().next().filter(|line| !line.is_empty()).unwrap_or("another process");
-                let holder: String = holder.chars().filter(|c| !c.is_control()).collect();
+        loop {
+            // A link is not followed: what it leads to is not ours to write into.
+            if std::fs::symlink_metadata(path).is_ok_and(|found| !found.is_file()) {
+                return Err(Error::new(
+                    path,
+                    ErrorKind::InvalidInput,
+                    "is no ordinary file, expected a lock file",
+                ));
+            }
+            let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+            let mut file = opened.map_err(Error::at(path))?;
+            if !lock(&file).map_err(Error::at(path))? {
+                let holder = holder(file);
                 return Err(Error::new(path, ErrorKind::ResourceBusy, format!("in use by {holder}")));
             }
-            // Some network file systems have no locks. Going on without is what everybody else does there.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(Error::at(path)(error)),
+            // Its last holder may have removed the file since it was opened; then nobody else would see this lock.
+            if !is_still(&file, path) {
+                continue;
+            }
+            // The account is for people; a disk that is full of something else is no reason to refuse.
+            let _ = file
+                .set_len(0)
+                .and_then(|()| file.rewind())
+                .and_then(|()| file.write_all(account().as_bytes()));
+            return Ok(Self { file, path: path.to_owned() });
         }
-        // The account is for people; a disk that is full of something else is no reason to refuse.
-        let _ =
-            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| file.write_all(account().as_bytes()));
-        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Who holds the lock of the file `path` at this moment, if anybody does. Makes and changes nothing.
+    pub fn held_by(path: impl AsRef<Path>) -> Option<String> {
+        let found = std::fs::symlink_metadata(path.as_ref()).ok()?;
+        let file = if found.is_file() { File::open(path).ok()? } else { return None };
+        match lock(&file) {
+            Ok(false) => Some(holder(file)),
+            Ok(true) | Err(_) => None,
+        }
     }
 
     /// The lock file.
@@ -64,9 +70,43 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        let _ = self.file.set_len(0);
+        // In this order: once it is unlocked another process may have taken it.
+        let _ = std::fs::remove_file(&self.path);
         let _ = self.file.unlock();
     }
+}
+
+/// Whether the lock was free, and is ours now.
+fn lock(file: &File) -> std::io::Result<bool> {
+    match file.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        // Some network file systems have no locks. Going on without is what everybody else does there.
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => Ok(true),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
+/// What a lock file says of who holds it.
+fn holder(file: File) -> String {
+    let mut account = Vec::new();
+    let _ = file.take(ACCOUNT).read_to_end(&mut account);
+    let account = String::from_utf8_lossy(&account);
+    let holder = account.lines().next().filter(|line| !line.is_empty()).unwrap_or("another process");
+    holder.chars().filter(|c| !c.is_control()).collect()
+}
+
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let number = |found: &std::fs::Metadata| (found.dev(), found.ino());
+    matches!((file.metadata(), std::fs::metadata(path)), (Ok(one), Ok(two)) if number(&one) == number(&two))
+}
+
+/// Where files have no numbers, one that is there counts as the same.
+#[cfg(not(unix))]
+fn is_still(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 fn account() -> String {
@@ -87,8 +127,31 @@ mod tests {
         let error = Lock::take(&path).unwrap_err();
         assert_eq!(error.source.kind(), ErrorKind::ResourceBusy);
         assert!(error.to_string().contains(&format!("in use by process {}", std::process::id())), "{error}");
+        assert!(Lock::held_by(&path).unwrap().starts_with("process "));
         drop(first);
+        assert_eq!((Lock::held_by(&path), path.exists()), (None, false));
         Lock::take(&path).unwrap();
+    }
+
+    #[test]
+    fn of_many_at_once_one_has_it_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, holders) = (dir.path().join("lock"), std::sync::atomic::AtomicUsize::new(0));
+        let count = |by: usize| holders.fetch_add(by, std::sync::atomic::Ordering::SeqCst);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        if let Ok(lock) = Lock::take(&path) {
+                            assert_eq!(count(1), 0);
+                            count(usize::MAX);
+                            drop(lock);
+                        }
+                    }
+                });
+            }
+        });
+        assert!(!path.exists());
     }
 
     #[test]

@@ -46,6 +46,17 @@ pub fn write_with(
     attempt().map_err(Error::at(path))
 }
 
+/// As [`write`], with a value as indented JSON.
+///
+/// # Errors
+/// As [`write`]; a value that JSON cannot say.
+pub fn write_json(path: impl AsRef<Path>, value: &impl serde::Serialize) -> Result<()> {
+    write_with(path, |file| {
+        serde_json::to_writer_pretty(&mut *file, value)?;
+        file.write_all(b"\n")
+    })
+}
+
 /// Makes a directory and those above it, durably. One that is there already is left as it is.
 ///
 /// # Errors
@@ -80,6 +91,13 @@ pub fn remove(path: impl AsRef<Path>) -> Result<()> {
 /// The system's, about `path`.
 pub fn sync_dir(path: impl AsRef<Path>) -> Result<()> {
     sync(path.as_ref()).map_err(Error::at(path.as_ref()))
+}
+
+/// Makes the content of a file durable that somebody else wrote.
+pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
+    // Windows syncs through a handle that may write only; elsewhere a file may be there to be read only.
+    let file = if cfg!(windows) { File::options().write(true).open(path) } else { File::open(path) };
+    file?.sync_all()
 }
 
 /// Some file systems cannot sync a directory, and Windows cannot open one: what they do not offer is not missed.

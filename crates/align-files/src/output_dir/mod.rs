@@ -1,0 +1,199 @@
+//! The directory that a program writes its results to: who may use it, what in it is the program's, what may be removed.
+//!
+//! The one owner of these rules. A directory is used by one process at a time ([`Lock`](crate::Lock)). It is a new run's if
+//! nothing is in it; an earlier run's that goes on; or an earlier run's that the user gave away, and then only the files that
+//! programs noted when they wrote them are removed. Everything of the program's own is in `.align`: the lock, the notes and
+//! what is not yet in its place.
+
+mod rules;
+mod trees;
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::scratch::{HOME, make_home, remove_if_empty, tmp};
+use crate::written::Written;
+use crate::{Error, Lock, Result, Resume, create_dir_all};
+pub use rules::{Use, check_writable};
+pub use trees::Scratch;
+
+/// An output directory that this process has for itself. Clones are the same one; the last that is dropped gives it free.
+///
+/// Until [`OutputDir::begin`] nothing in it is touched, and if that never comes, the directories that were made for it go
+/// again.
+#[derive(Clone, Debug)]
+pub struct OutputDir(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    kind: Use,
+    /// Directories that were made for it, the outermost first.
+    made: Vec<PathBuf>,
+    lock: Mutex<Option<Lock>>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    written: Written,
+    /// Whether there were notes when the directory was taken.
+    had_notes: bool,
+    begun: bool,
+    /// Claimed before it began.
+    claimed: Vec<String>,
+}
+
+impl OutputDir {
+    /// What taking the directory would be, by the rules. Looks only.
+    ///
+    /// # Errors
+    /// As [`OutputDir::take`].
+    pub fn check(path: impl AsRef<Path>, overwrite: bool, resume: &Resume) -> Result<Use> {
+        rules::check(path.as_ref(), overwrite, resume)
+    }
+
+    /// Takes the directory, which is made if it is not there: for a new run, for the one that goes on in it by `resume`, or,
+    /// with `overwrite`, in place of the one that is in it.
+    ///
+    /// # Errors
+    /// One that cannot be written, that another process uses, that holds something although it is neither overwritten nor
+    /// resumed, or that holds something and has no notes of whose it is.
+    pub fn take(path: impl AsRef<Path>, overwrite: bool, resume: &Resume) -> Result<Self> {
+        let path = path.as_ref();
+        rules::check(path, overwrite, resume)?;
+        let made = missing(path);
+        create_dir_all(path)?;
+        Self::taken(path, made, overwrite, resume)
+    }
+
+    /// Makes and takes `parent/<stage>-<number>` for the first number above all that exist.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub fn numbered(parent: impl AsRef<Path>, stage: &str) -> Result<Self> {
+        let parent = parent.as_ref();
+        let mut made = missing(parent);
+        create_dir_all(parent)?;
+        let path = rules::next_numbered(parent, stage)?;
+        made.push(path.clone());
+        Self::taken(&path, made, false, &Resume::No)
+    }
+
+    fn taken(path: &Path, made: Vec<PathBuf>, overwrite: bool, resume: &Resume) -> Result<Self> {
+        let take = || {
+            let lock = make_home(path)?.join(rules::LOCK);
+            let lock = Lock::take(lock).map_err(|error| rules::in_use(path, error))?;
+            // Once more: another run may have taken it, and left it, while this one read its data.
+            let kind = rules::kind(path, overwrite, resume)?;
+            Ok((lock, kind, Written::read(path)?))
+        };
+        let (lock, kind, notes) = take().inspect_err(|_| give_back(path, &made))?;
+        let (had_notes, written) = (notes.is_some(), notes.unwrap_or_default());
+        let state = State { written, had_notes, begun: false, claimed: Vec::new() };
+        let (lock, state) = (Mutex::new(Some(lock)), Mutex::new(state));
+        Ok(Self(Arc::new(Inner { path: path.to_owned(), kind, made, lock, state })))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// What it was taken for.
+    pub fn kind(&self) -> Use {
+        self.0.kind
+    }
+
+    /// Says which files are to be written, by their names in the directory (`runs/events`). A run that goes on in a directory
+    /// without notes takes those that are there for its own: an earlier version wrote them.
+    ///
+    /// # Errors
+    /// Another's file of such a name; notes that cannot be written.
+    pub fn claim<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Result<()> {
+        let mut state = self.state();
+        let is_older = self.0.kind == Use::Continues && !state.had_notes;
+        let names: Vec<String> = names.into_iter().map(Into::into).collect();
+        for name in &names {
+            let path = self.path().join(name);
+            if !is_older && !state.owns(name) && path.symlink_metadata().is_ok() {
+                let problem = "is in the way: a run would write there, and no run wrote it; move it, or name another \
+                               directory";
+                return Err(Error::new(path, ErrorKind::AlreadyExists, problem));
+            }
+        }
+        if !state.begun {
+            state.claimed.extend(names);
+            return Ok(());
+        }
+        let known = names.iter().all(|name| state.written.contains(name));
+        names.into_iter().for_each(|name| state.written.add(name));
+        if known { Ok(()) } else { state.written.write(self.path()) }
+    }
+
+    /// Whether a file is one that a program noted here.
+    pub fn owns(&self, name: &str) -> bool {
+        self.state().owns(name)
+    }
+
+    /// The run is accepted: where it replaces another, the files of that one are removed; what was claimed is noted.
+    ///
+    /// # Errors
+    /// What cannot be removed or written.
+    pub fn begin(&self) -> Result<()> {
+        let mut state = self.state();
+        if self.0.kind != Use::Continues {
+            state.written.remove_files(self.path())?;
+            match fs::remove_dir_all(tmp(self.path())) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(Error::at(tmp(self.path()))(error));
+                }
+                _ => {}
+            }
+        }
+        for name in std::mem::take(&mut state.claimed) {
+            state.written.add(name);
+        }
+        state.begun = true;
+        state.written.write(self.path())
+    }
+
+    /// A state is whole between any two statements: one that a panic left is as good as any.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn owns(&self, name: &str) -> bool {
+        self.written.contains(name) || self.claimed.iter().any(|claimed| claimed == name)
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        drop(self.lock.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        let begun = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).begun;
+        give_back(&self.path, if begun { &[] } else { &self.made });
+    }
+}
+
+/// Removes what is empty of the program's own folder and of the directories that were made.
+fn give_back(path: &Path, made: &[PathBuf]) {
+    remove_if_empty(&path.join(HOME));
+    // Only empty directories can be removed this way; one that has been filled is no longer ours.
+    let _ = made.iter().rev().map(fs::remove_dir).take_while(Result::is_ok).count();
+}
+
+/// The directories that making this one will bring about, the outermost first.
+fn missing(path: &Path) -> Vec<PathBuf> {
+    let missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let mut missing: Vec<_> = path.ancestors().take_while(missing).map(Path::to_owned).collect();
+    missing.reverse();
+    missing
+}
+
+#[cfg(test)]
+mod tests;
