@@ -88,6 +88,6 @@ fn write(options: &Options, pairs: &[RevisedPair]) -> anyhow::Result<String> {
     let text = lines.collect::<anyhow::Result<String>>()?;
     std::fs::create_dir_all(&options.output.output_dir)?;
     let path = options.output.output_dir.join(FILE);
-    align_cli::write_atomically(&path, text.as_bytes())?;
+    align_files::write(&path, text)?;
     Ok(path.display().to_string())
 }

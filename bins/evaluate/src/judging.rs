@@ -49,6 +49,17 @@ pub(crate) fn rule(kind: JudgeKind) -> Option<&'static dyn Reward> {
 
 /// A client of the endpoint, with what it said before.
 pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
+    Ok(ChatClient::new(endpoint(options)?, replies(options)?)?)
+}
+
+/// What the endpoint said before; the file is made if it is not there.
+pub(crate) fn replies(options: &Options) -> anyhow::Result<ReplyStore> {
+    let usual = options.output.output_dir.join("judge-replies.jsonl");
+    Ok(ReplyStore::open(options.endpoint.judge_replies.as_deref().unwrap_or(&usual))?)
+}
+
+/// The endpoint as the options name it, checked. Makes nothing.
+pub(crate) fn endpoint(options: &Options) -> anyhow::Result<ChatOptions> {
     let endpoint = &options.endpoint;
     let api_key = match &endpoint.judge_api_key_env {
         None => None,
@@ -67,7 +78,5 @@ pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
         max_tokens: endpoint.judge_max_tokens,
     };
     chat.check()?;
-    let usual = options.output.output_dir.join("judge-replies.jsonl");
-    let store = ReplyStore::open(endpoint.judge_replies.as_deref().unwrap_or(&usual))?;
-    Ok(ChatClient::new(chat, store)?)
+    Ok(chat)
 }

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use align_cli::{Invocation, Program};
+use align_files::OutputDir;
 use align_report::Report;
 use anyhow::Context as _;
 use inputs::Inputs;
@@ -33,7 +34,15 @@ fn main() -> ExitCode {
 fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     options.check(invocation)?;
     let start = Instant::now();
+    let dir = &options.output.output_dir;
+    let unusable = |error| anyhow::anyhow!("output_dir {error}");
+    align_files::check_free(dir).map_err(unusable)?;
     let inputs = Inputs::read(options)?;
+    // All inputs are right: from here on something may be made. Replies are kept while models run.
+    let output = OutputDir::beside(dir).map_err(unusable)?;
+    if options.endpoint.judge_url.is_some() {
+        judging::replies(options)?;
+    }
     let mut report = Report::new(options.output.title.as_str());
     report.settings = settings(invocation)?;
     invocation.work_starts();
@@ -53,8 +62,8 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
     report.seconds = Some(start.elapsed().as_secs_f64());
     report.peak_memory_mb = align_cli::peak_memory_mb();
-    let dir = &options.output.output_dir;
     report.write(dir).with_context(|| format!("output_dir {}", dir.display()))?;
+    drop(output);
     align_cli::print(align_report::summary(&report))?;
     align_cli::print(format_args!("report written to {}", dir.join("report.html").display()))
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use align_data::{Order, Prepared, TokenizedTask};
 use align_models::generation::check_completions;
 use align_ppo::{Action, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
-use align_recipe::{Opening, publish, start};
+use align_recipe::{Opening, publish, start, unresumable};
 use align_stage::RunFigures;
 use align_train::{Length, Outcome};
 use anyhow::{Context as _, bail, ensure};
@@ -75,7 +75,7 @@ impl OnPolicyRun<'_> {
             seed,
             phases,
         };
-        let ending = on_policy.train(method, watch, &mut updater, &mut run)?;
+        let ending = on_policy.train(method, watch, &mut updater, &mut run).map_err(unresumable)?;
         if let Outcome::Interrupted { signal, checkpoint } = &ending.outcome {
             let go_on = format!("go on with --resume-from-checkpoint {}", checkpoint.display());
             return Err(align_cli::interrupted(*signal, go_on));

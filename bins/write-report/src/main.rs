@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use align_cli::{Invocation, Program};
+use align_files::OutputDir;
 use align_report::{Report, Run, Sweep};
 use anyhow::{Context as _, ensure};
 use options::Options;
@@ -25,6 +26,8 @@ fn write(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         !(options.evaluation.is_empty() && options.run.is_empty() && options.sweep.is_none()),
         "nothing to report; give --evaluation, --run or --sweep"
     );
+    let unusable = |error| anyhow::anyhow!("output_dir {error}");
+    align_files::check_free(&options.output_dir).map_err(unusable)?;
     let mut report = Report::new("Report");
     for path in &options.evaluation {
         let path = if path.is_dir() { path.join("report.json") } else { path.clone() };
@@ -46,8 +49,9 @@ fn write(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         report.title.clone_from(title);
     }
     report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
+    let output = OutputDir::beside(&options.output_dir).map_err(unusable)?;
     invocation.work_starts();
-    report.write(&options.output_dir)?;
+    report.write(output.path())?;
     align_cli::print(align_report::summary(&report))?;
     align_cli::print(format_args!("report written to {}", options.output_dir.join("report.html").display()))
 }

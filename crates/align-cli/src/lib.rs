@@ -10,6 +10,7 @@ mod report;
 mod rows;
 mod run;
 mod session;
+mod signals;
 mod stdout;
 
 pub use arguments::{ArgumentError, Parsed, Program, parse};
@@ -17,7 +18,7 @@ pub use device::{DeviceChoice, DeviceError, Dtype};
 pub use hub::Hub;
 pub use options::{CommonOptions, OutputOptions};
 pub use policy::{keep_memory, peak_memory_mb, work_beside_the_kernels};
-pub use report::{write_atomically, write_json};
+pub use report::write_json;
 pub use rows::JsonLines;
 pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use session::{SETTINGS_FILE, Session, SessionError};

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::arguments::{self, ArgumentError, Parsed, Program};
-use crate::{logging, policy};
+use crate::{logging, policy, signals};
 
 /// One call of a program.
 #[derive(Debug)]
@@ -75,6 +75,7 @@ pub fn main<C: clap::Args>(
     policy::leave_threads_to_the_kernels();
     policy::work_beside_the_kernels();
     std::panic::set_hook(Box::new(report_panic));
+    signals::limits_are_errors();
     logging::start();
     let parsed = match arguments::parse::<C>(program, std::env::args_os()) {
         Ok(parsed) => parsed,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use align_cli::{CommonOptions, Invocation, OutputOptions, Program, SETTINGS_FILE, Session};
+use align_files::Resume;
 use anyhow::Context as _;
 
 const PROGRAM: Program = Program {
@@ -27,7 +28,7 @@ struct Options {
 }
 
 fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
-    let session = Session::open(invocation, &options.common, &options.output, None)?;
+    let session = Session::open(invocation, &options.common, &options.output, &Resume::No)?;
     tracing::debug!("opened");
     match options.end.as_str() {
         "bad-data" => return Err(anyhow::anyhow!("data.jsonl:3: no `chosen`")).context("loading"),
@@ -43,7 +44,7 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     if session.dry_run {
         return Ok(());
     }
-    let directory = session.training_starts()?;
+    let directory = session.training_starts("")?;
     if options.end == "nan" {
         anyhow::bail!("the loss is NaN at step 3");
     }

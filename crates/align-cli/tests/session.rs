@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use align_cli::{CommonOptions, Invocation, OutputOptions, Parsed, Program, SETTINGS_FILE, Session};
+use align_files::Resume;
 
 const PROGRAM: Program = Program { name: "train-demo", about: "", recipe: None };
 
@@ -30,8 +31,23 @@ fn output(directory: &Path) -> OutputOptions {
     OutputOptions { output_dir: Some(directory.to_owned()), ..OutputOptions::default() }
 }
 
+fn names(directory: &Path) -> Vec<String> {
+    let name = |item: std::io::Result<fs::DirEntry>| item.unwrap().file_name().into_string().unwrap();
+    let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(name).collect();
+    names.sort();
+    names
+}
+
+/// A run in `directory` that wrote its options.
+fn earlier_run(directory: &Path) {
+    let invocation = invocation();
+    let session =
+        Session::open(&invocation, &common(Path::new("m")), &output(directory), &Resume::No).unwrap();
+    session.training_starts("").unwrap();
+}
+
 /// The error of opening, as text.
-fn refusal(output: &OutputOptions, model: &Path, resume: Option<&Path>) -> String {
+fn refusal(output: &OutputOptions, model: &Path, resume: &Resume) -> String {
     Session::open(&invocation(), &common(model), output, resume).unwrap_err().to_string()
 }
 
@@ -40,23 +56,25 @@ fn opening_looks_and_starting_writes() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("a/b");
     let invocation = invocation();
-    let session = Session::open(&invocation, &common(Path::new("m")), &output(&out), None).unwrap();
+    let session = Session::open(&invocation, &common(Path::new("m")), &output(&out), &Resume::No).unwrap();
     assert!(!dir.path().join("a").exists(), "opening must not create anything");
     assert_eq!((session.stage(), session.seed, session.output_dir()), ("demo", 42, None));
-    assert_eq!(session.training_starts().unwrap(), out);
-    assert_eq!(session.training_starts().unwrap(), out, "a second start is the same run");
+    assert_eq!(session.training_starts("").unwrap(), out);
+    assert_eq!(session.training_starts("").unwrap(), out, "a second start is the same run");
     assert_eq!(session.output_dir(), Some(out.as_path()));
     assert_eq!(fs::read_to_string(out.join(SETTINGS_FILE)).unwrap(), invocation.settings);
     assert!(invocation.settings.contains("\nmodel_name_or_path = \"m\"\n"), "{}", invocation.settings);
-    assert_eq!(fs::read_dir(&out).unwrap().count(), 1);
+    assert_eq!(names(&out), [".align", SETTINGS_FILE]);
+    drop(session);
+    assert_eq!(names(&out.join(".align")), ["written"]);
 }
 
 #[test]
 fn a_session_that_ends_before_training_leaves_nothing_behind() {
     let dir = tempfile::tempdir().unwrap();
     let (invocation, common) = (invocation(), common(Path::new("m")));
-    let session = Session::open(&invocation, &common, &output(&dir.path().join("a/b")), None).unwrap();
-    assert!(session.create_output_dir().unwrap().is_dir());
+    let session = Session::open(&invocation, &common, &output(&dir.path().join("a/b")), &Resume::No).unwrap();
+    assert!(session.create_output_dir().unwrap().path().is_dir());
     drop(session);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 
@@ -64,7 +82,8 @@ fn a_session_that_ends_before_training_leaves_nothing_behind() {
     fs::create_dir(&old).unwrap();
     let settings = dir.path().join(SETTINGS_FILE);
     fs::write(&settings, "old").unwrap();
-    let session = Session::open(&invocation, &common, &output(dir.path()), Some(&old)).unwrap();
+    let session =
+        Session::open(&invocation, &common, &output(dir.path()), &Resume::From(old.clone())).unwrap();
     session.create_output_dir().unwrap();
     drop(session);
     assert_eq!(fs::read_to_string(&settings).unwrap(), "old", "the run that was not resumed is as it was");
@@ -76,33 +95,34 @@ fn a_dry_run_creates_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let output = OutputOptions { dry_run: true, ..output(&dir.path().join("out")) };
     let invocation = invocation();
-    let session = Session::open(&invocation, &common(Path::new("m")), &output, None).unwrap();
-    assert!(session.dry_run && session.training_starts().is_err());
+    let session = Session::open(&invocation, &common(Path::new("m")), &output, &Resume::No).unwrap();
+    assert!(session.dry_run && session.training_starts("").is_err());
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
 #[test]
 fn a_directory_of_another_run_is_refused_unless_told_otherwise() {
     let dir = tempfile::tempdir().unwrap();
-    let (model, old) = (Path::new("m"), dir.path().join("metrics.jsonl"));
-    fs::write(&old, "old").unwrap();
-    let message = refusal(&output(dir.path()), model, None);
+    let (model, old) = (Path::new("m"), dir.path().join(SETTINGS_FILE));
+    earlier_run(dir.path());
+    let message = refusal(&output(dir.path()), model, &Resume::No);
     assert!(message.starts_with(&format!("output_dir {}: not empty", dir.path().display())), "{message}");
     assert!(message.contains("`--resume-from-checkpoint`") && message.contains("`--overwrite-output-dir`"));
     assert!(old.exists());
 
     let overwrite = OutputOptions { overwrite_output_dir: true, ..output(dir.path()) };
     let invocation = invocation();
-    let session = Session::open(&invocation, &common(model), &overwrite, None).unwrap();
+    let session = Session::open(&invocation, &common(model), &overwrite, &Resume::No).unwrap();
     assert!(old.exists(), "until training starts the old run is untouched");
-    assert_eq!(session.training_starts().unwrap(), dir.path());
+    assert_eq!(session.training_starts("").unwrap(), dir.path());
 }
 
 #[test]
 fn a_directory_taken_in_the_meantime_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let invocation = invocation();
-    let session = Session::open(&invocation, &common(Path::new("m")), &output(dir.path()), None).unwrap();
+    let session =
+        Session::open(&invocation, &common(Path::new("m")), &output(dir.path()), &Resume::No).unwrap();
     fs::write(dir.path().join("metrics.jsonl"), "another run").unwrap();
     assert!(session.create_output_dir().unwrap_err().to_string().contains("not empty"));
 }
@@ -111,8 +131,9 @@ fn a_directory_taken_in_the_meantime_is_refused() {
 fn an_empty_directory_is_free() {
     let dir = tempfile::tempdir().unwrap();
     let invocation = invocation();
-    let session = Session::open(&invocation, &common(Path::new("m")), &output(dir.path()), None).unwrap();
-    assert_eq!(session.training_starts().unwrap(), dir.path());
+    let session =
+        Session::open(&invocation, &common(Path::new("m")), &output(dir.path()), &Resume::No).unwrap();
+    assert_eq!(session.training_starts("").unwrap(), dir.path());
 }
 
 #[test]
@@ -122,14 +143,15 @@ fn resuming_goes_on_in_the_run_of_the_checkpoint() {
     fs::create_dir(&checkpoint).unwrap();
     let (common, invocation) = (common(Path::new("m")), invocation());
     for output in [OutputOptions::default(), output(dir.path())] {
-        let session = Session::open(&invocation, &common, &output, Some(&checkpoint)).unwrap();
-        assert_eq!(session.training_starts().unwrap(), dir.path());
+        let session =
+            Session::open(&invocation, &common, &output, &Resume::From(checkpoint.clone())).unwrap();
+        assert_eq!(session.training_starts("").unwrap(), dir.path());
         assert!(checkpoint.exists());
     }
-    let session = Session::open(&invocation, &common, &output(dir.path()), Some(Path::new("last"))).unwrap();
-    assert_eq!(session.training_starts().unwrap(), dir.path());
+    let session = Session::open(&invocation, &common, &output(dir.path()), &Resume::Last).unwrap();
+    assert_eq!(session.training_starts("").unwrap(), dir.path());
     let absent = dir.path().join("checkpoint-9");
-    let message = refusal(&OutputOptions::default(), Path::new("m"), Some(&absent));
+    let message = refusal(&OutputOptions::default(), Path::new("m"), &Resume::From(absent));
     assert!(message.contains("checkpoint-9 is not a directory"), "{message}");
 }
 
@@ -139,7 +161,7 @@ fn resuming_into_the_directory_of_a_third_run_is_refused() {
     let checkpoint = dir.path().join("checkpoint-5");
     fs::create_dir(&checkpoint).unwrap();
     fs::write(third.path().join("metrics.jsonl"), "third").unwrap();
-    let message = refusal(&output(third.path()), Path::new("m"), Some(&checkpoint));
+    let message = refusal(&output(third.path()), Path::new("m"), &Resume::From(checkpoint.clone()));
     assert!(message.contains("not empty"), "{message}");
 }
 
@@ -147,10 +169,34 @@ fn resuming_into_the_directory_of_a_third_run_is_refused() {
 fn overwriting_never_removes_the_model_to_be_trained() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().join("checkpoint-5");
+    earlier_run(dir.path());
     fs::create_dir(&model).unwrap();
     let overwrite = OutputOptions { overwrite_output_dir: true, ..output(dir.path()) };
-    let message = refusal(&overwrite, &model, None);
+    let message = refusal(&overwrite, &model, &Resume::No);
     assert!(message.contains("holds the model") && message.ends_with("name another directory"), "{message}");
+}
+
+#[test]
+fn overwriting_never_removes_what_an_option_names() {
+    let dir = tempfile::tempdir().unwrap();
+    earlier_run(dir.path());
+    let file = dir.path().join("run.toml");
+    fs::write(&file, "seed = 3\n").unwrap();
+    let overwrite = OutputOptions { overwrite_output_dir: true, ..output(dir.path()) };
+    let words = ["x", "--device=cpu", "--model", "m", "--config", file.to_str().unwrap()];
+    let common = align_cli::parse::<Options>(&PROGRAM, words).unwrap().options.common;
+    let error = Session::open(&invocation(), &common, &overwrite, &Resume::No).unwrap_err().to_string();
+    assert!(error.contains("holds the config file"), "{error}");
+    // Any other option, here one that this program has by chance.
+    let words = ["x", "--device=cpu", "--model", "m", "--model-revision", file.to_str().unwrap()];
+    let parsed = align_cli::parse::<Options>(&PROGRAM, words).unwrap();
+    let invocation = Invocation::new(PROGRAM, &parsed);
+    let error = Session::open(&invocation, &parsed.options.common, &overwrite, &Resume::No).unwrap_err();
+    assert!(error.to_string().contains("holds model_revision"), "{error}");
+    let checkpoint = Resume::From(dir.path().join("runs/checkpoint-2"));
+    fs::create_dir_all(dir.path().join("runs/checkpoint-2")).unwrap();
+    let message = refusal(&overwrite, Path::new("m"), &checkpoint);
+    assert!(message.contains("holds the checkpoint to resume from"), "{message}");
 }
 
 #[test]
@@ -159,7 +205,7 @@ fn an_output_that_cannot_be_written_is_found_before_any_work() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     for out in [file.join("out"), file.clone()] {
-        let message = refusal(&output(&out), Path::new("m"), None);
+        let message = refusal(&output(&out), Path::new("m"), &Resume::No);
         assert!(message.contains("cannot write there") && message.contains("file is a file"), "{message}");
     }
 }
@@ -167,7 +213,7 @@ fn an_output_that_cannot_be_written_is_found_before_any_work() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_file_system_that_takes_no_files_is_found_before_any_work() {
-    let message = refusal(&output(Path::new("/proc/out")), Path::new("m"), None);
+    let message = refusal(&output(Path::new("/proc/out")), Path::new("m"), &Resume::No);
     assert!(message.starts_with("output_dir /proc/out: cannot write there: "), "{message}");
 }
 
@@ -177,7 +223,7 @@ fn a_device_that_was_not_built_in_says_how_to_get_it() {
     let mut common = common(Path::new("m"));
     common.device = "cuda:1".parse().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let error = Session::open(&invocation(), &common, &output(dir.path()), None).unwrap_err();
+    let error = Session::open(&invocation(), &common, &output(dir.path()), &Resume::No).unwrap_err();
     assert_eq!(
         error.to_string(),
         "--device cuda:1: this binary was built without it; build with `--features cuda`"

@@ -93,6 +93,19 @@ pub fn sync_dir(path: impl AsRef<Path>) -> Result<()> {
     sync(path.as_ref()).map_err(Error::at(path.as_ref()))
 }
 
+/// Makes a directory with everything in it durable.
+///
+/// # Errors
+/// The system's, about the file that it concerns.
+pub fn sync_tree(path: impl AsRef<Path>) -> Result<()> {
+    let path = path.as_ref();
+    for item in fs::read_dir(path).map_err(Error::at(path))? {
+        let item = item.map_err(Error::at(path))?.path();
+        if item.is_dir() { sync_tree(item)? } else { sync_file(&item).map_err(Error::at(&item))? }
+    }
+    sync_dir(path)
+}
+
 /// Makes the content of a file durable that somebody else wrote.
 pub(crate) fn sync_file(path: &Path) -> io::Result<()> {
     // Windows syncs through a handle that may write only; elsewhere a file may be there to be read only.

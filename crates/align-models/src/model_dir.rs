@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use align_files::Staged;
 use align_kernels::Params;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
 use crate::{DecoderConfig, Error, PadToken, Result, architectures, weights};
+
+const CONFIG: &str = "config.json";
 
 /// Files that a trained model inherits from the one it started from.
 const CARRIED_OVER: [&str; 9] = [
@@ -41,7 +44,7 @@ impl ModelDir {
     /// # Errors
     /// If it is missing, malformed, or of an architecture that is not supported.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = path.join("config.json");
+        let config = path.join(CONFIG);
         let json = read_json(&config)?;
         let decoder = architectures::decoder_config(&config, &json)?;
         Ok(Self { path: path.to_owned(), json, decoder, pad: None })
@@ -113,28 +116,42 @@ impl ModelDir {
         if named.is_empty() { self.token_ids("config.json", &self.json["eos_token_id"]) } else { Ok(named) }
     }
 
-    /// Writes `params` and everything a loader needs into the existing directory `dir`, each file under a
-    /// temporary name first: a crash leaves no half of one.
+    /// Writes `params` and everything a loader needs into the existing directory `dir`, where files of another model go: a
+    /// chat template that this one lacks would be taken for its own. All files are whole before the first of them moves into
+    /// place, and `config.json`, without which there is no model, moves last.
     ///
     /// # Errors
     /// If a file cannot be written.
     pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
-        weights::save(params, dir)?;
+        let staged = Staged::new(dir)?;
+        weights::save(params, staged.path())?;
         let mut json = self.json.clone();
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!("float32");
-        replace(&dir.join("config.json"), |path| write_json(path, &json))?;
+        write_json(&staged.path().join(CONFIG), &json)?;
         for name in CARRIED_OVER {
-            let from = self.path.join(name);
-            // A checkpoint that is trained on in place carries its files already.
-            if from.is_file() && from.canonicalize().ok() != dir.join(name).canonicalize().ok() {
-                replace(&dir.join(name), |path| {
-                    std::fs::copy(&from, path).map(drop).map_err(Error::io(&from))
-                })?;
+            let (from, to) = (self.path.join(name), staged.path().join(name));
+            if from.is_file() {
+                // The system names neither of the two, and it may be the one that is full.
+                let copied = std::fs::copy(&from, &to);
+                copied.map_err(|source| Error::Io { path: dir.join(name), source })?;
             }
         }
-        self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(dir))
+        self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(staged.path()))?;
+        Ok(staged.commit(CONFIG, &Self::file_names())?)
+    }
+
+    /// The names of all files that a saved model can have; where it lacks one, [`ModelDir::save`] removes what another
+    /// model left under the name.
+    pub fn file_names() -> Vec<&'static str> {
+        [CONFIG, weights::SINGLE, weights::INDEX].into_iter().chain(CARRIED_OVER).collect()
+    }
+
+    /// Those of them that [`ModelDir::save`] will write.
+    pub fn saved_names(&self) -> impl Iterator<Item = &'static str> {
+        let carried = CARRIED_OVER.into_iter().filter(|name| self.path.join(name).is_file());
+        [CONFIG, weights::SINGLE].into_iter().chain(carried)
     }
 
     /// A number or a list of them as token ids; none where nothing is said.
@@ -165,24 +182,10 @@ impl ModelDir {
 }
 
 pub(crate) fn write_json(path: &Path, json: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(json).expect("a JSON value serialises");
-    std::fs::write(path, text + "\n").map_err(Error::io(path))
+    Ok(align_files::write_json(path, json)?)
 }
 
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = align_files::read_to_string(path, LARGEST_JSON)?;
     serde_json::from_str(&text).map_err(|error| Error::invalid(path, format!("malformed JSON: {error}")))
-}
-
-/// Writes a file beside `path`, syncs it, and gives it that name.
-pub(crate) fn replace(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let temporary = path.with_added_extension("tmp");
-    // Whoever writes may make the file anew, for its owner only, or copy a read-only one.
-    let new = std::fs::File::create(&temporary).and_then(|file| file.metadata());
-    let permissions = new.map_err(Error::io(&temporary))?.permissions();
-    write(&temporary)?;
-    std::fs::set_permissions(&temporary, permissions).map_err(Error::io(&temporary))?;
-    let file = std::fs::File::open(&temporary).map_err(Error::io(&temporary))?;
-    file.sync_all().map_err(Error::io(&temporary))?;
-    std::fs::rename(&temporary, path).map_err(Error::io(path))
 }

@@ -134,18 +134,13 @@ fn read(path: &Path, count: usize) -> Option<Vec<f32>> {
     (log_probs.len() == count && log_probs.iter().all(|value| value.is_finite())).then_some(log_probs)
 }
 
-/// Written under a temporary name, synced and renamed: a crash leaves no half of it.
 fn write(path: &PathBuf, log_probs: &[f32]) -> Result<()> {
     let dir = path.parent().expect("the path was joined to a directory");
-    std::fs::create_dir_all(dir).map_err(Error::io(dir))?;
+    align_files::create_dir_all(dir)?;
     let tensor = Tensor::new(log_probs, &Device::Cpu)?;
     let bytes = safetensors::serialize([(TENSOR, &tensor)], None)
         .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))?;
-    let mut file = tempfile::NamedTempFile::new_in(dir).map_err(Error::io(dir))?;
-    std::io::Write::write_all(&mut file, &bytes).map_err(Error::io(path))?;
-    file.as_file().sync_all().map_err(Error::io(path))?;
-    file.persist(path).map_err(|error| Error::Io { path: path.clone(), source: error.error })?;
-    Ok(())
+    Ok(align_files::write(path, bytes)?)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
-use crate::model_dir::{read_json, replace, write_json};
+use crate::model_dir::{read_json, write_json};
 use crate::{Error, ModelDir, Result, RewardHead, weights};
 
 /// The token that batches are padded with. transformers takes a row's last token that is not this one for its
@@ -140,5 +140,5 @@ fn pad_with(path: &Path, pad: &PadToken) -> Result<()> {
         return Ok(());
     }
     json["pad_token"] = json!(pad.text);
-    replace(path, |path| write_json(path, &json))
+    write_json(path, &json)
 }

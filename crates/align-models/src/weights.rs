@@ -12,9 +12,9 @@ use candle_core::{Device, Tensor};
 use file::{WeightFile, converter};
 use rayon::prelude::*;
 use safetensors::tensor::TensorInfo;
-use shards::{SINGLE, files};
+use shards::files;
+pub(crate) use shards::{INDEX, SINGLE};
 
-use crate::model_dir::replace;
 use crate::{DecoderConfig, Error, Result};
 
 /// Names and shapes of tensors.
@@ -89,7 +89,8 @@ fn find<'a>(
     }
 }
 
-/// Writes `params` as `model.safetensors` with the metadata transformers asks for, in their own dtype.
+/// Writes `params` as `model.safetensors` into a directory that nobody reads from yet, with the metadata transformers asks
+/// for, in their own dtype.
 ///
 /// # Errors
 /// If the file cannot be written.
@@ -98,14 +99,9 @@ pub(crate) fn save(params: &Params, dir: &Path) -> Result<()> {
     let tensors = params.iter().map(|(name, param)| Ok((name, param.tensor().detach().contiguous()?)));
     let tensors = tensors.collect::<Result<Vec<_>>>()?;
     let data = tensors.iter().map(|(name, tensor)| (*name, tensor));
-    replace(&dir.join(SINGLE), |path| {
-        // safetensors makes a file that only its owner may read; a model is for whom new files are for.
-        let permissions = std::fs::File::create(path).and_then(|file| Ok(file.metadata()?.permissions()));
-        let permissions = permissions.map_err(Error::io(path))?;
-        safetensors::serialize_to_file(data, Some(metadata), path)
-            .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))?;
-        std::fs::set_permissions(path, permissions).map_err(Error::io(path))
-    })
+    let path = dir.join(SINGLE);
+    safetensors::serialize_to_file(data, Some(metadata), &path)
+        .map_err(|error| Error::invalid(&path, format!("could not be written: {error}")))
 }
 
 /// A tensor that the decoder does not know would change the model's function: reading on without it

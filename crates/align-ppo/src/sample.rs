@@ -1,10 +1,10 @@
 //! What is kept of completions for people to read: `samples.jsonl` in the output directory, a line for each.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
+use std::path::{Path, PathBuf};
 
-use align_train::{Error, Result};
+use align_train::{Error, OutputDir, Result};
 use serde::{Deserialize, Serialize};
 
 /// A completion with its score.
@@ -29,33 +29,47 @@ pub struct Sample {
 }
 
 /// The file.
-pub(crate) struct SampleLog(BufWriter<File>);
+pub(crate) struct SampleLog {
+    path: PathBuf,
+    file: File,
+}
 
 impl SampleLog {
     const FILE: &str = "samples.jsonl";
 
     /// Opens the file in a run's directory for samples of `phase` and later ones. Earlier ones that are there stay: they
-    /// are of the run that is resumed.
-    pub(crate) fn open(dir: &Path, phase: usize) -> Result<Self> {
-        let path = dir.join(Self::FILE);
-        let earlier =
-            |line: &&str| serde_json::from_str::<Sample>(line).is_ok_and(|sample| sample.phase < phase);
-        let kept = match fs::read_to_string(&path) {
-            Ok(text) => text.lines().filter(earlier).map(|line| format!("{line}\n")).collect(),
-            Err(_) => String::new(),
+    /// are of the run that is resumed. A line that a killed process did not finish is left out.
+    pub(crate) fn open(output: &OutputDir, phase: usize) -> Result<Self> {
+        output.claim([Self::FILE])?;
+        let path = output.path().join(Self::FILE);
+        let mut before = match align_files::open(&path) {
+            Ok(file) => Some(BufReader::new(file)),
+            Err(error) if error.source.kind() == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
         };
-        let mut file = BufWriter::new(File::create(&path).map_err(|error| unwritable(&path, &error))?);
-        file.write_all(kept.as_bytes()).map_err(|error| unwritable(&path, &error))?;
-        Ok(Self(file))
+        align_files::write_with(&path, |file| {
+            let (Some(before), mut line) = (&mut before, Vec::new()) else { return Ok(()) };
+            while before.read_until(b'\n', &mut line)? > 0 {
+                if serde_json::from_slice::<Sample>(&line).is_ok_and(|sample| sample.phase < phase) {
+                    file.write_all(line.trim_ascii_end())?;
+                    file.write_all(b"\n")?;
+                }
+                line.clear();
+            }
+            Ok(())
+        })?;
+        let file = File::options().append(true).open(&path).map_err(|error| unwritable(&path, &error))?;
+        Ok(Self { path, file })
     }
 
     /// Adds samples. They are on their way to the disk when this returns.
     pub(crate) fn add(&mut self, samples: &[Sample]) -> Result<()> {
+        let mut lines = Vec::new();
         for sample in samples {
-            serde_json::to_writer(&mut self.0, sample).map_err(Error::stage)?;
-            self.0.write_all(b"\n").map_err(Error::stage)?;
+            serde_json::to_writer(&mut lines, sample).map_err(Error::stage)?;
+            lines.push(b'\n');
         }
-        self.0.flush().map_err(Error::stage)
+        self.file.write_all(&lines).map_err(|error| unwritable(&self.path, &error))
     }
 }
 
@@ -65,6 +79,10 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use align_train::Resume;
+
     use super::*;
 
     fn sample(phase: usize) -> Sample {
@@ -88,12 +106,16 @@ mod tests {
             let text = fs::read_to_string(dir.path().join(SampleLog::FILE)).unwrap();
             text.lines().map(|line| serde_json::from_str::<Sample>(line).unwrap().phase).collect()
         };
-        let mut log = SampleLog::open(dir.path(), 0).unwrap();
+        let output = OutputDir::take(dir.path(), false, &Resume::No).unwrap();
+        output.begin().unwrap();
+        let mut log = SampleLog::open(&output, 0).unwrap();
         log.add(&[sample(0), sample(0), sample(1), sample(2)]).unwrap();
-        let mut resumed = SampleLog::open(dir.path(), 2).unwrap();
+        // The next line was being written, and broke off in the middle of a character.
+        log.file.write_all("{\"phase\":2,\"origin\":\"ä".as_bytes().split_last().unwrap().1).unwrap();
+        let mut resumed = SampleLog::open(&output, 2).unwrap();
         resumed.add(&[sample(2)]).unwrap();
         assert_eq!(phases(), [0, 0, 1, 2]);
-        SampleLog::open(dir.path(), 0).unwrap();
+        SampleLog::open(&output, 0).unwrap();
         assert_eq!(phases(), [0; 0], "another run");
     }
 }

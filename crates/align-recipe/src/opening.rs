@@ -1,15 +1,12 @@
 //! What a training program opens first: its run, its data's place, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
-use std::fs::OpenOptions;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use align_cli::{CommonOptions, Hub, Invocation, OutputOptions, SETTINGS_FILE, Session};
+use align_cli::{CommonOptions, Hub, Invocation, OutputOptions, Session};
 use align_data::{BatchSize, DataConfig, DataOptions, MicroBatches, Order, Prepared, Tokenizer};
 use align_models::ModelDir;
 use align_train::{TrainConfig, TrainOptions};
-use anyhow::Context as _;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -51,14 +48,13 @@ impl<'a> Opening<'a> {
     ) -> anyhow::Result<Self> {
         let config = train.check(default_learning_rate)?;
         let data = data.clone().check()?;
-        let resume = train.resume_from_checkpoint.as_deref().map(Path::new);
         if train.max_tokens_per_micro_batch.is_some() {
             invocation.refuse_given(
                 &["per_device_train_batch_size"],
                 "because `max_tokens_per_micro_batch` decides",
             )?;
         }
-        let session = Session::open(invocation, common, output, resume)?;
+        let session = Session::open(invocation, common, output, &config.resume)?;
         let hub = Hub::from_env();
         let model = ModelDir::open(&hub.model(&common.model_name_or_path, &common.model_revision)?)?;
         let tokenizer = Tokenizer::load(model.path())?;
@@ -159,17 +155,10 @@ impl<'a> Opening<'a> {
         Ok(options)
     }
 
-    /// Adds what was defaulted to the settings file of a run that has started: it has what was given, and what clap
-    /// knows the default of.
-    pub(crate) fn record_defaulted(&self, output_dir: &Path) -> anyhow::Result<()> {
+    /// What was defaulted as lines of the settings file, which has what was given, and what clap knows the default of.
+    pub(crate) fn defaulted_lines(&self) -> String {
         // What JSON calls numbers, strings and lists of them is the same in TOML.
-        let mut lines = String::new();
-        for (option, value) in &self.defaulted {
-            lines += &format!("{option} = {value}\n");
-        }
-        let path = output_dir.join(SETTINGS_FILE);
-        let file = OpenOptions::new().append(true).open(&path);
-        file.and_then(|mut file| file.write_all(lines.as_bytes())).with_context(|| path.display().to_string())
+        self.defaulted.iter().map(|(option, value)| format!("{option} = {value}\n")).collect()
     }
 
     /// Tokens that end a completion: the tokenizer's and the model's.

@@ -4,11 +4,14 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use align_kernels::Params;
+use align_models::ModelDir;
 use align_stage::RunFigures;
 use align_train::{Batches, Error, Evaluate, Objective, Outcome, Run, Updater, fit};
 use serde::Serialize;
 
 use crate::Opening;
+
+const REPORT: &str = "report.json";
 
 /// What is to be trained, on what.
 pub struct Training<'a, O, B> {
@@ -59,7 +62,8 @@ where
         let Some((mut updater, mut run)) = started else { return Ok(None) };
         let before = held_out.as_mut().map(|held_out| look(held_out, 0)).transpose()?;
         let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
-        let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
+        let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run);
+        let outcome = outcome.map_err(unresumable)?;
         if let Outcome::Interrupted { signal, checkpoint } = &outcome {
             let go_on = format!("go on with --resume-from-checkpoint {}", checkpoint.display());
             return Err(align_cli::interrupted(*signal, go_on));
@@ -85,18 +89,27 @@ pub fn start<'a>(
     fingerprint: &str,
     save: impl Fn(&Path) -> align_train::Result<()> + 'a,
 ) -> anyhow::Result<Option<(Updater, Run<'a>)>> {
-    let Opening { session, config, .. } = opening;
+    let Opening { session, config, model, .. } = opening;
     let updater = config.updater(params, total_steps)?;
     if session.dry_run {
         align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"))?;
         return Ok(None);
     }
-    let output_dir = session.create_output_dir()?;
+    let output = session.create_output_dir()?;
+    ModelDir::file_names().into_iter().try_for_each(|name| output.refuse_foreign(name))?;
+    output.claim(model.saved_names().chain([REPORT]))?;
     let settings = serde_json::json!({ "options": opening.all(options)?, "training_rows": fingerprint });
-    let run = Run::open(output_dir, true, config, &settings, save)?;
-    session.training_starts()?;
-    opening.record_defaulted(output_dir)?;
+    let run = Run::open(output.clone(), config, &settings, save)?;
+    session.training_starts(&opening.defaulted_lines())?;
     Ok(Some((updater, run)))
+}
+
+/// A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.
+pub fn unresumable(error: Error) -> anyhow::Error {
+    match error {
+        error @ Error::Resume { .. } => align_cli::input_error(error),
+        error => error.into(),
+    }
 }
 
 /// Writes a report to the run's directory and shows it.
@@ -104,7 +117,7 @@ pub fn start<'a>(
 /// # Errors
 /// If it cannot be written.
 pub fn publish<R: Serialize + Display>(output_dir: &Path, report: &R) -> anyhow::Result<()> {
-    align_cli::write_json(&output_dir.join("report.json"), report)?;
+    align_cli::write_json(&output_dir.join(REPORT), report)?;
     align_cli::print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))
 }
 

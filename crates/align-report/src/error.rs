@@ -32,6 +32,12 @@ pub enum Error {
     Page(#[from] minijinja::Error),
 }
 
+impl From<align_files::Error> for Error {
+    fn from(error: align_files::Error) -> Self {
+        Self::Io { path: error.path, source: error.source }
+    }
+}
+
 impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -1,8 +1,9 @@
 //! The report's files: written whole or not at all, and read back.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
+
+use align_files::Staged;
 
 use crate::{Error, KIND, Report, Result, SCHEMA, html, markdown};
 
@@ -11,18 +12,20 @@ const NAMES: [&str; 3] = ["report.json", "report.md", "report.html"];
 
 impl Report {
     /// Writes `report.json`, `report.md` and `report.html` into a folder, which is made if it is not there. Files of
-    /// these names are replaced.
+    /// these names are replaced, all of them or, where one cannot be written, none.
     ///
     /// # Errors
     /// If one cannot be written.
     pub fn write(&self, dir: &Path) -> Result<()> {
         let json = serde_json::to_string_pretty(self).map_err(|error| Error::io(dir)(error.into()))? + "\n";
         let texts = [json, markdown::markdown(self), html::html(self)?];
-        fs::create_dir_all(dir).map_err(Error::io(dir))?;
+        align_files::create_dir_all(dir)?;
+        let staged = Staged::new(dir)?;
         for (name, text) in NAMES.iter().zip(texts) {
-            replace(&dir.join(name), &text)?;
+            let path = staged.path().join(name);
+            fs::write(path, text).map_err(Error::io(&dir.join(name)))?;
         }
-        Ok(())
+        Ok(staged.commit(NAMES[0], &[])?)
     }
 
     /// Reads a `report.json` that [`Self::write`] wrote.
@@ -57,22 +60,6 @@ impl Report {
     }
 }
 
-/// Under a temporary name beside it first, so that nobody reads half of it.
-fn replace(path: &Path, text: &str) -> Result<()> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let temporary = path.with_file_name(format!(".{name}.tmp"));
-    let write = || {
-        let mut file = File::create(&temporary)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    };
-    write().map_err(|error| {
-        let _ = fs::remove_file(&temporary);
-        Error::io(path)(error)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +75,21 @@ mod tests {
         let mut names: Vec<_> = fs::read_dir(&place).unwrap().map(|item| item.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["report.html", "report.json", "report.md"]);
+    }
+
+    #[test]
+    fn a_report_that_cannot_be_written_whole_leaves_the_one_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let report = crate::sample::report();
+        report.write(dir.path()).unwrap();
+        let read = |name: &str| fs::read(dir.path().join(name)).unwrap();
+        let before = NAMES.map(read);
+        // A file where the set is written: nothing can be.
+        fs::write(dir.path().join(".align"), "").unwrap();
+        let another = Report { title: "Another".to_owned(), ..report };
+        let error = another.write(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(".align: is no directory"), "{error}");
+        assert_eq!(NAMES.map(read), before);
     }
 
     #[test]

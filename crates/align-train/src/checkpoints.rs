@@ -1,22 +1,116 @@
-//! The checkpoints in an output directory: finding the last, tidying up after a kill, removing the oldest.
+//! The checkpoints in an output directory: finding the one to start from, tidying up after a kill, removing the oldest.
+//!
+//! What is called `checkpoint-<step>` counts if it is a directory whose manifest is there and whose files are as many and
+//! as large as it says. Everything else of such a name is damaged, which is set aside, or somebody else's, which is refused
+//! where it would be in the way and left alone where it would not.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::checkpoint::{name, publish, remove_dir};
-use crate::manifest::Manifest;
+use align_files::{OutputDir, Resume, Use};
+
+use crate::checkpoint::name;
+use crate::manifest::{MANIFEST, Manifest};
 use crate::{Checkpoint, Error, Result};
 
-/// All checkpoints in the directory, complete or not, in order of steps.
-pub(crate) fn list(output_dir: &Path) -> Result<Vec<(usize, PathBuf)>> {
-    let mut found = scan(output_dir, |name| name.strip_prefix("checkpoint-")?.parse().ok())?;
+/// The checkpoint that a run in this directory starts from. Later ones of the run that goes on are refused if they could be
+/// gone on from as well.
+pub(crate) fn start(output: &OutputDir, resume: &Resume) -> Result<Option<Checkpoint>> {
+    if output.kind() == Use::Continues {
+        recover(output)?;
+    }
+    let checkpoint = match resume {
+        Resume::No => return Ok(None),
+        Resume::Last => last_complete(output)?.ok_or_else(|| {
+            let problem = "has no complete checkpoint to resume from; start without resume_from_checkpoint";
+            Error::output_dir(output.path(), problem)
+        })?,
+        Resume::From(path) => Checkpoint::open(path)?,
+    };
+    if output.kind() == Use::Continues {
+        refuse_later(output, &checkpoint)?;
+    }
+    Ok(Some(checkpoint))
+}
+
+/// Fails if something that no run wrote has the name of a checkpoint that a run which stands at step `from` may write.
+pub(crate) fn refuse_foreign(output: &OutputDir, from: usize) -> Result<()> {
+    for (step, path) in list(output)? {
+        let is_ours = || path.is_dir() && path.join(MANIFEST).is_file() && output.kind() == Use::Continues;
+        if step > from && !is_ours() && output.foreign_in(&name(step))?.is_some() {
+            let problem =
+                "is in the way of a checkpoint, and no run wrote it; move it, or choose another output_dir";
+            return Err(Error::checkpoint(&path, problem));
+        }
+    }
+    Ok(())
+}
+
+/// Gives checkpoints beyond step `from`, all of which are damaged, another name, so that neither `last` nor the limit on
+/// how many are kept ever meets them; and takes the complete ones for the run's own.
+pub(crate) fn set_aside_damaged(output: &OutputDir, from: usize) -> Result<()> {
+    for (step, path) in list(output)? {
+        if step > from {
+            let free = |number: usize| path.with_added_extension(format!("damaged{}", suffix(number)));
+            let place = (1..).map(free).find(|place| place.symlink_metadata().is_err()).expect("one is free");
+            tracing::warn!("{} is damaged; it is {} from now on", path.display(), place.display());
+            fs::rename(&path, place).map_err(Error::io(&path))?;
+        } else if let Ok(manifest) = Manifest::complete(&path) {
+            let files = manifest.with_itself();
+            output.adopt(files.iter().map(|file| format!("{}/{file}", name(step))))?;
+        }
+    }
+    Ok(())
+}
+
+/// The step that a checkpoint's name says; `checkpoint-03` and `checkpoint-+3` are no names of ours.
+pub(crate) fn step_of(checkpoint: &Path) -> Option<usize> {
+    let found = checkpoint.file_name()?.to_str()?;
+    found.strip_prefix("checkpoint-")?.parse().ok().filter(|step| found == name(*step))
+}
+
+fn suffix(number: usize) -> String {
+    if number == 1 { String::new() } else { format!("-{number}") }
+}
+
+/// Removes the oldest complete checkpoints until `limit` are left; never the newest nor those of the steps to `keep`.
+pub(crate) fn rotate(output: &OutputDir, limit: usize, keep: &BTreeSet<usize>) -> Result<()> {
+    let complete: Vec<(usize, PathBuf)> =
+        list(output)?.into_iter().filter(|(_, path)| Manifest::complete(path).is_ok()).collect();
+    let newest = complete.last().map(|(step, _)| *step);
+    let mut excess = complete.len().saturating_sub(limit);
+    for (step, path) in complete {
+        if excess == 0 {
+            break;
+        }
+        if Some(step) == newest || keep.contains(&step) {
+            continue;
+        }
+        match output.foreign_in(&name(step))? {
+            Some(file) => tracing::warn!("{} stays: no run wrote {file} in it", path.display()),
+            None => output.remove_tree(&name(step))?,
+        }
+        excess -= 1;
+    }
+    Ok(())
+}
+
+/// Everything that is called as a checkpoint is, in order of steps.
+fn list(output: &OutputDir) -> Result<Vec<(usize, PathBuf)>> {
+    let dir = output.path();
+    let mut found = Vec::new();
+    for item in fs::read_dir(dir).map_err(Error::io(dir))? {
+        let item = item.map_err(Error::io(dir))?;
+        found.extend(step_of(&item.path()).map(|step| (step, item.path())));
+    }
     found.sort();
     Ok(found)
 }
 
 /// The last complete checkpoint in the directory. Incomplete and damaged ones are named and skipped.
-pub(crate) fn last_complete(output_dir: &Path) -> Result<Option<Checkpoint>> {
-    for (_, path) in list(output_dir)?.into_iter().rev() {
+fn last_complete(output: &OutputDir) -> Result<Option<Checkpoint>> {
+    for (_, path) in list(output)?.into_iter().rev() {
         match Checkpoint::open(&path) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
             Err(error) => tracing::warn!("skipping a checkpoint: {error}"),
@@ -27,45 +121,34 @@ pub(crate) fn last_complete(output_dir: &Path) -> Result<Option<Checkpoint>> {
 
 /// Tidies up after a process that was killed while it saved: a checkpoint that was complete but not yet
 /// in its place is put there, a partial one removed.
-pub(crate) fn recover(output_dir: &Path) -> Result<()> {
-    let partial =
-        scan(output_dir, |name| name.strip_prefix(".checkpoint-")?.strip_suffix(".tmp")?.parse().ok())?;
-    for (step, temporary) in partial {
-        let place = output_dir.join(name(step));
-        if Manifest::verified(&temporary).is_ok() && Manifest::verified(&place).is_err() {
-            publish(&temporary, &place)?;
-        } else {
-            tracing::warn!("removing {}, which was not finished", temporary.display());
-            remove_dir(&temporary)?;
+fn recover(output: &OutputDir) -> Result<()> {
+    for (name, leftover) in output.leftovers()? {
+        let place = output.path().join(&name);
+        match Manifest::verified(&leftover) {
+            Ok(manifest) if Manifest::verified(&place).is_err() => {
+                output.place_leftover(&leftover, &name, &manifest.with_itself())?;
+            }
+            _ => {
+                tracing::warn!("removing {}, which was not finished", leftover.display());
+                fs::remove_dir_all(&leftover).map_err(Error::io(&leftover))?;
+            }
         }
     }
     Ok(())
 }
 
-/// Removes the oldest checkpoints until `limit` are left; never the newest nor that of step `best`.
-pub(crate) fn rotate(output_dir: &Path, limit: usize, best: Option<usize>) -> Result<()> {
-    let all = list(output_dir)?;
-    let newest = all.last().map(|(step, _)| *step);
-    let mut excess = all.len().saturating_sub(limit);
-    for (step, path) in all {
-        if excess == 0 {
-            break;
-        }
-        if Some(step) != newest && Some(step) != best {
-            remove_dir(&path)?;
-            excess -= 1;
-        }
+/// Two histories in one directory would be mixed up: `last` would find the checkpoints of the one that is
+/// being given up.
+fn refuse_later(output: &OutputDir, from: &Checkpoint) -> Result<()> {
+    let later = list(output)?.into_iter().filter(|(step, _)| *step > from.step());
+    match later.map(|(_, path)| path).find(|path| Checkpoint::open(path).is_ok()) {
+        None => Ok(()),
+        Some(later) => Err(Error::checkpoint(
+            &later,
+            format!(
+                "is later than the checkpoint to resume from, {}; move or delete it, or choose another output_dir",
+                from.path().display()
+            ),
+        )),
     }
-    Ok(())
-}
-
-fn scan(dir: &Path, step: impl Fn(&str) -> Option<usize>) -> Result<Vec<(usize, PathBuf)>> {
-    let mut found = Vec::new();
-    for item in fs::read_dir(dir).map_err(Error::io(dir))? {
-        let item = item.map_err(Error::io(dir))?;
-        if let Some(step) = item.file_name().to_str().and_then(&step) {
-            found.push((step, item.path()));
-        }
-    }
-    Ok(found)
 }

@@ -87,6 +87,17 @@ pub enum Error {
         /// The operating system's reason.
         source: std::io::Error,
     },
+    /// A checkpoint whose files are what was saved cannot be gone on from: it is of another program.
+    #[error("{}: cannot be resumed: {reason}", path.display())]
+    Resume {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: Box<Self>,
+    },
+    /// A signal asked to stop while something was measured.
+    #[error("signal {0}: stopped")]
+    Interrupted(i32),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -107,6 +118,12 @@ impl Error {
         Self::Option { option, value: value.to_string(), problem: problem.into() }
     }
 
+    /// For `map_err` of what reads a checkpoint at the start of a run.
+    pub fn resume(checkpoint: &Path) -> impl FnOnce(Self) -> Self {
+        let path = checkpoint.to_owned();
+        move |reason| Self::Resume { path, reason: Box::new(reason) }
+    }
+
     pub(crate) fn output_dir(path: &Path, problem: impl Into<String>) -> Self {
         Self::OutputDir { path: path.to_owned(), problem: problem.into() }
     }
@@ -118,5 +135,11 @@ impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
+    }
+}
+
+impl From<align_files::Error> for Error {
+    fn from(error: align_files::Error) -> Self {
+        Self::Io { path: error.path, source: error.source }
     }
 }

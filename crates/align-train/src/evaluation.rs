@@ -1,5 +1,6 @@
 //! Evaluation with a training objective: the same loss over held-out batches, without an update.
 
+use crate::interrupt::go_on;
 use crate::updater::{scalar, totals};
 use crate::{Batches, Metrics, Objective, Result};
 
@@ -10,7 +11,7 @@ use crate::{Batches, Metrics, Objective, Result};
 /// its policy as a view, so that no graph is recorded.
 ///
 /// # Errors
-/// What `batches` and the objective raise.
+/// What `batches` and the objective raise; [`Error::Interrupted`](crate::Error::Interrupted) once a signal asked to stop.
 pub fn evaluate<O, B>(objective: &O, batches: &mut B) -> Result<Metrics>
 where
     O: Objective,
@@ -24,6 +25,7 @@ where
     let mut metrics = Metrics::default();
     let mut loss = 0.0;
     for batch in &epoch {
+        go_on()?;
         let share = objective.loss(batch, &totals)?;
         loss += scalar(&share.loss)?;
         metrics.merge(&share.metrics);

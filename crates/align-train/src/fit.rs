@@ -6,9 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::checkpoint::write_json;
+use align_files::write_json;
+
 use crate::windows::Windows;
-use crate::{Batches, Cursor, Error, Evaluate, Every, Interrupt, Objective, Result, Run, Updater, Verdict};
+use crate::{
+    Batches, Cursor, Error, Evaluate, Every, Interrupt, Objective, Result, Run, Updater, Verdict, interrupt,
+};
 
 const DATA_CURSOR: &str = "data_cursor.json";
 const OBJECTIVE: &str = "objective";
@@ -22,7 +25,7 @@ pub enum Outcome {
     StoppedEarly,
     /// A signal asked to stop; the run can be resumed from the checkpoint.
     Interrupted {
-        /// SIGINT or SIGTERM; by convention the exit code is 128 more.
+        /// SIGINT, SIGTERM or SIGHUP; by convention the exit code is 128 more.
         signal: i32,
         /// Where to go on.
         checkpoint: PathBuf,
@@ -76,8 +79,10 @@ where
     let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
     let mut verdict = Verdict { is_best: false, stop: run.patience_is_used_up() };
     if run.progress.evaluation_pending || (config.eval_on_start && updater.step() == 0) {
-        run.progress.evaluation_pending = false;
         verdict = evaluate(&mut evaluation, updater, run)?;
+        if let Some(signal) = interrupt.received() {
+            return stopped(signal, save(objective, &windows.cursor(), updater, run)?, run);
+        }
         if verdict.is_best && run.ends_with_best() {
             save(objective, &windows.cursor(), updater, run)?;
         }
@@ -92,23 +97,13 @@ where
         let is_due = |every: Every| every.is_due(update.step, window.ends_epoch, ends_run);
         verdict = Verdict::default();
         if is_due(config.evaluate) {
-            // An evaluation can take minutes, which a process that was told to stop may not have.
-            match interrupt.received() {
-                None => verdict = evaluate(&mut evaluation, updater, run)?,
-                Some(_) => run.progress.evaluation_pending = true,
-            }
+            verdict = evaluate(&mut evaluation, updater, run)?;
         }
         let stopping = interrupt.received();
-        if let Some(signal) = stopping {
-            tracing::warn!(
-                "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"
-            );
-        }
         if is_due(config.save) || (verdict.is_best && run.ends_with_best()) || stopping.is_some() {
             let checkpoint = save(objective, &windows.cursor(), updater, run)?;
             if let Some(signal) = stopping {
-                run.pause()?;
-                return Ok(Outcome::Interrupted { signal, checkpoint });
+                return stopped(signal, checkpoint, run);
             }
         }
     }
@@ -127,12 +122,12 @@ where
     B: Batches<Batch = O::Batch>,
 {
     let Some(checkpoint) = run.resumed_from() else { return Ok(()) };
-    updater.restore(checkpoint)?;
-    batches.seek(&checkpoint.read_json(DATA_CURSOR)?)?;
-    let state = checkpoint.path().join(OBJECTIVE);
-    if state.is_dir() {
-        objective.restore_state(&state)?;
-    }
+    let restored = (|| {
+        updater.restore(checkpoint)?;
+        batches.seek(&checkpoint.read_json(DATA_CURSOR)?)?;
+        checkpoint.folder(OBJECTIVE)?.map_or(Ok(()), |state| objective.restore_state(&state))
+    })();
+    restored.map_err(Error::resume(checkpoint.path()))?;
     tracing::info!("resumed from {} at step {}", checkpoint.path().display(), checkpoint.step());
     Ok(())
 }
@@ -144,8 +139,19 @@ fn evaluate(
 ) -> Result<Verdict> {
     let Some(evaluation) = evaluation else { return Ok(Verdict::default()) };
     let began = Instant::now();
-    let metrics = evaluation.evaluate(updater.step())?;
-    run.record_evaluation(&metrics, began.elapsed())
+    let measured = interrupt::go_on().and_then(|()| evaluation.evaluate(updater.step()));
+    // An evaluation can take minutes, which a process that was told to stop may not have: the run that goes on makes it.
+    run.progress.evaluation_pending = matches!(measured, Err(Error::Interrupted(_)));
+    match measured {
+        Err(Error::Interrupted(_)) => Ok(Verdict::default()),
+        measured => run.record_evaluation(&measured?, began.elapsed()),
+    }
+}
+
+/// The end of a run that a signal stopped and that goes on from this checkpoint.
+fn stopped(signal: i32, checkpoint: PathBuf, run: &mut Run<'_>) -> Result<Outcome> {
+    run.pause()?;
+    Ok(Outcome::Interrupted { signal, checkpoint })
 }
 
 fn save<O: Objective>(
@@ -155,7 +161,7 @@ fn save<O: Objective>(
     run: &mut Run<'_>,
 ) -> Result<PathBuf> {
     let stage = |dir: &Path| {
-        write_json(&dir.join(DATA_CURSOR), cursor)?;
+        write_json(dir.join(DATA_CURSOR), cursor)?;
         let state = dir.join(OBJECTIVE);
         fs::create_dir(&state).map_err(Error::io(&state))?;
         objective.save_state(&state)?;

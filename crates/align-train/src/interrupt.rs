@@ -1,4 +1,6 @@
-//! SIGINT and SIGTERM: the first lets the current step finish, the second ends the process.
+//! SIGINT, SIGTERM and SIGHUP: the first lets the current step finish, the second ends the process.
+//!
+//! SIGHUP is that of a terminal that closes. Where the process was started to ignore it (`nohup`), it stays ignored.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,9 +20,10 @@ struct Noted {
 
 static NOTED: OnceLock<Noted> = OnceLock::new();
 
-/// While it lives, a first SIGINT or SIGTERM is noted instead of ending the process.
+/// While it lives, a first signal is noted instead of ending the process.
 pub struct Interrupt {
     noted: &'static Noted,
+    said: AtomicBool,
 }
 
 impl Interrupt {
@@ -38,31 +41,68 @@ impl Interrupt {
         };
         noted.signal.store(0, Ordering::SeqCst);
         noted.fatal.store(false, Ordering::SeqCst);
-        Ok(Self { noted })
+        Ok(Self { noted, said: AtomicBool::new(false) })
     }
 
-    /// The signal that has asked to stop, if one has.
+    /// The signal that has asked to stop, if one has. What follows is said once.
     pub fn received(&self) -> Option<i32> {
-        match self.noted.signal.load(Ordering::SeqCst) {
-            0 => None,
-            signal => Some(signal as i32),
+        let signal = self.noted.received()?;
+        if !self.said.swap(true, Ordering::SeqCst) {
+            tracing::warn!(
+                "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"
+            );
         }
+        Some(signal)
+    }
+}
+
+/// Fails if a signal has asked to stop: for what takes minutes and can be done again, between its parts.
+///
+/// # Errors
+/// [`Error::Interrupted`].
+pub fn go_on() -> Result<()> {
+    match NOTED.get().and_then(Noted::received) {
+        None => Ok(()),
+        Some(signal) => Err(Error::Interrupted(signal)),
+    }
+}
+
+impl Noted {
+    fn received(&self) -> Option<i32> {
+        Some(self.signal.load(Ordering::SeqCst) as i32).filter(|signal| *signal != 0)
     }
 }
 
 impl Drop for Interrupt {
     fn drop(&mut self) {
+        self.noted.signal.store(0, Ordering::SeqCst);
         self.noted.fatal.store(true, Ordering::SeqCst);
     }
 }
 
 fn register() -> std::io::Result<Noted> {
     let noted = Noted { signal: Arc::default(), fatal: Arc::new(AtomicBool::new(true)) };
-    for signal in [SIGINT, SIGTERM] {
+    for signal in [SIGINT, SIGTERM].into_iter().chain(hangup()) {
         // In this order: the first signal finds `fatal` unset and sets it for the second.
         flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&noted.fatal))?;
         flag::register(signal, Arc::clone(&noted.fatal))?;
         flag::register_usize(signal, Arc::clone(&noted.signal), signal as usize)?;
     }
     Ok(noted)
+}
+
+/// SIGHUP, unless the process was started to ignore it. Where the system does not say, it is left as it is: a run under
+/// `nohup` that stopped at logout would be worse.
+#[cfg(unix)]
+fn hangup() -> Option<i32> {
+    let hangup = signal_hook::consts::SIGHUP;
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
+    (ignored >> (hangup - 1) & 1 == 0).then_some(hangup)
+}
+
+#[cfg(not(unix))]
+fn hangup() -> Option<i32> {
+    None
 }

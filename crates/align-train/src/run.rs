@@ -6,19 +6,20 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use align_files::{OutputDir, write_json};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::checkpoint::{self, write_json};
-use crate::output_dir::{self, TRAINER_STATE};
+use crate::checkpoint;
 use crate::progress::Progress;
-use crate::report::Reports;
+use crate::report::{METRICS, Reports};
 use crate::selection::{self, Verdict};
 use crate::{
     Checkpoint, Error, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater,
     checkpoints, settings,
 };
 
+const TRAINER_STATE: &str = "trainer_state.json";
 const PROGRESS: &str = "progress.json";
 const SETTINGS: &str = "options.json";
 
@@ -27,11 +28,13 @@ type SaveModel<'a> = Box<dyn Fn(&Path) -> Result<()> + 'a>;
 
 /// Output directory, log and checkpoints of one run.
 pub struct Run<'a> {
-    output_dir: PathBuf,
+    output: OutputDir,
     config: TrainConfig,
     settings: Value,
     save_model: SaveModel<'a>,
     resume: Option<Checkpoint>,
+    /// A checkpoint that stays whatever the limit says.
+    kept: Option<PathBuf>,
     state: TrainerState,
     pub(crate) progress: Progress,
     batches_per_epoch: usize,
@@ -40,7 +43,8 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Opens the output directory for a new run, or for the one to resume.
+    /// Begins a run in its output directory, a new one or the one to resume. Only when nothing is left to refuse is what
+    /// another run left in the directory removed or set aside.
     ///
     /// `settings` are all options of the program; they are stored in every checkpoint, and a resumed run
     /// must have the same but for those that do not enter into the updates. `save_model` writes the model
@@ -48,16 +52,16 @@ impl<'a> Run<'a> {
     /// what belongs to them.
     ///
     /// # Errors
-    /// If the directory cannot be written, holds something already, or there is nothing to resume.
+    /// If there is nothing to resume, or it was another run; if somebody else's files are where the run would write; if
+    /// the directory cannot be written.
     pub fn open(
-        output_dir: &Path,
-        overwrite_output_dir: bool,
+        output: OutputDir,
         config: &TrainConfig,
         settings: &impl Serialize,
         save_model: impl Fn(&Path) -> Result<()> + 'a,
     ) -> Result<Self> {
         let settings = serde_json::to_value(settings).map_err(Error::stage)?;
-        let resume = output_dir::open(output_dir, overwrite_output_dir, &config.resume)?;
+        let resume = checkpoints::start(&output, &config.resume)?;
         let (state, progress) = match &resume {
             None => (TrainerState::default(), Progress::default()),
             Some(checkpoint) => {
@@ -65,13 +69,19 @@ impl<'a> Run<'a> {
                 (checkpoint.read_json(TRAINER_STATE)?, checkpoint.read_json(PROGRESS)?)
             }
         };
-        let reports = Reports::open(output_dir, config.tensorboard, &state.log_history, state.global_step)?;
+        let from = resume.as_ref().map_or(0, Checkpoint::step);
+        output.claim([METRICS, TRAINER_STATE])?;
+        checkpoints::refuse_foreign(&output, from)?;
+        output.begin()?;
+        checkpoints::set_aside_damaged(&output, from)?;
+        let reports = Reports::open(&output, config.tensorboard, &state.log_history, state.global_step)?;
         Ok(Self {
-            output_dir: output_dir.to_owned(),
+            output,
             config: config.clone(),
             settings,
             save_model: Box::new(save_model),
             resume,
+            kept: None,
             state,
             progress,
             batches_per_epoch: 1,
@@ -82,7 +92,17 @@ impl<'a> Run<'a> {
 
     /// Where everything is written.
     pub fn output_dir(&self) -> &Path {
-        &self.output_dir
+        self.output.path()
+    }
+
+    /// The same, for who writes more there than the run does.
+    pub fn output(&self) -> &OutputDir {
+        &self.output
+    }
+
+    /// Spares a checkpoint, and no longer the one before, from `save_total_limit`: the one that a stage may go back to.
+    pub fn keep(&mut self, checkpoint: Option<&Path>) {
+        self.kept = checkpoint.map(Path::to_owned);
     }
 
     /// The options the run goes by.
@@ -197,7 +217,7 @@ impl<'a> Run<'a> {
         }
         let verdict = selection::judge(selection, metrics, &mut self.state, &mut self.progress)?;
         if verdict.is_best && selection.load_best_model_at_end {
-            let best = self.output_dir.join(checkpoint::name(self.state.global_step));
+            let best = self.output_dir().join(checkpoint::name(self.state.global_step));
             self.state.best_model_checkpoint = Some(best.display().to_string());
         }
         Ok(verdict)
@@ -212,17 +232,22 @@ impl<'a> Run<'a> {
         let step = updater.step();
         let mut progress = self.progress.clone();
         progress.seconds += self.started.elapsed().as_secs_f64();
-        let checkpoint = Checkpoint::write(&self.output_dir, step, |dir| {
+        let checkpoint = Checkpoint::write(&self.output, step, |dir| {
             (self.save_model)(dir)?;
             Checkpoint::save_optimizer(dir, |path| updater.optimizer().save(updater.params(), path))?;
             stage(dir)?;
-            write_json(&dir.join(TRAINER_STATE), &self.state)?;
-            write_json(&dir.join(PROGRESS), &progress)?;
-            write_json(&dir.join(SETTINGS), &self.settings)
+            write_json(dir.join(TRAINER_STATE), &self.state)?;
+            write_json(dir.join(PROGRESS), &progress)?;
+            Ok(write_json(dir.join(SETTINGS), &self.settings)?)
         })?;
         if let Some(limit) = self.config.save_total_limit {
-            let keep = self.ends_with_best().then_some(self.state.best_global_step).flatten();
-            checkpoints::rotate(&self.output_dir, limit, keep)?;
+            let best = self.ends_with_best().then_some(self.state.best_global_step).flatten();
+            let kept = self.kept.as_deref().and_then(checkpoints::step_of);
+            checkpoints::rotate(
+                &self.output,
+                limit,
+                &[Some(step), best, kept].into_iter().flatten().collect(),
+            )?;
         }
         Ok(checkpoint)
     }
@@ -239,7 +264,7 @@ impl<'a> Run<'a> {
         };
         // The directory may have been moved since the path was noted; and the best checkpoint of a run that
         // was resumed into another directory stayed in the old one.
-        let here = self.output_dir.join(checkpoint::name(step));
+        let here = self.output_dir().join(checkpoint::name(step));
         Checkpoint::open(if here.is_dir() { &here } else { Path::new(noted) }).map(Some)
     }
 
@@ -249,8 +274,8 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If it cannot be written.
     pub fn pause(&mut self) -> Result<()> {
-        self.reports.finish();
-        write_json(&self.output_dir.join(TRAINER_STATE), &self.state)
+        self.reports.finish()?;
+        Ok(write_json(self.output_dir().join(TRAINER_STATE), &self.state)?)
     }
 
     /// Logs runtime, speed and mean loss of the whole run, resumed parts included, then as [`Run::pause`].

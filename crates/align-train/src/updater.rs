@@ -123,7 +123,7 @@ impl Updater {
     /// If the checkpoint misses one of the parameters or has it in another shape.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.load_weights(checkpoint)?;
-        self.optimizer.load(&self.params, &checkpoint.optimizer_file())?;
+        self.optimizer.load(&self.params, &checkpoint.optimizer_file()?)?;
         self.step = checkpoint.step();
         Ok(())
     }
@@ -144,7 +144,7 @@ impl Updater {
     /// As [`Updater::restore`].
     pub fn roll_back(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.load_weights(checkpoint)?;
-        self.optimizer.load(&self.params, &checkpoint.optimizer_file())
+        self.optimizer.load(&self.params, &checkpoint.optimizer_file()?)
     }
 
     /// Overwrites the weights, and only them, with those of a checkpoint.

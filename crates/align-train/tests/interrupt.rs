@@ -1,4 +1,4 @@
-//! SIGTERM in the middle of a run. A program of its own, because a signal is for the whole process.
+//! A signal in the middle of a run. A program of its own, because a signal is for the whole process.
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 #[path = "train/toy.rs"]
@@ -8,15 +8,27 @@ mod toy;
 use std::path::Path;
 
 use align_train::{
-    Batches, Objective, Outcome, Result, Run, StepLoss, Strategy, TrainOptions, Update, Weights, fit,
+    Batches, Evaluate, Metrics, Objective, Outcome, OutputDir, Result, Run, StepLoss, Strategy, TrainOptions,
+    Update, Weights, fit,
 };
-use signal_hook::consts::SIGTERM;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::low_level::raise;
 use toy::{HeldOut, Loader, Regression, Row, options, rows, save_model};
+
+/// When and how a run is told to stop.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Told {
+    Never,
+    /// While it makes this update.
+    Update(usize, i32),
+    /// In the evaluation after this update.
+    Evaluation(usize, i32),
+}
 
 /// The toy, in a process that is told to stop while it makes a certain update.
 struct Terminated {
     inner: Regression,
-    at: usize,
+    told: Told,
 }
 
 impl Objective for Terminated {
@@ -27,8 +39,10 @@ impl Objective for Terminated {
     }
 
     fn loss(&self, batch: &Vec<Row>, totals: &Weights) -> Result<StepLoss> {
-        if self.inner.steps_seen + 1 == self.at {
-            signal_hook::low_level::raise(SIGTERM).unwrap();
+        if let Told::Update(at, signal) = self.told
+            && self.inner.steps_seen + 1 == at
+        {
+            raise(signal).unwrap();
         }
         self.inner.loss(batch, totals)
     }
@@ -50,15 +64,33 @@ impl Objective for Terminated {
     }
 }
 
-fn train(dir: &Path, options: &TrainOptions, at: usize) -> (Outcome, toy::Finished) {
+/// Held-out rows, in a process that is told to stop while it begins to look at them.
+struct Watched {
+    inner: HeldOut,
+    told: Told,
+}
+
+impl Evaluate for Watched {
+    fn evaluate(&mut self, step: usize) -> Result<Metrics> {
+        if let Told::Evaluation(at, signal) = self.told
+            && step == at
+        {
+            raise(signal).unwrap();
+        }
+        self.inner.evaluate(step)
+    }
+}
+
+fn train(dir: &Path, options: &TrainOptions, told: Told) -> (Outcome, toy::Finished) {
     let config = options.check(1e-3).unwrap();
-    let mut objective = Terminated { inner: Regression::new(), at };
+    let mut objective = Terminated { inner: Regression::new(), told };
     let params = objective.inner.params.clone();
     let mut batches = Loader::new(rows(8), config.per_device_train_batch_size);
     let steps = config.total_steps(batches.batches_per_epoch().unwrap());
-    let mut run = Run::open(dir, false, &config, options, |dir: &Path| save_model(&params, dir)).unwrap();
+    let output = OutputDir::take(dir, false, &config.resume).unwrap();
+    let mut run = Run::open(output, &config, options, |dir: &Path| save_model(&params, dir)).unwrap();
     let mut updater = config.updater(&params, steps).unwrap();
-    let mut held_out = HeldOut::of(&objective.inner);
+    let mut held_out = Watched { inner: HeldOut::of(&objective.inner), told };
     let outcome = fit(&mut objective, Some(&mut held_out), &mut batches, &mut updater, &mut run).unwrap();
     let state = run.state().clone();
     (outcome.clone(), toy::Finished { outcome, objective: objective.inner, state })
@@ -74,13 +106,24 @@ fn a_run_that_is_told_to_stop_finishes_its_step_saves_and_goes_on_exactly() {
     });
     let resumed = TrainOptions { resume_from_checkpoint: Some("last".into()), ..fresh.clone() };
     let whole_dir = tempfile::tempdir().unwrap();
-    let (outcome, whole) = train(whole_dir.path(), &fresh, usize::MAX);
+    let (outcome, whole) = train(whole_dir.path(), &fresh, Told::Never);
     assert_eq!(outcome, Outcome::Completed);
-    for at in [1, 3, 4, 9] {
+    for told in [
+        Told::Update(1, SIGTERM),
+        Told::Update(3, SIGINT),
+        Told::Update(4, SIGHUP),
+        Told::Update(9, SIGTERM),
+        Told::Evaluation(3, SIGTERM),
+        Told::Evaluation(9, SIGHUP),
+    ] {
+        if matches!(told, Told::Update(_, SIGHUP) | Told::Evaluation(_, SIGHUP)) && ignores_hangup() {
+            continue;
+        }
+        let (Told::Update(at, signal) | Told::Evaluation(at, signal)) = told else { unreachable!() };
         let dir = tempfile::tempdir().unwrap();
-        let (outcome, stopped) = train(dir.path(), &fresh, at);
+        let (outcome, stopped) = train(dir.path(), &fresh, told);
         let checkpoint = dir.path().join(format!("checkpoint-{at}"));
-        assert_eq!(outcome, Outcome::Interrupted { signal: SIGTERM, checkpoint });
+        assert_eq!(outcome, Outcome::Interrupted { signal, checkpoint }, "{told:?}");
         assert_eq!(stopped.state.global_step, at);
         let evaluated = stopped
             .state
@@ -89,9 +132,18 @@ fn a_run_that_is_told_to_stop_finishes_its_step_saves_and_goes_on_exactly() {
             .any(|entry| entry.contains_key("eval_loss") && entry["step"].as_u64() == Some(at as u64));
         assert!(!evaluated, "an evaluation delayed the end");
 
-        let (outcome, again) = train(dir.path(), &resumed, usize::MAX);
+        let (outcome, again) = train(dir.path(), &resumed, Told::Never);
         assert_eq!(outcome, Outcome::Completed);
-        assert_eq!(again.objective.bits(), whole.objective.bits(), "told to stop at {at}");
-        assert_eq!(again.timeless_log(), whole.timeless_log(), "told to stop at {at}");
+        assert_eq!(again.objective.bits(), whole.objective.bits(), "{told:?}");
+        assert_eq!(again.timeless_log(), whole.timeless_log(), "{told:?}");
     }
+}
+
+/// Whether this process was started by `nohup` or its like: then no hangup reaches it, which is right.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_none_or(|mask| mask >> (SIGHUP - 1) & 1 == 1)
 }

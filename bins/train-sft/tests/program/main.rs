@@ -11,6 +11,7 @@ mod demonstrations;
 mod flags;
 mod hostile;
 mod invocation;
+mod output;
 mod replay;
 mod resume;
 mod stage;

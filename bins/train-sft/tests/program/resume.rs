@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use crate::stage;
-use crate::support::{Place, Run, copy_dir, training, wait_until};
+use crate::support::{Place, Run, copy_dir, names, training, wait_until};
 
 /// A run in which everything that a checkpoint must hold matters: 24 rows in micro-batches of 2, five to a
 /// step, so that every third step is of two micro-batches and ends an epoch; rows shuffled anew in each epoch;
@@ -131,10 +131,8 @@ fn a_kill_while_saving_leaves_the_last_complete_checkpoint() {
     }
     place.succeeds(&training("killed", &format!("{options} --resume-from-checkpoint last")));
     assert_same_end(&place.run("killed"), &whole, "after the kills");
-    let hidden = |name: &str| name.starts_with(".checkpoint");
-    let names = fs::read_dir(place.path("killed")).unwrap();
-    let left: Vec<_> = names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    assert!(!left.iter().any(|name| hidden(name)), "something partial is left: {left:?}");
+    let left = names(&place.run("killed"), ".align");
+    assert_eq!(left, ["written".to_owned()].into(), "something partial is left");
 }
 
 fn start(mut command: Command) -> Child {
@@ -148,8 +146,8 @@ fn send(child: &Child, signal: &str) {
 
 /// How many files there are of a checkpoint that is being written, or of what was left of one tidied up, since that time.
 fn partial_files(dir: &Path, since: SystemTime) -> Option<usize> {
-    let partial = fs::read_dir(dir).ok()?.filter_map(Result::ok).find(|entry| {
-        let is_partial = entry.file_name().to_string_lossy().starts_with(".checkpoint-");
+    let partial = fs::read_dir(dir.join(".align/tmp")).ok()?.filter_map(Result::ok).find(|entry| {
+        let is_partial = entry.file_name().to_string_lossy().starts_with("checkpoint-");
         is_partial && entry.metadata().and_then(|data| data.modified()).is_ok_and(|time| time > since)
     })?;
     Some(fs::read_dir(partial.path()).ok()?.count())

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::scratch::{HOME, make_home, remove_if_empty, tmp};
 use crate::written::Written;
 use crate::{Error, Lock, Result, Resume, create_dir_all};
-pub use rules::{Use, check_writable};
+pub use rules::{Use, check_free, check_writable};
 pub use trees::Scratch;
 
 /// An output directory that this process has for itself. Clones are the same one; the last that is dropped gives it free.
@@ -66,7 +66,20 @@ impl OutputDir {
         rules::check(path, overwrite, resume)?;
         let made = missing(path);
         create_dir_all(path)?;
-        Self::taken(path, made, overwrite, resume)
+        Self::taken(path, made, || rules::kind(path, overwrite, resume))
+    }
+
+    /// Takes the directory for files that are put beside what is there, such as a report. None of them is noted: a run
+    /// that overwrites the directory does not remove them.
+    ///
+    /// # Errors
+    /// One that cannot be written, or that another process uses.
+    pub fn beside(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        rules::check_free(path)?;
+        let made = missing(path);
+        create_dir_all(path)?;
+        Self::taken(path, made, || Ok(Use::Beside))
     }
 
     /// Makes and takes `parent/<stage>-<number>` for the first number above all that exist.
@@ -79,16 +92,15 @@ impl OutputDir {
         create_dir_all(parent)?;
         let path = rules::next_numbered(parent, stage)?;
         made.push(path.clone());
-        Self::taken(&path, made, false, &Resume::No)
+        Self::taken(&path, made, || Ok(Use::New))
     }
 
-    fn taken(path: &Path, made: Vec<PathBuf>, overwrite: bool, resume: &Resume) -> Result<Self> {
+    fn taken(path: &Path, made: Vec<PathBuf>, kind: impl FnOnce() -> Result<Use>) -> Result<Self> {
         let take = || {
             let lock = make_home(path)?.join(rules::LOCK);
             let lock = Lock::take(lock).map_err(|error| rules::in_use(path, error))?;
             // Once more: another run may have taken it, and left it, while this one read its data.
-            let kind = rules::kind(path, overwrite, resume)?;
-            Ok((lock, kind, Written::read(path)?))
+            Ok((lock, kind()?, Written::read(path)?))
         };
         let (lock, kind, notes) = take().inspect_err(|_| give_back(path, &made))?;
         let (had_notes, written) = (notes.is_some(), notes.unwrap_or_default());
@@ -113,24 +125,33 @@ impl OutputDir {
     /// # Errors
     /// Another's file of such a name; notes that cannot be written.
     pub fn claim<N: Into<String>>(&self, names: impl IntoIterator<Item = N>) -> Result<()> {
-        let mut state = self.state();
-        let is_older = self.0.kind == Use::Continues && !state.had_notes;
         let names: Vec<String> = names.into_iter().map(Into::into).collect();
-        for name in &names {
-            let path = self.path().join(name);
-            if !is_older && !state.owns(name) && path.symlink_metadata().is_ok() {
-                let problem = "is in the way: a run would write there, and no run wrote it; move it, or name another \
-                               directory";
-                return Err(Error::new(path, ErrorKind::AlreadyExists, problem));
-            }
-        }
-        if !state.begun {
-            state.claimed.extend(names);
+        names.iter().try_for_each(|name| self.refuse_foreign(name))?;
+        self.state().note(self.path(), names)
+    }
+
+    /// Fails if there is a file of this name that is another's: for names that a run may have to remove, too.
+    ///
+    /// # Errors
+    /// As [`OutputDir::claim`].
+    pub fn refuse_foreign(&self, name: &str) -> Result<()> {
+        let (path, state) = (self.path().join(name), self.state());
+        let is_older = self.0.kind == Use::Continues && !state.had_notes;
+        if is_older || state.owns(name) || path.symlink_metadata().is_err() {
             return Ok(());
         }
-        let known = names.iter().all(|name| state.written.contains(name));
-        names.into_iter().for_each(|name| state.written.add(name));
-        if known { Ok(()) } else { state.written.write(self.path()) }
+        let problem =
+            "is in the way: a run would write there, and no run wrote it; move it, or name another directory";
+        Err(Error::new(path, ErrorKind::AlreadyExists, problem))
+    }
+
+    /// Notes files that are known to be the run's although they were not noted: of an earlier version, or on their way
+    /// into place when the process was killed.
+    ///
+    /// # Errors
+    /// Notes that cannot be written.
+    pub fn adopt(&self, names: impl IntoIterator<Item = String>) -> Result<()> {
+        self.state().note(self.path(), names.into_iter().collect())
     }
 
     /// Whether a file is one that a program noted here.
@@ -138,12 +159,15 @@ impl OutputDir {
         self.state().owns(name)
     }
 
-    /// The run is accepted: where it replaces another, the files of that one are removed; what was claimed is noted.
+    /// The run is accepted, once and for all: where it replaces another, the files of that one are removed; what was claimed is noted.
     ///
     /// # Errors
     /// What cannot be removed or written.
     pub fn begin(&self) -> Result<()> {
         let mut state = self.state();
+        if state.begun {
+            return Ok(());
+        }
         if self.0.kind != Use::Continues {
             state.written.remove_files(self.path())?;
             match fs::remove_dir_all(tmp(self.path())) {
@@ -167,6 +191,16 @@ impl OutputDir {
 }
 
 impl State {
+    fn note(&mut self, directory: &Path, names: Vec<String>) -> Result<()> {
+        if !self.begun {
+            self.claimed.extend(names);
+            return Ok(());
+        }
+        let known = names.iter().all(|name| self.written.contains(name));
+        names.into_iter().for_each(|name| self.written.add(name));
+        if known { Ok(()) } else { self.written.write(directory) }
+    }
+
     fn owns(&self, name: &str) -> bool {
         self.written.contains(name) || self.claimed.iter().any(|claimed| claimed == name)
     }

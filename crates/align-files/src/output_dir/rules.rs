@@ -19,15 +19,23 @@ pub enum Use {
     Replaces,
     /// The run in it goes on.
     Continues,
+    /// Files of known names beside what is there: a report.
+    Beside,
 }
 
 /// Fails if the directory cannot be written, is in use, or may not be taken. Makes nothing.
 pub(super) fn check(path: &Path, overwrite: bool, resume: &Resume) -> Result<Use> {
+    check_free(path)?;
+    kind(path, overwrite, resume)
+}
+
+/// Fails if the directory cannot be written or is in use. Makes nothing.
+pub fn check_free(path: &Path) -> Result<()> {
     check_writable(path)?;
     if let Some(holder) = Lock::held_by(path.join(HOME).join(LOCK)) {
         return Err(Error::new(path, ErrorKind::ResourceBusy, format!("in use by {holder}")));
     }
-    kind(path, overwrite, resume)
+    Ok(())
 }
 
 /// What the directory would be taken for.
@@ -43,6 +51,14 @@ pub(super) fn kind(path: &Path, overwrite: bool, resume: &Resume) -> Result<Use>
         return refused(
             "not empty, it may hold another run; name a new directory, continue that run with \
              `--resume-from-checkpoint`, or replace it with `--overwrite-output-dir`",
+        );
+    }
+    if let Resume::From(checkpoint) = resume
+        && let (Ok(checkpoint), Ok(path)) = (checkpoint.canonicalize(), path.canonicalize())
+        && checkpoint.starts_with(path)
+    {
+        return refused(
+            "holds the checkpoint to resume from, which `--overwrite-output-dir` could remove; name another directory",
         );
     }
     if Written::read(path)?.is_none() {

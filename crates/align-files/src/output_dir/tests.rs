@@ -157,3 +157,17 @@ fn a_file_as_output_directory_is_refused() {
         assert!(refused(&dir, false, &Resume::No).contains("cannot write there: "));
     }
 }
+
+#[test]
+fn a_report_beside_a_run_is_not_the_runs() {
+    let (_keep, dir) = place();
+    run(&dir, &["model"]);
+    let output = OutputDir::beside(&dir).unwrap();
+    assert!(OutputDir::beside(&dir).unwrap_err().to_string().contains("in use by process"));
+    fs::write(dir.join("replies"), "paid for").unwrap();
+    drop(output);
+    OutputDir::take(&dir, true, &Resume::No).unwrap().begin().unwrap();
+    assert_eq!(names(&dir), BTreeSet::from(["replies".to_owned()]));
+    drop(OutputDir::beside(dir.join("new")).unwrap());
+    assert!(!dir.join("new").exists());
+}

@@ -8,8 +8,8 @@ use serde_json::Value;
 use crate::model_dir::read_json;
 use crate::{Error, Result};
 
-pub(super) const SINGLE: &str = "model.safetensors";
-const INDEX: &str = "model.safetensors.index.json";
+pub(crate) const SINGLE: &str = "model.safetensors";
+pub(crate) const INDEX: &str = "model.safetensors.index.json";
 
 /// The safetensors files of a directory, in order.
 ///

@@ -13,7 +13,7 @@ use align_data::{Order, TokenizedTask, Tokenizer};
 use align_models::CausalLm;
 use align_train::{Checkpoint, Error, Interrupt, LogEntry, Metrics, Outcome, Result, Run, Updater};
 use sampled::Sampled;
-use state::{METHOD, State, restore, save};
+use state::{State, method_folder, restore, save};
 
 use crate::completions::completion_metrics;
 use crate::rollout::log_probs;
@@ -70,7 +70,7 @@ impl OnPolicy<'_> {
         let interrupt = Interrupt::listen()?;
         let mut state = restore(method, watch, updater, run)?;
         run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)));
-        let mut log = SampleLog::open(run.output_dir(), state.phase)?;
+        let mut log = SampleLog::open(run.output(), state.phase)?;
         if watch.may_roll_back() && state.last_good.is_none() {
             save(&mut state, method, watch, updater, run)?;
         }
@@ -183,7 +183,7 @@ impl OnPolicy<'_> {
             };
             let checkpoint = Checkpoint::open(last_good)?;
             updater.roll_back(&checkpoint)?;
-            method.restore_state(&checkpoint.path().join(METHOD))?;
+            method.restore_state(&method_folder(&checkpoint)?)?;
             updater.set_learning_rate_scale(updater.learning_rate_scale() * AFTER_ROLL_BACK);
             watch.rolled_back();
             tracing::warn!("went back to {}, at half the learning rate", last_good.display());

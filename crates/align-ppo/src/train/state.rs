@@ -1,17 +1,16 @@
 //! What a checkpoint holds of the loop itself, beside weights, optimizer and the method's own state.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use align_train::{Checkpoint, Error, Result, Run, Updater};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::{Alarm, Method, Watch};
 
 const STATE: &str = "phases.json";
 /// The directory of a checkpoint that belongs to the method.
-pub(super) const METHOD: &str = "method";
+const METHOD: &str = "method";
 
 /// Where the loop stands between two phases.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -29,6 +28,12 @@ pub(super) struct State {
     pub(super) watch: Value,
 }
 
+/// Where a checkpoint keeps what is the method's.
+pub(super) fn method_folder(checkpoint: &Checkpoint) -> Result<PathBuf> {
+    let none = || Error::stage(format!("{}: has no state of a method", checkpoint.path().display()));
+    checkpoint.folder(METHOD)?.ok_or_else(none)
+}
+
 /// Puts everything back to where the checkpoint was made, if the run is resumed from one.
 pub(super) fn restore(
     method: &mut dyn Method,
@@ -39,16 +44,21 @@ pub(super) fn restore(
     let Some(checkpoint) = run.resumed_from() else {
         return Ok(State { healthy: true, learning_rate_scale: 1.0, ..State::default() });
     };
-    updater.restore(checkpoint)?;
-    let path = checkpoint.path().join(STATE);
-    let unreadable = |error: &dyn std::fmt::Display| Error::stage(format!("{}: {error}", path.display()));
-    let json = fs::read(&path).map_err(|error| unreadable(&error))?;
-    let mut state: State = serde_json::from_slice(&json).map_err(|error| unreadable(&error))?;
-    method.restore_state(&checkpoint.path().join(METHOD))?;
-    watch.restore(&state.watch)?;
+    let restored = (|| {
+        updater.restore(checkpoint)?;
+        let state: State = checkpoint.read_json(STATE)?;
+        method.restore_state(&method_folder(checkpoint)?)?;
+        watch.restore(&state.watch)?;
+        Ok(state)
+    })();
+    let mut state = restored.map_err(Error::resume(checkpoint.path()))?;
     updater.set_learning_rate_scale(state.learning_rate_scale);
     if state.healthy {
         state.last_good = Some(checkpoint.path().to_owned());
+    } else if let Some(name) = state.last_good.as_deref().and_then(Path::file_name) {
+        // The directory may have been moved since the path was noted.
+        let here = run.output_dir().join(name);
+        state.last_good = if here.is_dir() { Some(here) } else { state.last_good };
     }
     tracing::info!("resumed from {} at step {}", checkpoint.path().display(), checkpoint.step());
     Ok(state)
@@ -65,10 +75,11 @@ pub(super) fn save(
     state.save_pending = false;
     state.learning_rate_scale = updater.learning_rate_scale();
     state.watch = watch.state();
-    let json = serde_json::to_vec_pretty(&json!(state)).map_err(Error::stage)?;
+    // The one to go back to is still the one before, unless this one takes its place.
+    run.keep(state.last_good.as_deref().filter(|_| !state.healthy));
     let checkpoint = run.save(updater, |dir: &Path| {
-        fs::write(dir.join(STATE), &json).map_err(Error::stage)?;
-        fs::create_dir(dir.join(METHOD)).map_err(Error::stage)?;
+        align_files::write_json(dir.join(STATE), state)?;
+        align_files::create_dir_all(dir.join(METHOD))?;
         method.save_state(&dir.join(METHOD))
     })?;
     if state.healthy {

@@ -140,7 +140,8 @@ impl AdamW {
     /// # Errors
     /// If the file misses a parameter's moments or they have another shape.
     pub fn load(&mut self, params: &Params, path: &Path) -> Result<()> {
-        let mut tensors = candle_core::safetensors::load(path, &Device::Cpu)?;
+        let unreadable = |error| Error::checkpoint(path, format!("cannot be read: {error}"));
+        let mut tensors = candle_core::safetensors::load(path, &Device::Cpu).map_err(unreadable)?;
         let mut take = |name: &str| {
             tensors.remove(name).ok_or_else(|| Error::checkpoint(path, format!("it has no tensor `{name}`")))
         };

@@ -1,8 +1,8 @@
 //! From options to a config: every rule an option must keep, and every option that would do nothing.
 
-use std::path::PathBuf;
+use align_files::Resume;
 
-use super::{Every, Length, ReportTo, Resume, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
+use super::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
 use crate::{AdamWConfig, Error, LrSchedulerType, Result};
 
 impl TrainOptions {
@@ -54,7 +54,7 @@ impl TrainOptions {
             selection: self.selection()?,
             save: every(("save_strategy", self.save_strategy), ("save_steps", self.save_steps), 500)?,
             save_total_limit: self.total_limit()?,
-            resume: self.resume(),
+            resume: Resume::parse(self.resume_from_checkpoint.as_deref()),
         })
     }
 
@@ -219,14 +219,6 @@ impl TrainOptions {
             ));
         }
         Ok(Some(limit))
-    }
-
-    fn resume(&self) -> Resume {
-        match self.resume_from_checkpoint.as_deref() {
-            None | Some("false" | "no" | "") => Resume::No,
-            Some("last" | "true") => Resume::Last,
-            Some(path) => Resume::From(PathBuf::from(path)),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What training goes by: options that have been checked against each other.
 
-use std::path::PathBuf;
+use align_files::Resume;
 
 use crate::{AdamWConfig, Error, LrSchedulerType, Result, Schedule, Updater};
 
@@ -93,17 +93,6 @@ pub struct Selection {
     pub early_stopping_patience: Option<usize>,
     /// How much better counts as improvement.
     pub early_stopping_threshold: f64,
-}
-
-/// Where to start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Resume {
-    /// At the beginning.
-    No,
-    /// At the last complete checkpoint in the output directory.
-    Last,
-    /// At this checkpoint.
-    From(PathBuf),
 }
 
 impl TrainConfig {

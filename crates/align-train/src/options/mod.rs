@@ -8,7 +8,7 @@
 mod check;
 mod config;
 
-pub use config::{Every, Length, Resume, Selection, TrainConfig, Warmup};
+pub use config::{Every, Length, Selection, TrainConfig, Warmup};
 
 use serde::{Deserialize, Serialize};
 

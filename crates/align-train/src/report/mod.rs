@@ -4,10 +4,11 @@ mod jsonl;
 mod progress_bar;
 mod tensorboard;
 
-use std::path::Path;
+use align_files::OutputDir;
 
 use crate::{LogEntry, Result};
 use jsonl::Jsonl;
+pub(crate) use jsonl::METRICS;
 use progress_bar::Bar;
 use tensorboard::TensorBoard;
 
@@ -19,10 +20,15 @@ pub(crate) struct Reports {
 
 impl Reports {
     /// Opens all writers. `history` is what has been logged before a resumed run's checkpoint.
-    pub(crate) fn open(dir: &Path, tensorboard: bool, history: &[LogEntry], step: usize) -> Result<Self> {
+    pub(crate) fn open(
+        output: &OutputDir,
+        tensorboard: bool,
+        history: &[LogEntry],
+        step: usize,
+    ) -> Result<Self> {
         Ok(Self {
-            jsonl: Jsonl::open(dir, history)?,
-            tensorboard: if tensorboard { Some(TensorBoard::open(dir, step)?) } else { None },
+            jsonl: Jsonl::open(output.path(), history)?,
+            tensorboard: if tensorboard { Some(TensorBoard::open(output, step)?) } else { None },
             bar: Bar::hidden(),
         })
     }
@@ -47,8 +53,9 @@ impl Reports {
         Ok(())
     }
 
-    /// Takes the bar away.
-    pub(crate) fn finish(&mut self) {
+    /// Takes the bar away, and makes what was logged durable.
+    pub(crate) fn finish(&mut self) -> Result<()> {
         self.bar.finish();
+        self.jsonl.sync()
     }
 }

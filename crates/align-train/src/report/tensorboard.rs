@@ -7,10 +7,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use align_files::OutputDir;
 use prost::Message;
 
-use crate::output_dir::TENSORBOARD;
 use crate::{Error, LogEntry, Result};
+
+/// The folder of event files.
+const TENSORBOARD: &str = "runs";
 
 /// `tensorflow.Event`.
 #[derive(Clone, PartialEq, Message)]
@@ -67,10 +70,12 @@ pub(super) struct TensorBoard {
 
 impl TensorBoard {
     /// A new event file in `runs/`. After a resume at `step`, events beyond it in older files count no more.
-    pub(super) fn open(dir: &Path, step: usize) -> Result<Self> {
-        let dir = dir.join(TENSORBOARD);
-        fs::create_dir_all(&dir).map_err(Error::io(&dir))?;
+    pub(super) fn open(output: &OutputDir, step: usize) -> Result<Self> {
+        let dir = output.path().join(TENSORBOARD);
+        align_files::create_dir_all(&dir)?;
         let path = unused(&dir);
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        output.claim([format!("{TENSORBOARD}/{name}")])?;
         let file = OpenOptions::new().create_new(true).append(true).open(&path).map_err(Error::io(&path))?;
         let mut writer = Self { path, file };
         writer.write(0, What::FileVersion("brain.Event:2".into()))?;

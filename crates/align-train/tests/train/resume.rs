@@ -5,7 +5,7 @@ use std::path::Path;
 
 use align_train::{Checkpoint, Outcome, TrainOptions};
 
-use crate::toy::{Finished, options, train};
+use crate::toy::{Finished, Regression, options, train};
 
 /// 9 updates in three epochs of 8 rows: windows of 3, 3 and 2 rows, logged every second step, evaluated
 /// every third.
@@ -96,8 +96,8 @@ fn a_process_killed_while_it_saves_leaves_the_last_checkpoint_usable() {
     files.retain(|name| name != "MANIFEST.json" && name != "objective");
     for written in 0..files.len() {
         let stopped = stopped_after(3, dir.path());
-        let partial = stopped.path().join(".checkpoint-4.tmp");
-        fs::create_dir(&partial).unwrap();
+        let partial = stopped.path().join(".align/tmp/checkpoint-4.x7");
+        fs::create_dir_all(&partial).unwrap();
         for name in &files[..written] {
             fs::copy(saved.join(name), partial.join(name)).unwrap();
         }
@@ -111,9 +111,9 @@ fn a_process_killed_while_it_saves_leaves_the_last_checkpoint_usable() {
 fn a_checkpoint_that_was_complete_but_not_in_its_place_counts() {
     let (dir, _) = whole_run();
     let stopped = stopped_after(3, dir.path());
-    copy(&dir.path().join("checkpoint-4"), &stopped.path().join(".checkpoint-4.tmp"));
-    // The one that it replaces was half removed.
-    fs::create_dir(stopped.path().join("checkpoint-4")).unwrap();
+    // It replaces one of the same step, which was moved away already.
+    copy(&dir.path().join("checkpoint-4"), &stopped.path().join(".align/tmp/checkpoint-4.x7"));
+    copy(&dir.path().join("checkpoint-4"), &stopped.path().join(".align/tmp/checkpoint-4.x8/old"));
     let finished = train(stopped.path(), &resumed("last")).unwrap();
     assert_eq!(finished.state.global_step, 6);
     assert_eq!(Checkpoint::open(&stopped.path().join("checkpoint-4")).unwrap().step(), 4);
@@ -187,7 +187,8 @@ fn there_must_be_something_to_resume() {
     let error = train(dir.path(), &resumed("last")).err().unwrap().to_string();
     assert!(error.contains("has no complete checkpoint to resume from"), "{error}");
     let error = train(&dir.path().join("missing"), &resumed("last")).err().unwrap().to_string();
-    assert!(error.contains("there is no such directory"), "{error}");
+    assert!(error.contains("missing: has no complete checkpoint to resume from"), "{error}");
+    assert!(!dir.path().join("missing").exists());
 }
 
 #[test]
@@ -206,4 +207,111 @@ fn a_run_whose_patience_is_used_up_stays_stopped() {
     });
     let again = train(dir.path(), &again).unwrap();
     assert_eq!((&again.outcome, again.state.global_step), (&Outcome::StoppedEarly, 2));
+}
+
+/// Removes the last byte of a file.
+fn truncate(path: &Path) {
+    let bytes = fs::read(path).unwrap();
+    fs::write(path, &bytes[..bytes.len() - 1]).unwrap();
+}
+
+fn checkpoints(dir: &Path) -> Vec<String> {
+    let names = fs::read_dir(dir).unwrap().map(|item| item.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("checkpoint")).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn damaged_later_checkpoints_are_set_aside_and_never_cost_a_good_one() {
+    let (dir, whole) = whole_run();
+    let stopped = stopped_after(6, dir.path());
+    for step in [5, 6] {
+        truncate(&stopped.path().join(format!("checkpoint-{step}/optimizer.safetensors")));
+    }
+    // A directory of that name from an earlier damage, and a damaged one before the start.
+    fs::create_dir(stopped.path().join("checkpoint-6.damaged")).unwrap();
+    truncate(&stopped.path().join("checkpoint-2/optimizer.safetensors"));
+    let mut limited = resumed("last");
+    limited.save_total_limit = Some(1);
+    let finished = train(stopped.path(), &limited).unwrap();
+    assert_eq!(finished.objective.bits(), whole.objective.bits());
+    let expected = [
+        "checkpoint-2",
+        "checkpoint-5.damaged",
+        "checkpoint-6",
+        "checkpoint-6.damaged",
+        "checkpoint-6.damaged-2",
+    ];
+    assert_eq!(checkpoints(stopped.path()), expected);
+}
+
+#[test]
+fn something_else_in_the_place_of_a_later_checkpoint_is_refused() {
+    let (dir, _) = whole_run();
+    let stopped = stopped_after(3, dir.path());
+    let place = stopped.path().join("checkpoint-5");
+    fs::write(&place, "mine").unwrap();
+    let refused = || train(stopped.path(), &resumed("last")).err().unwrap().to_string();
+    assert!(refused().contains("checkpoint-5: is in the way of a checkpoint"), "{}", refused());
+    fs::remove_file(&place).unwrap();
+    fs::create_dir(&place).unwrap();
+    fs::write(place.join("notes.txt"), "mine").unwrap();
+    assert!(refused().contains("checkpoint-5: is in the way of a checkpoint"), "{}", refused());
+    assert_eq!(checkpoints(stopped.path()).len(), 4);
+    // One that the run never comes to is in nobody's way.
+    fs::rename(&place, stopped.path().join("checkpoint-2.old")).unwrap();
+    train(stopped.path(), &resumed("last")).unwrap();
+}
+
+#[test]
+fn a_file_that_a_checkpoint_does_not_list_is_not_part_of_it() {
+    let (dir, whole) = whole_run();
+    let stopped = stopped_after(3, dir.path());
+    let checkpoint = stopped.path().join("checkpoint-3");
+    let other = Regression::new();
+    let weights =
+        other.params.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach())).collect();
+    candle_core::safetensors::save(&weights, checkpoint.join("zzz.safetensors")).unwrap();
+    fs::write(checkpoint.join("notes.txt"), "mine").unwrap();
+    assert_eq!(train(stopped.path(), &resumed("last")).unwrap().objective.bits(), whole.objective.bits());
+
+    let stopped = stopped_after(3, dir.path());
+    fs::write(stopped.path().join("checkpoint-3/objective/steps"), "9").unwrap();
+    let error = train(stopped.path(), &resumed("last")).err().unwrap().to_string();
+    assert!(error.contains("checkpoint-3/objective/steps: is not part of the checkpoint"), "{error}");
+}
+
+#[test]
+fn content_that_is_not_a_checkpoints_is_refused_by_file() {
+    let (dir, _) = whole_run();
+    for (name, content) in [
+        ("optimizer.safetensors", "short"),
+        ("model.safetensors", "short"),
+        ("data_cursor.json", "[]"),
+        ("objective/steps_seen", "many"),
+    ] {
+        let stopped = stopped_after(2, dir.path());
+        let checkpoint = stopped.path().join("checkpoint-2");
+        fs::write(checkpoint.join(name), content).unwrap();
+        reseal(&checkpoint, name);
+        let error = train(stopped.path(), &resumed("last")).err().unwrap().to_string();
+        assert!(error.contains("checkpoint-2: cannot be resumed: "), "{name}: {error}");
+    }
+    let checkpoint = dir.path().join("checkpoint-6");
+    let manifest = fs::read_to_string(checkpoint.join("MANIFEST.json")).unwrap();
+    fs::write(checkpoint.join("MANIFEST.json"), manifest.replace("model.safetensors", "../../x")).unwrap();
+    let error = Checkpoint::open(&checkpoint).unwrap_err().to_string();
+    assert!(error.contains("`../../x` is no file of a checkpoint"), "{error}");
+}
+
+/// Makes the manifest right again for a file that was changed.
+fn reseal(checkpoint: &Path, name: &str) {
+    use sha2::Digest as _;
+    let path = checkpoint.join("MANIFEST.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let content = fs::read(checkpoint.join(name)).unwrap();
+    let hash: String = sha2::Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
+    manifest["files"][name] = serde_json::json!({ "size": content.len(), "sha256": hash });
+    fs::write(path, manifest.to_string()).unwrap();
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use align_train::{LogEntry, Outcome, Strategy, TrainOptions};
+use align_train::{LogEntry, Outcome, OutputDir, Run, Strategy, TrainOptions};
 
 use crate::toy::{Finished, options, train};
 
@@ -192,7 +192,7 @@ fn the_directory_of_another_run_is_not_touched() {
     let (dir, _) = run(|options| options.max_steps = 1);
     let before = fs::read(dir.path().join("metrics.jsonl")).unwrap();
     let error = train(dir.path(), &options(|_| {})).err().unwrap().to_string();
-    assert!(error.contains("is not empty; choose another output_dir"), "{error}");
+    assert!(error.contains("not empty, it may hold another run"), "{error}");
     assert_eq!(fs::read(dir.path().join("metrics.jsonl")).unwrap(), before);
 }
 
@@ -202,11 +202,36 @@ fn overwriting_removes_what_the_other_run_wrote_and_nothing_else() {
     fs::write(dir.path().join("notes.txt"), "mine").unwrap();
     let options = options(|_| {});
     let config = options.check(1e-3).unwrap();
-    let run = align_train::Run::open(dir.path(), true, &config, &options, |_: &Path| Ok(())).unwrap();
+    let output = OutputDir::take(dir.path(), true, &config.resume).unwrap();
+    let run = Run::open(output, &config, &options, |_: &Path| Ok(())).unwrap();
     assert!(run.state().log_history.is_empty());
     assert!(checkpoints(dir.path()).is_empty());
     assert_eq!(fs::read_to_string(dir.path().join("metrics.jsonl")).unwrap(), "");
     assert_eq!(fs::read_to_string(dir.path().join("notes.txt")).unwrap(), "mine");
+}
+
+#[test]
+fn what_somebody_else_wrote_is_not_written_over() {
+    for name in ["metrics.jsonl", "trainer_state.json", "checkpoint-7/notes.txt", "checkpoint-2/notes.txt"] {
+        let (dir, _) = run(|options| (options.max_steps, options.save_steps) = (3, Some(1)));
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&path);
+        // A file of the run's that somebody wrote anew cannot be told from the run's.
+        let notes = dir.path().join(".align/written");
+        let noted = fs::read_to_string(&notes).unwrap().replace(&format!("{name}\n"), "");
+        fs::write(&notes, noted).unwrap();
+        fs::write(&path, "mine").unwrap();
+        let model = fs::read(dir.path().join("checkpoint-3/model.safetensors")).unwrap();
+
+        let config = options(|_| {}).check(1e-3).unwrap();
+        let output = OutputDir::take(dir.path(), true, &config.resume).unwrap();
+        let refused = Run::open(output, &config, &options(|_| {}), |_: &Path| Ok(()));
+        let error = refused.err().unwrap().to_string();
+        assert!(error.contains("in the way"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert_eq!(fs::read(dir.path().join("checkpoint-3/model.safetensors")).unwrap(), model, "{name}");
+    }
 }
 
 #[test]

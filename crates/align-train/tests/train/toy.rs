@@ -5,8 +5,8 @@ use std::path::Path;
 
 use align_kernels::{Param, Params};
 use align_train::{
-    Batches, Cursor, Error, Evaluate, LogEntry, Metrics, Objective, Outcome, Result, Run, StepLoss,
-    TrainConfig, TrainOptions, Update, Updater, Weights, evaluate, fit,
+    Batches, Cursor, Error, Evaluate, LogEntry, Metrics, Objective, Outcome, OutputDir, Result, Run,
+    StepLoss, TrainConfig, TrainOptions, Update, Updater, Weights, evaluate, fit,
 };
 use candle_core::{Device, Tensor};
 
@@ -217,7 +217,8 @@ pub(crate) fn train_with(
     let mut batches = Loader::new(rows(8), config.per_device_train_batch_size);
     prepare(&mut batches);
     let total_steps = config.total_steps(batches.batches_per_epoch()?);
-    let mut run = Run::open(dir, false, &config, options, |dir: &Path| save_model(&params, dir))?;
+    let output = OutputDir::take(dir, false, &config.resume)?;
+    let mut run = Run::open(output, &config, options, |dir: &Path| save_model(&params, dir))?;
     let mut updater: Updater = config.updater(&params, total_steps)?;
     let mut held_out = HeldOut::of(&objective);
     let outcome = fit(&mut objective, Some(&mut held_out), &mut batches, &mut updater, &mut run)?;

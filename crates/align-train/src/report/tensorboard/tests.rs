@@ -17,6 +17,10 @@ fn read(path: &Path) -> Vec<Event> {
     events
 }
 
+fn output(dir: &Path) -> OutputDir {
+    OutputDir::take(dir, false, &align_files::Resume::No).unwrap()
+}
+
 fn entry(json: &str) -> LogEntry {
     serde_json::from_str(json).unwrap()
 }
@@ -24,7 +28,7 @@ fn entry(json: &str) -> LogEntry {
 #[test]
 fn scalars_have_the_tags_of_transformers() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = TensorBoard::open(dir.path(), 0).unwrap();
+    let mut writer = TensorBoard::open(&output(dir.path()), 0).unwrap();
     writer
         .scalars(3, &entry(r#"{"loss": 0.5, "rewards/margins": 0.0, "entropy": null, "step": 3}"#))
         .unwrap();
@@ -48,7 +52,7 @@ fn scalars_have_the_tags_of_transformers() {
 #[test]
 fn a_resumed_run_takes_back_the_events_beyond_its_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = TensorBoard::open(dir.path(), 20).unwrap();
+    let writer = TensorBoard::open(&output(dir.path()), 20).unwrap();
     let event = &read(&writer.path)[1];
     assert_eq!((event.step, &event.what), (21, &Some(What::SessionLog(SessionLog { status: START }))));
 }
