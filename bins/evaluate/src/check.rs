@@ -1,9 +1,11 @@
 //! What options refuse before anything is read: what makes no sense together, and what would do nothing.
 
+use std::path::Path;
+
 use align_cli::Invocation;
 use anyhow::{bail, ensure};
 
-use crate::options::{JudgeKind, Options};
+use crate::options::{JudgeKind, Options, PromptOptions};
 
 impl Options {
     /// Refuses what makes no sense, and options that would do nothing, before anything is read.
@@ -28,9 +30,28 @@ impl Options {
                 "best_of_n",
                 "principles",
                 "judge",
+                "text",
+                "reference_column",
+                "max_new_tokens",
+                "min_new_tokens",
+                "temperature",
+                "top_k",
+                "top_p",
+                "repetition_penalty",
             ];
             invocation.refuse_given(&names, "without `--prompts` no model is asked anything")?;
         }
+        if !has_prompts && self.preferences.preferences.is_empty() {
+            let names = ["model", "models_in", "reward_model"];
+            invocation.refuse_given(&names, "without `--prompts` and `--preferences` no model is used")?;
+        }
+        if !matches!(self.judge.judge, Some(JudgeKind::ExactMatch | JudgeKind::NumericAnswer)) {
+            invocation.refuse_given(&["reference_column"], "no judge compares with a right answer")?;
+        }
+        ensure!(
+            self.prompts.best_of_n.is_none() || self.generation.temperature > 0.0,
+            "`best_of_n`: greedy answers (`temperature` 0) to a prompt are all the same; remove one"
+        );
         let answers = self.prompts.num_return_sequences;
         ensure!(
             answers == 1 || self.generation.temperature > 0.0,
@@ -53,6 +74,22 @@ impl Options {
             ];
             invocation.refuse_given(&names, "without `--judge-url` there is no endpoint")?;
         }
+        let judges = self.judge.judge.is_none_or(|judge| judge == JudgeKind::Endpoint);
+        let criticises = self.critique.critic.as_deref() == Some("endpoint");
+        if !judges && !criticises {
+            invocation.refuse_given(&["judge_url"], "neither `judge` nor `critic` is the endpoint")?;
+        }
+        if !judges {
+            invocation.refuse_given(&["judge_criteria"], "`judge` is not the endpoint")?;
+        }
+        if self.hacking.quality.is_some() {
+            invocation.refuse_given(&["quality_metric"], "true quality is named by `--quality` already")?;
+            ensure!(
+                self.hacking.hacking.len() < 2,
+                "`quality`: holds the scores of one run, and {} are named by `--hacking`; analyse them one by one",
+                self.hacking.hacking.len()
+            );
+        }
         if !hacking {
             invocation.refuse_given(&["proxy_metric", "quality_metric", "quality"], "without `--hacking`")?;
         }
@@ -67,6 +104,12 @@ impl Options {
         }
         if self.preferences.preferences.is_empty() {
             invocation.refuse_given(&["num_pairs", "subset_column", "beta"], "without `--preferences`")?;
+        }
+        if self.models.model.len() < 2 && self.models.models_in.is_none() {
+            invocation.refuse_given(&["beta"], "the first model is the reference, and there is no other")?;
+        }
+        if self.data().all(|name| Path::new(name).is_file()) {
+            invocation.refuse_given(&["split"], "all data are files, which are read whole")?;
         }
         if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
             ensure!(
@@ -104,6 +147,13 @@ impl Options {
             }
             kind => Ok(kind),
         }
+    }
+
+    /// Data sets by their names.
+    fn data(&self) -> impl Iterator<Item = &String> {
+        let PromptOptions { prompts, safety_prompts, helpfulness_prompts, text, .. } = &self.prompts;
+        let of_prompts = [prompts, safety_prompts, helpfulness_prompts, text].into_iter().flatten();
+        of_prompts.chain(&self.preferences.preferences)
     }
 
     fn has_models(&self) -> bool {

@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use align_cli::{Invocation, Program};
+use align_eval::PairSet;
 use align_files::OutputDir;
 use align_report::Report;
 use anyhow::Context as _;
@@ -38,6 +39,9 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let unusable = |error| anyhow::anyhow!("output_dir {error}");
     align_files::check_free(dir).map_err(unusable)?;
     let inputs = Inputs::read(options)?;
+    if inputs.pairs.iter().flat_map(PairSet::rankings).all(|pair| pair.source.is_none()) {
+        invocation.refuse_given(&["subset_column"], "no pair has such a column")?;
+    }
     // All inputs are right: from here on something may be made. Replies are kept while models run.
     let output = OutputDir::beside(dir).map_err(unusable)?;
     if options.endpoint.judge_url.is_some() {

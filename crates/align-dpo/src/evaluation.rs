@@ -5,6 +5,7 @@ use align_data::{TokenizedCompletion, TokenizedPair, Tokenizer};
 use align_models::generation::{GenerationOptions, generate};
 use align_models::{CausalLm, divergence};
 use align_stage::{Pack, RowBatches};
+use align_stats::ci95_of_several;
 use align_train::{Error, Evaluate, Metrics, Objective, Result, evaluate};
 
 /// Prompts whose completions are compared before and after.
@@ -58,8 +59,16 @@ pub struct HeldOut<'a, T, O: Objective> {
     policy: CausalLm,
     reference: Option<CausalLm>,
     how: Measuring<'a>,
-    /// The last evaluation and its step.
-    last: Option<(usize, Metrics)>,
+    last: Option<Evaluation>,
+}
+
+/// What was found after so many updates.
+#[derive(Clone)]
+struct Evaluation {
+    step: usize,
+    metrics: Metrics,
+    /// The KL of each prompt's completion; empty where it is not measured.
+    kl: Vec<f64>,
 }
 
 /// How things stand at one moment.
@@ -68,10 +77,12 @@ pub struct Look {
     /// Share of pairs whose chosen answer has the higher implicit reward, or of answers whose reward has the
     /// sign of their label; ties count half.
     pub accuracy: f64,
-    /// Mean difference of the implicit rewards.
-    pub margin: f64,
+    /// Mean difference of the implicit rewards; none where all answers are of one kind.
+    pub margin: Option<f64>,
     /// KL from the reference in nats per completion, where it is measured.
     pub kl: Option<f64>,
+    /// Its 95 % interval, by bootstrap over the prompts; none of one prompt.
+    pub kl_ci95: Option<[f64; 2]>,
     /// Number of rows these are from.
     pub rows: usize,
     /// Some prompts with their markup, and a completion of each.
@@ -108,18 +119,42 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
     /// # Errors
     /// As [`Evaluate::evaluate`].
     pub fn look(&mut self, step: usize) -> Result<Look> {
-        let metrics = match self.last.take() {
-            Some((measured, metrics)) if measured == step && self.how.ends_with_last => metrics,
-            _ => self.evaluate(step)?,
+        let held = self.last.take().filter(|last| last.step == step && self.how.ends_with_last);
+        let Evaluation { metrics, kl, .. } = match held {
+            Some(evaluation) => evaluation,
+            None => self.measured(step)?,
         };
-        let figure = |name: &str| metrics.get(name).unwrap_or(f64::NAN);
+        let missing = || Error::stage("the evaluation has no `rewards/accuracies`");
+        let of_prompts: Vec<(f64, f64)> = kl.iter().map(|&kl| (kl, 1.0)).collect();
         Ok(Look {
-            accuracy: figure("rewards/accuracies"),
-            margin: figure("rewards/margins"),
+            accuracy: metrics.get("rewards/accuracies").ok_or_else(missing)?,
+            margin: metrics.get("rewards/margins"),
             kl: metrics.get("kl"),
+            kl_ci95: ci95_of_several(&of_prompts, self.how.seed),
             rows: self.rows.len(),
             texts: self.texts(COMPARED)?,
         })
+    }
+
+    fn measured(&self, step: usize) -> Result<Evaluation> {
+        let mut batches = RowBatches::in_order(self.rows, self.how.batch_size, &self.pack)?;
+        let (mut metrics, mut kl) = (evaluate(&self.objective, &mut batches)?, Vec::new());
+        // Single answers have a margin over all rows only: a batch may hold one kind.
+        let rewards = (metrics.get("rewards/chosen"), metrics.get("rewards/rejected"));
+        if let ((Some(chosen), Some(rejected)), None) = (rewards, metrics.get("rewards/margins")) {
+            metrics.mean("rewards/margins", chosen - rejected, 1.0);
+        }
+        let prompts = self.prompts(self.how.num_kl_prompts);
+        if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
+            let seed = self.how.seed.wrapping_add(step as u64);
+            let divergence =
+                divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
+            let divergence = divergence.map_err(Error::stage)?;
+            metrics.mean("kl", divergence.kl, 1.0);
+            metrics.mean("kl_k3", divergence.kl_k3, 1.0);
+            kl = divergence.per_prompt;
+        }
+        Ok(Evaluation { step, metrics, kl })
     }
 
     /// Completions of the first `count` different prompts, each with its prompt; the same seed every time.
@@ -156,23 +191,9 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
 
 impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
     fn evaluate(&mut self, step: usize) -> Result<Metrics> {
-        let mut batches = RowBatches::in_order(self.rows, self.how.batch_size, &self.pack)?;
-        let mut metrics = evaluate(&self.objective, &mut batches)?;
-        // Single answers have a margin over all rows only: a batch may hold one kind.
-        let rewards = (metrics.get("rewards/chosen"), metrics.get("rewards/rejected"));
-        if let ((Some(chosen), Some(rejected)), None) = (rewards, metrics.get("rewards/margins")) {
-            metrics.mean("rewards/margins", chosen - rejected, 1.0);
-        }
-        let prompts = self.prompts(self.how.num_kl_prompts);
-        if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
-            let seed = self.how.seed.wrapping_add(step as u64);
-            let divergence =
-                divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
-            let divergence = divergence.map_err(Error::stage)?;
-            metrics.mean("kl", divergence.kl, 1.0);
-            metrics.mean("kl_k3", divergence.kl_k3, 1.0);
-        }
-        self.last = Some((step, metrics.clone()));
+        let evaluation = self.measured(step)?;
+        let metrics = evaluation.metrics.clone();
+        self.last = Some(evaluation);
         Ok(metrics)
     }
 }

@@ -27,6 +27,8 @@ pub struct Report {
     pub margin_after: Option<f64>,
     /// KL from the reference in nats per sampled completion, after training.
     pub kl: Option<f64>,
+    /// Its 95 % interval: what another choice of prompts and another draw of completions could have given.
+    pub kl_ci95: Option<[f64; 2]>,
     /// Held-out prompts whose completions were compared.
     pub prompts_compared: usize,
     /// How many of those are answered otherwise than before.
@@ -49,9 +51,10 @@ impl Report {
             held_out_rows: before.as_ref().map_or(0, |look| look.rows),
             accuracy_before: before.as_ref().map(|look| look.accuracy),
             accuracy_after: after.as_ref().map(|look| look.accuracy),
-            margin_before: before.as_ref().map(|look| look.margin),
-            margin_after: after.as_ref().map(|look| look.margin),
+            margin_before: before.as_ref().and_then(|look| look.margin),
+            margin_after: after.as_ref().and_then(|look| look.margin),
             kl: after.as_ref().and_then(|look| look.kl),
+            kl_ci95: after.as_ref().and_then(|look| look.kl_ci95),
             prompts_compared: compared,
             prompts_changed,
             samples,
@@ -73,7 +76,9 @@ impl std::fmt::Display for Report {
             writeln!(f, "reward margin         {before:.3} -> {after:.3}")?;
         }
         if let Some(kl) = self.kl {
-            writeln!(f, "KL from reference     {kl:.2} nats per completion")?;
+            let interval =
+                self.kl_ci95.map(|[low, high]| format!(" [{low:.2}, {high:.2}]")).unwrap_or_default();
+            writeln!(f, "KL from reference     {kl:.2}{interval} nats per completion")?;
         }
         if self.prompts_compared > 0 {
             let (changed, compared) = (self.prompts_changed, self.prompts_compared);

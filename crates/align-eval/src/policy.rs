@@ -9,6 +9,7 @@ use align_data::{
 use align_kernels::Params;
 use align_models::generation::{Completion, GenerationOptions, generate, generate_groups};
 use align_models::{CausalLm, ModelDir, Packed, divergence};
+use align_stats::ci95_of_several;
 use candle_core::Device;
 
 use crate::error::{Error, Result};
@@ -48,6 +49,8 @@ pub struct Answer {
 pub struct Kl {
     /// Per answer.
     pub per_sequence: f64,
+    /// Its 95 % interval, by bootstrap over the prompts; none of one prompt, nor of a model against itself.
+    pub ci95: Option<[f64; 2]>,
     /// Per token.
     pub per_token: f64,
 }
@@ -224,6 +227,12 @@ impl Policy {
                 sum += f64::from(self.model.token_log_probs(&packed)?.sum_all()?.to_scalar::<f32>()?);
             }
         }
+        if !sum.is_finite() {
+            let name = &self.dir.name;
+            return Err(Error::Config(format!(
+                "model {name}: gives no finite log-probs of the held-out text: its weights are damaged"
+            )));
+        }
         Ok((tokens > 0).then(|| (-sum / tokens as f64).exp()))
     }
 
@@ -245,7 +254,8 @@ impl Policy {
         let found = divergence(&self.model, &reference.model, prompts, &self.dir.eos, max_new_tokens, seed)?;
         let tokens: usize = found.completions.iter().map(|completion| completion.tokens.len()).sum();
         let per_token = found.kl * prompts.len() as f64 / tokens.max(1) as f64;
-        Ok(Some(Kl { per_sequence: found.kl, per_token }))
+        let of_prompts: Vec<(f64, f64)> = found.per_prompt.iter().map(|&kl| (kl, 1.0)).collect();
+        Ok(Some(Kl { per_sequence: found.kl, ci95: ci95_of_several(&of_prompts, seed), per_token }))
     }
 
     /// Whether both make the same token ids of a text.

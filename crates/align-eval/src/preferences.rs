@@ -183,6 +183,15 @@ fn figures(
     if rows.is_empty() {
         return Err(Error::Config(format!("{}: no pair is left to compare", pairs.name)));
     }
+    // A NaN would count as a wrong answer.
+    if let Some((row, reward)) = rows.iter().zip(&rewards).find_map(|(row, rewards)| {
+        rewards.iter().find(|reward| !reward.is_finite()).map(|reward| (row, reward))
+    }) {
+        let origin = &row.answers.origin;
+        return Err(Error::Config(format!(
+            "{origin}: the reward of an answer is {reward}; rewards must be finite: the model's weights are damaged"
+        )));
+    }
     let judged: Vec<Judged<'_>> =
         rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect();
     // The majority rule is not used: it would be of training rows, and there are none.
@@ -236,6 +245,8 @@ fn calibration(of: &align_stats::Calibration) -> Calibration {
     };
     Calibration {
         ece: of.ece,
+        ece_if_calibrated: Some(of.ece_if_calibrated),
+        ece_p_value: Some(of.ece_p_value),
         ece_after_temperature: Some(of.ece_after_temperature),
         brier: of.brier,
         temperature: Some(of.temperature),

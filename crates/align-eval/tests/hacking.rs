@@ -61,6 +61,28 @@ fn a_hacked_reward_is_called_so_with_the_point_where_it_began() {
 }
 
 #[test]
+fn a_reward_that_stands_still_while_quality_falls_is_not_called_hacked() {
+    let mut rose = 0;
+    for seed in 0..40 {
+        let mut points = run(|done| 0.9 - 0.6 * done, |_| 30.0, 0.02, seed);
+        // Rewards around 1, with noise of a thousandth, and no trend.
+        for point in &mut points {
+            point.proxy = 1.0 + 0.05 * (point.proxy - 2.0 * point.step / 390.0);
+        }
+        let found = analyze_reward_hacking(Series { points, ..Series::default() }, 7);
+        rose += usize::from(found.verdict == HackingVerdict::Hacked);
+        if found.verdict != HackingVerdict::Hacked {
+            assert_eq!(found.verdict, HackingVerdict::Suspicious, "seed {seed}: {}", found.summary);
+            assert!(found.summary.contains("and the reward did not rise (") && found.divergence.is_none());
+        }
+    }
+    assert!(
+        rose <= 3,
+        "{rose} of 40 runs were called hacked; by the sign of the noise it would be half of them"
+    );
+}
+
+#[test]
 fn honest_runs_are_rarely_suspected_however_noisy() {
     let (mut hacked, mut suspected) = (0, 0);
     for seed in 0..100 {

@@ -4,7 +4,7 @@ use align_losses::{k1, k3, sequence_log_probs};
 use candle_core::Tensor;
 
 use crate::generation::{Completion, GenerationOptions, generate};
-use crate::{CausalLm, Packed, Result};
+use crate::{CausalLm, Error, Packed, Result};
 
 /// Completions scored together, in tokens: bounds the memory of the measurement.
 const TOKENS_PER_PASS: usize = 4096;
@@ -15,6 +15,9 @@ pub struct Divergence {
     /// Mean over completions of the summed k1 = log π − log π_ref per token. Unbiased; negative only by
     /// chance.
     pub kl: f64,
+    /// What it is the mean of, prompt by prompt. Their spread is of the size of the mean's root: of a few dozen prompts
+    /// the mean alone says little, and these are what an interval is made of.
+    pub per_prompt: Vec<f64>,
     /// The same with k3, which is never negative.
     pub kl_k3: f64,
     /// What was sampled, one per prompt.
@@ -25,7 +28,7 @@ pub struct Divergence {
 /// models' log-probs on it (Schulman 2020, <http://joschu.net/blog/kl-approx.html>).
 ///
 /// # Errors
-/// As [`generate`].
+/// As [`generate`]; if a model gives no finite log-probs.
 pub fn divergence(
     policy: &CausalLm,
     reference: &CausalLm,
@@ -35,18 +38,24 @@ pub fn divergence(
     seed: u64,
 ) -> Result<Divergence> {
     let completions = generate(policy, prompts, eos, &GenerationOptions::sampled(max_new_tokens), seed)?;
-    let (mut kl, mut kl_k3) = (0.0, 0.0);
+    let (mut kl, mut kl_k3, mut per_prompt) = (0.0, 0.0, Vec::with_capacity(prompts.len()));
     for packed in passes(prompts, &completions) {
         let (own, other) = (policy.token_log_probs(&packed)?, reference.token_log_probs(&packed)?);
-        let total = |tokens: Tensor| -> Result<f64> {
-            let sums = sequence_log_probs(&tokens, &packed.targets.sequences, packed.sequences)?;
-            Ok(f64::from(sums.sum_all()?.to_scalar::<f32>()?))
-        };
-        kl += total(k1(&own, &other)?)?;
-        kl_k3 += total(k3(&own, &other)?)?;
+        let sums = |tokens: Tensor| sequence_log_probs(&tokens, &packed.targets.sequences, packed.sequences);
+        let total = |sums: &Tensor| -> Result<f64> { Ok(f64::from(sums.sum_all()?.to_scalar::<f32>()?)) };
+        let of_completions = sums(k1(&own, &other)?)?;
+        kl += total(&of_completions)?;
+        kl_k3 += total(&sums(k3(&own, &other)?)?)?;
+        per_prompt.extend(of_completions.to_vec1::<f32>()?.into_iter().map(f64::from));
     }
     let count = prompts.len().max(1) as f64;
-    Ok(Divergence { kl: kl / count, kl_k3: kl_k3 / count, completions })
+    let (kl, kl_k3) = (kl / count, kl_k3 / count);
+    if !kl.is_finite() {
+        return Err(Error::Config(format!(
+            "the KL from the reference is {kl}: one of the two models gives no finite log-probs"
+        )));
+    }
+    Ok(Divergence { kl, per_prompt, kl_k3, completions })
 }
 
 /// The completions in packed batches of bounded size.

@@ -74,6 +74,9 @@ pub struct ModelFigures {
     pub reward: Option<RewardFigures>,
     /// KL from the reference in nats per answer.
     pub kl_per_sequence: Option<f64>,
+    /// Its 95 % interval, by bootstrap over prompts.
+    #[serde(default)]
+    pub kl_ci95: Option<[f64; 2]>,
     /// KL from the reference in nats per token.
     pub kl_per_token: Option<f64>,
     /// On held-out text.
@@ -149,7 +152,7 @@ pub struct PromptSet {
     /// How often the judge prefers the longer one of both answers on these prompts; of the baseline unknown.
     #[serde(default)]
     pub longer_wins: Option<f64>,
-    /// The win rate that the constant answer has on these prompts.
+    /// The win rate that the longest answer of all, given to every one of these prompts, has on them.
     #[serde(default)]
     pub constant_answer: Option<f64>,
     /// Rewards on these prompts.
@@ -161,7 +164,7 @@ pub struct PromptSet {
 /// A rule that reads no answer, as a yardstick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// `longer wins`, `shorter wins`, `constant answer`.
+    /// `longer wins`, `shorter wins`, `longest answer`.
     pub name: String,
     /// The model whose figure it stands beside; `None` if it is the same for all.
     pub model: Option<String>,

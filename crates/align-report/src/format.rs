@@ -35,6 +35,11 @@ pub(crate) fn signed(value: f64) -> String {
     if value > 0.0 { format!("+{text}") } else { text }
 }
 
+/// Both ends of an interval of figures: `0.450 to 1.010`.
+pub(crate) fn interval([low, high]: [f64; 2]) -> String {
+    format!("{} to {}", number(low), number(high))
+}
+
 /// As short as it can be without another value: for settings and ticks.
 pub(crate) fn plain(value: f64) -> String {
     if !value.is_finite() {

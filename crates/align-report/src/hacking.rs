@@ -70,6 +70,9 @@ pub struct Divergence {
     pub kl: Option<f64>,
     /// What the reward gained from there to the end.
     pub proxy_gain: f64,
+    /// Its 95 % interval.
+    #[serde(default)]
+    pub proxy_gain_ci95: Option<[f64; 2]>,
     /// What quality lost.
     pub quality_loss: f64,
     /// The probability of such a loss by chance.

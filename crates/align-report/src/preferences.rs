@@ -67,6 +67,12 @@ pub(crate) fn left_out(judges: &[Preferences]) -> Vec<String> {
 pub struct Calibration {
     /// Expected calibration error.
     pub ece: f64,
+    /// The mean of a calibrated judge that is as sure of as many pairs: what `ece` is to be read against.
+    #[serde(default)]
+    pub ece_if_calibrated: Option<f64>,
+    /// The probability that such a judge's is at least as large.
+    #[serde(default)]
+    pub ece_p_value: Option<f64>,
     /// The same once margins are divided by `temperature`.
     pub ece_after_temperature: Option<f64>,
     /// Mean squared error of the stated probability.

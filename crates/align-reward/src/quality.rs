@@ -103,7 +103,8 @@ pub struct Failure {
 }
 
 impl Quality {
-    /// Of at least one judged row, beside the rows that were trained on; `seed` is of the interval.
+    /// Of at least one judged row, beside the rows that were trained on; `seed` is of the interval and the calibrated
+    /// models that the calibration is read against.
     ///
     /// # Errors
     /// If token ids cannot be decoded.
@@ -140,7 +141,7 @@ impl Quality {
             baselines: baselines(judged, training),
             accuracy_by_source: by_source(judged),
             margin: mean(margins.iter().copied(), margins.len()),
-            calibration: Calibration::new(&margins),
+            calibration: Calibration::new(&margins, seed),
             chosen_rewards: Distribution::of(end(false)),
             rejected_rewards: Distribution::of(end(true)),
             length_correlation: pearson(&all(|row| row.rewards.clone()), &all(|row| self::lengths(row.row))),

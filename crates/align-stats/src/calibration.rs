@@ -2,9 +2,13 @@
 //!
 //! The confidence of a pair is max(σ(m), 1 − σ(m)), between one half and 1; it is right where m > 0.
 
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 const BINS: usize = 10;
+/// Calibrated models that are drawn: their mean error is then good to a twentieth of their spread.
+const SIMULATIONS: usize = 400;
 
 /// How sure a model is, beside how often it is right.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -12,6 +16,11 @@ pub struct Calibration {
     /// Expected calibration error: the mean distance of confidence and accuracy over the bins, by their pairs
     /// (Guo et al. 2017, arXiv:1706.04599).
     pub ece: f64,
+    /// The mean error of a calibrated model that is as sure of as many pairs: in a bin of few pairs accuracy is not
+    /// confidence by chance alone, and the distances do not cancel. It is what [`Calibration::ece`] is to be read against.
+    pub ece_if_calibrated: f64,
+    /// The probability that the error of such a model is at least as large. From 0.05 on nothing is shown to be wrong.
+    pub ece_p_value: f64,
     /// The same after margins are divided by a temperature, which for each half of the pairs is that of the other half.
     pub ece_after_temperature: f64,
     /// Mean of (1 − σ(m))².
@@ -38,8 +47,9 @@ pub struct ReliabilityBin {
 }
 
 impl Calibration {
-    /// Of the margins of at least one pair: reward of the better answer minus that of the worse one.
-    pub fn new(margins: &[f64]) -> Self {
+    /// Of the margins of at least one pair: reward of the better answer minus that of the worse one. `seed` is of the
+    /// calibrated models that are drawn.
+    pub fn new(margins: &[f64], seed: u64) -> Self {
         let half = |parity: usize| -> Vec<f64> { margins.iter().copied().skip(parity).step_by(2).collect() };
         let (even, odd) = (half(0), half(1));
         let divided = |margins: &[f64], temperature: f64| -> Vec<f64> {
@@ -47,12 +57,19 @@ impl Calibration {
         };
         let (by_odd, by_even) = (temperature(&odd), temperature(&even));
         let crossed = [divided(&even, by_odd), divided(&odd, by_even)].concat();
+        let reliability = reliability(margins);
+        let found = ece(&reliability, margins.len());
+        let calibrated = if_calibrated(margins, seed);
+        // Rounding must not decide whether the same error is as large.
+        let as_large = calibrated.iter().filter(|&&error| error >= found * (1.0 - 1e-12)).count();
         Self {
-            ece: ece(&reliability(margins), margins.len()),
-            ece_after_temperature: ece(&reliability(&crossed), margins.len()),
+            ece: found,
+            ece_if_calibrated: calibrated.iter().sum::<f64>() / calibrated.len() as f64,
+            ece_p_value: (as_large + 1) as f64 / (calibrated.len() + 1) as f64,
+            ece_after_temperature: ece(&self::reliability(&crossed), margins.len()),
             brier: margins.iter().map(|&margin| sigmoid(-margin).powi(2)).sum::<f64>() / margins.len() as f64,
             temperature: temperature(margins),
-            reliability: reliability(margins),
+            reliability,
         }
     }
 }
@@ -61,7 +78,7 @@ fn reliability(margins: &[f64]) -> Vec<ReliabilityBin> {
     let mut sums = [(0usize, 0.0, 0.0); BINS];
     for &margin in margins {
         let confidence = sigmoid(margin.abs());
-        let bin = (((confidence - 0.5) * 2.0 * BINS as f64) as usize).min(BINS - 1);
+        let bin = bin(confidence);
         sums[bin].0 += 1;
         sums[bin].1 += confidence;
         sums[bin].2 += crate::hit(margin);
@@ -76,6 +93,31 @@ fn reliability(margins: &[f64]) -> Vec<ReliabilityBin> {
         accuracy: hits / pairs as f64,
     })
     .collect()
+}
+
+fn bin(confidence: f64) -> usize {
+    (((confidence - 0.5) * 2.0 * BINS as f64) as usize).min(BINS - 1)
+}
+
+/// The errors of models that are as sure as this one and right as often as they say; of a tie they know no more either.
+fn if_calibrated(margins: &[f64], seed: u64) -> Vec<f64> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let pairs: Vec<(usize, f64)> = margins
+        .iter()
+        .map(|margin| sigmoid(margin.abs()))
+        .map(|confidence| (bin(confidence), confidence))
+        .collect();
+    let mut drawn = || {
+        let mut gaps = [0.0; BINS];
+        for &(bin, confidence) in &pairs {
+            // Uniform in [0, 1).
+            let unit = (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+            let hit = if confidence == 0.5 { 0.5 } else { f64::from(u8::from(unit < confidence)) };
+            gaps[bin] += confidence - hit;
+        }
+        gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / pairs.len() as f64
+    };
+    (0..SIMULATIONS).map(|_| drawn()).collect()
 }
 
 fn ece(bins: &[ReliabilityBin], pairs: usize) -> f64 {
@@ -129,14 +171,14 @@ mod tests {
 
     #[test]
     fn a_calibrated_model_has_no_error_and_temperature_one() {
-        let calibration = Calibration::new(&calibrated(1.0));
+        let calibration = Calibration::new(&calibrated(1.0), 1);
         assert!(calibration.ece < 0.01, "{calibration:?}");
         assert!((calibration.temperature - 1.0).abs() < 0.02, "{}", calibration.temperature);
     }
 
     #[test]
     fn a_model_that_is_too_sure_is_found_out_and_cooled() {
-        let calibration = Calibration::new(&calibrated(4.0));
+        let calibration = Calibration::new(&calibrated(4.0), 1);
         assert!((calibration.temperature - 4.0).abs() < 0.05, "{}", calibration.temperature);
         assert!(calibration.ece > 0.1 && calibration.ece_after_temperature < 0.02, "{calibration:?}");
     }
@@ -144,7 +186,7 @@ mod tests {
     #[test]
     fn the_figures_of_three_pairs_by_hand() {
         // Confidences: 0.5 (a tie), σ(2) = 0.8808 right, σ(1) = 0.7311 wrong.
-        let calibration = Calibration::new(&[0.0, 2.0, -1.0]);
+        let calibration = Calibration::new(&[0.0, 2.0, -1.0], 1);
         let bins: Vec<_> = calibration.reliability.iter().map(|bin| (bin.pairs, bin.accuracy)).collect();
         assert_eq!(bins, [(1, 0.5), (1, 0.0), (1, 1.0)]);
         let expected = (0.0 + (1.0 - sigmoid(2.0)) + sigmoid(1.0)) / 3.0;
@@ -155,7 +197,7 @@ mod tests {
 
     #[test]
     fn a_model_that_is_always_right_has_a_finite_temperature() {
-        let calibration = Calibration::new(&[3.0, 5.0, 900.0]);
+        let calibration = Calibration::new(&[3.0, 5.0, 900.0], 1);
         assert!(calibration.temperature >= 0.01 && calibration.temperature < 0.02);
         assert!(calibration.ece_after_temperature < 1e-6);
     }

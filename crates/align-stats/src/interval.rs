@@ -32,6 +32,11 @@ pub fn mean_ci95(values: &[f64], seed: u64) -> [f64; 2] {
     bootstrap_ci95(&rows, seed)
 }
 
+/// [`bootstrap_ci95`], none of fewer than two rows: one cannot tell how far another would have been.
+pub fn ci95_of_several(rows: &[(f64, f64)], seed: u64) -> Option<[f64; 2]> {
+    (rows.len() > 1).then(|| bootstrap_ci95(rows, seed))
+}
+
 /// [`bootstrap_ci95`] of Σ sums / Σ counts where each row is a share of what it counts, as of wins or hits.
 ///
 /// Where all rows agree on none or on all, no draw differs and the bootstrap would be certain, of three rows as of three
@@ -68,6 +73,15 @@ mod tests {
         let half = 1.96 * (0.75f64 * 0.25 / 400.0).sqrt();
         assert!((low - (0.75 - half)).abs() < 0.01 && (high - (0.75 + half)).abs() < 0.01, "{low} {high}");
         assert_eq!(bootstrap_ci95(&rows, 7), [low, high]);
+    }
+
+    #[test]
+    fn one_row_says_nothing_of_another() {
+        assert_eq!(ci95_of_several(&[(0.7, 1.0)], 1), None);
+        assert_eq!(
+            ci95_of_several(&[(0.7, 1.0), (0.1, 1.0)], 1),
+            Some(bootstrap_ci95(&[(0.7, 1.0), (0.1, 1.0)], 1))
+        );
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use best_of::{best_of, best_of_kl};
 pub use calibration::{Calibration, ReliabilityBin};
 pub use correlation::{pearson, spearman};
 pub use diversity::{distinct_n, duplicate_rate, repetition};
-pub use interval::{bootstrap_ci95, mean_ci95, share_ci95};
+pub use interval::{bootstrap_ci95, ci95_of_several, mean_ci95, share_ci95};
 pub use length_control::{LengthControlled, Lengths, length_controlled};
 pub use significance::{permutation_test, sign_test};
 pub use win_rate::{WinRate, hit};

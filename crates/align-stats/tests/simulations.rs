@@ -1,6 +1,8 @@
 //! The statistics against judges whose win probability is known, because it was chosen.
 
-use align_stats::{Lengths, WinRate, bootstrap_ci95, duplicate_rate, length_controlled, mean_ci95};
+use align_stats::{
+    Calibration, Lengths, WinRate, bootstrap_ci95, duplicate_rate, length_controlled, mean_ci95,
+};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -170,4 +172,33 @@ fn a_judge_that_prefers_a_place_is_exposed_by_asking_twice() {
         found_out += usize::from(holds_half(&twice));
     }
     assert!(fooled == 60 && found_out >= 54, "{fooled} {found_out}");
+}
+
+/// Margins of 300 pairs whose model is right with the probability σ(m); what it says is `scale` times as much.
+fn margins(scale: f64, rng: &mut ChaCha8Rng) -> Vec<f64> {
+    (0..300)
+        .map(|_| {
+            let margin = 6.0 * unit(rng);
+            if unit(rng) < sigmoid(margin) { scale * margin } else { -scale * margin }
+        })
+        .collect()
+}
+
+#[test]
+fn a_calibrated_model_is_not_called_miscalibrated_and_one_that_is_too_sure_is() {
+    let mut rng = ChaCha8Rng::seed_from_u64(6);
+    let mut of = |scale: f64| -> Vec<Calibration> {
+        (0..100).map(|seed| Calibration::new(&margins(scale, &mut rng), seed)).collect()
+    };
+    let share_shown = |found: &[Calibration]| {
+        found.iter().filter(|it| it.ece_p_value < 0.05).count() as f64 / found.len() as f64
+    };
+    let mean = |found: &[Calibration], of: fn(&Calibration) -> f64| {
+        found.iter().map(of).sum::<f64>() / found.len() as f64
+    };
+    let calibrated = of(1.0);
+    let (found, expected) = (mean(&calibrated, |it| it.ece), mean(&calibrated, |it| it.ece_if_calibrated));
+    assert!(found > 0.02 && (found - expected).abs() < 0.002, "{found} for {expected}: not 0, and foreseen");
+    assert!(share_shown(&calibrated) < 0.1, "{}", share_shown(&calibrated));
+    assert!(share_shown(&of(3.0)) > 0.9);
 }

@@ -82,11 +82,13 @@ fn a_model_against_itself_is_half_and_half() {
             "{model}"
         );
         assert_eq!(model["kl_per_sequence"].as_f64().unwrap(), 0.0, "{model}");
+        let is_baseline = model["name"] == "base";
+        assert_eq!(model["kl_ci95"], if is_baseline { Value::Null } else { json!([0.0, 0.0]) });
         assert!(model["reward"]["mean"].is_number() && model["distinct_1"].is_number(), "{model}");
     }
     let names: Vec<&str> =
         comparison["baselines"].as_array().unwrap().iter().map(|it| it["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["longer wins", "shorter wins", "another sample", "constant answer"]);
+    assert_eq!(names, ["longer wins", "shorter wins", "another sample", "longest answer"]);
     let samples = comparison["samples"].as_array().unwrap();
     assert_eq!((samples.len(), samples[0]["answers"].as_array().unwrap().len()), (4, 2));
     assert_eq!(samples[0]["answers"][0]["text"], samples[0]["answers"][1]["text"]);
@@ -202,9 +204,20 @@ fn a_run_is_held_against_peoples_scores() {
         (&json!("hacked"), &json!("objective/scores"))
     );
     assert_eq!(hacking["divergence"]["step"], json!(10.0));
+    let gain = |place: usize| hacking["divergence"]["proxy_gain_ci95"][place].as_f64().unwrap();
+    assert!(0.0 < gain(0) && gain(0) < gain(1));
     assert_eq!(found["runs"][0]["name"], json!("ppo"));
     refused(dir.path(), "--hacking ppo", "`hacking` without `--reward-model`: true quality is measured");
     refused(dir.path(), "--hacking ppo --quality-metric gold", "has no metric `gold`");
+    let twice = "--hacking ppo --hacking ppo --quality scores.jsonl";
+    refused(dir.path(), twice, "`quality`: holds the scores of one run, and 2 are named");
+    let both = "--hacking ppo --quality scores.jsonl --quality-metric objective/kl";
+    refused(dir.path(), both, "`quality_metric`: has no effect, true quality is named by `--quality`");
+    fs::write(dir.path().join("later.jsonl"), "{\"step\": 31, \"quality\": 1}").unwrap();
+    refused(dir.path(), "--hacking ppo --quality later.jsonl", "later.jsonl:1: expected a step of the run");
+    for option in ["--temperature 0.5", "--text scores.jsonl", "--model MODEL", "--reward-model REWARD"] {
+        refused(dir.path(), &format!("--hacking ppo --quality scores.jsonl {option}"), "has no effect");
+    }
 }
 
 #[test]
@@ -233,6 +246,14 @@ fn what_makes_no_sense_is_refused() {
         "expected an address such as",
     );
     check("--model MODEL --prompts rows.jsonl --judge world", "the prompt is none of the fixtures' world");
+    let judged = "--model MODEL --prompts rows.jsonl --reward-model REWARD";
+    check(&format!("{judged} --best-of-n 4 --temperature 0"), "`best_of_n`: greedy answers");
+    check(&format!("{judged} --reference-column right"), "no judge compares with a right answer");
+    check(&format!("{judged} --split train"), "`split`: has no effect, all data are files");
+    check(
+        &format!("{judged} --judge reward_model --judge-url http://x --judge-model m"),
+        "`judge_url`: has no effect, neither `judge` nor `critic` is the endpoint",
+    );
     check(
         "--model MODEL --prompts rows.jsonl --reward-model REWARD --principles rows.jsonl --critic x",
         "`critic` x: expected",

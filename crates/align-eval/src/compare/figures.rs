@@ -9,13 +9,13 @@ use super::answering::Said;
 use super::verdicts::Verdicts;
 use crate::text::{refuses, words};
 
-/// The figures of model number `model`; `constant` is the number of the constant answer.
+/// The figures of model number `model`; `longest` is the number of the longest answer, given to every prompt.
 pub(super) fn of_model(
     said: &Said,
     model: usize,
     verdicts: &Verdicts<'_>,
     controlled: &LengthControlled,
-    constant: usize,
+    longest: usize,
 ) -> ModelFigures {
     let places = verdicts.places(None);
     let (distinct_1, distinct_2, duplicate_rate) = diversity(said, &places, verdicts.count);
@@ -35,6 +35,7 @@ pub(super) fn of_model(
         win_rate,
         reward: reward(said, model, &places, verdicts),
         kl_per_sequence: said.kl.map(|kl| kl.per_sequence),
+        kl_ci95: said.kl.and_then(|kl| kl.ci95),
         kl_per_token: said.kl.map(|kl| kl.per_token),
         perplexity: said.perplexity,
         distinct_1,
@@ -45,7 +46,7 @@ pub(super) fn of_model(
         refusal_rate: share(&|place| refuses(&said.answers[place].text)),
         prompt_sets: sets(verdicts)
             .iter()
-            .map(|set| prompt_set(set, said, model, verdicts, constant))
+            .map(|set| prompt_set(set, said, model, verdicts, longest))
             .collect(),
         train_seconds: None,
         peak_memory_mb: None,
@@ -77,7 +78,7 @@ fn sets<'a>(verdicts: &Verdicts<'a>) -> BTreeSet<&'a str> {
     verdicts.prompts.iter().flat_map(|row| &row.sets).map(String::as_str).collect()
 }
 
-fn prompt_set(set: &str, said: &Said, model: usize, verdicts: &Verdicts<'_>, constant: usize) -> PromptSet {
+fn prompt_set(set: &str, said: &Said, model: usize, verdicts: &Verdicts<'_>, longest: usize) -> PromptSet {
     let places = verdicts.places(Some(set));
     let refusals = places.iter().filter(|&&place| refuses(&said.answers[place].text)).count();
     PromptSet {
@@ -85,7 +86,7 @@ fn prompt_set(set: &str, said: &Said, model: usize, verdicts: &Verdicts<'_>, con
         prompts: places.len() / verdicts.count,
         win_rate: verdicts.win_rate(&places, model),
         longer_wins: verdicts.longer_wins(&places, model),
-        constant_answer: verdicts.win_rate(&places, constant).map(|rate| rate.rate),
+        constant_answer: verdicts.win_rate(&places, longest).map(|rate| rate.rate),
         reward: reward(said, model, &places, verdicts),
         refusal_rate: (!places.is_empty()).then(|| refusals as f64 / places.len() as f64),
     }

@@ -1,19 +1,20 @@
-//! What nobody had to be good for: rules of length, chance, and one answer for all prompts.
+//! What nobody had to be good for: rules of length, chance, and the longest answer for all prompts.
 
 use align_report::Baseline;
 
 use super::answering::Said;
 use super::verdicts::Verdicts;
 
-/// The longest answer that any model gave: what a judge who likes length would like best.
-pub(super) fn constant(said: &[Said]) -> String {
+/// The longest answer that any model gave: what a judge who likes length would like best. It is no estimate of the best
+/// answer for all prompts, which would have to be looked for among many under every judge.
+pub(super) fn longest(said: &[Said]) -> String {
     let answers = said.iter().flat_map(|said| &said.answers).map(|answer| answer.text.as_str());
     let longest = answers.max_by_key(|text| text.chars().count()).unwrap_or_default();
     longest.to_owned()
 }
 
-/// Under the same judge: how often the longer answer is preferred, another sample of the baseline, a constant answer.
-pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, constant: &str) -> Vec<Baseline> {
+/// Under the same judge: how often the longer answer is preferred, another sample of the baseline, the longest answer.
+pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, longest: &str) -> Vec<Baseline> {
     let places = verdicts.places(None);
     let mut baselines = Vec::new();
     for (model, said) in said.iter().enumerate().skip(1) {
@@ -48,9 +49,10 @@ pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, cons
             "the win rate of the baseline's own answers with another seed: what chance reaches".to_owned();
         push("another sample", models, note);
     }
-    let shown: String = constant.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
-    let note = format!("the win rate of one answer to all prompts, the longest that a model gave: “{shown}”");
-    push("constant answer", models + usize::from(has_another), note);
+    let shown: String = longest.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
+    let note =
+        format!("the win rate of the longest answer that a model gave, given to all prompts: “{shown}”");
+    push("longest answer", models + usize::from(has_another), note);
     baselines
 }
 

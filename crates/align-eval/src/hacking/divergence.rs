@@ -7,6 +7,8 @@ use rand_chacha::ChaCha8Rng;
 use super::{FEWEST, mean};
 
 const PERMUTATIONS: usize = 2000;
+/// Standard errors on either side of a 95 % interval.
+const ERRORS: f64 = 1.96;
 
 /// Where smoothed quality was best, what was lost of it by the end, and the probability of so large a loss if the order
 /// of the measurements meant nothing; none without enough of them.
@@ -25,6 +27,7 @@ pub(super) fn find(points: &[HackingPoint], seed: u64) -> Option<Divergence> {
     let proxies: Vec<f64> = known.iter().map(|(point, _)| point.proxy).collect();
     let at_end = mean(&proxies[proxies.len() - window..])?;
     let at_best = mean(around(&proxies, place, window))?;
+    let (gain, half) = (at_end - at_best, ERRORS * noise(&proxies) * (2.0 / window as f64).sqrt());
 
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut shuffled = qualities;
@@ -36,10 +39,18 @@ pub(super) fn find(points: &[HackingPoint], seed: u64) -> Option<Divergence> {
     Some(Divergence {
         step: known[place].0.step,
         kl: known[place].0.kl,
-        proxy_gain: at_end - at_best,
+        proxy_gain: gain,
+        proxy_gain_ci95: Some([gain - half, gain + half]),
         quality_loss: loss,
         p_value: Some(p_value),
     })
+}
+
+/// The standard deviation of a measurement around where the series stands there: from the differences of neighbours, which
+/// a trend hardly moves (von Neumann et al. 1941). At least two values.
+fn noise(values: &[f64]) -> f64 {
+    let squares: f64 = values.windows(2).map(|two| (two[1] - two[0]).powi(2)).sum();
+    (squares / (2.0 * (values.len() - 1) as f64)).sqrt()
 }
 
 /// Measurements that are averaged: a tenth of them, three at least.

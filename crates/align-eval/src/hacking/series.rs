@@ -49,7 +49,7 @@ pub fn logged(run: &Run, proxy: Option<&str>, quality: Option<&str>) -> Result<(
     }
     if let Some(metric) = quality {
         let curve = run.curve(metric).ok_or_else(|| missing(metric))?;
-        curve.iter().for_each(|&[step, quality]| attach(&mut points, step, quality));
+        attach(&mut points, curve);
     }
     Ok((points, proxy.to_owned()))
 }
@@ -57,7 +57,7 @@ pub fn logged(run: &Run, proxy: Option<&str>, quality: Option<&str>) -> Result<(
 /// Adds the true quality that a file holds: JSON lines with `step` and `quality`.
 ///
 /// # Errors
-/// With `file:line`.
+/// With `file:line`: what is none, and steps that the log does not reach, which are of another run.
 pub fn attach_file(points: &mut [HackingPoint], path: &Path) -> Result<()> {
     #[derive(Deserialize)]
     struct Row {
@@ -65,6 +65,8 @@ pub fn attach_file(points: &mut [HackingPoint], path: &Path) -> Result<()> {
         quality: f64,
     }
     let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let last = points.last().map_or(0.0, |point| point.step);
+    let mut measured = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let row: Row = serde_json::from_str(line).map_err(|error| {
             let place = path.display();
@@ -73,8 +75,15 @@ pub fn attach_file(points: &mut [HackingPoint], path: &Path) -> Result<()> {
                 number + 1
             ))
         })?;
-        attach(points, row.step, row.quality);
+        if !(0.0..=last).contains(&row.step) {
+            let (place, number, step) = (path.display(), number + 1, row.step);
+            return Err(Error::Config(format!(
+                "{place}:{number}: expected a step of the run, whose log ends at step {last}; found {step}"
+            )));
+        }
+        measured.push([row.step, row.quality]);
     }
+    attach(points, &measured);
     Ok(())
 }
 
@@ -83,11 +92,21 @@ fn at(curve: &[[f64; 2]], step: f64) -> Option<f64> {
     curve.iter().take_while(|point| point[0] <= step).last().map(|point| point[1])
 }
 
-/// Gives the point nearest to a step its quality.
-fn attach(points: &mut [HackingPoint], step: f64, quality: f64) {
-    let nearest = points.iter_mut().min_by(|a, b| (a.step - step).abs().total_cmp(&(b.step - step).abs()));
-    if let Some(point) = nearest {
-        point.quality = Some(quality);
+/// Gives each measurement to the point nearest to its step; a point that has several gets their mean.
+fn attach(points: &mut [HackingPoint], measured: &[[f64; 2]]) {
+    let mut sums = vec![(0.0, 0.0); points.len()];
+    for &[step, quality] in measured {
+        let distance = |place: &usize| (points[*place].step - step).abs();
+        let nearest = (0..points.len()).min_by(|a, b| distance(a).total_cmp(&distance(b)));
+        if let Some(place) = nearest {
+            sums[place].0 += quality;
+            sums[place].1 += 1.0;
+        }
+    }
+    for (point, (sum, count)) in points.iter_mut().zip(sums) {
+        if count > 0.0 {
+            point.quality = Some(sum / count);
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::charts::{self, Figure, Group, Labels, Point, Row, Values};
 use super::table::View;
-use crate::format::{number, p_value, percent, percent_interval, signed};
+use crate::format::{interval, number, p_value, percent, percent_interval, signed};
 use crate::words::Standing;
 use crate::{Answer, Comparison, ModelFigures, WinRate, tables};
 
@@ -72,7 +72,10 @@ fn card(comparison: &Comparison, series: usize, model: &ModelFigures, wins: &Win
             .map(|before| format!(", {} to {}", signed(reward.mean - before.mean), comparison.baseline));
         facts.push(format!("reward {}{}", number(reward.mean), gain.unwrap_or_default()));
     }
-    facts.extend(model.kl_per_sequence.map(|kl| format!("KL {} nats per answer", number(kl))));
+    facts.extend(model.kl_per_sequence.map(|kl| {
+        let ci95 = model.kl_ci95.map(|ci95| format!(" ({})", interval(ci95))).unwrap_or_default();
+        format!("KL {}{ci95} nats per answer", number(kl))
+    }));
     facts.extend(wins.length_controlled.map(|rate| format!("{} at equal length", percent(rate))));
     let by_length = wins.length_controlled.filter(|rate| (*rate > 0.5) != (wins.rate > 0.5));
     Card {

@@ -36,8 +36,12 @@ fn reliability(place: usize, judge: &Preferences) -> Option<Figure> {
         id: format!("reliability-{place}"),
         title: format!("Reliability: {}", judge.model),
         description: format!(
-            "On the dashed line it is as sure as it is right. Expected calibration error {}; grey bars: pairs.",
-            number(calibration.ece)
+            "On the dashed line it is as sure as it is right. Expected calibration error {}{}; grey bars: pairs.",
+            number(calibration.ece),
+            calibration
+                .ece_if_calibrated
+                .map(|usual| format!(" ({} if it were calibrated)", number(usual)))
+                .unwrap_or_default()
         ),
         x: "how sure".to_owned(),
         y: "how often right".to_owned(),

@@ -1,7 +1,7 @@
 //! Tables of a comparison: the final one, what the answers are like, and the yardsticks.
 
 use super::{cell, figure, name};
-use crate::format::{duration, memory, number, p_value, percent, percent_interval, plain, signed};
+use crate::format::{duration, interval, memory, number, p_value, percent, percent_interval, plain, signed};
 use crate::table::{Cell, Table};
 use crate::{Comparison, ModelFigures, PromptSet, WinRate};
 
@@ -42,7 +42,13 @@ pub(crate) fn models(comparison: &Comparison) -> Table {
                 model.reward.as_ref().map(|reward| {
                     Cell::new(number(reward.mean)).with_note(format!("deviation {}", number(reward.std)))
                 }),
-                figure(model.kl_per_sequence),
+                model.kl_per_sequence.map(|kl| {
+                    let cell = Cell::new(number(kl));
+                    match model.kl_ci95 {
+                        Some(ci95) => cell.with_note(interval(ci95)),
+                        None => cell,
+                    }
+                }),
                 set(model, "safety"),
                 set(model, "helpfulness"),
                 cell(model.train_seconds, duration),
@@ -132,7 +138,7 @@ pub(crate) fn prompt_sets(comparison: &Comparison) -> Table {
             "prompts",
             &format!("win rate against {}", comparison.baseline),
             "longer wins",
-            "constant answer",
+            "longest answer",
             "reward",
             "refusals",
         ],

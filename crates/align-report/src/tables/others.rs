@@ -39,7 +39,15 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
                 best.map(|rule| Cell::new(percent(rule.value)).with_note(&rule.name)),
                 cell(judge.agreement, percent),
                 cell(judge.margin, signed),
-                figure(sure.map(|sure| sure.ece)),
+                sure.map(|sure| {
+                    let cell = Cell::new(number(sure.ece));
+                    match (sure.ece_if_calibrated, sure.ece_p_value) {
+                        (Some(usual), Some(p)) => {
+                            cell.with_note(format!("calibrated: {}, {}", number(usual), p_value(p)))
+                        }
+                        _ => cell,
+                    }
+                }),
                 sure.and_then(|sure| {
                     let cell = Cell::new(number(sure.ece_after_temperature?));
                     Some(match sure.temperature {
