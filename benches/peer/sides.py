@@ -60,9 +60,9 @@ def ours(race):
         command += ["--output-dir", out, "--per-device-train-batch-size", race.our_batch_size]
         command += ["--max-length", race.max_length, "--learning-rate", race.learning_rate]
         command += "--lr-scheduler-type constant --weight-decay 0 --max-grad-norm 1".split()
-        command += "--train-sampling-strategy sequential --num-train-epochs 1 --seed 0".split()
+        command += "--train-sampling-strategy sequential --seed 0".split()
         command += "--logging-steps 1 --report-to none --save-strategy no".split()
-        command += ["--max-steps", race.steps] if race.steps else []
+        command += ["--max-steps", race.steps] if race.steps else ["--num-train-epochs", 1]
         if race.stage == "dpo":
             command += ["--beta", BETA]
             if race.mode == "best":

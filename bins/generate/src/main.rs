@@ -28,6 +28,7 @@ fn main() -> ExitCode {
 
 fn complete(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     options.check()?;
+    invocation.refuse_revision_of_directory(&options.common.model_name_or_path)?;
     let mut output = Output::open(options.output.as_deref())?;
     let device = options.common.device.open()?;
 

@@ -105,6 +105,9 @@ impl Options {
             let names = ["model_name_or_path", "model_revision", "device", "normalize", "add_bos_token"];
             invocation.refuse_given(&names, "`reward` does not name `model`")?;
         }
+        if let Some(model) = model_name_or_path {
+            invocation.refuse_revision_of_directory(model)?;
+        }
         if !reward.iter().any(RewardSpec::needs_reference) {
             invocation.refuse_given(&["reference_column"], "no reward compares with a right answer")?;
         }

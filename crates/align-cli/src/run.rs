@@ -51,6 +51,17 @@ impl Invocation {
         }
     }
 
+    /// Refuses `model_revision` beside a model that does not come from the hub.
+    ///
+    /// # Errors
+    /// If it was given and `model` is a directory.
+    pub fn refuse_revision_of_directory(&self, model: &str) -> anyhow::Result<()> {
+        if !std::path::Path::new(model).is_dir() {
+            return Ok(());
+        }
+        self.refuse_given(&["model_revision"], "the model is a directory, and revisions are of the hub")
+    }
+
     /// All input has been checked: failures from now on are not the user's (exit code 1).
     /// [`crate::Session::training_starts`] calls this.
     pub fn work_starts(&self) {

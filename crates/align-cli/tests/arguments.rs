@@ -31,6 +31,8 @@ struct TrainOptions {
     beta: f64,
     #[arg(long, default_value_t = -1)]
     max_steps: i64,
+    #[arg(long, default_value_t = 3.0)]
+    num_train_epochs: f64,
     #[arg(long)]
     max_length: Option<usize>,
     #[arg(long)]
@@ -193,6 +195,22 @@ fn the_command_line_overrides_the_file_also_for_lists() {
     assert_eq!(options.report_to, ["c"]);
     assert_eq!(options.dataset_name, "other");
     assert!(!options.load_best_model_at_end);
+}
+
+#[test]
+fn of_options_that_say_the_same_the_one_in_the_higher_layer_holds() {
+    let with = |text: &str, words: &str| {
+        let (_dir, path) = file(&format!("model = \"m\"\ndataset = \"d\"\n{text}"));
+        let parsed = run(&format!("--config {} {words}", path.display())).unwrap();
+        let TrainOptions { max_steps, num_train_epochs, .. } = parsed.options.train;
+        let given = |name: &str| parsed.given.contains(name);
+        (max_steps, num_train_epochs, given("max_steps"), given("num_train_epochs"))
+    };
+    assert_eq!(with("max_steps = 100", "--num-train-epochs 2"), (-1, 2.0, false, true));
+    assert_eq!(with("num_train_epochs = 2", "--max-steps 5"), (5, 3.0, true, false));
+    assert_eq!(with("num_train_epochs = 2", "--max-steps=-1"), (-1, 2.0, false, true), "which says nothing");
+    // In one layer nothing says which of them is meant: that is for the program to refuse.
+    assert_eq!(with("max_steps = 5\nnum_train_epochs = 2", ""), (5, 2.0, true, true));
 }
 
 #[test]

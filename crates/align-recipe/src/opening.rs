@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use align_cli::{CommonOptions, Hub, Invocation, OutputOptions, Session};
 use align_data::{BatchSize, DataConfig, DataOptions, MicroBatches, Order, Prepared, Tokenizer};
 use align_models::ModelDir;
-use align_train::{TrainConfig, TrainOptions};
+use align_train::{Length, TrainConfig, TrainOptions};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,12 +54,24 @@ impl<'a> Opening<'a> {
                 "because `max_tokens_per_micro_batch` decides",
             )?;
         }
+        if matches!(config.length, Length::Steps(_)) {
+            invocation.refuse_given(&["num_train_epochs"], "because `max_steps` is given")?;
+        }
+        invocation.refuse_revision_of_directory(&common.model_name_or_path)?;
         let session = Session::open(invocation, common, output, &config.resume)?;
         let hub = Hub::from_env();
         let model = ModelDir::open(&hub.model(&common.model_name_or_path, &common.model_revision)?)?;
         let tokenizer = Tokenizer::load(model.path())?;
         let dataset = hub.dataset(&data.dataset_name)?;
         let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
+        if dataset.is_file() {
+            invocation
+                .refuse_given(&["dataset_train_split"], "the data set is a file, which is read whole")?;
+        }
+        if eval_dataset.as_ref().unwrap_or(&dataset).is_file() {
+            let because = "the data that would be evaluated on is a file, which is read whole";
+            invocation.refuse_given(&["dataset_test_split"], because)?;
+        }
         let inspect = output.inspect;
         let defaulted = match train.learning_rate {
             None => vec![("learning_rate", config.learning_rate.into())],

@@ -19,8 +19,17 @@ pub(super) struct Line {
     pub(super) flags: Vec<OsString>,
     /// clap's ids of the options in it.
     pub(super) given: BTreeSet<String>,
+    /// Those of them whose value is not the default.
+    changed: BTreeSet<String>,
     /// The value of `--config`.
     pub(super) config: Option<PathBuf>,
+}
+
+impl Line {
+    /// Whether an option of this id in a lower layer has no say: it is given here too, or another that says the same.
+    pub(super) fn replaces(&self, id: &str) -> bool {
+        self.given.contains(id) || names::rivals(id).any(|rival| self.changed.contains(rival))
+    }
 }
 
 /// Rewrites the words after the program's name.
@@ -58,6 +67,12 @@ pub(super) fn normalise(
             None => None,
         };
         line.given.insert(arg.get_id().to_string());
+        if !value
+            .as_deref()
+            .is_some_and(|value| arg.get_default_values().iter().any(|default| default.as_os_str() == value))
+        {
+            line.changed.insert(arg.get_id().to_string());
+        }
         let long = arg.get_long().expect("resolved by its long name");
         if let Some(value) = value.as_ref().and_then(|value| value.to_str()) {
             names::check_value(long, value).map_err(|message| invalid(format!("--{long}: {message}")))?;

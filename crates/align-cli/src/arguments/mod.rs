@@ -3,7 +3,8 @@
 //! clap is the schema: a binary's options are one struct that flattens the option structs of its
 //! components, and everything else here is derived from it. A TOML file is written-down flags, so a
 //! key of a file and a flag of the command line go through the same parser and can never differ in
-//! meaning. Three layers, the higher winning key by key:
+//! meaning. Three layers, the higher winning key by key (of options that say the same in other units, such as `max_steps`
+//! and `num_train_epochs`, the one in the higher layer):
 //!
 //! 1. the command line;
 //! 2. `--config FILE.toml`, or, when the caller names neither a model nor a data set nor a file, the
@@ -99,18 +100,19 @@ pub fn parse<C: clap::Args>(
     }
     let lower = Layer::below(&schema, program, &line, &mut notices)?;
 
-    let kept = lower.settings.iter().filter(|setting| !line.given.contains(&setting.id));
+    let lower_settings = || lower.settings.iter().filter(|setting| !line.replaces(&setting.id));
+    let kept = lower_settings();
     let mut flags: Vec<OsString> = kept.flat_map(layer::Setting::flags).collect();
     // After the file's, because a positional argument or `--` of the user must stay last.
-    flags.extend(line.flags);
+    flags.extend(line.flags.clone());
     let matches = schema.matches(flags).map_err(|error| message::of_clap(&error))?;
     if program.recipe.is_some() && !lower.is_recipe {
         require_inputs(&schema, &matches)?;
     }
     let options = C::from_arg_matches(&matches).map_err(|error| message::of_clap(&error))?;
-    let mut given = line.given;
+    let mut given = line.given.clone();
     if !lower.is_recipe {
-        given.extend(lower.settings.into_iter().map(|setting| setting.id));
+        given.extend(lower_settings().map(|setting| setting.id.clone()));
     }
     Ok(Parsed {
         options,

@@ -101,6 +101,16 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("local-rank", DISTRIBUTED),
 ];
 
+/// Ids of options that say the same in other units: a run goes by one of them.
+const RIVALS: &[&[&str]] =
+    &[&["max_steps", "num_train_epochs", "total_episodes"], &["warmup_steps", "warmup_ratio"]];
+
+/// The options that say the same as this one in other units.
+pub(super) fn rivals(id: &str) -> impl Iterator<Item = &'static str> + use<'_> {
+    let groups = RIVALS.iter().filter(move |group| group.contains(&id));
+    groups.flat_map(|group| group.iter().copied()).filter(move |rival| *rival != id)
+}
+
 /// Trackers of `report_to` that need a service.
 const TRACKERS: &[&str] =
     &["wandb", "mlflow", "comet_ml", "trackio", "swanlab", "clearml", "neptune", "dvclive", "codecarbon"];

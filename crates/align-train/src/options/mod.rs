@@ -42,7 +42,7 @@ pub enum ReportTo {
 #[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainOptions {
-    /// Number of updates; overrides `num_train_epochs`. -1: as many as the epochs have
+    /// Number of updates, in place of `num_train_epochs`; -1: as many as the epochs have
     #[arg(long, value_parser = align_limits::signed(-1..=1_000_000_000), default_value_t = -1, allow_negative_numbers = true, help_heading = "Training")]
     pub max_steps: i64,
     /// Number of passes over the training data; may be a fraction
