@@ -38,8 +38,11 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let chosen = rollout.method.check(options, invocation)?;
     opening.defaulted.extend(chosen.defaulted(options));
     let supervised = chosen.supervised();
-    let mut watch = Supervisor::new(supervisor.check(supervised)?);
-    opening.defaulted.extend(supervisor.defaulted(supervised));
+    let mut watch = Supervisor::new(supervisor.check(&supervised)?);
+    opening.defaulted.extend(supervisor.defaulted(&supervised));
+    if let Some(notice) = chosen.notice_of_cut() {
+        tracing::warn!("{notice}");
+    }
     let sampling = Sampling::new(options.generation()?, opening.eos_token_ids()?)?;
 
     // Data: prompts as token ids, each with room for an answer.

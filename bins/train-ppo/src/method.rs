@@ -68,7 +68,9 @@ impl MethodName {
         let because = format!("with `method` = {}", self.name());
         if self == Self::Ppo {
             refuse::<GroupOptions>(invocation, &[], &because)?;
-            return Ok(Chosen::Ppo(ppo.check(per_device_train_batch_size, gradient_accumulation_steps)?));
+            let config = ppo.check(per_device_train_batch_size, gradient_accumulation_steps)?;
+            refuse_what_ppo_ignores(&config, invocation)?;
+            return Ok(Chosen::Ppo(config));
         }
         refuse::<PpoOptions>(invocation, &[], &because)?;
         let generation: GenerationOptions = options.generation()?;
@@ -117,12 +119,19 @@ impl Chosen {
 
     /// What there is to watch.
     pub(crate) fn supervised(&self) -> Supervised {
-        let kl_penalty = match self {
-            Self::Ppo(config) => config.kl.value() > 0.0,
-            Self::Group(config) => config.penalty.beta() > 0.0,
-            Self::OnlineDpo(_) => true,
-        };
-        Supervised { critic: self.has_critic(), kl_penalty }
+        match self {
+            Self::Ppo(config) => config.supervised(),
+            Self::Group(config) => config.supervised(),
+            Self::OnlineDpo(config) => config.supervised(),
+        }
+    }
+
+    /// What a user must know who cuts updates into micro-batches.
+    pub(crate) fn notice_of_cut(&self) -> Option<String> {
+        match self {
+            Self::Group(config) => config.notice_of_cut(),
+            Self::Ppo(_) | Self::OnlineDpo(_) => None,
+        }
     }
 
     /// Options that were not given and whose defaults depend on the method, with their values.
@@ -151,6 +160,23 @@ impl Chosen {
             Self::OnlineDpo(config) => Box::new(OnlineDpo::new(models.policy()?, config)),
         })
     }
+}
+
+/// Refuses options of PPO that others of its options make void.
+fn refuse_what_ppo_ignores(config: &PpoConfig, invocation: &Invocation) -> anyhow::Result<()> {
+    if config.updates_per_phase() == 1 {
+        let names = ["cliprange", "cliprange_value", "early_stop_kl"];
+        let because = format!("{}: raise `num_ppo_epochs` or `num_mini_batches`", Supervised::ONE_UPDATE);
+        invocation.refuse_given(&names, &because)?;
+    }
+    if config.loss.vf_coef == 0.0 {
+        invocation.refuse_given(&["cliprange_value"], "with `vf_coef` 0 the critic is not trained")?;
+    }
+    if config.kl.value() == 0.0 {
+        invocation
+            .refuse_given(&["kl_estimator"], "with `kl_coef` 0 no divergence is taken off the reward")?;
+    }
+    Ok(())
 }
 
 /// Refuses all options of a component but those that are excepted.

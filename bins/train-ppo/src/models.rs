@@ -102,9 +102,10 @@ impl Models {
     pub(crate) fn actor_critic(&self, tracked: bool) -> anyhow::Result<ActorCritic> {
         let held = |params: &Params| if tracked { params.clone() } else { params.view() };
         let policy = CausalLm::new(&self.config, &held(&self.policy))?;
-        let policy = policy.with_gradient_checkpointing(tracked && self.gradient_checkpointing);
+        let checkpointing = tracked && self.gradient_checkpointing;
         let (start, own) = self.critic.as_ref().expect("the method has a critic");
-        Ok(ActorCritic { policy, critic: start.critic(&held(own))? })
+        let critic = start.critic(&held(own))?.with_gradient_checkpointing(checkpointing);
+        Ok(ActorCritic { policy: policy.with_gradient_checkpointing(checkpointing), critic })
     }
 
     /// Writes the policy as a model.

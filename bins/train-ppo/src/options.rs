@@ -11,8 +11,18 @@ use serde::Serialize;
 use crate::method::MethodName;
 use crate::reward::RewardOptions;
 
+/// Said of settings that are there to be refused with a reason: their users know them from other programs.
+const WHOLE_DISTRIBUTION: &str = "Left as it is: log-probs, KL and gradient are of the policy's whole distribution, and so must \
+                                  be the samples";
+
 /// The command line, flattened from the components.
 #[derive(Clone, Debug, Serialize, clap::Args)]
+#[command(
+    mut_arg("top_k", |option| option.help(WHOLE_DISTRIBUTION)),
+    mut_arg("top_p", |option| option.help(WHOLE_DISTRIBUTION)),
+    mut_arg("min_new_tokens", |option| option.help(WHOLE_DISTRIBUTION)),
+    mut_arg("repetition_penalty", |option| option.help(WHOLE_DISTRIBUTION)),
+)]
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) common: CommonOptions,
@@ -43,10 +53,10 @@ pub(crate) struct RolloutOptions {
     /// How the model learns from its completions' scores
     #[arg(long, value_enum, default_value = "ppo", hide_possible_values = false)]
     pub(crate) method: MethodName,
-    /// Completions sampled in the whole run; overrides `num_train_epochs`
+    /// Completions sampled in the whole run, in place of `num_train_epochs` and `max_steps`
     #[arg(long, value_parser = align_limits::steps(), value_name = "N")]
     pub(crate) total_episodes: Option<usize>,
-    /// Taken off the score of a completion that did not end by itself
+    /// Taken off the score of a completion that did not end by itself; for the critic it ends there all the same
     #[arg(long, value_parser = align_limits::finite(), value_name = "SCORE")]
     pub(crate) missing_eos_penalty: Option<f64>,
     /// Column of the data with the right answer, for rewards that compare

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use align_data::{Order, Prepared, TokenizedTask};
 use align_models::generation::check_completions;
-use align_ppo::{Action, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
+use align_ppo::{Action, Alarm, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
 use align_recipe::{Opening, publish, start, unresumable};
 use align_stage::RunFigures;
 use align_train::{Length, Outcome};
@@ -33,7 +33,9 @@ impl OnPolicyRun<'_> {
     pub(crate) fn train(&self, method: &mut dyn Method, watch: &mut dyn Watch) -> anyhow::Result<()> {
         let Self { opening, options, data, models, scorer, sampling } = self;
         let seed = opening.session.seed;
-        if options.reward.compares() {
+        if !options.reward.compares() {
+            opening.refuse_given(&["reference_column"], "no reward function compares with a right answer")?;
+        } else {
             let lacking = data.train.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
             if let Some(row) = lacking {
                 let (origin, column) = (&row.task.prompt.origin, &options.rollout.reference_column);
@@ -42,11 +44,25 @@ impl OnPolicyRun<'_> {
                 );
             }
         }
+        if !method.needs_reference() && data.held_out.is_empty() {
+            let because =
+                "nothing is held to it, and there are no held-out prompts to measure the KL from it on";
+            opening.refuse_given(&["ref_model"], because)?;
+        }
         let phases = self.phases(method)?;
         let asked = &data.held_out[..data.held_out.len().min(options.rollout.num_eval_prompts)];
         check_completions(asked.len(), options.rollout.num_generations_eval)
             .context("`num_generations_eval`, for held-out prompts")?;
         let total_steps = phases.saturating_mul(method.updates_per_phase());
+        if let Length::Steps(steps) = opening.config.length
+            && options.rollout.total_episodes.is_none()
+            && steps < total_steps
+        {
+            let updates = method.updates_per_phase();
+            tracing::warn!(
+                "max_steps {steps}: a phase has {updates} updates, so that {total_steps} are made"
+            );
+        }
         let save = |dir: &Path| models.save(&opening.model, dir);
         let started = start(opening, models.params(), total_steps, options, &data.fingerprint, save)?;
         let Some((mut updater, mut run)) = started else { return Ok(()) };
@@ -69,6 +85,7 @@ impl OnPolicyRun<'_> {
             order: Order { strategy: opening.data.train_sampling_strategy, seed },
             policy: models.view()?,
             reference: Some(models.reference()),
+            starts_as_its_reference: options.rollout.ref_model.is_none(),
             sampling: sampling.clone(),
             tokenizer: &opening.tokenizer,
             scorer,
@@ -87,12 +104,20 @@ impl OnPolicyRun<'_> {
             RunFigures::new(opening.session.stage(), &ending.outcome, &run, data.train.len(), memory);
         let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
         publish(run.output_dir(), &report)?;
-        match ending.alarms.last().filter(|(_, alarm)| alarm.action == Action::Stop) {
-            None => Ok(()),
-            Some((phase, alarm)) => {
-                bail!("the supervisor stopped the run in phase {phase}: {}: {}", alarm.rule, alarm.reason)
-            }
+        let of_last_phase = |(phase, alarm): &&(usize, Alarm)| match alarm.action {
+            Action::Stop => true,
+            Action::RollBack => phase + 1 == phases,
+            _ => false,
+        };
+        if let Some((phase, alarm)) = ending.alarms.iter().rfind(of_last_phase) {
+            let what = if alarm.action == Action::Stop { "stopped the run in" } else { "took back the last" };
+            bail!("the supervisor {what} phase {phase}: {}: {}", alarm.rule, alarm.reason)
         }
+        ensure!(
+            run.state().global_step > 0,
+            "no update was made: no phase had completions to learn from, by their scores or by how they ended"
+        );
+        Ok(())
     }
 
     /// How many times completions are sampled.

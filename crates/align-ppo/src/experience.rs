@@ -1,6 +1,9 @@
 //! What PPO remembers of a phase: for each token of each completion the log-prob it was sampled with, its divergence
 //! from the reference, its value, and from those its advantage and its return.
 //!
+//! A completion that was cut at the length limit ends there like one that ended by itself: the critic's value of what
+//! would have followed is not added, as TRL has it. `align_losses::gae` takes such values; here they are 0.
+//!
 //! The tutorials' `PPOBuffer` with `compute_advantages`, over whole completions instead of single steps: an episode is a
 //! completion, so there are no `done` flags to get wrong, and nothing flows from one episode into the next.
 
@@ -178,6 +181,7 @@ impl ExperienceBuffer {
             rewards = whiten_around_mean(&rewards, &places)?;
         }
         let values = Tensor::new(self.values.concat(), &device)?;
+        // Also of completions that were cut: see the top of the file.
         let ends = vec![0.0; self.places.len()];
         let estimate = gae(&rewards, &values, &places, &ends, gamma, lam)?;
         let mut advantages = estimate.advantages.index_select(&of_tokens, 0)?;

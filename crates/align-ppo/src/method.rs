@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use align_data::TokenizedTask;
+use align_models::Packed;
 use align_train::{Metrics, Result, Update, Updater};
+use candle_core::Tensor;
 
 use crate::Rollouts;
 
@@ -61,6 +63,16 @@ pub trait Method {
 
     /// Whether the reference's log-probs of the completions are to be computed.
     fn needs_reference(&self) -> bool;
+
+    /// Completions of a micro-batch.
+    fn micro_batch_size(&self) -> usize;
+
+    /// Log-probs of a pack's completions `[tokens]` as an update computes them: by the policy under training, at the
+    /// method's temperature.
+    ///
+    /// # Errors
+    /// If the model cannot be run.
+    fn log_probs(&self, packed: &Packed) -> Result<Tensor>;
 
     /// Learns from a phase's completions.
     ///

@@ -3,17 +3,22 @@
 //!
 //! The pairs are the policy's own, so there is no ratio to clip; what holds the policy to the reference is DPO's β. A
 //! pair whose scores are equal prefers nothing and is left out.
+//!
+//! At a temperature other than 1 the log-ratios are those of policy and reference at that temperature: the distributions
+//! that the completions are samples of, and not those that a model has at temperature 1.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use align_kernels::TokenStats;
 use align_losses::{LogRatios, PairLogProbs, Sequences, dpo};
 use align_models::{CausalLm, Packed};
 use align_train::{Error, Metrics, Objective, Result, StepLoss, Updater, Weights};
 use candle_core::{DType, Tensor};
 
 use crate::refusal::{check_phase, refuse};
-use crate::{Learned, Method, Phase};
+use crate::{Learned, Method, Phase, Rule, Supervised};
 
 const STATE: &str = "online_dpo.json";
 /// The term of the losses: every pair counts the same.
@@ -24,7 +29,7 @@ const PAIRS: &str = "pairs";
 pub struct OnlineDpoConfig {
     /// How strongly the policy is held to the reference; TRL's default is 0.1.
     pub beta: f64,
-    /// What logits were divided by in sampling.
+    /// What logits were divided by in sampling, and are in the log-ratios.
     pub temperature: f64,
     /// Pairs, that is prompts, per micro-batch.
     pub per_device_train_batch_size: usize,
@@ -47,6 +52,16 @@ impl OnlineDpoConfig {
             ("completions of a prompt", 2),
         ])?;
         Ok(self)
+    }
+
+    /// What there is to watch.
+    pub fn supervised(&self) -> Supervised {
+        let without = BTreeMap::from([
+            (Rule::ValueLoss, "the method has no critic"),
+            (Rule::ClipFraction, "the method has no importance ratio"),
+            (Rule::RatioDrift, "the method has no importance ratio"),
+        ]);
+        Supervised { kl_penalty: true, without }
     }
 }
 
@@ -107,6 +122,14 @@ impl OnlineDpo {
     }
 }
 
+impl PairObjective {
+    /// Log-probs of a pack's completions, `[tokens]`, and what the same pass says beside them.
+    fn log_probs(&self, packed: &Packed) -> candle_core::Result<(Tensor, TokenStats)> {
+        let hidden = self.policy.decoder().hidden(&packed.stream, &packed.targets.rows)?;
+        self.policy.label_log_probs(&hidden, &packed.targets.labels, self.temperature)
+    }
+}
+
 impl Objective for PairObjective {
     type Batch = OwnPairs;
 
@@ -115,10 +138,9 @@ impl Objective for PairObjective {
     }
 
     fn loss(&self, batch: &OwnPairs, totals: &Weights) -> Result<StepLoss> {
-        let Packed { stream, targets, sequences } = &batch.packed;
-        let hidden = self.policy.decoder().hidden(stream, &targets.rows)?;
-        let device = hidden.device();
-        let (tokens, stats) = self.policy.label_log_probs(&hidden, &targets.labels, self.temperature)?;
+        let Packed { targets, sequences, .. } = &batch.packed;
+        let (tokens, stats) = self.log_probs(&batch.packed)?;
+        let device = tokens.device();
         let policy = by_side(&Sequences::packed(&targets.sequences, *sequences, device)?.sums(&tokens)?)?;
         let reference = by_side(&Tensor::new(batch.reference.as_slice(), device)?)?;
         let ratios = LogRatios::new(&policy, &reference)?;
@@ -165,6 +187,14 @@ impl Method for OnlineDpo {
 
     fn needs_reference(&self) -> bool {
         true
+    }
+
+    fn micro_batch_size(&self) -> usize {
+        2 * self.config.per_device_train_batch_size
+    }
+
+    fn log_probs(&self, packed: &Packed) -> Result<Tensor> {
+        Ok(self.objective.log_probs(packed)?.0)
     }
 
     fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned> {

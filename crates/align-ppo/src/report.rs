@@ -1,7 +1,7 @@
 //! `report.json` of an on-policy run: what changed on held-out prompts, how it went, and what it cost.
 
 use align_stage::{ChangedAnswer, RunFigures};
-use align_stats::{WinRate, hit};
+use align_stats::{WinRate, ci95_of_several, hit};
 use align_train::TrainerState;
 use serde::Serialize;
 use serde_json::Value;
@@ -68,6 +68,8 @@ pub struct Report {
     pub win_rate: Option<MeasuredWinRate>,
     /// KL from the reference in nats per held-out completion, after training.
     pub kl: Option<f64>,
+    /// Its 95 % interval, by bootstrap over the held-out prompts.
+    pub kl_ci95: Option<[f64; 2]>,
     /// The largest `objective/kl` in the log.
     pub kl_max: Option<f64>,
     /// `objective/kl` as logged.
@@ -111,6 +113,7 @@ impl Report {
             score_std_before: before.map(|(_, std, _)| std),
             win_rate: looks.and_then(|(before, after)| MeasuredWinRate::of(before, after, seed)),
             kl: looks.and_then(|(_, after)| after.kl.as_deref()).map(|kl| moments(kl).0),
+            kl_ci95: looks.and_then(|(_, after)| kl_ci95(after, seed)),
             kl_max: kl_over_time.iter().map(|point| point.value).reduce(f64::max),
             kl_over_time,
             scores_over_time: logged(state, "objective/scores"),
@@ -121,6 +124,13 @@ impl Report {
     }
 }
 
+/// The interval of the mean KL. Prompts are drawn with all their answers, which are alike.
+fn kl_ci95(look: &Look, seed: u64) -> Option<[f64; 2]> {
+    let prompts = look.kl.as_deref()?.chunks(look.sampled.num_generations);
+    let prompts: Vec<(f64, f64)> = prompts.map(|kl| (kl.iter().sum(), kl.len() as f64)).collect();
+    ci95_of_several(&prompts, seed)
+}
+
 impl MeasuredWinRate {
     fn of(before: &Look, after: &Look, seed: u64) -> Option<Self> {
         let (measure, old, new) = match (&before.judged, &after.judged) {
@@ -129,7 +139,9 @@ impl MeasuredWinRate {
         };
         let answers = before.sampled.num_generations;
         let against_each = |(new, old): (&[f64], &[f64])| -> Vec<f64> {
-            new.iter().flat_map(|new| old.iter().map(move |old| hit(new - old))).collect()
+            let margins = new.iter().flat_map(|new| old.iter().map(move |old| new - old));
+            // What was not scored is neither a win nor a loss.
+            margins.filter(|margin| !margin.is_nan()).map(hit).collect()
         };
         let preferences: Vec<Vec<f64>> =
             new.chunks(answers).zip(old.chunks(answers)).map(against_each).collect();
@@ -177,7 +189,9 @@ impl std::fmt::Display for Report {
             writeln!(f, "{:<22}{mean_before:.3} -> {mean_after:.3}", format!("mean {measure}"))?;
         }
         if let Some(kl) = self.kl {
-            write!(f, "KL from reference     {kl:.2} nats per completion")?;
+            let interval =
+                self.kl_ci95.map(|[low, high]| format!(" [{low:.2}, {high:.2}]")).unwrap_or_default();
+            write!(f, "KL from reference     {kl:.2}{interval} nats per completion")?;
             match self.kl_max {
                 Some(most) => writeln!(f, ", at most {most:.2} in training")?,
                 None => writeln!(f)?,

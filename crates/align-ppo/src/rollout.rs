@@ -2,8 +2,10 @@
 //!
 //! They are sampled by the kernels and from the very weights that are trained, so the recorded log-probs are those that
 //! the training pass finds for the same tokens, up to rounding: they stand for the policy's at the time of sampling, and
-//! the first importance ratio is 1 by construction. For that nothing may bend the distribution that they are of: top-k
-//! and top-p are applied after it, a repetition penalty or a least length would change it and are refused.
+//! the first importance ratio is 1 by construction. For that nothing may bend the distribution that is sampled from.
+//! A repetition penalty or a least length would record log-probs of another one; top-k and top-p would cut the samples
+//! and leave the log-probs whole, so that the KL is overstated and the gradient is not that of what was maximised. All
+//! four are refused.
 
 use std::sync::Arc;
 
@@ -29,7 +31,7 @@ pub struct Prompt {
 pub struct Rollout {
     /// Token ids, the one that ended it included.
     pub tokens: Vec<u32>,
-    /// Log-prob of each token under the policy that sampled it, at the sampling temperature, before top-k and top-p.
+    /// Log-prob of each token under the policy that sampled it, at the sampling temperature.
     pub log_probs: Vec<f32>,
     /// Whether it ended by itself rather than at the length limit.
     pub finished: bool,
@@ -69,6 +71,14 @@ impl Sampling {
             let problem = "must be positive: greedy decoding says the same every time, and there is nothing to learn \
                 from it";
             return refuse("temperature", "0".to_owned(), problem);
+        }
+        let cuts = "cuts the samples and not the distribution that their log-probs are of, so that training would not be \
+            on the policy's own samples and its KL would be overstated; remove it";
+        if options.top_k != 0 {
+            return refuse("top_k", options.top_k.to_string(), cuts);
+        }
+        if options.top_p != 1.0 {
+            return refuse("top_p", options.top_p.to_string(), cuts);
         }
         let bends = "changes the distribution that log-probs are of, so that training would not be on the policy's own \
             samples; remove it";

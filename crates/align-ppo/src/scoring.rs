@@ -154,7 +154,18 @@ impl ScoreSource {
                         normalization.as_ref().map_or(reward, |normalization| normalization.apply(reward))
                     }));
                 }
-                Ok(scores)
+                // Taken for "no reward applies", a NaN would teach nothing and say nothing.
+                match scores.iter().position(|score| !score.is_finite()) {
+                    None => Ok(scores),
+                    Some(place) => {
+                        let origin = &tasks[rollouts.prompt_of(place).row].task.prompt.origin;
+                        let (score, text) = (scores[place], &rollouts.completions[place].text);
+                        Err(Error::stage(format!(
+                            "{origin}: the reward model gives {score} to the completion {text:?}; scores must be finite: \
+                             its weights are damaged"
+                        )))
+                    }
+                }
             }
         }
     }

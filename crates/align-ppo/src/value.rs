@@ -37,6 +37,18 @@ pub enum Critic {
 }
 
 impl Critic {
+    /// See [`align_models::Decoder::with_gradient_checkpointing`]; a head has no layers of its own.
+    #[must_use]
+    pub fn with_gradient_checkpointing(self, gradient_checkpointing: bool) -> Self {
+        match self {
+            Self::Head(_) => self,
+            Self::Model { model, scale, shift } => {
+                let model = Box::new(model.with_gradient_checkpointing(gradient_checkpointing));
+                Self::Model { model, scale, shift }
+            }
+        }
+    }
+
     /// The rows of the policy's hidden states that values of `rows` are made from.
     pub(crate) fn reads<'a>(&self, rows: &'a [u32]) -> &'a [u32] {
         match self {

@@ -89,6 +89,20 @@ fn the_score_is_the_reward_of_the_last_token_or_of_the_place_after_it() {
 }
 
 #[test]
+fn a_completion_that_was_cut_ends_as_one_that_ended_by_itself() {
+    let advantages = |finished: bool| {
+        let mut rollouts = rollouts();
+        rollouts.completions[0].finished = finished;
+        let estimation = estimation(ScorePosition::LastToken);
+        let mut buffer = ExperienceBuffer::new(estimation, &rollouts, &[2.0, -1.0], &reference(), 3).unwrap();
+        buffer.set_values(vec![vec![0.5, 0.25, -0.5], vec![0.1, 0.2]]).unwrap();
+        buffer.compute_advantages(KL_COEF).unwrap();
+        buffer.advantages()[0].clone()
+    };
+    assert_eq!(advantages(false), advantages(true));
+}
+
+#[test]
 fn whitened_advantages_have_mean_zero_and_deviation_one() {
     let estimation = Estimation {
         kl_estimator: KlEstimator::K3,

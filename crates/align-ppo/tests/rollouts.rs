@@ -39,8 +39,8 @@ fn sampled(options: GenerationOptions, num_generations: usize, seed: u64) -> (Ca
 
 #[test]
 fn recorded_log_probs_are_those_of_teacher_forcing_over_long_samples() {
-    for (temperature, top_k, top_p) in [(1.0, 0, 1.0), (0.7, 0, 1.0), (1.3, 20, 1.0), (1.0, 0, 0.9)] {
-        let options = GenerationOptions { temperature, top_k, top_p, ..GenerationOptions::sampled(400) };
+    for temperature in [1.0, 0.7, 1.3] {
+        let options = GenerationOptions { temperature, ..GenerationOptions::sampled(400) };
         let (model, rollouts) = sampled(options, 2, 7);
         let forced = log_probs(&model, &rollouts, temperature).unwrap();
         assert_eq!(forced.len(), 6);
@@ -74,4 +74,8 @@ fn settings_that_would_make_training_off_policy_are_refused() {
     assert!(refused(penalty).contains("`repetition_penalty` = 1.1"));
     assert!(refused(GenerationOptions { min_new_tokens: 3, ..usual() }).contains("`min_new_tokens` = 3"));
     assert!(refused(GenerationOptions { top_p: 0.0, ..usual() }).contains("top_p"));
+    // Their log-probs would be of what was not sampled from: of (0.9, 0.1) against (0.5, 0.5), cut to its first token,
+    // the KL would be ln 1.8 = 0.588 and not 0.368.
+    assert!(refused(GenerationOptions { top_k: 40, ..usual() }).contains("`top_k` = 40: cuts the samples"));
+    assert!(refused(GenerationOptions { top_p: 0.9, ..usual() }).contains("`top_p` = 0.9: cuts the samples"));
 }

@@ -87,16 +87,33 @@ fn a_reward_that_can_be_had_is_had() {
 #[test]
 fn a_group_run_goes_on_from_its_checkpoints_as_if_never_stopped() {
     let place = Place::new();
-    let options = format!("{QUICK} {} --num-iterations 2 --max-steps 8 --save-steps 4 --seed 9", METHODS[0]);
-    let whole = place.train("whole", &options);
     let timeless = |run: &Run| {
         let mut log = run.log();
         log.iter_mut().for_each(|entry| entry.retain(|name, _| !TIMINGS.contains(&name.as_str())));
         log
     };
-    let from = place.train("from", &format!("{options} --resume-from-checkpoint whole/checkpoint-4"));
-    assert_eq!(timeless(&from), timeless(&whole), "another log");
-    assert!(from.model() == whole.model(), "another model");
+    // With dynamic sampling a phase draws prompts that are not in its order.
+    for (at, method) in [METHODS[0], DAPO].into_iter().enumerate() {
+        let options = format!("{QUICK} {method} --num-iterations 2 --max-steps 8 --save-steps 4 --seed 5");
+        let whole = place.train(&format!("whole-{at}"), &options);
+        let replaced: f64 = whole.metric("dynamic_sampling/replaced_prompts").iter().skip(2).sum();
+        assert_eq!(replaced > 0.0, method == DAPO, "after the checkpoint");
+        let from = format!("--resume-from-checkpoint whole-{at}/checkpoint-4");
+        let from = place.train(&format!("from-{at}"), &format!("{options} {from}"));
+        assert_eq!(timeless(&from), timeless(&whole), "{method}: another log");
+        assert!(from.model() == whole.model(), "{method}: another model");
+    }
+}
+
+#[test]
+fn an_update_that_is_cut_is_announced_where_it_is_another() {
+    let place = Place::new();
+    let says = |options: &str| {
+        let words = training("out", &format!("{QUICK} --method grpo {options} --dry-run"));
+        place.succeeds(&words).stderr.contains("micro-batches an update do not add up")
+    };
+    assert!(says("--loss-type bnpo --gradient-accumulation-steps 2"));
+    assert!(!says("--loss-type bnpo") && !says("--gradient-accumulation-steps 2"));
 }
 
 #[test]
@@ -126,7 +143,14 @@ fn a_prompt_alone_in_its_group_and_options_of_other_methods_are_refused() {
         &["`scale_rewards` = batch: has no effect with method rloo"],
     );
     refused("--method grpo --value-loss 3", &["`value_loss` = 3: has no effect: the method has no critic"]);
-    refused("--method grpo --beta 0 --on-kl-level raise_kl", &["the method has no KL penalty"]);
+    let unmeasured =
+        "`on_kl_level` = raise_kl: has no effect: while beta is 0 no KL from the reference is measured";
+    refused("--method grpo --beta 0 --on-kl-level raise_kl", &[unmeasured]);
+    refused("--method grpo --kl-limit 5", &["`kl_limit` = 5: has no effect: while beta is 0"]);
+    refused("--method grpo --clip-fraction 0.1", &["`clip_fraction` = 0.1: has no effect: with one update"]);
+    refused("--method online_dpo --ratio-drift 0.1", &["the method has no importance ratio"]);
+    refused("--method grpo --delta 2", &["`delta` = 2: has no effect: with one update a phase"]);
+    refused("--method grpo --ref-model model", &["`ref_model`: has no effect", "no held-out prompts"]);
     refused("--method gpro", &["`gpro`", "grpo"]);
     fs::write(place.path("no-answers.jsonl"), "{\"prompt\": \"one plus one\"}\n").unwrap();
     let words = "--model model --dataset no-answers.jsonl --output-dir out --reward-funcs numeric_answer --method grpo";

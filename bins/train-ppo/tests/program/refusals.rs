@@ -32,6 +32,8 @@ fn options_that_make_no_sense_are_refused() {
     refused("--temperature 0", &["`temperature` = 0", "must be positive"]);
     refused("--min-new-tokens 2", &["`min_new_tokens` = 2", "remove it"]);
     refused("--repetition-penalty 1.2", &["`repetition_penalty` = 1.2", "remove it"]);
+    refused("--top-k 40", &["`top_k` = 40: cuts the samples", "remove it"]);
+    refused("--top-p 0.9", &["`top_p` = 0.9: cuts the samples", "remove it"]);
     refused("--max-new-tokens 0", &["max_new_tokens"]);
     refused("--num-ppo-epochs 0", &["`num_ppo_epochs` = 0"]);
     refused("--num-mini-batches 0", &["`num_mini_batches` = 0"]);
@@ -59,6 +61,14 @@ fn options_that_make_no_sense_are_refused() {
         &["`horizon` = 10", "a fifth of a phase's 64 completions", "positive"],
     );
     refused("--early-stop-kl 0", &["`early_stop_kl` = 0"]);
+    for option in ["early-stop-kl 0.1", "cliprange 0.1", "cliprange-value 0.1"] {
+        let (name, _) = option.split_once(' ').unwrap();
+        let expected = format!("`{}`: has no effect, with one update a phase", name.replace('-', "_"));
+        refused(&format!("--num-ppo-epochs 1 --{option}"), &[&expected, "`num_mini_batches`"]);
+    }
+    refused("--vf-coef 0 --cliprange-value 0.1", &["`cliprange_value`: has no effect, with `vf_coef` 0"]);
+    refused("--kl-coef 0 --kl-estimator k3", &["`kl_estimator`: has no effect, with `kl_coef` 0"]);
+    refused("--reference-column right", &["`reference_column`: has no effect, no reward function compares"]);
     refused("--score-clip -1", &["`score_clip` = -1"]);
     refused("--missing-eos-penalty -1", &["`missing_eos_penalty` = -1"]);
     refused("--total-episodes 0", &["`total_episodes`"]);

@@ -78,7 +78,7 @@ fn a_reward_of_length_is_caught_before_the_answers_are_worse_than_at_the_start()
 fn a_ruinous_learning_rate_is_rolled_back_and_then_stopped_and_nothing_is_nan() {
     let place = Place::new();
     let options = "--reward-funcs numeric_answer --max-new-tokens 24 --num-generations 8 \
-        --per-device-train-batch-size 64 --learning-rate 1.0 --beta 0.02 --total-episodes 1024";
+        --per-device-train-batch-size 64 --learning-rate 1.0 --beta 0.02 --total-episodes 1024 --max-roll-backs 1";
     let ended = place.ended(&run("sums", options));
     assert_eq!(ended.code, Some(1), "{}", ended.stderr);
     assert!(ended.stderr.contains("the supervisor stopped the run"), "{}", ended.stderr);
@@ -90,10 +90,14 @@ fn a_ruinous_learning_rate_is_rolled_back_and_then_stopped_and_nothing_is_nan() 
         .iter()
         .filter_map(|action| action["action"].as_str())
         .collect();
-    assert_eq!(actions.iter().filter(|action| **action == "roll_back").count(), 3, "{actions:?}");
-    assert_eq!(actions.iter().filter(|action| **action == "stop").count(), 1, "{actions:?}");
-    let log = fs::read_to_string(place.path("out/metrics.jsonl")).unwrap();
-    assert!(!log.contains("NaN") && !log.contains("null"), "{log}");
+    // As often as it may go back, and then no further; warnings may stand between.
+    let decisive: Vec<&str> =
+        actions.iter().copied().filter(|it| ["roll_back", "stop"].contains(it)).collect();
+    assert_eq!(decisive, ["roll_back", "stop"], "{actions:?}");
+    // What is not finite is written as null.
+    let values = out.log().into_iter().flat_map(|entry| entry.into_iter());
+    let lost: Vec<String> = values.filter(|(_, value)| value.is_null()).map(|(name, _)| name).collect();
+    assert!(lost.is_empty(), "{lost:?}");
     assert!(out.weights().values().flatten().all(|weight| weight.is_finite()));
     assert_eq!(
         report["score_after"], report["score_before"],

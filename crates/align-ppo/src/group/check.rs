@@ -1,5 +1,7 @@
 //! From options to a member of the family: what does not go together is refused here, with the reason.
 
+use std::collections::BTreeMap;
+
 use align_losses::{Clip, SapoTemperatures, VespoShape, VespoShapes};
 use align_train::Result;
 
@@ -10,6 +12,7 @@ use super::{
     Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards,
 };
 use crate::refusal::{check_phase, refuse};
+use crate::{Rule, Supervised};
 
 /// A method of the family whose options were checked.
 #[derive(Clone, Debug)]
@@ -70,6 +73,44 @@ impl GroupConfig {
     /// Updates made in a phase.
     pub fn updates_per_phase(&self) -> usize {
         self.num_iterations * self.steps_per_generation.div_ceil(self.gradient_accumulation_steps)
+    }
+
+    /// Completions of an update that are computed apart from each other.
+    fn micro_batches_per_update(&self) -> usize {
+        self.gradient_accumulation_steps.min(self.steps_per_generation)
+    }
+
+    /// What a user must know who cuts updates into micro-batches: what is then another method. None where it is the same.
+    pub fn notice_of_cut(&self) -> Option<String> {
+        let (what, count) = (self.loss.of_micro_batch()?, self.micro_batches_per_update());
+        (count > 1).then(|| {
+            format!(
+                "{what}: {count} micro-batches an update do not add up to one of all their completions; for that give \
+                 `gradient_accumulation_steps` 1 and a larger `per_device_train_batch_size`"
+            )
+        })
+    }
+
+    /// Whether the policy trains on what another one sampled: the second update of a phase does.
+    pub(super) fn leaves_its_samples(&self) -> bool {
+        self.updates_per_phase() > 1
+    }
+
+    /// What there is to watch.
+    pub fn supervised(&self) -> Supervised {
+        let mut without = BTreeMap::from([(Rule::ValueLoss, "the method has no critic")]);
+        if self.penalty.beta() == 0.0 {
+            let unmeasured = "while beta is 0 no KL from the reference is measured; give a beta";
+            without
+                .extend([Rule::KlLevel, Rule::KlLimit, Rule::KlAcceleration].map(|rule| (rule, unmeasured)));
+        }
+        if !self.leaves_its_samples() {
+            without.extend([Rule::ClipFraction, Rule::RatioDrift].map(|rule| (rule, Supervised::ONE_UPDATE)));
+        }
+        if matches!(self.loss.objective, PolicyLoss::Sapo(_) | PolicyLoss::Vespo(_)) {
+            without.insert(Rule::ClipFraction, "the loss clips nothing");
+        }
+        Supervised { kl_penalty: self.penalty.beta() > 0.0, without }
     }
 
     /// The range of the ratio, where there is one on both sides.
@@ -159,7 +200,36 @@ impl GroupOptions {
             gradient_accumulation_steps: setting.gradient_accumulation_steps,
         };
         check_groups(&config)?;
+        self.check_ratios(&config)?;
         Ok(config)
+    }
+
+    /// Refuses what only bounds a ratio where every ratio is 1.
+    fn check_ratios(&self, config: &GroupConfig) -> Result<()> {
+        let bounds_a_ratio = |option: &str| match option {
+            "epsilon"
+            | "sapo_temperature_pos"
+            | "sapo_temperature_neg"
+            | "vespo_k_pos"
+            | "vespo_lambda_pos"
+            | "vespo_k_neg"
+            | "vespo_lambda_neg" => true,
+            // The cap of cispo is a ratio, and may be below 1; the others are distances from it.
+            "epsilon_high" => !matches!(config.loss.objective, PolicyLoss::Cispo { cap } if cap < 1.0),
+            "delta" => self.delta.is_some_and(|delta| delta >= 1.0),
+            "off_policy_mask_threshold" => self.off_policy_mask_threshold.is_some_and(|most| most >= 0.0),
+            _ => false,
+        };
+        match self.given().into_iter().find(|(option, _)| bounds_a_ratio(option)) {
+            Some((option, value)) if !config.leaves_its_samples() => {
+                let problem = format!(
+                    "has no effect: {}; remove it, or give `num_iterations` or `steps_per_generation`",
+                    Supervised::ONE_UPDATE
+                );
+                refuse(option, value, problem)
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_given(&self, algorithm: GroupAlgorithm) -> Result<()> {

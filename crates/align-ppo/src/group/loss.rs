@@ -55,14 +55,15 @@ pub enum Importance {
 }
 
 /// How the losses of an update become one number. The amounts are those of the whole update, however it is cut into
-/// micro-batches.
+/// micro-batches, but for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
     /// Mean over completions of the mean over their tokens.
     SequenceMean,
     /// Mean over tokens.
     TokenMean,
-    /// Mean over micro-batches of the mean over their tokens: the only one that depends on how the update is cut.
+    /// Mean over micro-batches of the mean over their tokens: the one that depends on how the update is cut. (So does
+    /// [`GroupLoss::top_entropy_quantile`], whatever the reduction.)
     MicroBatchTokenMean,
     /// Mean over completions of the sum over their tokens.
     SequenceSum,
@@ -86,7 +87,8 @@ pub struct GroupLoss {
     pub bias_corrected_kl: bool,
     /// Leaves out completions with a negative advantage that the policy has left behind by so many nats per token.
     pub off_policy_mask_threshold: Option<f64>,
-    /// Share of the tokens, those of highest entropy, that have a part in the loss.
+    /// Share of the tokens, those of highest entropy, that have a part in the loss. The quantile is that of the
+    /// micro-batch, as in TRL: entropies 1, 2 and 3, 4 in two of them keep 2 and 4, in one 3 and 4.
     pub top_entropy_quantile: Option<f64>,
 }
 
@@ -131,6 +133,17 @@ enum Losses {
 }
 
 impl GroupLoss {
+    /// What it makes of a micro-batch as a whole, so that an update that is cut otherwise is another update.
+    pub(super) fn of_micro_batch(&self) -> Option<&'static str> {
+        match (self.reduction, self.top_entropy_quantile) {
+            (Reduction::MicroBatchTokenMean, _) => {
+                Some("loss_type bnpo averages over the tokens of a micro-batch")
+            }
+            (_, Some(_)) => Some("top_entropy_quantile takes the quantile of the entropies of a micro-batch"),
+            _ => None,
+        }
+    }
+
     /// The micro-batch's share of the update's loss, of which `totals` are the amounts; `beta` weighs the penalty.
     pub(super) fn compute(&self, group: &Group<'_>, beta: f64, totals: &Weights) -> Result<Computed> {
         let ratios = log_ratios(group.log_probs, group.old_log_probs, group.sequences)?;

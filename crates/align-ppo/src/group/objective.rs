@@ -28,7 +28,7 @@ impl GroupObjective {
     }
 
     /// Log-probs of the labels and entropies of what predicts them, both `[tokens]`.
-    fn log_probs(&self, packed: &Packed) -> candle_core::Result<(Tensor, Tensor)> {
+    pub(super) fn log_probs(&self, packed: &Packed) -> candle_core::Result<(Tensor, Tensor)> {
         let hidden = self.policy.decoder().hidden(&packed.stream, &packed.targets.rows)?;
         let (log_probs, stats) =
             self.policy.label_log_probs(&hidden, &packed.targets.labels, self.temperature)?;

@@ -48,7 +48,7 @@ pub struct GroupOptions {
     /// How far above 1 it may rise [default: epsilon; dapo: 0.28; gspo: 0.0004]; with cispo the cap itself [default: 5]
     #[arg(long, value_parser = align_limits::finite())]
     pub epsilon_high: Option<f64>,
-    /// Cap of the ratio where the advantage is negative (two-sided clipping)
+    /// Cap of the ratio (two-sided clipping); like all that bounds it, of use where a phase has more than one update
     #[arg(long, value_parser = align_limits::finite())]
     pub delta: Option<f64>,
     /// What has a ratio [default: token; gspo: sequence]
@@ -166,7 +166,7 @@ impl GroupOptions {
         }
         add("beta", self.beta.is_some(), config.penalty.beta().into());
         add("scale_rewards", self.scale_rewards.is_some(), "group".into());
-        if let Some(clip) = config.clip() {
+        if let Some(clip) = config.clip().filter(|_| config.leaves_its_samples()) {
             add("epsilon", self.epsilon.is_some(), clip.low.into());
             add("epsilon_high", self.epsilon_high.is_some(), clip.high.into());
         }

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use align_models::CausalLm;
+use align_models::{CausalLm, Packed};
 use align_train::{Error, Metrics, Result, Updater};
+use candle_core::Tensor;
 
 use super::metrics::reward_metrics;
 use super::{GroupBatch, GroupCompletion, GroupConfig, GroupObjective, KlPenalty, soft_overlong_punishment};
@@ -114,6 +115,14 @@ impl Method for GroupTraining {
 
     fn needs_reference(&self) -> bool {
         self.beta != 0.0
+    }
+
+    fn micro_batch_size(&self) -> usize {
+        self.config.per_device_train_batch_size
+    }
+
+    fn log_probs(&self, packed: &Packed) -> Result<Tensor> {
+        Ok(self.objective.log_probs(packed)?.0)
     }
 
     fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned> {

@@ -9,7 +9,9 @@ mod options;
 use std::fs;
 use std::path::Path;
 
+use align_models::Packed;
 use align_train::{Error, Metrics, Result, Update, Updater};
+use candle_core::Tensor;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
@@ -96,11 +98,19 @@ impl Method for Ppo {
     }
 
     fn updates_per_phase(&self) -> usize {
-        self.config.num_ppo_epochs * self.config.num_mini_batches
+        self.config.updates_per_phase()
     }
 
     fn needs_reference(&self) -> bool {
         true
+    }
+
+    fn micro_batch_size(&self) -> usize {
+        self.config.micro_batch_size
+    }
+
+    fn log_probs(&self, packed: &Packed) -> Result<Tensor> {
+        self.objective.log_probs(packed)
     }
 
     fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned> {

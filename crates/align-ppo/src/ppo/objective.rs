@@ -88,6 +88,13 @@ impl PpoObjective {
     pub fn new(models: ActorCritic, loss: PpoLoss, temperature: f64) -> Self {
         Self { models, loss, temperature }
     }
+
+    /// Log-probs of a pack's completions, `[tokens]`.
+    pub(super) fn log_probs(&self, packed: &Packed) -> Result<Tensor> {
+        let policy = &self.models.policy;
+        let hidden = policy.decoder().hidden(&packed.stream, &packed.targets.rows)?;
+        Ok(policy.label_log_probs(&hidden, &packed.targets.labels, self.temperature)?.0)
+    }
 }
 
 impl Objective for PpoObjective {

@@ -1,5 +1,7 @@
 //! The options of PPO: TRL's names, and those of its older releases for what it has since dropped.
 
+use std::collections::BTreeMap;
+
 use align_losses::kl::{AdaptiveKl, FixedKl, KlController};
 use align_train::{Error, Result};
 use candle_core::Result as TensorResult;
@@ -8,6 +10,7 @@ use serde::Serialize;
 use super::PpoLoss;
 use crate::experience::{Estimation, KlEstimator, ScorePosition};
 use crate::refusal::check_phase;
+use crate::{Rule, Supervised};
 
 /// TRL's default for PPO.
 pub const PPO_LEARNING_RATE: f64 = 3e-6;
@@ -42,7 +45,7 @@ pub struct PpoOptions {
     /// Where the critic comes from [default: reward_model if there is one, else head]
     #[arg(long, value_enum)]
     pub value_model: Option<ValueModel>,
-    /// How far a token's importance ratio may leave 1
+    /// How far a token's importance ratio may leave 1: of use where a phase has more than one update
     #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.2)]
     pub cliprange: f64,
     /// How far a value may move from what it was when the completion was sampled
@@ -54,7 +57,7 @@ pub struct PpoOptions {
     /// Weight of the entropy bonus; above 0 the logits of a micro-batch are held at once
     #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.0)]
     pub entropy_coef: f64,
-    /// End a phase's updates when the policy has gone this far from the one that sampled (`policy/approxkl_avg`)
+    /// End a phase's updates, of which there must be more than one, when the policy has gone this far from the one that sampled (`policy/approxkl_avg`)
     #[arg(long, value_parser = align_limits::finite(), value_name = "KL")]
     pub early_stop_kl: Option<f64>,
     /// Weight of the KL penalty; with `adap_kl_ctrl` only its first value [default: 0.05; 0.2 with `adap_kl_ctrl`]
@@ -88,7 +91,8 @@ pub struct PpoOptions {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = true,
           action = clap::ArgAction::Set)]
     pub whiten_advantages: bool,
-    /// Discount of later rewards
+    /// Discount of later rewards. A completion that was cut at `max_new_tokens` ends there: nothing is expected of what
+    /// would have followed, as in TRL
     #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.0)]
     pub gamma: f64,
     /// λ of the generalized advantage estimate: 1 trusts the returns, 0 the critic
@@ -115,6 +119,22 @@ pub struct PpoConfig {
     pub early_stop_kl: Option<f64>,
     /// The KL penalty's coefficient at the start.
     pub kl: KlCoefficient,
+}
+
+impl PpoConfig {
+    /// Updates made in a phase.
+    pub fn updates_per_phase(&self) -> usize {
+        self.num_ppo_epochs * self.num_mini_batches
+    }
+
+    /// What there is to watch.
+    pub fn supervised(&self) -> Supervised {
+        let mut without = BTreeMap::new();
+        if self.updates_per_phase() == 1 {
+            without.extend([Rule::ClipFraction, Rule::RatioDrift].map(|rule| (rule, Supervised::ONE_UPDATE)));
+        }
+        Supervised { kl_penalty: self.kl.value() > 0.0, without }
+    }
 }
 
 /// The coefficient of the KL penalty: fixed, or steered.

@@ -9,6 +9,10 @@ use serde_json::Value;
 use super::{Response, Rule};
 use crate::refusal::refuse;
 
+const KL_FACTOR: f64 = 1.5;
+const LEARNING_RATE_FACTOR: f64 = 0.3;
+const MAX_ROLL_BACKS: usize = 3;
+
 /// When the supervisor steps in, and how: a threshold for each rule, and `on_RULE` with what follows.
 #[derive(Clone, Debug, Default, Serialize, clap::Args)]
 #[command(next_help_heading = "Supervisor")]
@@ -99,23 +103,29 @@ pub struct SupervisorOptions {
     #[arg(long, value_parser = align_limits::count(), default_value_t = 3)]
     pub supervisor_window: usize,
     /// What raise_kl multiplies the KL coefficient by
-    #[arg(long, value_parser = align_limits::finite(), default_value_t = 1.5)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = KL_FACTOR)]
     pub kl_factor: f64,
     /// What lower_learning_rate multiplies the learning rate by
-    #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.3)]
+    #[arg(long, value_parser = align_limits::finite(), default_value_t = LEARNING_RATE_FACTOR)]
     pub learning_rate_factor: f64,
     /// Roll-backs after which the next one stops the run instead
-    #[arg(long, value_parser = align_limits::count(), default_value_t = 3)]
+    #[arg(long, value_parser = align_limits::count(), default_value_t = MAX_ROLL_BACKS)]
     pub max_roll_backs: usize,
 }
 
 /// What the run under supervision has.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Supervised {
-    /// A critic, whose loss can be watched.
-    pub critic: bool,
     /// A KL penalty, whose coefficient can be raised.
     pub kl_penalty: bool,
+    /// The rules that there is nothing to measure for, and why.
+    pub without: BTreeMap<Rule, &'static str>,
+}
+
+impl Supervised {
+    /// Why ratios say nothing where a phase has a single update.
+    pub const ONE_UPDATE: &str =
+        "with one update a phase it is the policy that sampled which is updated, and every ratio is 1";
 }
 
 /// A rule's threshold and answer.
@@ -148,7 +158,7 @@ impl SupervisorOptions {
     ///
     /// # Errors
     /// A number out of its range, or an option that would have no effect.
-    pub fn check(&self, supervised: Supervised) -> Result<SupervisorConfig> {
+    pub fn check(&self, supervised: &Supervised) -> Result<SupervisorConfig> {
         let mut rules = BTreeMap::new();
         for Row { rule, names, given, default } in self.rows(supervised) {
             let watched =
@@ -156,12 +166,12 @@ impl SupervisorOptions {
             if !watched.threshold.is_finite() {
                 return refuse(names.0, watched.threshold, "must be a number");
             }
-            if rule == Rule::ValueLoss && !supervised.critic {
-                let problem = "has no effect: the method has no critic; remove it";
+            if let Some(reason) = supervised.without.get(&rule) {
+                let problem = || format!("has no effect: {reason}; remove it");
                 let response = given.1.map(Response::name);
                 let threshold = given.0.map(|it| it.to_string());
-                threshold.map_or(Ok(()), |value| refuse(names.0, value, problem))?;
-                response.map_or(Ok(()), |value| refuse(names.1, value, problem))?;
+                threshold.map_or(Ok(()), |value| refuse(names.0, value, problem()))?;
+                response.map_or(Ok(()), |value| refuse(names.1, value, problem()))?;
                 continue;
             }
             if watched.response == Response::Off && given.0.is_some() {
@@ -176,6 +186,7 @@ impl SupervisorOptions {
             rules.insert(rule, watched);
         }
         self.check_numbers()?;
+        self.check_answers(&rules)?;
         Ok(SupervisorConfig {
             rules,
             window: self.supervisor_window,
@@ -186,10 +197,10 @@ impl SupervisorOptions {
     }
 
     /// The options that were not given, with the values they have then.
-    pub fn defaulted(&self, supervised: Supervised) -> Vec<(&'static str, Value)> {
+    pub fn defaulted(&self, supervised: &Supervised) -> Vec<(&'static str, Value)> {
         let mut defaulted = Vec::new();
         for Row { rule, names, given, default } in self.rows(supervised) {
-            if rule == Rule::ValueLoss && !supervised.critic {
+            if supervised.without.contains_key(&rule) {
                 continue;
             }
             if given.0.is_none() && rule != Rule::NotFinite && given.1 != Some(Response::Off) {
@@ -215,7 +226,23 @@ impl SupervisorOptions {
         Ok(())
     }
 
-    fn rows(&self, supervised: Supervised) -> Vec<Row> {
+    /// Refuses the size of an answer that no rule gives.
+    fn check_answers(&self, rules: &BTreeMap<Rule, Threshold>) -> Result<()> {
+        let answers = |response| rules.values().any(|watched| watched.response == response);
+        let unused = |name: &str| format!("has no effect: no rule is answered by {name}; remove it");
+        if self.kl_factor != KL_FACTOR && !answers(Response::RaiseKl) {
+            return refuse("kl_factor", self.kl_factor, unused("raise_kl"));
+        }
+        if self.learning_rate_factor != LEARNING_RATE_FACTOR && !answers(Response::LowerLearningRate) {
+            return refuse("learning_rate_factor", self.learning_rate_factor, unused("lower_learning_rate"));
+        }
+        if self.max_roll_backs != MAX_ROLL_BACKS && !answers(Response::RollBack) {
+            return refuse("max_roll_backs", self.max_roll_backs, unused("roll_back"));
+        }
+        Ok(())
+    }
+
+    fn rows(&self, supervised: &Supervised) -> Vec<Row> {
         use Response::{LowerLearningRate, RaiseKl, RollBack, Stop, Warn};
         let far = if supervised.kl_penalty { RaiseKl } else { LowerLearningRate };
         macro_rules! row {

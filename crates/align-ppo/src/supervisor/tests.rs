@@ -1,14 +1,16 @@
 //! The rules on made-up series: each is broken by the sign it is about, and quiet runs break none.
 
+use std::collections::BTreeMap;
+
 use align_train::Metrics;
 
 use super::{Response, Rule, Supervised, Supervisor, SupervisorOptions};
 use crate::{Action, Alarm, Sample, Watch as _};
 
-const WHOLE: Supervised = Supervised { critic: true, kl_penalty: true };
+const WHOLE: Supervised = Supervised { kl_penalty: true, without: BTreeMap::new() };
 
 fn supervisor(options: &SupervisorOptions) -> Supervisor {
-    Supervisor::new(options.check(WHOLE).unwrap())
+    Supervisor::new(options.check(&WHOLE).unwrap())
 }
 
 fn defaults() -> SupervisorOptions {
@@ -236,7 +238,7 @@ fn a_supervisor_that_was_saved_goes_on_as_if_never_saved() {
         for phase in 1..=12 {
             if saved && phase == 6 {
                 let state = serde_json::from_str(&supervisor.state().to_string()).unwrap();
-                supervisor = Supervisor::new(defaults().check(WHOLE).unwrap());
+                supervisor = Supervisor::new(defaults().check(&WHOLE).unwrap());
                 supervisor.restore(&state).unwrap();
             }
             let mut made = healthy(phase);
@@ -253,23 +255,38 @@ fn a_supervisor_that_was_saved_goes_on_as_if_never_saved() {
 #[test]
 fn options_without_effect_are_refused() {
     let refused = |options: SupervisorOptions, supervised: Supervised, expected: &str| {
-        let error = options.check(supervised).unwrap_err().to_string();
+        let error = options.check(&supervised).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     };
-    let bare = Supervised { critic: false, kl_penalty: false };
+    let bare = || Supervised {
+        kl_penalty: false,
+        without: BTreeMap::from([(Rule::ValueLoss, "the method has no critic")]),
+    };
     refused(
         SupervisorOptions { value_loss: Some(3.0), ..defaults() },
-        bare,
-        "`value_loss` = 3: has no effect",
+        bare(),
+        "`value_loss` = 3: has no effect: the method has no critic",
     );
     let raise = SupervisorOptions { on_kl_level: Some(Response::RaiseKl), ..defaults() };
-    refused(raise, bare, "`on_kl_level` = raise_kl: the method has no KL penalty");
+    refused(raise, bare(), "`on_kl_level` = raise_kl: the method has no KL penalty");
+    let unmeasured = Supervised { without: BTreeMap::from([(Rule::KlLimit, "no KL")]), ..WHOLE };
+    let stop = SupervisorOptions { on_kl_limit: Some(Response::Stop), ..defaults() };
+    refused(stop, unmeasured, "`on_kl_limit` = stop: has no effect: no KL; remove it");
+    let factor = SupervisorOptions { kl_factor: 2.0, ..defaults() };
+    refused(factor, bare(), "`kl_factor` = 2: has no effect: no rule is answered by raise_kl");
+    let gentle = SupervisorOptions {
+        on_clip_fraction: Some(Response::Warn),
+        on_ratio_drift: Some(Response::Warn),
+        learning_rate_factor: 0.5,
+        ..defaults()
+    };
+    refused(gentle, WHOLE, "`learning_rate_factor` = 0.5: has no effect: no rule is answered by lower");
     let off = SupervisorOptions { kl_limit: Some(9.0), on_kl_limit: Some(Response::Off), ..defaults() };
     refused(off, WHOLE, "`kl_limit` = 9: has no effect while `on_kl_limit` is off");
     refused(SupervisorOptions { kl_factor: 1.0, ..defaults() }, WHOLE, "`kl_factor` = 1: must be above 1");
     refused(SupervisorOptions { supervisor_window: 0, ..defaults() }, WHOLE, "must be at least 1");
     refused(SupervisorOptions { duplicates: Some(f64::NAN), ..defaults() }, WHOLE, "must be a number");
-    let defaulted = defaults().defaulted(bare);
+    let defaulted = defaults().defaulted(&bare());
     assert!(defaulted.contains(&("on_kl_level", "lower_learning_rate".into())));
     assert!(!defaulted.iter().any(|(name, _)| name.contains("value_loss")));
 }

@@ -18,6 +18,7 @@ use state::{State, method_folder, restore, save};
 use crate::completions::completion_metrics;
 use crate::rollout::log_probs;
 use crate::sample::SampleLog;
+use crate::start::check_start;
 use crate::{Action, Alarm, Learned, Method, Phase, Rollouts, Sample, Sampling, Scorer, Watch};
 
 /// The learning rates after going back, as a multiple of those before: the same again would end the same.
@@ -33,6 +34,8 @@ pub struct OnPolicy<'a> {
     pub policy: CausalLm,
     /// What it is held to; none if the method needs none.
     pub reference: Option<CausalLm>,
+    /// Whether that is the model which the policy starts from.
+    pub starts_as_its_reference: bool,
     /// How completions are sampled.
     pub sampling: Sampling,
     /// Makes texts of token ids.
@@ -58,7 +61,7 @@ impl OnPolicy<'_> {
     /// Trains from the beginning or from where a checkpoint stands.
     ///
     /// # Errors
-    /// What the method, the scorer and the models raise; an update that cannot be made because something is not finite,
+    /// What the method, the scorer and the models raise; a start that cannot be ([`check_start`]); an update that cannot be made because something is not finite,
     /// where the watch knows no way out; files that cannot be written.
     pub fn train(
         &self,
@@ -74,7 +77,7 @@ impl OnPolicy<'_> {
         if watch.may_roll_back() && state.last_good.is_none() {
             save(&mut state, method, watch, updater, run)?;
         }
-        let mut stopped = false;
+        let (mut stopped, mut checked) = (false, false);
         while state.phase < self.phases && !stopped {
             let (began, before) = (Instant::now(), updater.step());
             let sampled = self.sample(method, state.phase)?;
@@ -88,6 +91,11 @@ impl OnPolicy<'_> {
                 scores: &scores.scores,
                 reference_log_probs: &reference_log_probs,
             };
+            if !checked {
+                let is_reference = self.starts_as_its_reference && run.resumed_from().is_none();
+                check_start(method, &phase, self.sampling.temperature(), is_reference)?;
+                checked = true;
+            }
             let samples = self.samples(&phase, before)?;
             log.add(&samples)?;
             let alarms = match method.learn(&phase, updater) {
