@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use align_cli::{Invocation, Program};
 use align_data::{MaskStyle, TokenizedRanking, inspect_ranking, prepare_rankings};
 use align_recipe::{Opening, Training};
-use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, Quality, Ranked, Report, check_rows};
+use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, NormalizedOn, Quality, Ranked, Report, check_rows};
 use align_stage::RowBatches;
 use model::Models;
 use options::{FOR_EVALUATION, Options};
@@ -28,6 +28,10 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let Options { common, output, data, reward, train } = options;
     let mut opening = Opening::new(invocation, common, output, data, train, DEFAULT_LEARNING_RATE)?;
     let (method, head) = (reward.method()?, reward.head()?);
+    if reward.freeze_backbone {
+        let because = "`freeze_backbone` computes the backbone's states once, without a gradient";
+        opening.refuse_given(&["gradient_checkpointing"], because)?;
+    }
 
     // Data: prompts and their answers, the best first, as token ids.
     let mut data = opening.rows(
@@ -41,6 +45,9 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         data.held_out.clone_from(&data.train);
     }
     check_rows(reward, &data.train)?;
+    if data.held_out.iter().all(|row| row.source.is_none()) {
+        opening.refuse_given(&["source_column"], "no held-out row has such a column")?;
+    }
     let lengths = data.train.iter().map(|row| row.answers.token_count());
     let order = opening.order(lengths.collect())?;
     let show = |row: usize| inspect_ranking(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
@@ -63,7 +70,10 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let training = Training { params, objective, batches, rows, fingerprint: &data.fingerprint };
     let trained = training.run(&opening, options, held_out, |held_out, _step| held_out.judge())?;
     let Some(trained) = trained else { return Ok(()) };
-    let saved = saved::verified(&opening, &models, method, reference(&data.held_out, &data.train))?;
+    // Rows to be learned by heart are measured on, and not held out.
+    let held_out_rows = if reward.overfit_pairs.is_some() { &[] } else { &data.held_out[..] };
+    let (normalized_on, reference) = reference(held_out_rows, &data.train);
+    let saved = saved::verified(&opening, &models, method, reference)?;
     let (before, after) = trained.looks.as_ref().map(|(before, after)| (&before[..], &after[..])).unzip();
     let quality =
         after.map(|judged| Quality::new(judged, &data.train, &opening.tokenizer, opening.session.seed));
@@ -76,6 +86,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         accuracy_before,
         quality,
         normalization: saved.normalization,
+        normalized_on,
         reload_difference: saved.difference,
         overfit,
     })?;
@@ -89,7 +100,14 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
 }
 
 /// The rows whose rewards say where rewards lie: the held-out ones, or some of the training rows.
-fn reference<'a>(held_out: &'a [TokenizedRanking], train: &'a [TokenizedRanking]) -> &'a [TokenizedRanking] {
+fn reference<'a>(
+    held_out: &'a [TokenizedRanking],
+    train: &'a [TokenizedRanking],
+) -> (NormalizedOn, &'a [TokenizedRanking]) {
     const ENOUGH: usize = 256;
-    if held_out.is_empty() { &train[..train.len().min(ENOUGH)] } else { held_out }
+    if held_out.is_empty() {
+        (NormalizedOn::Training, &train[..train.len().min(ENOUGH)])
+    } else {
+        (NormalizedOn::HeldOut, held_out)
+    }
 }

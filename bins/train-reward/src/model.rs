@@ -12,6 +12,7 @@ pub(crate) struct Models {
     head: RewardHead,
     params: Params,
     has_frozen_backbone: bool,
+    gradient_checkpointing: bool,
 }
 
 impl Models {
@@ -32,7 +33,8 @@ impl Models {
         let pad = opening.tokenizer.pad_beside(&opening.eos_token_ids()?)?;
         opening.model = opening.model.as_reward_model(head, PadToken { text: pad.text, id: pad.id });
         let config = opening.model.decoder_config().clone();
-        Ok(Self { config, head, params, has_frozen_backbone: freeze_backbone })
+        let gradient_checkpointing = opening.config.gradient_checkpointing;
+        Ok(Self { config, head, params, has_frozen_backbone: freeze_backbone, gradient_checkpointing })
     }
 
     /// All parameters; the updater finds those that are trained.
@@ -54,7 +56,12 @@ impl Models {
 
     /// Rewards of these rows with what trains the model.
     pub(crate) fn trained(&self, rows: &[TokenizedRanking]) -> anyhow::Result<RewardSource> {
-        self.source(&self.params, rows)
+        Ok(match self.source(&self.params, rows)? {
+            RewardSource::Model(model) => {
+                RewardSource::Model(Box::new(model.with_gradient_checkpointing(self.gradient_checkpointing)))
+            }
+            features @ RewardSource::Features { .. } => features,
+        })
     }
 
     /// Rewards of these rows that see every update and record nothing.

@@ -156,6 +156,12 @@ impl RewardModel {
         Ok(Self { decoder: Decoder::new(config, params)?, scorer: RewardScorer::new(head, params)? })
     }
 
+    /// See [`Decoder::with_gradient_checkpointing`].
+    #[must_use]
+    pub fn with_gradient_checkpointing(self, gradient_checkpointing: bool) -> Self {
+        Self { decoder: self.decoder.with_gradient_checkpointing(gradient_checkpointing), ..self }
+    }
+
     /// The backbone.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder

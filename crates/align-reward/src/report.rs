@@ -17,12 +17,34 @@ pub struct Report {
     /// How good the rewards of held-out rows are.
     #[serde(flatten)]
     pub quality: Option<Quality>,
-    /// Where rewards lie on held-out answers, or on training answers where there are none.
+    /// Where rewards lie on [`Report::normalized_on`].
     pub normalization: RewardNormalization,
+    /// `held_out` answers, or `training` answers where there are no others. New answers are what scores are for, and a
+    /// model's rewards of what it was trained on lie further apart. No held-out figure is in normalised units.
+    pub normalized_on: NormalizedOn,
     /// The largest difference between a reward of the trained model and of the one that was saved and read again.
     pub reload_difference: f64,
     /// The sanity check, where it was asked for.
     pub overfit: Option<Overfit>,
+}
+
+/// Whose answers say where rewards lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NormalizedOn {
+    /// Held-out rows'.
+    HeldOut,
+    /// Some of the training rows'.
+    Training,
+}
+
+impl std::fmt::Display for NormalizedOn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::HeldOut => "held-out",
+            Self::Training => "training",
+        })
+    }
 }
 
 /// What became of the attempt to learn a few rows by heart.
@@ -42,11 +64,11 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.run)?;
         if let Some(quality) = &self.quality {
-            let before = self.accuracy_before.unwrap_or(f64::NAN);
-            write!(f, "{}", Printed { quality, before })?;
+            write!(f, "{}", Printed { quality, before: self.accuracy_before })?;
         }
         let RewardNormalization { mean, std, answers } = self.normalization;
-        writeln!(f, "normalisation         mean {mean:.3}, deviation {std:.3} on {answers} answers")?;
+        let kind = self.normalized_on;
+        writeln!(f, "normalisation         mean {mean:.3}, deviation {std:.3} on {answers} {kind} answers")?;
         writeln!(f, "saved and read again  rewards differ by {:.1e} at most", self.reload_difference)?;
         self.overfit.map_or(Ok(()), |overfit| writeln!(f, "sanity check          {overfit}"))
     }
@@ -79,18 +101,15 @@ impl std::fmt::Display for Overfit {
 /// The measures as text.
 struct Printed<'a> {
     quality: &'a Quality,
-    before: f64,
+    before: Option<f64>,
 }
 
 impl std::fmt::Display for Printed<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Quality { accuracy, accuracy_ci95: [low, high], baselines, calibration, .. } = self.quality;
         let (rows, pairs) = (self.quality.held_out_rows, self.quality.held_out_pairs);
-        let before = self.before;
-        writeln!(
-            f,
-            "accuracy              {before:.3} -> {accuracy:.3}, 95 % interval {low:.3} to {high:.3}"
-        )?;
+        let before = self.before.map(|before| format!("{before:.3} -> ")).unwrap_or_default();
+        writeln!(f, "accuracy              {before}{accuracy:.3}, 95 % interval {low:.3} to {high:.3}")?;
         writeln!(f, "                      on {pairs} pairs of {rows} held-out rows")?;
         let (longer, shorter, majority) = (baselines.longer, baselines.shorter, baselines.majority);
         writeln!(f, "  longer wins         {longer:.3}\n  shorter wins        {shorter:.3}")?;
@@ -105,6 +124,8 @@ impl std::fmt::Display for Printed<'_> {
             f,
             "calibration error     {ece:.3}, {after:.3} at temperature {temperature:.2}; Brier {brier:.3}"
         )?;
+        let (usual, p) = (calibration.ece_if_calibrated, calibration.ece_p_value);
+        writeln!(f, "  of a calibrated one {usual:.3} on so many pairs; as large as here with p = {p:.3}")?;
         writeln!(f, "  confidence           accuracy    pairs")?;
         for bin in &calibration.reliability {
             writeln!(

@@ -153,7 +153,7 @@ fn the_report_says_how_far_to_trust_the_model() {
     assert!(close(number("/baselines/longer") + number("/baselines/shorter"), 1.0));
     assert!(number("/baselines/majority") >= 0.5);
     assert_eq!(number("/accuracy_by_source/web/pairs") + number("/accuracy_by_source/book/pairs"), 24.0);
-    for path in ["/ece", "/ece_after_temperature", "/brier"] {
+    for path in ["/ece", "/ece_if_calibrated", "/ece_p_value", "/ece_after_temperature", "/brier"] {
         assert!((0.0..=1.0).contains(&number(path)), "{path}");
     }
     assert!(number("/temperature") > 0.0 && number("/train_seconds") > 0.0);
@@ -162,6 +162,7 @@ fn the_report_says_how_far_to_trust_the_model() {
     assert_eq!(run.metric("eval_accuracy").last(), Some(&accuracy));
     let normalization = run.json("reward_normalization.json");
     assert_eq!((&normalization, &normalization["answers"]), (&report["normalization"], &json!(48)));
+    assert!(report["normalized_on"] == "held_out" && ended.stdout.contains("on 48 held-out answers"));
     let wrong = report["failures"].as_array().unwrap();
     assert!(wrong.iter().all(|pair| pair["chosen_reward"].as_f64() < pair["rejected_reward"].as_f64()));
     for text in ["accuracy  ", "longer wins", "calibration error", "with length", "web  ", "book  "] {
@@ -169,6 +170,7 @@ fn the_report_says_how_far_to_trust_the_model() {
     }
     let quiet = place.train("quiet", QUICK).json("report.json");
     assert!(quiet.get("accuracy").is_none() && quiet["normalization"]["answers"] == 48);
+    assert_eq!(quiet["normalized_on"], "training");
 }
 
 #[test]
@@ -203,6 +205,13 @@ fn what_cannot_be_learned_from_is_refused() {
     refused("--sft-coefficient NaN", "`--sft-coefficient` cannot be `NaN`: expected a number", &none);
     let frozen = "--freeze-backbone --sft-coefficient 0.1";
     refused(frozen, "`sft_coefficient` = 0.1: has no effect with `--freeze-backbone`, which", &none);
+    let frozen = "--freeze-backbone --gradient-checkpointing";
+    refused(frozen, "`gradient_checkpointing`: has no effect, `freeze_backbone` computes", &none);
+    refused(
+        &evaluated("--source-column kimd"),
+        "`source_column`: has no effect, no held-out row has such a column",
+        &none,
+    );
     refused(
         "--sft-coefficient 0.1",
         "`sft_coefficient` = 0.1: needs a model with tied embeddings",

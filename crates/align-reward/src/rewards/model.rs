@@ -35,7 +35,7 @@ impl ModelReward {
     ///
     /// # Errors
     /// Answers that cannot be read, or of which nothing is left after truncation: an answer without a reward would
-    /// move all others of a list to another place.
+    /// move all others of a list to another place. Rewards that are no numbers: the model's weights are damaged.
     pub fn score(&self, candidates: &[Candidates]) -> Result<Vec<Vec<f64>>, RewardError> {
         let (mut rewards, mut truncated) = (Vec::with_capacity(candidates.len()), 0);
         for batch in candidates.chunks(self.batch_size) {
@@ -50,7 +50,14 @@ impl ModelReward {
                         .to_owned();
                 return Err(DataError::Row { origin: batch[row].origin.clone(), reason }.into());
             }
-            rewards.extend(self.score_batch(&tokenized)?);
+            let scored = self.score_batch(&tokenized)?;
+            for (row, rewards) in batch.iter().zip(&scored) {
+                if let Some(&value) = rewards.iter().find(|reward| !reward.is_finite()) {
+                    let (origin, reward) = (row.origin.to_string(), self.name().to_owned());
+                    return Err(RewardError::NotFinite { origin, reward, value });
+                }
+            }
+            rewards.extend(scored);
         }
         if truncated > 0 {
             tracing::warn!(
