@@ -27,6 +27,9 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let mut opening = Opening::new(invocation, common, output, data, train, dpo.default_learning_rate())?;
     let method = dpo.method(train.least_examples(), opening.data.tokenize.max_length)?;
     opening.defaulted.extend(dpo.defaulted());
+    if let Some(notice) = dpo.notice_of_cut(opening.config.gradient_accumulation_steps) {
+        tracing::warn!("{notice}");
+    }
     match &method {
         Method::Pairs(method) => pairs::train(&opening, options, method),
         Method::Unpaired(method) => unpaired::train(&opening, options, method),

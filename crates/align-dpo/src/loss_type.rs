@@ -124,6 +124,18 @@ impl LossType {
         matches!(self, Self::Aot | Self::AotUnpaired | Self::Kto)
     }
 
+    /// What the loss makes of a micro-batch as a whole, so that an update that is cut otherwise is another update; none of
+    /// losses that are sums over rows.
+    pub(crate) fn of_micro_batch(self) -> Option<&'static str> {
+        match self {
+            Self::Aot => Some("compares the sorted margins of a micro-batch"),
+            Self::AotUnpaired => Some("compares the sorted rewards of a micro-batch"),
+            Self::Kto => Some("estimates the KL from the mismatched answers of a micro-batch"),
+            Self::Bco => Some("moves its running mean of rewards with every micro-batch"),
+            _ => None,
+        }
+    }
+
     /// Whether the option, one of those that are not for every loss, has an effect on this one.
     pub(crate) fn uses(self, option: &str) -> bool {
         debug_assert!(

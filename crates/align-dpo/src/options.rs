@@ -132,6 +132,18 @@ impl DpoOptions {
         self.loss_type.first().map_or(1e-6, |loss| loss.default_learning_rate())
     }
 
+    /// What a user must know who cuts updates into micro-batches: which loss is then another one. None where it is the same.
+    pub fn notice_of_cut(&self, gradient_accumulation_steps: usize) -> Option<String> {
+        let (loss, what) = self.loss_type.iter().find_map(|loss| Some((loss, loss.of_micro_batch()?)))?;
+        (gradient_accumulation_steps > 1).then(|| {
+            format!(
+                "loss_type {} {what}: {gradient_accumulation_steps} micro-batches an update do not add up to one of all \
+                 their rows; for that give `gradient_accumulation_steps` 1 and a larger `per_device_train_batch_size`",
+                loss.name()
+            )
+        })
+    }
+
     /// The options that not every loss uses and that were given, with their values.
     pub(crate) fn given(&self) -> Vec<(&'static str, String)> {
         let number = |name, value: Option<f64>| value.map(|value| (name, value.to_string()));

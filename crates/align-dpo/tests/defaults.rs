@@ -65,3 +65,16 @@ fn what_is_recorded_depends_on_the_loss() {
         assert!(!plain.contains(other), "{plain}");
     }
 }
+
+#[test]
+fn an_update_that_is_cut_is_announced_where_it_is_another_and_nowhere_else() {
+    let announced = |steps: usize| -> Vec<String> {
+        let names = LossType::value_variants().iter().map(|loss| loss.to_possible_value().unwrap());
+        let names = names.map(|name| name.get_name().to_owned());
+        names.filter(|name| parsed(&format!("--loss-type {name}")).notice_of_cut(steps).is_some()).collect()
+    };
+    assert_eq!(announced(4), ["aot", "aot_unpaired", "kto", "bco"]);
+    assert!(announced(1).is_empty());
+    let notice = parsed("--loss-type sigmoid,aot").notice_of_cut(4).unwrap();
+    assert!(notice.contains("loss_type aot") && notice.contains("4 micro-batches"), "{notice}");
+}
