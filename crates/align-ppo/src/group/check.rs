@@ -1,7 +1,5 @@
 //! From options to a member of the family: what does not go together is refused here, with the reason.
 
-use std::collections::BTreeMap;
-
 use align_losses::{Clip, SapoTemperatures, VespoShape, VespoShapes};
 use align_train::Result;
 
@@ -9,118 +7,11 @@ use super::algorithm::Preset;
 use super::loss::Importance;
 use super::options::GroupSetting;
 use super::{
-    Baseline, GroupAlgorithm, GroupLoss, GroupLossType, GroupOptions, PolicyLoss, Reduction, ScaleRewards,
+    Baseline, GroupAlgorithm, GroupConfig, GroupLoss, GroupLossType, GroupOptions, KlPenalty, PolicyLoss,
+    Reduction, ScaleRewards,
 };
+use crate::Supervised;
 use crate::refusal::{check_phase, refuse};
-use crate::{Rule, Supervised};
-
-/// A method of the family whose options were checked.
-#[derive(Clone, Debug)]
-pub struct GroupConfig {
-    /// Which it is.
-    pub algorithm: GroupAlgorithm,
-    /// Completions of each prompt.
-    pub num_generations: usize,
-    /// What rewards are compared with.
-    pub baseline: Baseline,
-    /// What is minimised.
-    pub loss: GroupLoss,
-    /// What holds the policy to the reference.
-    pub penalty: KlPenalty,
-    /// Whether completions that did not end are left out of the loss.
-    pub mask_truncated: bool,
-    /// Samplings in a phase at most.
-    pub max_num_gen_batches: usize,
-    /// Tokens before the length limit that cost reward.
-    pub soft_punish_cache: Option<usize>,
-    /// Longest completion that is sampled, in tokens.
-    pub max_completion_length: usize,
-    /// What logits were divided by in sampling.
-    pub temperature: f64,
-    /// Times that a phase's completions are trained on.
-    pub num_iterations: usize,
-    /// Micro-batches of a phase.
-    pub steps_per_generation: usize,
-    /// Completions per micro-batch.
-    pub per_device_train_batch_size: usize,
-    /// Micro-batches per update.
-    pub gradient_accumulation_steps: usize,
-}
-
-/// Where the divergence from the reference is charged.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum KlPenalty {
-    /// k3 per token, in the loss.
-    Loss(f64),
-    /// k1 summed over a completion, in its reward.
-    Reward(f64),
-}
-
-impl KlPenalty {
-    /// Its weight.
-    pub fn beta(self) -> f64 {
-        let (Self::Loss(beta) | Self::Reward(beta)) = self;
-        beta
-    }
-}
-
-impl GroupConfig {
-    /// Completions sampled in a phase.
-    pub fn completions_per_phase(&self) -> usize {
-        self.per_device_train_batch_size * self.steps_per_generation
-    }
-
-    /// Updates made in a phase.
-    pub fn updates_per_phase(&self) -> usize {
-        self.num_iterations * self.steps_per_generation.div_ceil(self.gradient_accumulation_steps)
-    }
-
-    /// Completions of an update that are computed apart from each other.
-    fn micro_batches_per_update(&self) -> usize {
-        self.gradient_accumulation_steps.min(self.steps_per_generation)
-    }
-
-    /// What a user must know who cuts updates into micro-batches: what is then another method. None where it is the same.
-    pub fn notice_of_cut(&self) -> Option<String> {
-        let (what, count) = (self.loss.of_micro_batch()?, self.micro_batches_per_update());
-        (count > 1).then(|| {
-            format!(
-                "{what}: {count} micro-batches an update do not add up to one of all their completions; for that give \
-                 `gradient_accumulation_steps` 1 and a larger `per_device_train_batch_size`"
-            )
-        })
-    }
-
-    /// Whether the policy trains on what another one sampled: the second update of a phase does.
-    pub(super) fn leaves_its_samples(&self) -> bool {
-        self.updates_per_phase() > 1
-    }
-
-    /// What there is to watch.
-    pub fn supervised(&self) -> Supervised {
-        let mut without = BTreeMap::from([(Rule::ValueLoss, "the method has no critic")]);
-        if self.penalty.beta() == 0.0 {
-            let unmeasured = "while beta is 0 no KL from the reference is measured; give a beta";
-            without
-                .extend([Rule::KlLevel, Rule::KlLimit, Rule::KlAcceleration].map(|rule| (rule, unmeasured)));
-        }
-        if !self.leaves_its_samples() {
-            without.extend([Rule::ClipFraction, Rule::RatioDrift].map(|rule| (rule, Supervised::ONE_UPDATE)));
-        }
-        if matches!(self.loss.objective, PolicyLoss::Sapo(_) | PolicyLoss::Vespo(_)) {
-            without.insert(Rule::ClipFraction, "the loss clips nothing");
-        }
-        Supervised { kl_penalty: self.penalty.beta() > 0.0, without }
-    }
-
-    /// The range of the ratio, where there is one on both sides.
-    pub(super) fn clip(&self) -> Option<Clip> {
-        match self.loss.objective {
-            PolicyLoss::Clipped { clip, .. } | PolicyLoss::Gmpo(clip) | PolicyLoss::Rloo(clip) => Some(clip),
-            PolicyLoss::Cispo { .. } | PolicyLoss::Sapo(_) | PolicyLoss::Vespo(_) => None,
-        }
-    }
-}
 
 /// Options that have an effect on every algorithm.
 const OF_ALL: &[&str] = &[
