@@ -220,7 +220,7 @@ fn json_object(path: &Path) -> Result<Map<String, Value>> {
     let text = align_files::read_to_string(path, LARGEST_BESIDE)?;
     serde_json::from_str(&text).map_err(|error| DataError::Tokenizer {
         path: path.to_path_buf(),
-        reason: format!("not a JSON object: {error}"),
+        reason: format!("not a JSON object: {}", shortened(&error.to_string())),
     })
 }
 
@@ -240,7 +240,11 @@ fn special_token(
     let Some(text) = text else { return Ok(None) };
     let id = inner.token_to_id(text).ok_or_else(|| DataError::Tokenizer {
         path: path.to_path_buf(),
-        reason: format!("`{name}` is `{text}`, which is not in the vocabulary of tokenizer.json"),
+        reason: format!(
+            "`{}` is `{}`, which is not in the vocabulary of tokenizer.json",
+            shortened(name),
+            shortened(text)
+        ),
     })?;
     Ok(Some(SpecialToken { text: text.clone(), id }))
 }

@@ -207,6 +207,13 @@ fn values_that_nest_or_hold_themselves_are_refused() {
         let source = deep.replace("WRAP", wrap).replace("100000", "500").replace("x=[]", "x=[1]");
         assert!(render(&source).is_ok(), "{wrap}");
     }
+    // Nothing is in them that would show how many there are.
+    for wrap in ["ns.x|zip([])", "ns.x|reverse", "ns.x[:]", "ns.x + []", "ns.x|chain([])", "ns.x|batch(2)"] {
+        let source = deep.replace("WRAP", wrap).replace("100000", "20000");
+        assert!(render(&source).map_or_else(|error| error.len() < 1000, |text| text == "[]"), "{wrap}");
+    }
+    let maps = "{% set ns = namespace(x={'a': 1}) %}{% for i in range(20000) %}{% set ns.x = ns.x|chain({}) %}{% endfor %}{{ ns.x }}";
+    assert_eq!(render(maps).unwrap(), "{'a': 1}");
     refused("{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}", "keeps a namespace in a namespace");
     refused(
         "{% set ns = namespace() %}{% set ns.x = [{'a': ns}] %}{{ ns }}",
@@ -242,6 +249,31 @@ fn calls_within_calls_are_bounded() {
     refused("{% import 'default' as d %}", "template");
     refused("{{ debug() }}", "debug is unknown");
     refused("{{ raise_exception('a' * 9000) }}", "aaaa");
+}
+
+/// Threads have 2 MiB of stack; half of that is enough for the deepest values at the bottom of the deepest calls.
+#[test]
+fn a_small_stack_is_enough() {
+    let nested = "{% set ns = namespace(x=[]) %}{% for i in range(140) %}{% set ns.x = [ns.x] %}{% endfor %}";
+    let uses = [
+        "{{ ns.x }}",
+        "{{ ns.x|tojson }}",
+        "{{ ns.x == [ns.x][0][:] }}",
+        "{{ [ns.x, ns.x]|sort|length }}",
+        "{{ {ns.x: ns} }}",
+    ];
+    let down = "{% macro f(n) %}{% if n %}{% for i in [n] %}{{ f(i - 1) }}{% endfor %}{% else %}USE{% endif %}{% endmacro %}";
+    for use_ in uses {
+        for depth in [20, 200] {
+            let source = format!("{nested}{}{{{{ f({depth}) }}}}", down.replace("USE", use_));
+            let thread = std::thread::Builder::new().stack_size(1 << 20);
+            let result = thread.spawn(move || render(&source)).unwrap().join().unwrap();
+            assert_eq!(result.is_ok(), depth == 20, "{use_}: {result:?}");
+        }
+    }
+    let blocks = || render("{% block b %}{{ self.b() }}{% endblock %}");
+    let thread = std::thread::Builder::new().stack_size(1 << 20);
+    assert!(thread.spawn(blocks).unwrap().join().unwrap().is_err());
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::rows::Row;
 use crate::error::{DataError, Result};
+use crate::guard::shortened;
 use crate::record::{Message, TemplateArguments, Text};
 
 impl Row {
@@ -44,7 +45,7 @@ impl Row {
             other => Err(self.wrong(
                 field,
                 "an answer that begins with a message of role `assistant`",
-                format!("`{other}`"),
+                format!("`{}`", shortened(other)),
             )),
         }
     }
@@ -146,7 +147,7 @@ impl Row {
             origin: self.origin.clone(),
             field: field.into(),
             expected: expected.into(),
-            found: found.into(),
+            found: shortened(&found.into()),
         }
     }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::columns::describe;
 use crate::error::{DataError, Result};
+use crate::guard::shortened;
 use crate::record::Origin;
 
 /// One JSON object of a data file.
@@ -119,5 +120,6 @@ fn malformed(origin: Origin, error: &serde_json::Error, line: &str) -> DataError
     let number = ["NaN", "Infinity"].into_iter().find(|name| at.starts_with(name));
     let hint =
         number.map(|name| format!("; `{name}` is no JSON, write null or a number")).unwrap_or_default();
+    let reason = shortened(reason);
     DataError::Json { origin, reason: format!("{reason} (column {}){hint}", error.column()) }
 }

@@ -17,6 +17,9 @@ use crate::record::Origin;
 /// Bytes of the longest line, and of the longest array. A row of this size is no example to train on.
 const LONGEST: u64 = 256 << 20;
 
+/// Values in the largest line or array, told by its commas: each takes ten times the memory of its text.
+const MOST_VALUES: usize = 20_000_000;
+
 /// The rows of files, in their order.
 pub(super) struct Rows {
     files: std::vec::IntoIter<PathBuf>,
@@ -93,6 +96,7 @@ fn reading(file: Arc<Path>, text: Box<dyn BufRead>, longest: u64) -> Result<Read
     if rest as u64 > longest {
         return Err(lines.too_long("an array", "write one object per line (JSON lines)"));
     }
+    lines.refuse_many(text.as_bytes())?;
     // What is missing at the end is missing on the last line with text.
     Ok(Reading::Array(array(&lines.file, text.trim_end())?.into_iter()))
 }
@@ -110,6 +114,7 @@ impl Lines {
             if bytes.len() as u64 > self.longest {
                 return Err(self.too_long("a line", "is it one row, and is the file what it should be?"));
             }
+            self.refuse_many(&bytes)?;
             let text = String::from_utf8(bytes).map_err(|_| {
                 let problem = format!("line {} is not UTF-8", self.number);
                 self.unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, problem))
@@ -120,6 +125,15 @@ impl Lines {
                 return Ok(Some(text.trim_end_matches(['\n', '\r']).to_owned()));
             }
         }
+    }
+
+    fn refuse_many(&self, text: &[u8]) -> Result<()> {
+        if text.len() <= MOST_VALUES || text.iter().filter(|byte| **byte == b',').count() <= MOST_VALUES {
+            return Ok(());
+        }
+        let reason =
+            format!("more than {MOST_VALUES} values in a row or an array, which is the most that is read");
+        Err(DataError::Row { origin: Origin::new(self.file.clone(), self.number), reason })
     }
 
     fn too_long(&self, what: &str, advice: &str) -> DataError {
@@ -207,6 +221,12 @@ mod tests {
         (0..300).for_each(|_| packer.write_all(&[b'x'; 1 << 20]).unwrap());
         let error = read_file(&packer.finish().unwrap()).unwrap_err().to_string();
         assert!(error.contains("rows:1: a line of more than 256 MiB"), "{error}");
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packer.write_all(b"{\"a\": [1").unwrap();
+        (0..42).for_each(|_| packer.write_all(&b",1".repeat(1 << 19)).unwrap());
+        packer.write_all(b"]}").unwrap();
+        let error = read_file(&packer.finish().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("rows:1: more than 20000000 values"), "{error}");
     }
 
     #[cfg(unix)]

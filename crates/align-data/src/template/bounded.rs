@@ -7,7 +7,7 @@ mod blow_up;
 
 use std::fmt::Write as _;
 
-use minijinja::value::{Rest, ValueKind, ValueOrKwargs};
+use minijinja::value::{DynObject, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value, filters, functions, tests};
 
 use super::meter::{self, glance, walk};
@@ -15,6 +15,8 @@ use super::metered::{CONCAT, GLANCE, HAYSTACK, KEEP, PRODUCT, SETTLE, TURN, WALK
 
 /// What is paid for the values of a call.
 type Payment = fn(&[Value]) -> Result<(), Error>;
+/// What is paid for its result, which comes back.
+type Receipt = fn(Value) -> Result<Value, Error>;
 
 /// Registers all of them.
 pub(super) fn add_to(environment: &mut Environment<'static>) {
@@ -43,67 +45,71 @@ fn list(values: &[Value]) -> Result<(), Error> {
     texts(values.get(1..).unwrap_or_default())
 }
 
-fn whole(value: &Value) -> Result<(), Error> {
-    walk(value)
+fn outside(value: Value) -> Result<Value, Error> {
+    glance(&value).map(|()| value)
+}
+
+fn whole(value: Value) -> Result<Value, Error> {
+    walk(&value).map(|()| value)
 }
 
 /// A function of the engine's, with what is paid before and after.
 fn paid(
     function: Value,
     before: Payment,
-    after: fn(&Value) -> Result<(), Error>,
+    after: Receipt,
 ) -> impl Fn(&mut State<'_, '_>, Rest<ValueOrKwargs>) -> Result<Value, Error> + Send + Sync + 'static {
     move |state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>| {
         let args = args.into_values();
         before(&args)?;
-        let result = function.call(state, &args)?;
-        after(&result)?;
-        Ok(result)
+        after(function.call(state, &args)?)
     }
 }
 
 fn add_filters(environment: &mut Environment<'static>) {
-    // `length`, `default`, `int`, `float`, `abs`, `round`, `bool` and `attr` take a step each and stay as they are.
+    // `default` and `bool` take a step each and stay as they are.
     macro_rules! filters {
         ($before:expr, $after:expr, $($name:literal => $filter:path),* $(,)?) => {
             $(environment.add_filter($name, paid(Value::from_function($filter), $before, $after));)*
         };
     }
-    filters!(texts, glance,
+    filters!(texts, outside,
         "safe" => filters::safe, "lower" => filters::lower, "upper" => filters::upper, "title" => filters::title,
         "capitalize" => filters::capitalize, "trim" => filters::trim, "length" => filters::length,
-        "count" => filters::length);
-    filters!(wholes, glance,
+        "count" => filters::length, "int" => filters::int, "float" => filters::float, "abs" => filters::abs,
+        "round" => filters::round, "attr" => filters::attr);
+    filters!(wholes, outside,
         "escape" => filters::escape, "e" => filters::escape, "sort" => filters::sort,
         "dictsort" => filters::dictsort, "unique" => filters::unique, "min" => filters::min,
         "max" => filters::max, "sum" => filters::sum, "pprint" => filters::pprint);
     filters!(wholes, whole, "groupby" => filters::groupby);
-    filters!(list, glance,
-        "reverse" => filters::reverse, "list" => filters::list, "last" => filters::last, "first" => filters::first,
+    filters!(list, outside,
+        "list" => filters::list, "last" => filters::last, "first" => filters::first,
         "select" => filters::select, "reject" => filters::reject, "selectattr" => filters::selectattr,
         "rejectattr" => filters::rejectattr);
-    filters!(list, whole,
-        "items" => filters::items, "map" => filters::map, "chain" => filters::chain, "zip" => filters::zip);
-    filters!(blow_up::replace, glance, "replace" => filters::replace);
-    filters!(blow_up::join, glance, "join" => filters::join);
-    filters!(blow_up::indent, glance, "indent" => filters::indent);
-    filters!(blow_up::split, glance, "split" => filters::split);
-    filters!(blow_up::lines, glance, "lines" => filters::lines);
-    filters!(blow_up::printf, glance, "format" => filters::format);
+    filters!(list, settled, "reverse" => filters::reverse, "chain" => filters::chain);
+    filters!(list, |value| whole(settled(value)?), "zip" => filters::zip);
+    filters!(list, whole, "items" => filters::items, "map" => filters::map);
+    filters!(blow_up::replace, outside, "replace" => filters::replace);
+    filters!(blow_up::join, outside, "join" => filters::join);
+    filters!(blow_up::indent, outside, "indent" => filters::indent);
+    filters!(blow_up::split, outside, "split" => filters::split);
+    filters!(blow_up::lines, outside, "lines" => filters::lines);
+    filters!(blow_up::printf, outside, "format" => filters::format);
     filters!(blow_up::parts, whole, "batch" => filters::batch, "slice" => filters::slice);
 }
 
 fn add_tests(environment: &mut Environment<'static>) {
     macro_rules! tests {
         ($before:expr, $($name:literal => $test:path),* $(,)?) => {
-            $(environment.add_test($name, paid(Value::from_function($test), $before, |_| Ok(())));)*
+            $(environment.add_test($name, paid(Value::from_function($test), $before, Ok));)*
         };
     }
     tests!(wholes,
         "eq" => tests::is_eq, "equalto" => tests::is_eq, "==" => tests::is_eq, "ne" => tests::is_ne,
         "!=" => tests::is_ne, "lt" => tests::is_lt, "lessthan" => tests::is_lt, "<" => tests::is_lt,
         "le" => tests::is_le, "<=" => tests::is_le, "gt" => tests::is_gt, "greaterthan" => tests::is_gt,
-        ">" => tests::is_gt, "ge" => tests::is_ge, ">=" => tests::is_ge);
+        ">" => tests::is_gt, "ge" => tests::is_ge, ">=" => tests::is_ge, "sameas" => tests::is_sameas);
     tests!(texts,
         "startingwith" => tests::is_startingwith, "endingwith" => tests::is_endingwith,
         "lower" => tests::is_lower, "upper" => tests::is_upper);
@@ -116,8 +122,8 @@ fn add_tests(environment: &mut Environment<'static>) {
 /// The filters that [`super::metered`] writes into a template.
 fn add_payments(environment: &mut Environment<'static>) {
     environment.add_filter(TURN, |cost: u64| meter::spend(cost).map(|()| ""));
-    environment.add_filter(GLANCE, |value: Value| glance(&value).map(|()| value));
-    environment.add_filter(WALK, |value: Value| walk(&value).map(|()| value));
+    environment.add_filter(GLANCE, outside);
+    environment.add_filter(WALK, whole);
     environment.add_filter(KEEP, |value: Value| meter::walk_to_keep(&value).map(|()| value));
     environment.add_filter(HAYSTACK, |value: Value| haystack(&value).map(|()| value));
     environment.add_filter(SETTLE, settled);
@@ -130,18 +136,28 @@ fn haystack(value: &Value) -> Result<(), Error> {
     if value.kind() == ValueKind::Map { meter::spend(1) } else { walk(value) }
 }
 
-/// A lazy list as one of its own: laid over each other a thousand times, lazy lists would be a thousand calls deep.
+/// A lazy list or a map over other maps as one of its own: laid over each other a thousand times, they would be a
+/// thousand calls deep.
 fn settled(value: Value) -> Result<Value, Error> {
-    if value.kind() != ValueKind::Iterable {
-        glance(&value)?;
-        return Ok(value);
+    match value.kind() {
+        ValueKind::Iterable => {
+            let mut items = Vec::new();
+            for item in value.try_iter()? {
+                meter::spend(1)?;
+                items.push(item);
+            }
+            Ok(Value::make_object_iterable(items, |items| Box::new(items.iter().cloned())))
+        }
+        ValueKind::Map => {
+            let mut pairs = Vec::new();
+            for pair in value.as_object().and_then(DynObject::try_iter_pairs).into_iter().flatten() {
+                meter::spend(1)?;
+                pairs.push(pair);
+            }
+            Ok(Value::from_pairs(pairs))
+        }
+        _ => outside(value),
     }
-    let mut items = Vec::new();
-    for item in value.try_iter()? {
-        meter::spend(1)?;
-        items.push(item);
-    }
-    Ok(Value::make_object_iterable(items, |items| Box::new(items.iter().cloned())))
 }
 
 fn concatenated(values: &[Value]) -> Result<Value, Error> {
@@ -191,7 +207,5 @@ fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]
         (_, "count") => wholes(&all())?,
         _ => texts(args)?,
     }
-    let result = minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?;
-    glance(&result)?;
-    Ok(result)
+    outside(minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?)
 }

@@ -62,7 +62,9 @@ impl Meters {
     fn repeated<'a>(&mut self, stmts: &[Stmt<'a>], span: Span) -> Vec<Stmt<'a>> {
         let outside = std::mem::replace(&mut self.cost, 1);
         let body = self.stmts(stmts);
-        let cost = std::mem::replace(&mut self.cost, outside);
+        let cost = self.cost;
+        // To declare a macro costs what it holds, too; for the rest it is little to pay twice.
+        self.cost += outside;
         let constant = Expr::Const(spanned(ast::Const { value: Value::from(cost) }, span));
         let turn = ast::EmitExpr { expr: filter(TURN, constant, Vec::new()) };
         [Stmt::EmitExpr(spanned(turn, span))].into_iter().chain(body).collect()
