@@ -33,8 +33,7 @@ pub fn faults(expected: &Expected, outcome: &Outcome) -> Vec<String> {
 
 /// A file or directory that was to get another name.
 fn is_temporary(change: &str) -> bool {
-    let name = change.rsplit('/').next().unwrap_or(change);
-    change.starts_with("created") && (name.contains(".tmp") || name.starts_with(".checkpoint"))
+    change.starts_with("created") && (change.ends_with(".tmp") || change.contains(".align/tmp/"))
 }
 
 fn wrong_error(expected: &Expected, outcome: &Outcome) -> Option<String> {
