@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -215,10 +215,12 @@ fn a_wait_that_the_server_asks_for_is_kept() {
 #[test]
 fn a_slow_endpoint_is_given_up_on_and_the_rest_is_kept() {
     let dir = tempfile::tempdir().unwrap();
-    // It never answers about prompt 3 in time.
-    let server = Server::start(|_, text| {
+    // It does not answer about prompt 3 before the test is over.
+    let (over, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let server = Server::start(move |_, text| {
         if text.contains("Question 3?") {
-            thread::sleep(Duration::from_millis(900));
+            let _ = wait.lock().unwrap().recv();
         }
         fair(text)
     });
@@ -231,6 +233,7 @@ fn a_slow_endpoint_is_given_up_on_and_the_rest_is_kept() {
     assert_eq!(preferences(&judge.judge(&slates(8)).unwrap()), wanted);
     let note = judge.notes().remove(0);
     assert!(note.starts_with("2 of 16 questions") && note.contains("after 2 attempts"), "{note}");
+    drop(over);
 }
 
 #[test]
