@@ -7,9 +7,9 @@ mod saved;
 use std::process::ExitCode;
 
 use align_cli::{Invocation, Program};
-use align_data::{MaskStyle, TokenizedRanking, inspect_ranking, prepare_rankings};
+use align_data::{MaskStyle, inspect_ranking, prepare_rankings};
 use align_recipe::{Opening, Training};
-use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, NormalizedOn, Quality, Ranked, Report, check_rows};
+use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, Quality, Ranked, Report, check_rows};
 use align_stage::RowBatches;
 use model::Models;
 use options::{FOR_EVALUATION, Options};
@@ -28,10 +28,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let Options { common, output, data, reward, train } = options;
     let mut opening = Opening::new(invocation, common, output, data, train, DEFAULT_LEARNING_RATE)?;
     let (method, head) = (reward.method()?, reward.head()?);
-    if reward.freeze_backbone {
-        let because = "`freeze_backbone` computes the backbone's states once, without a gradient";
-        opening.refuse_given(&["gradient_checkpointing"], because)?;
-    }
+    options.refuse_what_a_frozen_backbone_ignores(invocation)?;
 
     // Data: prompts and their answers, the best first, as token ids.
     let mut data = opening.rows(
@@ -71,9 +68,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let trained = training.run(&opening, options, held_out, |held_out, _step| held_out.judge())?;
     let Some(trained) = trained else { return Ok(()) };
     // Rows to be learned by heart are measured on, and not held out.
-    let held_out_rows = if reward.overfit_pairs.is_some() { &[] } else { &data.held_out[..] };
-    let (normalized_on, reference) = reference(held_out_rows, &data.train);
-    let saved = saved::verified(&opening, &models, method, reference)?;
+    let unseen = if reward.overfit_pairs.is_some() { &[] } else { &data.held_out[..] };
+    let saved = saved::verified(&opening, &models, method, (unseen, &data.train))?;
     let (before, after) = trained.looks.as_ref().map(|(before, after)| (&before[..], &after[..])).unzip();
     let quality =
         after.map(|judged| Quality::new(judged, &data.train, &opening.tokenizer, opening.session.seed));
@@ -86,7 +82,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         accuracy_before,
         quality,
         normalization: saved.normalization,
-        normalized_on,
+        normalized_on: saved.normalized_on,
         reload_difference: saved.difference,
         overfit,
     })?;
@@ -96,18 +92,5 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
             "overfit_pairs: {overfit}; train longer or with a larger learning rate, and \
             suspect the data's answers or the head if that does not help"
         ),
-    }
-}
-
-/// The rows whose rewards say where rewards lie: the held-out ones, or some of the training rows.
-fn reference<'a>(
-    held_out: &'a [TokenizedRanking],
-    train: &'a [TokenizedRanking],
-) -> (NormalizedOn, &'a [TokenizedRanking]) {
-    const ENOUGH: usize = 256;
-    if held_out.is_empty() {
-        (NormalizedOn::Training, &train[..train.len().min(ENOUGH)])
-    } else {
-        (NormalizedOn::HeldOut, held_out)
     }
 }

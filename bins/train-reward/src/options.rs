@@ -1,6 +1,6 @@
 //! Every option of the program: what all training binaries have, and its components' own.
 
-use align_cli::{CommonOptions, OutputOptions};
+use align_cli::{CommonOptions, Invocation, OutputOptions};
 use align_data::DataOptions;
 use align_reward::RewardOptions;
 use align_train::TrainOptions;
@@ -19,6 +19,20 @@ pub(crate) struct Options {
     pub(crate) reward: RewardOptions,
     #[command(flatten)]
     pub(crate) train: TrainOptions,
+}
+
+impl Options {
+    /// Refuses what only training the backbone would have an effect on.
+    pub(crate) fn refuse_what_a_frozen_backbone_ignores(
+        &self,
+        invocation: &Invocation,
+    ) -> anyhow::Result<()> {
+        if !self.reward.freeze_backbone {
+            return Ok(());
+        }
+        let because = "`freeze_backbone` computes the backbone's states once, without a gradient";
+        invocation.refuse_given(&["gradient_checkpointing"], because)
+    }
 }
 
 /// Options that only matter with held-out rows.

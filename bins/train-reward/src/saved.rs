@@ -4,7 +4,9 @@ use align_data::TokenizedRanking;
 use align_kernels::Params;
 use align_models::{ModelDir, RewardModel};
 use align_recipe::Opening;
-use align_reward::{Judged, Method, Ranked, RankingBatch, RewardNormalization, RewardSource, judge};
+use align_reward::{
+    Judged, Method, NormalizedOn, Ranked, RankingBatch, RewardNormalization, RewardSource, judge,
+};
 use anyhow::{Context as _, ensure};
 
 use crate::model::Models;
@@ -18,18 +20,20 @@ const TOLERANCE: f64 = 1e-5;
 /// What is known of the model on disk.
 pub(crate) struct Saved {
     pub(crate) normalization: RewardNormalization,
+    pub(crate) normalized_on: NormalizedOn,
     /// The largest difference of a reward.
     pub(crate) difference: f64,
 }
 
-/// Reads the model in the output directory and compares its rewards of some of the `rows` with those of the model in
-/// memory; keeps where rewards of all of them lie beside the model.
+/// Reads the model in the output directory and compares its rewards of some rows with those of the model in memory; keeps
+/// where rewards of all of them lie beside the model. The rows are the held-out ones, or some of the training rows.
 pub(crate) fn verified(
     opening: &Opening<'_>,
     models: &Models,
     method: Method,
-    rows: &[TokenizedRanking],
+    (held_out, train): (&[TokenizedRanking], &[TokenizedRanking]),
 ) -> anyhow::Result<Saved> {
+    let (normalized_on, rows) = reference(held_out, train);
     let output_dir = opening.session.output_dir().context("the run has no output directory")?;
     let batch_size = opening.config.per_device_eval_batch_size;
     let live = Ranked::new(models.view(rows)?, method);
@@ -51,9 +55,22 @@ pub(crate) fn verified(
 
     let normalization = RewardNormalization::of(&rewards(&live).collect::<Vec<_>>())?;
     align_cli::write_json(&output_dir.join(RewardNormalization::FILE), &normalization)?;
-    Ok(Saved { normalization, difference })
+    Ok(Saved { normalization, normalized_on, difference })
 }
 
 fn rewards<'a>(judged: &'a [Judged<'_>]) -> impl Iterator<Item = f64> + 'a {
     judged.iter().flat_map(|row| row.rewards.iter().copied())
+}
+
+/// The rows whose rewards say where rewards lie: the held-out ones, or some of the training rows.
+fn reference<'a>(
+    held_out: &'a [TokenizedRanking],
+    train: &'a [TokenizedRanking],
+) -> (NormalizedOn, &'a [TokenizedRanking]) {
+    const ENOUGH: usize = 256;
+    if held_out.is_empty() {
+        (NormalizedOn::Training, &train[..train.len().min(ENOUGH)])
+    } else {
+        (NormalizedOn::HeldOut, held_out)
+    }
 }
