@@ -7,6 +7,8 @@
 
 mod columns;
 mod few_rows;
+#[cfg(all(test, target_arch = "x86_64"))]
+mod forms;
 mod matmul;
 mod simd;
 mod slices;
@@ -16,12 +18,7 @@ pub(crate) use columns::{BLOCK_ROWS, add_all, add_assign, sum_blocks};
 pub(crate) use few_rows::{FEW_ROWS, few_rows};
 pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product};
 pub use simd::exp;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use simd::has_avx2;
 pub(crate) use simd::{dot, dot3, max, sigmoid, simd, sum};
 pub(crate) use slices::{Floats, filled, is_f32_on_cpu, slice, tensor, update};
-
-/// Says which form of an op a test ran on this CPU, and which it did not: a form that never runs is not tested.
-#[cfg(all(test, target_arch = "x86_64"))]
-#[expect(clippy::print_stdout, reason = "a test reports what it ran")]
-fn ran(op: &str, form: &str, here: bool) {
-    println!("{op}: {form} {}", if here { "ran" } else { "did not run: this CPU does not have it" });
-}

@@ -23,7 +23,7 @@ macro_rules! simd {
                 fn avx2($($arg: $ty),*) $(-> $ret)? {
                     portable($($arg),*)
                 }
-                if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                if $crate::cpu::has_avx2() {
                     // SAFETY: the CPU has the features that the function is compiled for.
                     return unsafe { avx2($($arg),*) };
                 }
@@ -33,6 +33,17 @@ macro_rules! simd {
     };
 }
 pub(crate) use simd;
+
+/// Whether [`simd!`] takes the form for AVX2: where the CPU has it, unless a test wants the other form.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn has_avx2() -> bool {
+    #[cfg(test)]
+    if super::forms::portable_is_wanted() {
+        return false;
+    }
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+}
 
 /// Number of partial sums of a reduction: two AVX2 registers.
 const LANES: usize = 16;

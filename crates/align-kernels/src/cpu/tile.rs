@@ -180,7 +180,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
-    use crate::cpu::ran;
+    use crate::cpu::forms::ran;
 
     type Put<'a> = &'a dyn Fn(usize, usize, &[f32]);
 

@@ -171,7 +171,7 @@ mod tests {
             assert_eq!(found.to_bits(), exact.to_bits(), "{found} is not {exact}");
         };
         for (name, kernel) in kernel::Kernel::all() {
-            crate::cpu::ran("products", name, kernel.is_some());
+            crate::cpu::forms::ran("products", name, kernel.is_some());
             let Some(kernel) = kernel else { continue };
             for threads in [1, 3] {
                 check(
