@@ -4,7 +4,7 @@ use align_data::{MaskStyle, TokenizedPair, inspect_pair, prepare_pairs, prepare_
 use align_dpo::{HeldOut, Labels, PairMethod, Preference, Report, Scoring as _};
 use align_kernels::Params;
 use align_models::{CausalLm, Reference};
-use align_recipe::{Opening, Training};
+use align_recipe::{Fixed, Opening, Training};
 use align_stage::RowBatches;
 
 use crate::options::{FOR_EVALUATION, Options};
@@ -26,10 +26,11 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     let params = Params::tracked(&weights)?;
     let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
     let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
-    let (mut compared, mut moving, mut live) = (None, None, None);
+    let (mut compared, mut moving, mut live, mut hash) = (None, None, None, None);
     if method.needs_reference() {
         let reference = RunReference::open(opening, &options.dpo, &params, weights)?;
         compared = Some(reference.compared(opening, &options.dpo, method, &data.train, None)?);
+        hash = Some(reference.hash()?);
         (moving, live) = (reference.moving, Some(reference.model));
     } else {
         drop(weights);
@@ -48,7 +49,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     let held_out = HeldOut::new(&data.held_out, pack, measured, (view, live), options.measuring(opening)?)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let rows = data.train.len();
-    let training = Training { params: &params, objective, batches, rows, fingerprint: &data.fingerprint };
+    let fixed = Fixed { rows: &data.fingerprint, models: hash.into_iter().collect() };
+    let training = Training { params: &params, objective, batches, rows, fixed };
     let trained = training.run(opening, options, held_out, |held_out, step| held_out.look(step))?;
     trained.map_or(Ok(()), |trained| trained.report(Report::new))
 }

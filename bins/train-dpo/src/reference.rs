@@ -1,5 +1,6 @@
 //! The model that the policy is held to: itself as it starts, another one, or one that follows it.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use align_data::Tokenizer;
@@ -19,6 +20,7 @@ pub(crate) struct RunReference {
     pub(crate) moving: Option<MovingReference>,
     config: DecoderConfig,
     params: Params,
+    hash: OnceCell<align_models::Result<String>>,
 }
 
 impl RunReference {
@@ -60,7 +62,16 @@ impl RunReference {
                 (compared, Some(MovingReference::new(policy.view(), own, mixup)?))
             }
         };
-        Ok(Self { model, compared, moving, config: config.clone(), params })
+        Ok(Self { model, compared, moving, config: config.clone(), params, hash: OnceCell::new() })
+    }
+
+    /// Which model it is as it starts.
+    pub(crate) fn hash(&self) -> anyhow::Result<(&'static str, String)> {
+        let hash = self.hash.get_or_init(|| weights_hash(&self.config, &self.params));
+        match hash {
+            Ok(hash) => Ok(("reference", hash.clone())),
+            Err(error) => anyhow::bail!("reference: {error}"),
+        }
     }
 
     /// The reference as training asks it: live, or its log-probs of all rows. Nothing is computed in advance
@@ -76,7 +87,7 @@ impl RunReference {
         match options.cache_dir()?.filter(|_| !opening.session.dry_run) {
             None => Ok(Reference::Live(Box::new(self.compared.clone()))),
             Some(dir) => {
-                let hash = weights_hash(&self.config, &self.params)?;
+                let (_, hash) = self.hash()?;
                 Ok(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?)
             }
         }

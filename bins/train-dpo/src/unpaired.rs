@@ -4,7 +4,7 @@ use align_data::{MaskStyle, SamplingStrategy, TokenizedCompletion, inspect_compl
 use align_dpo::{HeldOut, Report, Scoring as _, Unpaired, UnpairedLoss, UnpairedMethod};
 use align_kernels::Params;
 use align_models::CausalLm;
-use align_recipe::{Opening, Training};
+use align_recipe::{Fixed, Opening, Training};
 use align_stage::RowBatches;
 
 use crate::options::{FOR_EVALUATION, Options};
@@ -36,6 +36,7 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     let neighbours = rows_compared(opening, options, method)?;
     let compared = reference.compared(opening, &options.dpo, method, &data.train, neighbours)?;
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let fixed = Fixed { rows: &data.fingerprint, models: [reference.hash()?].into() };
     let objective = Unpaired::new(policy, compared, *method).with_moving_reference(reference.moving);
     let first = order.clone().next_batch().unwrap_or_default();
     objective.check_start(&pack(&data.train, &first), options.dpo.ref_model.is_none())?;
@@ -47,7 +48,7 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     let held_out = HeldOut::new(&data.held_out, pack, measured, models, options.measuring(opening)?)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let rows = data.train.len();
-    let training = Training { params: &params, objective, batches, rows, fingerprint: &data.fingerprint };
+    let training = Training { params: &params, objective, batches, rows, fixed };
     let trained = training.run(opening, options, held_out, |held_out, step| held_out.look(step))?;
     trained.map_or(Ok(()), |trained| trained.report(Report::new))
 }

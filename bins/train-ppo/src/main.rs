@@ -75,7 +75,14 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let scorer = rewards.scorer(options)?;
 
     // Training, and what changed.
-    let run =
-        OnPolicyRun { opening: &opening, options, data: &data, models: &models, scorer: &scorer, sampling };
+    let run = OnPolicyRun {
+        opening: &opening,
+        options,
+        data: &data,
+        models: &models,
+        rewards: &rewards,
+        scorer: &scorer,
+        sampling,
+    };
     run.train(method.as_mut(), &mut watch)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use align_data::Tokenizer;
 use align_kernels::Params;
-use align_models::{CausalLm, DecoderConfig, ModelDir};
+use align_models::{CausalLm, DecoderConfig, ModelDir, weights_hash};
 use align_ppo::{ActorCritic, CriticStart, ValueModel};
 use align_recipe::{Opening, check_tokenizer};
 use align_train::Error;
@@ -26,6 +26,7 @@ pub(crate) struct Models {
     critic: Option<(CriticStart, Params)>,
     all: Params,
     reference: CausalLm,
+    reference_hash: String,
 }
 
 impl Models {
@@ -43,8 +44,12 @@ impl Models {
         if let Some(model) = rewards.model_mut() {
             share_equal(&mut model.weights, &weights)?;
         }
-        let reference = match &options.rollout.ref_model {
-            None => CausalLm::new(&config, &Params::frozen(&weights))?,
+        let held = |config: &DecoderConfig, weights: &BTreeMap<String, Tensor>| {
+            let params = Params::frozen(weights);
+            Ok::<_, anyhow::Error>((CausalLm::new(config, &params)?, weights_hash(config, &params)?))
+        };
+        let (reference, reference_hash) = match &options.rollout.ref_model {
+            None => held(&config, &weights)?,
             Some(name) => {
                 let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
                 let (found, expected) = (dir.decoder_config().vocab, config.vocab);
@@ -60,7 +65,7 @@ impl Models {
                 )?;
                 let mut own = dir.load(device)?;
                 share_equal(&mut own, &weights)?;
-                CausalLm::new(dir.decoder_config(), &Params::frozen(&own))?
+                held(dir.decoder_config(), &own)?
             }
         };
         let critic = match has_critic {
@@ -74,7 +79,7 @@ impl Models {
         let own = critic.iter().flat_map(|(_, own)| own.iter());
         let all = policy.iter().chain(own).map(|(name, param)| (name.to_owned(), param.clone())).collect();
         let gradient_checkpointing = opening.config.gradient_checkpointing;
-        Ok(Self { config, gradient_checkpointing, policy, critic, all, reference })
+        Ok(Self { config, gradient_checkpointing, policy, critic, all, reference, reference_hash })
     }
 
     /// Everything that is trained.
@@ -96,6 +101,11 @@ impl Models {
     /// The model that the policy is held to.
     pub(crate) fn reference(&self) -> CausalLm {
         self.reference.clone()
+    }
+
+    /// Which model that is.
+    pub(crate) fn reference_hash(&self) -> (&'static str, String) {
+        ("reference", self.reference_hash.clone())
     }
 
     /// The policy with its critic, to train or as a view.

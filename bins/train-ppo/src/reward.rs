@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_kernels::Params;
-use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
+use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel, weights_hash};
 use align_ppo::{ScoreSource, Scorer};
 use align_recipe::{Opening, check_tokenizer};
 use align_reward::{ModelReward, RewardNormalization, RewardSpec};
@@ -113,6 +113,17 @@ impl Rewards {
     /// The same, to share what it has in common with another.
     pub(crate) fn model_mut(&mut self) -> Option<&mut LoadedModel> {
         self.model.as_mut()
+    }
+
+    /// Which reward model it is, and what is done to its output.
+    pub(crate) fn hashes(&self) -> anyhow::Result<Vec<(&'static str, String)>> {
+        let Some(model) = &self.model else { return Ok(Vec::new()) };
+        let mut hashes =
+            vec![("reward_model", weights_hash(&model.config, &Params::frozen(&model.weights))?)];
+        if let Some(normalization) = &model.normalization {
+            hashes.push(("reward_normalization", serde_json::to_string(normalization)?));
+        }
+        Ok(hashes)
     }
 
     /// What scores completions. The tensors are shared with whoever else has them.

@@ -6,7 +6,7 @@ use std::path::Path;
 use align_data::{Order, Prepared, TokenizedTask};
 use align_models::generation::check_completions;
 use align_ppo::{Action, Alarm, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
-use align_recipe::{Opening, publish, start, unresumable};
+use align_recipe::{Fixed, Opening, publish, start, unresumable};
 use align_stage::RunFigures;
 use align_train::{Length, Outcome};
 use anyhow::{Context as _, bail, ensure};
@@ -14,6 +14,7 @@ use anyhow::{Context as _, bail, ensure};
 use crate::judge;
 use crate::models::Models;
 use crate::options::Options;
+use crate::reward::Rewards;
 
 /// What the answers to held-out prompts are sampled with, beside the run's seed.
 const HELD_OUT_STREAM: u64 = 0x5eed;
@@ -24,6 +25,7 @@ pub(crate) struct OnPolicyRun<'a> {
     pub(crate) options: &'a Options,
     pub(crate) data: &'a Prepared<TokenizedTask>,
     pub(crate) models: &'a Models,
+    pub(crate) rewards: &'a Rewards,
     pub(crate) scorer: &'a Scorer,
     pub(crate) sampling: Sampling,
 }
@@ -31,7 +33,7 @@ pub(crate) struct OnPolicyRun<'a> {
 impl OnPolicyRun<'_> {
     /// Trains from the beginning or from where a checkpoint stands, and saves the model and the report.
     pub(crate) fn train(&self, method: &mut dyn Method, watch: &mut dyn Watch) -> anyhow::Result<()> {
-        let Self { opening, options, data, models, scorer, sampling } = self;
+        let Self { opening, options, data, models, scorer, sampling, .. } = self;
         let seed = opening.session.seed;
         if !options.reward.compares() {
             opening.refuse_given(&["reference_column"], "no reward function compares with a right answer")?;
@@ -64,7 +66,9 @@ impl OnPolicyRun<'_> {
             );
         }
         let save = |dir: &Path| models.save(&opening.model, dir);
-        let started = start(opening, models.params(), total_steps, options, &data.fingerprint, save)?;
+        let models_held = self.rewards.hashes()?.into_iter().chain([models.reference_hash()]).collect();
+        let fixed = Fixed { rows: &data.fingerprint, models: models_held };
+        let started = start(opening, models.params(), total_steps, options, &fixed, save)?;
         let Some((mut updater, mut run)) = started else { return Ok(()) };
 
         let held_out = HeldOut {

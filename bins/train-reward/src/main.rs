@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use align_cli::{Invocation, Program};
 use align_data::{MaskStyle, inspect_ranking, prepare_rankings};
-use align_recipe::{Opening, Training};
+use align_recipe::{Fixed, Opening, Training};
 use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, Quality, Ranked, Report, check_rows};
 use align_stage::RowBatches;
 use model::Models;
@@ -64,7 +64,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     // Training, and what became of it.
     let batches = RowBatches::new(&data.train, order, pack);
     let (params, rows) = (models.params(), data.train.len());
-    let training = Training { params, objective, batches, rows, fingerprint: &data.fingerprint };
+    let fixed = Fixed { rows: &data.fingerprint, models: models.frozen()?.into_iter().collect() };
+    let training = Training { params, objective, batches, rows, fixed };
     let trained = training.run(&opening, options, held_out, |held_out, _step| held_out.judge())?;
     let Some(trained) = trained else { return Ok(()) };
     // Rows to be learned by heart are measured on, and not held out.

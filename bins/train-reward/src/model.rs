@@ -2,7 +2,7 @@
 
 use align_data::TokenizedRanking;
 use align_kernels::{Param, Params};
-use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel};
+use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel, weights_hash};
 use align_recipe::Opening;
 use align_reward::{RankingBatch, RewardSource, features, first_answers};
 
@@ -40,6 +40,16 @@ impl Models {
     /// All parameters; the updater finds those that are trained.
     pub(crate) fn params(&self) -> &Params {
         &self.params
+    }
+
+    /// Which backbone it is, if that is not trained.
+    pub(crate) fn frozen(&self) -> anyhow::Result<Option<(&'static str, String)>> {
+        if !self.has_frozen_backbone {
+            return Ok(None);
+        }
+        let frozen = self.params.iter().filter(|(_, param)| !param.is_tracked());
+        let frozen = frozen.map(|(name, param)| (name.to_owned(), param.clone())).collect();
+        Ok(Some(("backbone", weights_hash(&self.config, &frozen)?)))
     }
 
     /// How batches of these rows are made for [`Models::trained`] and [`Models::view`].

@@ -8,7 +8,7 @@ use align_cli::{Invocation, Program};
 use align_data::{MaskStyle, inspect_example, prepare_demonstrations};
 use align_kernels::Params;
 use align_models::{CausalLm, random_weights};
-use align_recipe::{Opening, Training};
+use align_recipe::{Fixed, Opening, Training};
 use align_sft::{DEFAULT_LEARNING_RATE, ExampleBatch, HeldOut, Report, Supervised};
 use align_stage::RowBatches;
 use align_train::Evaluate as _;
@@ -60,7 +60,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let held_out = HeldOut::new(&data.held_out, view, opening.config.per_device_eval_batch_size);
     let batches = RowBatches::new(&data.train, order, ExampleBatch::new);
     let rows = data.train.len();
-    let training = Training { params: &params, objective, batches, rows, fingerprint: &data.fingerprint };
+    let fixed = Fixed { rows: &data.fingerprint, ..Fixed::default() };
+    let training = Training { params: &params, objective, batches, rows, fixed };
     let trained = training.run(&opening, options, held_out, |held_out, step| held_out.evaluate(step))?;
     trained.map_or(Ok(()), |trained| trained.report(Report::new))
 }

@@ -8,11 +8,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align_kernels::Params;
+use align_kernels::{Param, Params};
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::{CausalLm, DecoderConfig, Error, Result};
+
+/// Values whose bytes are in memory beside them: few enough for a core's own cache.
+const HASHED_AT_ONCE: usize = 16 << 10;
 
 /// What the policy is compared with.
 #[derive(Clone, Debug)]
@@ -89,21 +93,31 @@ impl LogProbCache {
     }
 }
 
-/// A hash of a model's function: its config and all weights.
+/// A hash of a model's function: SHA-256 over its config and the hashes of all weights as f32, which all threads take.
+///
+/// It says which model something was made with. It is of what was loaded, not of files: the same weights in shards or in
+/// another precision that holds them are the same model.
 ///
 /// # Errors
 /// If a weight cannot be read from its device.
 pub fn weights_hash(config: &DecoderConfig, params: &Params) -> Result<String> {
-    let mut hasher = Sha256::new();
-    hasher.update(format!("{config:?}"));
-    for (name, param) in params.iter() {
+    let params: Vec<(&str, &Param)> = params.iter().collect();
+    let hash = |(name, param): (&str, &Param)| {
+        let mut hasher = Sha256::new();
         hasher.update(format!("{name} {:?}", param.tensor().shape()));
         let values = param.tensor().detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
-        values.chunks(4096).for_each(|chunk| {
-            let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
-            hasher.update(bytes);
-        });
-    }
+        let mut bytes = Vec::with_capacity(4 * HASHED_AT_ONCE);
+        for chunk in values.chunks(HASHED_AT_ONCE) {
+            bytes.clear();
+            bytes.extend(chunk.iter().flat_map(|value| value.to_le_bytes()));
+            hasher.update(&bytes);
+        }
+        Ok(hasher.finalize())
+    };
+    let hashes = params.into_par_iter().map(hash).collect::<Result<Vec<_>>>()?;
+    let mut hasher = Sha256::new();
+    hasher.update(format!("{config:?}"));
+    hashes.iter().for_each(|hash| hasher.update(hash));
     Ok(hex(&hasher.finalize()))
 }
 

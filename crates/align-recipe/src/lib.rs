@@ -9,4 +9,4 @@ mod training;
 
 pub use opening::Opening;
 pub use tokenizers::check_tokenizer;
-pub use training::{Trained, Training, publish, start, unresumable};
+pub use training::{Fixed, Trained, Training, publish, start, unresumable};

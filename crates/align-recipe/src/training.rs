@@ -1,5 +1,6 @@
 //! From an objective to a trained model on disk: the run, what was measured before and after it, the report.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,17 @@ pub struct Training<'a, O, B> {
     pub batches: B,
     /// Rows in an epoch.
     pub rows: usize,
-    /// Hash of the rows' token ids: a run can only be resumed on the same.
-    pub fingerprint: &'a str,
+    /// What a run can only be resumed on.
+    pub fixed: Fixed<'a>,
+}
+
+/// What is neither an option nor in a checkpoint and must be the same in a run that is resumed.
+#[derive(Default)]
+pub struct Fixed<'a> {
+    /// Hash of the rows' token ids.
+    pub rows: &'a str,
+    /// Hashes of models that are not trained, by what they are for.
+    pub models: BTreeMap<&'static str, String>,
 }
 
 /// A run that has ended well.
@@ -58,7 +68,7 @@ where
         let Opening { session, config, model, .. } = opening;
         let total_steps = config.total_steps(self.batches.batches_per_epoch()?);
         let save = |dir: &Path| model.save(self.params, dir).map_err(Error::stage);
-        let started = start(opening, self.params, total_steps, options, self.fingerprint, save)?;
+        let started = start(opening, self.params, total_steps, options, &self.fixed, save)?;
         let Some((mut updater, mut run)) = started else { return Ok(None) };
         let before = held_out.as_mut().map(|held_out| look(held_out, 0)).transpose()?;
         let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
@@ -86,7 +96,7 @@ pub fn start<'a>(
     params: &Params,
     total_steps: usize,
     options: &impl Serialize,
-    fingerprint: &str,
+    fixed: &Fixed<'_>,
     save: impl Fn(&Path) -> align_train::Result<()> + 'a,
 ) -> anyhow::Result<Option<(Updater, Run<'a>)>> {
     let Opening { session, config, model, .. } = opening;
@@ -98,7 +108,7 @@ pub fn start<'a>(
     let output = session.create_output_dir()?;
     ModelDir::file_names().into_iter().try_for_each(|name| output.refuse_foreign(name))?;
     output.claim(model.saved_names().chain([REPORT]))?;
-    let settings = serde_json::json!({ "options": opening.all(options)?, "training_rows": fingerprint });
+    let settings = serde_json::json!({ "options": opening.all(options)?, "training_rows": fixed.rows, "frozen": fixed.models });
     let run = Run::open(output.clone(), config, &settings, save)?;
     session.training_starts(&opening.defaulted_lines())?;
     Ok(Some((updater, run)))

@@ -43,6 +43,17 @@ pub enum Error {
         /// Every changed option with its old and new value.
         changes: String,
     },
+    /// A model that is not trained is another than the one the checkpoint was made with.
+    #[error(
+        "{}: was made with another {models}: its weights are not what they were; put the files back that the run \
+         started with, or start a new run from the checkpoint's weights", path.display()
+    )]
+    ModelsChanged {
+        /// The checkpoint.
+        path: PathBuf,
+        /// What the models are for.
+        models: String,
+    },
     /// The loss or a gradient is not finite. The weights are as they were before the step.
     #[error("step {step}: {what}; rows of the micro-batch: {rows}; the weights were not updated")]
     NotFinite {

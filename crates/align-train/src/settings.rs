@@ -37,6 +37,9 @@ pub const FREE_OPTIONS: &[(&str, &str)] = &[
     ("train", "save_total_limit"),
 ];
 
+/// Where the hashes of models that do not move are among the settings, by what the models are for.
+const FROZEN: &str = "frozen.";
+
 /// Those of them that every resume changes, or that say nothing of the run.
 const UNSAID: &[&str] = &[
     "common.config",
@@ -62,10 +65,13 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
             |name: &&String| format!("{name} was {}, is {}", shown(old.get(*name)), shown(new.get(*name)));
         names.iter().map(one).collect::<Vec<_>>().join("; ")
     };
+    let (frozen, fixed): (Vec<&String>, Vec<&String>) =
+        fixed.into_iter().partition(|name| name.starts_with(FROZEN));
     if !fixed.is_empty() {
         let path = checkpoint.path().to_owned();
         return Err(Error::OptionsChanged { path, changes: describe(&fixed) });
     }
+    compare_frozen(checkpoint, &frozen, &old)?;
     let moves_schedule =
         free.iter().any(|name| name.ends_with("max_steps") || name.ends_with("num_train_epochs"));
     let told: Vec<&String> = free.into_iter().filter(|name| !UNSAID.contains(&option(name))).collect();
@@ -74,6 +80,23 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     }
     if moves_schedule {
         tracing::warn!("the length of the run changed, and with it the learning rates of the steps to come");
+    }
+    Ok(())
+}
+
+/// A model that does not move is not in a checkpoint; it must be the one that the checkpoint was made with.
+fn compare_frozen(checkpoint: &Checkpoint, changed: &[&String], old: &Map<String, Value>) -> Result<()> {
+    let (known, unknown): (Vec<&&String>, _) = changed.iter().partition(|name| old.contains_key(**name));
+    let names = |names: &[&&String]| {
+        names.iter().map(|name| name[FROZEN.len()..].replace('_', " ")).collect::<Vec<_>>().join(", the ")
+    };
+    if !known.is_empty() {
+        let path = checkpoint.path().to_owned();
+        return Err(Error::ModelsChanged { path, models: names(&known) });
+    }
+    if !unknown.is_empty() {
+        let (path, models) = (checkpoint.path().display(), names(&unknown));
+        tracing::warn!("{path} does not say what the {models} was; whether it changed cannot be told");
     }
     Ok(())
 }

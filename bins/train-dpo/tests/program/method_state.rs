@@ -1,9 +1,10 @@
 //! What methods carry from step to step: a reference that moves, running means, a cache; and that it does not
 //! matter how a step is cut.
 
+use std::fs;
 use std::path::Path;
 
-use crate::support::{Place, QUICK, RUNS, worst_difference};
+use crate::support::{Place, QUICK, RUNS, check, training, worst_difference};
 
 fn place() -> Place {
     Place::from(Path::new(RUNS), "pairs_reference.jsonl")
@@ -108,4 +109,19 @@ fn precomputed_log_probs_are_those_that_the_method_compares() {
         // Every method has numbers of its own.
         assert_eq!(std::fs::read_dir(place.path("cache")).unwrap().count(), at + 1, "{method}");
     }
+}
+
+/// The reference is not in a checkpoint: it is loaded again, and would quietly be another.
+#[test]
+fn a_reference_whose_weights_changed_is_refused() {
+    let place = place();
+    let options = "--max-steps 2 --save-steps 1 --max-length 60 --report-to none";
+    place.train("out", options);
+    let weights = place.path("model/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let low = bytes.len() - 4;
+    bytes[low] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    let resumed = training("out", &format!("{options} --resume-from-checkpoint last"));
+    check(&place, &resumed, &["out/checkpoint-2: was made with another reference: its weights are not"]);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use align_train::{Checkpoint, Outcome, TrainOptions};
+use align_train::{Checkpoint, Outcome, OutputDir, Resume, Run, TrainOptions};
 
 use crate::toy::{Finished, Regression, options, train};
 
@@ -314,4 +314,34 @@ fn reseal(checkpoint: &Path, name: &str) {
     let hash: String = sha2::Sha256::digest(&content).iter().map(|byte| format!("{byte:02x}")).collect();
     manifest["files"][name] = serde_json::json!({ "size": content.len(), "sha256": hash });
     fs::write(path, manifest.to_string()).unwrap();
+}
+
+/// A run in `dir` beside these models, as far as its first checkpoint if it is new.
+fn beside(dir: &Path, models: &serde_json::Value, resume: Resume) -> align_train::Result<()> {
+    let options = run_options(|_| {});
+    let config = align_train::TrainConfig { resume, ..options.check(1e-3).unwrap() };
+    let objective = Regression::new();
+    let output = OutputDir::take(dir, false, &config.resume)?;
+    let settings = serde_json::json!({ "options": options, "frozen": models });
+    let mut run =
+        Run::open(output, &config, &settings, |dir: &Path| crate::toy::save_model(&objective.params, dir))?;
+    run.save(&config.updater(&objective.params, 3)?, |_| Ok(())).map(drop)
+}
+
+#[test]
+fn a_model_that_is_not_trained_must_be_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out");
+    let models = serde_json::json!({ "reference": "1f", "reward_model": "2e" });
+    beside(&out, &models, Resume::No).unwrap();
+    beside(&out, &models, Resume::Last).unwrap();
+    let changed = serde_json::json!({ "reference": "1f", "reward_model": "0a" });
+    let error = beside(&out, &changed, Resume::Last).unwrap_err().to_string();
+    assert!(
+        error.contains("checkpoint-0: was made with another reward model: its weights are not"),
+        "{error}"
+    );
+    // A checkpoint of before they were noted cannot tell.
+    beside(&dir.path().join("older"), &serde_json::json!({}), Resume::No).unwrap();
+    beside(&dir.path().join("older"), &models, Resume::Last).unwrap();
 }
