@@ -24,8 +24,8 @@ pub(crate) fn under(folder: &str, files: Vec<(&'static str, String)>) -> Vec<Mad
 pub(crate) fn write(output_dir: &Path, made: &[Made]) -> Result<()> {
     for (path, text) in made {
         let path = output_dir.join(path);
-        let write = || replace(&path, &packed(&path, text)?);
-        write().with_context(|| format!("cannot write {}", path.display()))?;
+        align_files::create_dir_all(path.parent().context("the path has no folder")?)?;
+        align_files::write(&path, packed(&path, text)?)?;
     }
     Ok(())
 }
@@ -63,23 +63,6 @@ fn read(path: &Path) -> Result<String> {
 
 fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "gz")
-}
-
-fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().context("the path has no folder")?;
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::Builder::new().permissions(permissions()).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
-}
-
-/// Readable by everyone: a temporary file is private otherwise, and stays so under its final name.
-#[cfg(unix)]
-fn permissions() -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::Permissions::from_mode(0o644)
 }
 
 fn difference(found: &str, made: &str) -> String {

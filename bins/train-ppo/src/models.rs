@@ -128,7 +128,9 @@ impl Models {
         self.save_policy(model, dir)?;
         let Some((_, own)) = &self.critic else { return Ok(()) };
         let tensors = own.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach()));
-        Ok(candle_core::safetensors::save(&tensors.collect(), dir.join(CRITIC))?)
+        let path = dir.join(CRITIC);
+        let unwritable = |error| Error::stage(format!("{}: could not be written: {error}", path.display()));
+        candle_core::safetensors::save(&tensors.collect(), &path).map_err(unwritable)
     }
 }
 

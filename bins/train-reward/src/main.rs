@@ -62,6 +62,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let held_out = HeldOut::new(&data.held_out, models.pack(&data.held_out), view()?, batch_size);
 
     // Training, and what became of it.
+    saved::announce(&opening)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let (params, rows) = (models.params(), data.train.len());
     let fixed = Fixed { rows: &data.fingerprint, models: models.frozen()?.into_iter().collect() };

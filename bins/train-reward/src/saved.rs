@@ -25,6 +25,14 @@ pub(crate) struct Saved {
     pub(crate) difference: f64,
 }
 
+/// Says what is to be written beside the model, while it is not too late to refuse.
+pub(crate) fn announce(opening: &Opening<'_>) -> anyhow::Result<()> {
+    if opening.session.dry_run {
+        return Ok(());
+    }
+    Ok(opening.session.create_output_dir()?.claim([RewardNormalization::FILE])?)
+}
+
 /// Reads the model in the output directory and compares its rewards of some rows with those of the model in memory; keeps
 /// where rewards of all of them lie beside the model. The rows are the held-out ones, or some of the training rows.
 pub(crate) fn verified(

@@ -6,7 +6,7 @@ use align_models::generation::{GenerationOptions, generate};
 use align_models::{CausalLm, divergence};
 use align_stage::{Pack, RowBatches};
 use align_stats::ci95_of_several;
-use align_train::{Error, Evaluate, Metrics, Objective, Result, evaluate};
+use align_train::{Error, Evaluate, Metrics, Objective, Result, evaluate, go_on};
 
 /// Prompts whose completions are compared before and after.
 const COMPARED: usize = 12;
@@ -146,6 +146,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         }
         let prompts = self.prompts(self.how.num_kl_prompts);
         if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
+            go_on()?;
             let seed = self.how.seed.wrapping_add(step as u64);
             let divergence =
                 divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);

@@ -137,7 +137,10 @@ fn evaluate(
     updater: &Updater,
     run: &mut Run<'_>,
 ) -> Result<Verdict> {
-    let Some(evaluation) = evaluation else { return Ok(Verdict::default()) };
+    let Some(evaluation) = evaluation else {
+        run.progress.evaluation_pending = false;
+        return Ok(Verdict::default());
+    };
     let began = Instant::now();
     let measured = interrupt::go_on().and_then(|()| evaluation.evaluate(updater.step()));
     // An evaluation can take minutes, which a process that was told to stop may not have: the run that goes on makes it.

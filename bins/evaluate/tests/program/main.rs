@@ -221,6 +221,23 @@ fn a_run_is_held_against_peoples_scores() {
 }
 
 #[test]
+fn an_output_that_cannot_be_is_noticed_first_and_nothing_is_made_before_all_inputs_are_right() {
+    let dir = place(&prompts());
+    let asked = "--model MODEL --prompts rows.jsonl";
+    fs::write(dir.path().join("file"), "").unwrap();
+    let judged = format!("{asked} --reward-model REWARD");
+    refused(dir.path(), &format!("{judged} --output-dir file"), "output_dir file: cannot write there");
+    let out = dir.path().join("out");
+    let held = align_files::OutputDir::beside(&out).unwrap();
+    refused(dir.path(), &format!("{judged} --output-dir out"), "output_dir out: in use by process");
+    drop(held);
+    let endpoint =
+        "--judge-url http://127.0.0.1:9 --judge-model m --preferences nothing.jsonl --output-dir out";
+    refused(dir.path(), &format!("{asked} {endpoint}"), "nothing.jsonl");
+    assert!(!out.exists(), "something was made although an input is wrong");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let dir = place(&prompts());
     let check = |options: &str, complaint: &str| refused(dir.path(), options, complaint);

@@ -56,8 +56,8 @@ fn overwriting_never_touches_what_no_run_of_this_directory_wrote() {
     place.write("project/checkpoint-7/notes.txt", "mine");
     check(&place, &overwrite("project"), &["project/checkpoint-7: is in the way of a checkpoint"]);
     fs::remove_dir_all(place.path("project/checkpoint-7")).unwrap();
-    place.write("project/chat_template.jinja", "mine");
-    check(&place, &overwrite("project"), &["project/chat_template.jinja: is in the way"]);
+    place.write("project/merges.txt", "mine");
+    check(&place, &overwrite("project"), &["project/merges.txt: is in the way"]);
 }
 
 #[test]

@@ -29,7 +29,10 @@ pub(super) fn check(path: &Path, overwrite: bool, resume: &Resume) -> Result<Use
     kind(path, overwrite, resume)
 }
 
-/// Fails if the directory cannot be written or is in use. Makes nothing.
+/// Looks whether a directory could be written and nobody uses it, before there is anything to write.
+///
+/// # Errors
+/// As [`OutputDir::beside`](super::OutputDir::beside).
 pub fn check_free(path: &Path) -> Result<()> {
     check_writable(path)?;
     if let Some(holder) = Lock::held_by(path.join(HOME).join(LOCK)) {

@@ -165,13 +165,14 @@ impl Method for Ppo {
 
     fn save_state(&self, dir: &Path) -> Result<()> {
         let state = State { kl_coef: self.kl.value(), rng: self.rng.clone() };
-        let json = serde_json::to_vec_pretty(&state).map_err(Error::stage)?;
-        fs::write(dir.join(STATE), json).map_err(Error::stage)
+        Ok(align_files::write_json(dir.join(STATE), &state)?)
     }
 
     fn restore_state(&mut self, dir: &Path) -> Result<()> {
-        let json = fs::read(dir.join(STATE)).map_err(Error::stage)?;
-        let state: State = serde_json::from_slice(&json).map_err(Error::stage)?;
+        let path = dir.join(STATE);
+        let json = fs::read(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let unreadable = |error| Error::stage(format!("{}: {error}", path.display()));
+        let state: State = serde_json::from_slice(&json).map_err(unreadable)?;
         self.kl.set(state.kl_coef);
         self.rng = state.rng;
         Ok(())

@@ -126,9 +126,6 @@ impl OnPolicy<'_> {
             let ends_epoch = epoch(state.phase) > epoch(state.phase - 1);
             state.save_pending |= run.save_is_due(before, updater.step(), ends_epoch, ends_run);
             if let Some(signal) = interrupt.received() {
-                tracing::warn!(
-                    "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"
-                );
                 let checkpoint = save(&mut state, method, watch, updater, run)?.path().to_owned();
                 run.pause()?;
                 let outcome = Outcome::Interrupted { signal, checkpoint };

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use align_train::{LogEntry, Outcome, OutputDir, Run, Strategy, TrainOptions};
 
-use crate::toy::{Finished, options, train};
+use crate::toy::{Finished, Regression, options, rows, save_model, train};
 
 fn run(change: impl FnOnce(&mut TrainOptions)) -> (tempfile::TempDir, Finished) {
     let dir = tempfile::tempdir().unwrap();
@@ -140,6 +140,28 @@ fn the_oldest_checkpoints_beyond_the_limit_go() {
     assert_eq!(checkpoints(dir.path()), ["checkpoint-3", "checkpoint-6", "checkpoint-9"]);
     let (dir, _) = run(|options| options.save_strategy = Strategy::No);
     assert!(checkpoints(dir.path()).is_empty());
+}
+
+#[test]
+fn a_checkpoint_to_go_back_to_stays_beyond_the_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = options(|options| options.save_total_limit = Some(1));
+    let config = options.check(1e-3).unwrap();
+    let mut objective = Regression::new();
+    let params = objective.params.clone();
+    let output = OutputDir::take(dir.path(), false, &config.resume).unwrap();
+    let mut run = Run::open(output, &config, &options, |dir: &Path| save_model(&params, dir)).unwrap();
+    let mut updater = config.updater(&params, 3).unwrap();
+    let mut save = |good: Option<&str>| {
+        updater.update(&mut objective, &[rows(4)]).unwrap();
+        run.keep(good.map(|name| dir.path().join(name)).as_deref());
+        run.save(&updater, |_| Ok(())).unwrap();
+        checkpoints(dir.path())
+    };
+    assert_eq!(save(None), ["checkpoint-1"]);
+    assert_eq!(save(Some("checkpoint-1")), ["checkpoint-1", "checkpoint-2"]);
+    assert_eq!(save(Some("checkpoint-1")), ["checkpoint-1", "checkpoint-3"]);
+    assert_eq!(save(None), ["checkpoint-4"]);
 }
 
 #[test]
