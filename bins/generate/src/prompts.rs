@@ -4,7 +4,7 @@
 //! string is continued as it stands. Text typed or piped in is a user's message wherever the model can
 //! chat. Prompts are never truncated and never left out: one that cannot be used ends the program.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +15,9 @@ use align_data::{
 };
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
+
+/// Most bytes of prompts that are piped in: they are all read before the first is answered.
+const MOST_TYPED: u64 = 64 << 20;
 
 /// Where the prompts come from and how they are read.
 #[derive(Clone, Debug, Serialize, clap::Args)]
@@ -162,5 +165,12 @@ fn lines_of_stdin() -> anyhow::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     tracing::info!("reading prompts from standard input, one a line");
-    stdin.lines().collect::<io::Result<_>>().context("standard input")
+    let mut text = String::new();
+    stdin.take(MOST_TYPED + 1).read_to_string(&mut text).context("standard input")?;
+    ensure!(
+        text.len() as u64 <= MOST_TYPED,
+        "standard input: more than {} MB of prompts; pass a file of them with `--prompts`",
+        MOST_TYPED >> 20
+    );
+    Ok(text.lines().map(str::to_owned).collect())
 }

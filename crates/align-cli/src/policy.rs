@@ -83,14 +83,22 @@ fn is_alone() -> bool {
     std::fs::read_dir("/proc/self/task").is_ok_and(|threads| threads.count() == 1)
 }
 
-/// Makes the calling thread one of the kernels' threads, of which there are `RAYON_NUM_THREADS`, or as many as
-/// cores. Otherwise each of a step's thousand parallel loops would wake a thread to begin in, and be woken by it at
+/// More threads than a machine has cores, and fewer than a system refuses.
+const MOST_THREADS: usize = 512;
+
+/// Makes the calling thread one of the kernels' threads, of which there are `RAYON_NUM_THREADS` (512 at most), or as
+/// many as cores. Otherwise each of a step's thousand parallel loops would wake a thread to begin in, and be woken by it at
 /// its end. Call it in `main`.
 ///
 /// Other threads may use the pool only while this one waits in it, or does not wait for them.
 pub fn work_beside_the_kernels() {
+    let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
+    let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|number| number.parse::<usize>().ok());
+    if asked.is_some_and(|threads| threads > MOST_THREADS) {
+        pool = pool.num_threads(MOST_THREADS);
+    }
     // The pool exists only if somebody used it before; then it stays as it is.
-    if let Err(error) = rayon::ThreadPoolBuilder::new().use_current_thread().build_global() {
+    if let Err(error) = pool.build_global() {
         tracing::debug!("the thread pool stays as it is: {error}");
     }
 }

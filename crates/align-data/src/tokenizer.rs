@@ -76,8 +76,9 @@ impl Tokenizer {
 
         let config_path = dir.join("tokenizer_config.json");
         let config = json_object(&config_path)?;
-        let map = json_object(&dir.join("special_tokens_map.json"))?;
-        let texts = special_token_texts(&config, &map);
+        let map_path = dir.join("special_tokens_map.json");
+        let map = json_object(&map_path)?;
+        let texts = special_token_texts([(&map_path, &map), (&config_path, &config)])?;
         let special = |name: &str| special_token(&inner, &config_path, name, texts.get(name));
         let (eos, bos, pad) = (special("eos_token")?, special("bos_token")?, special("pad_token")?);
         let template = ChatTemplate::load(dir, &config, texts)?;
@@ -225,10 +226,24 @@ fn json_object(path: &Path) -> Result<Map<String, Value>> {
 }
 
 /// Every `*_token` of the config, or else of the map; written as a string or as `{"content": …}`.
-fn special_token_texts(config: &Map<String, Value>, map: &Map<String, Value>) -> BTreeMap<String, String> {
+fn special_token_texts(files: [(&PathBuf, &Map<String, Value>); 2]) -> Result<BTreeMap<String, String>> {
     let text = |value: &Value| value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned);
-    let tokens = map.iter().chain(config).filter(|(name, _)| name.ends_with("_token"));
-    tokens.filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
+    let mut texts = BTreeMap::new();
+    for (path, fields) in files {
+        for (name, value) in fields.iter().filter(|(name, _)| name.ends_with("_token")) {
+            match text(value) {
+                Some(text) => drop(texts.insert(name.clone(), text)),
+                // `add_bos_token` and its like are switches.
+                None if value.is_null() || value.is_boolean() => {}
+                None => {
+                    let (name, found) = (shortened(name), shortened(&value.to_string()));
+                    let reason = format!("`{name}`: expected the token's text, found {found}");
+                    return Err(DataError::Tokenizer { path: path.clone(), reason });
+                }
+            }
+        }
+    }
+    Ok(texts)
 }
 
 fn special_token(

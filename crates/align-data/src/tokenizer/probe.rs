@@ -40,7 +40,7 @@ pub(super) struct Seen {
 /// What is wrong with it. Panics of the library are the caller's.
 pub(super) fn open(bytes: &[u8]) -> Result<(Tokenizer, Seen), String> {
     let said = |error: tokenizers::Error| shortened(&error.to_string());
-    refuse_growth(bytes)?;
+    refuse_growth_and_false_maps(bytes)?;
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(said)?;
     tokenizer.with_truncation(None).map_err(said)?;
     tokenizer.with_padding(None);
@@ -84,8 +84,9 @@ fn marks_word_starts(tokenizer: &Tokenizer) -> tokenizers::Result<bool> {
     Ok(first.is_some_and(|token| token.starts_with('▁') || token.starts_with('Ġ')))
 }
 
-/// Refuses parts that make texts hundreds of times longer: a sequence of sixty that double would fill any memory.
-fn refuse_growth(bytes: &[u8]) -> Result<(), String> {
+/// Refuses parts that make texts hundreds of times longer: a sequence of sixty that double would fill any memory. And
+/// character maps that say they are longer than they are.
+fn refuse_growth_and_false_maps(bytes: &[u8]) -> Result<(), String> {
     // What is no JSON is said better by the library.
     let Ok(parts) = serde_json::from_slice::<Parts>(bytes) else { return Ok(()) };
     for (name, part) in [
@@ -97,7 +98,52 @@ fn refuse_growth(bytes: &[u8]) -> Result<(), String> {
             return Err(format!("`{name}` makes texts more than {MOST_GROWTH} times longer"));
         }
     }
-    Ok(())
+    refuse_false_map(&parts.normalizer)
+}
+
+/// A SentencePiece character map begins with the length of its tree in bytes, for which the library takes memory unseen.
+fn refuse_false_map(part: &Value) -> Result<(), String> {
+    if let Some(map) = part.get("precompiled_charsmap").and_then(Value::as_str) {
+        let (said, most) = (tree_length(map), map.len() / 4 * 3);
+        if said.is_none_or(|said| said > most) {
+            return Err(format!("`normalizer`: a precompiled_charsmap of {most} bytes that is none"));
+        }
+    }
+    part.get("normalizers").and_then(Value::as_array).into_iter().flatten().try_for_each(refuse_false_map)
+}
+
+/// The first four bytes of base64, the lowest first.
+fn tree_length(map: &str) -> Option<usize> {
+    let value = |letter: u8| match letter {
+        b'A'..=b'Z' => Some(letter - b'A'),
+        b'a'..=b'z' => Some(letter - b'a' + 26),
+        b'0'..=b'9' => Some(letter - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    };
+    let letters = map.as_bytes().get(..6)?.iter();
+    let bits =
+        letters.copied().try_fold(0_u64, |bits, letter| Some(bits << 6 | u64::from(value(letter)?)))?;
+    let bytes = u32::try_from(bits >> 4).ok()?;
+    usize::try_from(bytes.swap_bytes()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_character_map_must_be_as_long_as_it_says() {
+        let map = |map: &str| json!({ "type": "Sequence", "normalizers": [{ "precompiled_charsmap": map }] });
+        // A tree of 4 bytes, and 4 bytes.
+        assert_eq!(tree_length("BAAAAAAAAAA="), Some(4));
+        assert!(refuse_false_map(&map("BAAAAAAAAAA=")).is_ok());
+        for false_map in ["", "AAA", "/////wAAAAA=", "!!!!!!", "ABAAAAAAAAA="] {
+            assert!(refuse_false_map(&map(false_map)).is_err(), "{false_map}");
+        }
+    }
 }
 
 /// The parts that can lengthen a text.

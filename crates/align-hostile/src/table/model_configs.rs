@@ -63,7 +63,7 @@ fn shapes() -> Vec<Row> {
         field("/max_position_embeddings", json!(4_294_967_295_u64)).ends(&[0, 2], &[]),
         row_with("config.json: positions and tokens without end", "generate", "--max-new-tokens 4290000000")
             .set(CONFIG, "/max_position_embeddings", 4_294_967_295_u64)
-            .refused(&["max_new_tokens"]),
+            .refused(&["max-new-tokens"]),
         field("/vocab_size", json!(1025)).refused(&["embed_tokens"]),
         refused("/hidden_act", json!("gelu")),
         refused("/hidden_act", json!(3)),
@@ -243,7 +243,7 @@ fn generation() -> Vec<Row> {
         config("a negative end", "{\"eos_token_id\": -1}"),
         config("an end above 2^32", "{\"eos_token_id\": 4294967298}"),
         config("an end beyond the vocabulary", "{\"eos_token_id\": 5000}").ends(&[0, 2], &[]),
-        config("a list of ends, one of them no number", "{\"eos_token_id\": [2, null]}"),
+        config("a list of ends, one of them no number", "{\"eos_token_id\": [2, \"a\"]}"),
         config("100,000 lists deep", &format!("{{\"eos_token_id\": {}}}", nested("[", "]", 100_000))),
     ]
 }
