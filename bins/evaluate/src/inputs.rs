@@ -128,6 +128,14 @@ fn prompts(options: &Options, hub: &Hub) -> anyhow::Result<Option<Prompts>> {
             "{origin}: the prompt is none of the fixtures' world, which is all that `--judge world` knows; name another"
         );
     }
+    let has_no_answer = |row: &&PromptRow| row.task.reference.is_none();
+    let compares = matches!(judge, JudgeKind::ExactMatch | JudgeKind::NumericAnswer);
+    if let (true, Some(row)) = (compares, rows.iter().find(has_no_answer)) {
+        let origin = &row.task.prompt.origin;
+        bail!(
+            "{origin}: `judge` compares with the right answer, and the row has none in the column `{column}`"
+        );
+    }
     let text = match &options.prompts.text {
         Some(text) => load_text(&hub.dataset(text)?, split)?,
         None => Vec::new(),

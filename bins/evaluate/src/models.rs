@@ -46,12 +46,12 @@ pub(crate) fn find(options: &ModelOptions, hub: &Hub) -> anyhow::Result<Vec<Mode
 
 /// The folders of `dir` that hold a language model, by name; none if there is no such directory yet.
 fn models_in(dir: &Path) -> anyhow::Result<Vec<Model>> {
-    if !dir.is_dir() {
+    if !dir.exists() {
         tracing::info!("{}: no such directory yet, so no models in it", dir.display());
         return Ok(Vec::new());
     }
     let mut models = Vec::new();
-    for item in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+    for item in std::fs::read_dir(dir).with_context(|| format!("models_in {}", dir.display()))? {
         let path = item?.path();
         let is_model = path.join("config.json").is_file() && path.join("tokenizer.json").is_file();
         if is_model && ModelDir::open(&path)?.reward_head()?.is_none() {

@@ -32,6 +32,7 @@ pub(crate) fn start() {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(false)
         .event_format(PlainLines)
         .finish();
     if tracing::subscriber::set_global_default(subscriber).is_ok()

@@ -2,7 +2,7 @@
 //! checkpoint without it is not complete, and one that does not match it is damaged.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path};
 
@@ -147,7 +147,7 @@ fn collect(dir: &Path, prefix: &str, file: &mut impl FnMut(String, &Path) -> Res
 }
 
 fn entry(path: &Path) -> Result<Entry> {
-    let mut file = File::open(path).map_err(Error::io(path))?;
+    let mut file = align_files::open(path).map_err(|error| Error::io(path)(error.source))?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut size = 0;

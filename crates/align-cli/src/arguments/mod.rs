@@ -123,6 +123,9 @@ pub fn parse<C: clap::Args>(
     })
 }
 
+/// Bytes of the largest config file: every option takes a hundredth.
+const LARGEST_CONFIG: u64 = 1 << 20;
+
 /// What lies below the command line.
 struct Layer {
     settings: Vec<layer::Setting>,
@@ -138,8 +141,8 @@ impl Layer {
         notices: &mut Vec<String>,
     ) -> Result<Self, ArgumentError> {
         if let Some(path) = &line.config {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| invalid(format!("--config {}: {error}", path.display())))?;
+            let text = align_files::read_to_string(path, LARGEST_CONFIG)
+                .map_err(|error| invalid(format!("--config {error}")))?;
             let settings = layer::read(schema, &path.display().to_string(), &text, notices)?;
             return Ok(Self { settings, is_recipe: false });
         }

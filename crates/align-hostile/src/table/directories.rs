@@ -27,7 +27,7 @@ fn cannot_be() -> Vec<Row> {
             to("a file", "sft.jsonl"),
             to("below a file", "sft.jsonl/out"),
             to("where nothing can be made", "/proc/nowhere/out"),
-            to("a link to nowhere that cannot be", "link/out")
+            to("a link to nowhere that cannot be", "link")
                 .with("link", Content::Link("/proc/nowhere".to_owned())),
             to("a pipe", "pipe").with("pipe", Content::Fifo),
             to("a device", "/dev/null"),
@@ -91,7 +91,7 @@ fn occupied() -> Vec<Row> {
             "by a run, resuming from a checkpoint that is not there",
             "--resume-from-checkpoint out/checkpoint-9",
         ),
-        again("by a run, resuming from nowhere", "--resume-from-checkpoint ./nowhere").refused(&["nowhere"]),
+        again("by a run, resuming from nowhere", "--resume-from-checkpoint ./nowhere").refused(&["out"]),
         again("by a run, by a config file that says false", "--config run.toml")
             .put("run.toml", "resume_from_checkpoint = \"false\"\n"),
         again(
