@@ -58,20 +58,14 @@ fn continuation(prompt: &[u32], completion: &[u32], tokenizer: &Tokenizer) -> an
     }
 }
 
-/// For reading: the prompt, the completion, what is known of it. Control characters, which a model may
-/// well write, do not reach the terminal.
+/// For reading: the prompt, the completion, what is known of it. What would command the terminal, which
+/// a model may well write, does not reach it. JSON lines are for programs and hold the text as it is.
 impl fmt::Display for Row<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut text = String::new();
         write_text(&mut text, "prompt", &self.prompt.prompt)?;
         write_text(&mut text, "completion", &self.completion)?;
-        for character in text.chars() {
-            match character {
-                '\n' | '\t' => f.write_char(character)?,
-                control if control.is_control() => f.write_char(char::REPLACEMENT_CHARACTER)?,
-                other => f.write_char(other)?,
-            }
-        }
+        f.write_str(&align_text::printable(&text))?;
         let end = if self.finished { "" } else { ", cut at max_new_tokens" };
         writeln!(f, "({} tokens{end}; log-prob {:.2})", self.tokens, self.log_prob)
     }

@@ -22,4 +22,4 @@ pub use report::write_json;
 pub use rows::JsonLines;
 pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use session::{SETTINGS_FILE, Session, SessionError};
-pub use stdout::{print, print_row};
+pub use stdout::{print, print_coloured, print_row};

@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-const DEFAULT: &str = "info,hf_hub=warn,ureq=warn,ureq_proto=warn,rustls=warn,tokenizers=warn";
+const DEFAULT: &str = "info,ureq=warn,ureq_proto=warn,rustls=warn,tokenizers=warn";
 
 /// Starts logging. A second call in a process changes nothing.
 pub(crate) fn start() {
@@ -62,7 +62,9 @@ where
             Level::INFO => {}
             level => write!(out, "{} {}: ", level.as_str().to_lowercase(), event.metadata().target())?,
         }
-        ctx.format_fields(out.by_ref(), event)?;
-        writeln!(out)
+        let mut text = String::new();
+        ctx.format_fields(Writer::new(&mut text), event)?;
+        // Much of it is of strangers: names, paths, what a server says.
+        writeln!(out, "{}", align_text::printable(&text))
     }
 }

@@ -153,8 +153,11 @@ fn exit_code(error: &anyhow::Error, invocation: &Invocation) -> u8 {
     marked.map_or(by_time, |marked| marked.code)
 }
 
-/// The chain of causes joined by `: `. A cause that its parent already quotes is not repeated, and
-/// line breaks inside become spaces.
+/// Characters of an error: more than a screenful helps nobody, and a name in it may have any length.
+const LONGEST: usize = 2000;
+
+/// The chain of causes joined by `: `, as one line that can be shown. A cause that its parent already quotes is not
+/// repeated.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -165,11 +168,17 @@ pub fn one_line(error: &anyhow::Error) -> String {
             line = format!("{line}: {cause}");
         }
     }
-    line
+    shown(&line)
 }
 
+/// Every error passes here: strangers' texts in it break no line, command no terminal and fill no screen.
 fn complain(message: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "error: {message}");
+    let _ = writeln!(std::io::stderr().lock(), "error: {}", shown(message));
+}
+
+fn shown(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    align_text::shortened(&align_text::printable(&line), LONGEST - "error: ".len())
 }
 
 /// Says that the program is wrong, and where; the default would print a Rust developer's backtrace note.
@@ -182,7 +191,7 @@ fn report_panic(panic: &std::panic::PanicHookInfo<'_>) {
     let place = panic.location().map_or(String::new(), |place| format!(" ({place})"));
     complain(&format!("this is a bug, please report it with the command that led here: {message}{place}"));
     if std::env::var_os("RUST_BACKTRACE").is_some_and(|value| value != "0") {
-        complain(&std::backtrace::Backtrace::force_capture().to_string());
+        let _ = writeln!(std::io::stderr().lock(), "{}", std::backtrace::Backtrace::force_capture());
     }
 }
 
@@ -200,6 +209,12 @@ mod tests {
         check(anyhow!("no tokenizer.json").context("model x"), "model x: no tokenizer.json");
         check(anyhow!("end of file").context("x: end of file").context("loading"), "loading: x: end of file");
         check(anyhow!("a\n  b").context("top"), "top: a b");
+        check(
+            anyhow!("column `a\u{1b}[2J\u{9b}\u{202e}\u{2028}b`"),
+            "column `a\\u{1b}[2J\\u{9b}\\u{202e} b`",
+        );
+        let long = one_line(&anyhow!("columns {}", "a, ".repeat(100_000)).context("data.jsonl:1"));
+        assert!(long.chars().count() < 2000 && long.starts_with("data.jsonl:1: columns a, "), "{long}");
         check(input_error(anyhow!("row 3").context("data")), "data: row 3");
     }
 

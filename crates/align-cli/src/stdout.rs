@@ -6,11 +6,20 @@ use std::io::{self, ErrorKind, Write as _};
 
 use crate::run::{internal_error, reader_gone};
 
-/// Prints a line for people. That nobody reads it is no reason to stop training.
+/// Prints a line for people: what would command their terminal is shown as an escape. That nobody reads it is no reason to
+/// stop training.
 ///
 /// # Errors
 /// If it cannot be written although somebody reads.
 pub fn print(line: impl Display) -> anyhow::Result<()> {
+    print_coloured(align_text::printable(&line.to_string()))
+}
+
+/// As [`print`], for text that has colours of its own and in which strangers' texts are [`align_text::printable`] already.
+///
+/// # Errors
+/// As [`print`].
+pub fn print_coloured(line: impl Display) -> anyhow::Result<()> {
     match write(&line) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|error| unwritable(&error)),

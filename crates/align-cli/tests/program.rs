@@ -14,6 +14,8 @@ const PROGRAM: Program = Program {
     about: "A demonstration.",
     recipe: Some("model = \"tiny\"\ndevice = \"cpu\"\n"),
 };
+/// Clears a terminal, twice, and turns what follows around.
+const COMMAND: &str = "\u{1b}[2J\u{9b}2J\u{202e}";
 const CHILD: &str = "ALIGN_CLI_TEST_CHILD";
 
 #[derive(clap::Args)]
@@ -33,6 +35,11 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     match options.end.as_str() {
         "bad-data" => return Err(anyhow::anyhow!("data.jsonl:3: no `chosen`")).context("loading"),
         "bug" => panic!("index out of range"),
+        "command" => {
+            tracing::info!("column `{COMMAND}`");
+            align_cli::print(format_args!("model `{COMMAND}`\n\tbelow"));
+            anyhow::bail!("tensor `{COMMAND}` of {}", "many, ".repeat(50_000));
+        }
         "println" => print_carelessly(),
         "faults" => align_cli::print(std::thread::spawn(faults_per_block).join().unwrap())?,
         "memory" => align_cli::print(std::fs::read_to_string("/proc/self/status")?)?,
@@ -132,6 +139,21 @@ fn a_bug_says_so_and_where(dir: &Path) {
     assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
+fn strangers_texts_command_no_terminal_and_fill_no_screen(dir: &Path) {
+    let (code, stdout, stderr) = ended(&child(dir, "--end command").output().unwrap());
+    let shown = "\\u{1b}[2J\\u{9b}2J\\u{202e}";
+    assert_eq!((code, stdout), (2, format!("model `{shown}`\n\tbelow\n")));
+    let lines: Vec<&str> = stderr.lines().collect();
+    // The logging library shows what it escapes itself in its own way.
+    assert_eq!((lines.len(), lines[0]), (2, "column `\\x1b[2J\\u{9b}2J\\u{202e}`"));
+    assert!(lines[1].starts_with(&format!("error: tensor `{shown}` of many, ")), "{stderr}");
+    assert!(lines[1].ends_with("many,") && lines[1].chars().count() <= 2000, "{stderr}");
+    // The command line, too.
+    let words = format!("--{COMMAND} x");
+    let (code, _, stderr) = ended(&child(dir, &words).output().unwrap());
+    assert!(code == 2 && stderr.contains(shown) && stderr.lines().count() == 1, "{stderr}");
+}
+
 fn the_environment_chooses_what_is_logged(dir: &Path) {
     let logged = |variable: &str, value: &str| {
         let output = child(dir, "--output-dir log --overwrite-output-dir").env(variable, value).output();
@@ -223,6 +245,7 @@ fn main() -> ExitCode {
         the_settings_file_repeats_the_run,
         help_goes_to_stdout,
         a_bug_says_so_and_where,
+        strangers_texts_command_no_terminal_and_fill_no_screen,
         the_environment_chooses_what_is_logged,
         a_reader_that_leaves_does_not_end_training,
         #[cfg(target_os = "linux")]

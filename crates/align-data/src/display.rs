@@ -2,10 +2,13 @@
 //! only context.
 //!
 //! The text shown is decoded from the token ids, special tokens included, so that it shows what the model
-//! sees and not what the file says. Line breaks are marked `⏎` where they are.
+//! sees and not what the file says. Line breaks are marked `⏎` where they are, and what would command a terminal is
+//! shown as an escape.
 
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+
+use align_text::printable;
 
 use crate::error::Result;
 use crate::tokenize::{TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking};
@@ -103,6 +106,7 @@ pub fn inspect_example(
 
 fn heading(row: usize, origin: &crate::Origin, tokens: usize, learned: usize) -> String {
     let share = 100.0 * learned as f64 / tokens.max(1) as f64;
+    let origin = printable(&origin.to_string());
     format!("row {row} ({origin}): {tokens} tokens, {learned} learned ({share:.1} %)\n")
 }
 
@@ -120,7 +124,9 @@ fn labelled(out: &mut String, label: &str, text: &str) {
 /// A run of tokens as text, marked as learned or not, a final EOS marked by itself.
 fn piece(ids: &[u32], learned: bool, tokenizer: &Tokenizer, style: MaskStyle) -> Result<String> {
     let at = tokenizer.eos().and_then(|eos| ids.iter().rposition(|&id| id == eos.id)).unwrap_or(ids.len());
-    let text = |ids: &[u32]| Ok::<_, crate::DataError>(tokenizer.decode(ids, false)?.replace('\n', "⏎\n"));
+    let text = |ids: &[u32]| {
+        Ok::<_, crate::DataError>(printable(&tokenizer.decode(ids, false)?).replace('\n', "⏎\n"))
+    };
     let (body, eos, rest) =
         (text(&ids[..at])?, text(&ids[at..ids.len().min(at + 1)])?, text(&ids[ids.len().min(at + 1)..])?);
     Ok(match (style, learned) {

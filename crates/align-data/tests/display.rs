@@ -66,3 +66,25 @@ fn labelled_answers_say_which_they_are() {
     let show = |row| shown(&inspect_completion(row, &tokenizer, MaskStyle::Brackets).unwrap());
     insta::assert_snapshot!(rows.iter().map(show).collect::<String>());
 }
+
+#[test]
+fn what_a_row_says_commands_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("pairs.jsonl");
+    let row = r#"{"prompt": "a\u001b[2Jb", "chosen": " c\u009b2J", "rejected": " d\u202ee\u0007"}"#;
+    std::fs::write(&path, row).unwrap();
+    let tokenizer = Tokenizer::load(fixture("tokenizer")).unwrap();
+    let pairs = load_pairs(path.to_str().unwrap(), "train").unwrap();
+    let (pairs, _) = tokenize_pairs(&pairs, &tokenizer, &TokenizeOptions::default()).unwrap();
+    let plain = inspect_pair(&pairs[0], &tokenizer, MaskStyle::Brackets).unwrap();
+    for text in ["a\\u{1b}[2Jb", "c\\u{9b}2J", "d\\u{202e}e\\u{7}"] {
+        assert!(plain.contains(text), "{text} is missing in {plain}");
+    }
+    let coloured = inspect_pair(&pairs[0], &tokenizer, MaskStyle::Ansi).unwrap();
+    let own = coloured
+        .replace("\x1b[32m", "")
+        .replace("\x1b[7;32m", "")
+        .replace("\x1b[2m", "")
+        .replace("\x1b[0m", "");
+    assert!(!own.contains('\x1b') && !own.contains('\u{9b}'), "{own:?}");
+}

@@ -146,7 +146,7 @@ impl<'a> Opening<'a> {
     ) -> anyhow::Result<bool> {
         if self.inspect {
             for index in order.clone().next_batch().unwrap_or_default() {
-                align_cli::print(show(index)?)?;
+                align_cli::print_coloured(show(index)?)?;
             }
         }
         Ok(self.inspect)

@@ -154,8 +154,8 @@ pub(crate) fn escape(text: &str) -> String {
                 escaped.push(character);
             }
             '&' => escaped.push_str("&amp;"),
-            '\n' => escaped.push(' '),
-            c if c.is_control() => escaped.extend(c.escape_default()),
+            '\n' | '\t' => escaped.push(' '),
+            c if align_text::is_command(c) => escaped.extend(c.escape_default()),
             c => escaped.push(c),
         }
     }
@@ -191,5 +191,5 @@ pub fn summary(report: &Report) -> String {
     for note in &report.notes {
         let _ = writeln!(text, "Note: {note}");
     }
-    text
+    align_text::printable(&text)
 }

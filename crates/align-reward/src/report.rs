@@ -1,6 +1,7 @@
 //! `report.json` of a run: how far to trust the reward model, and what it cost.
 
-use align_stage::{RunFigures, printable};
+use align_stage::RunFigures;
+use align_text::printable;
 use serde::Serialize;
 
 use crate::{Judged, Quality, RewardNormalization, accuracy};

@@ -1,8 +1,7 @@
 //! Held-out prompts that are answered otherwise than before training: what a person looks at first.
 
+use align_text::printable;
 use serde::Serialize;
-
-use crate::printable;
 
 /// A held-out prompt and what was said to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]

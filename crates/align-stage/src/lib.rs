@@ -5,9 +5,7 @@
 mod batches;
 mod changed;
 mod figures;
-mod printable;
 
 pub use batches::{Pack, RowBatches};
 pub use changed::ChangedAnswer;
 pub use figures::RunFigures;
-pub use printable::printable;

@@ -6,10 +6,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use hf_hub::RepoType;
-
-use super::snapshot::Snapshot;
-use super::{Hub, HubError, is_hub_id};
+use super::name::is_hub_id;
+use super::snapshot::{Kind, Snapshot};
+use super::{Hub, HubError};
 
 const EXTENSIONS: &[&str] = &[".jsonl", ".json", ".jsonl.gz", ".json.gz", ".jsonl.zst", ".json.zst"];
 /// Files of these names describe a data set; they hold no records.
@@ -26,14 +25,12 @@ pub(super) fn resolve(hub: &Hub, name: &str) -> Result<PathBuf, HubError> {
     if !is_hub_id(id) || has_record_name(id) {
         return Err(HubError::NoSuchPath { kind: "dataset", name: name.to_owned() });
     }
-    let snapshot = Snapshot::open(hub, RepoType::Dataset, id, revision)?;
+    let snapshot = Snapshot::open(hub, Kind::Dataset, id, revision)?;
     let records: Vec<&str> =
         snapshot.files.iter().map(|file| file.path.as_str()).filter(|path| has_record_name(path)).collect();
     let chosen: Vec<&str> =
         records.iter().copied().filter(|path| *path == place || folder(path) == place).collect();
-    for file in &chosen {
-        snapshot.fetch(file)?;
-    }
+    snapshot.fetch_all(chosen.iter().copied())?;
     match chosen.as_slice() {
         [] => Err(nothing_at(&snapshot, id, place, &records)),
         [file] => Ok(snapshot.directory.join(file)),

@@ -22,6 +22,24 @@ pub enum HubError {
         /// What is wrong with it.
         problem: String,
     },
+    /// An environment variable that makes no sense.
+    #[error("{variable}: {problem}")]
+    Setting {
+        /// Which.
+        variable: &'static str,
+        /// What is wrong with it, without the value: it may be a secret.
+        problem: String,
+    },
+    /// A revision that no repository has.
+    #[error("{kind} `{name}`: revision `{revision}` is neither a branch, a tag nor a commit")]
+    NoRevision {
+        /// `model` or `dataset`.
+        kind: &'static str,
+        /// The hub id.
+        name: String,
+        /// As the user wrote it.
+        revision: String,
+    },
     /// Neither on disk nor on the hub.
     #[error(
         "{kind} `{name}`: no such path on disk, and {endpoint} has no {kind} of this name and revision \
@@ -101,4 +119,10 @@ pub enum HubError {
         /// The system's reason.
         source: io::Error,
     },
+}
+
+impl From<align_files::Error> for HubError {
+    fn from(error: align_files::Error) -> Self {
+        Self::Cache { path: error.path, source: error.source }
+    }
 }

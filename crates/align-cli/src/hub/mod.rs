@@ -1,21 +1,35 @@
 //! Models and data sets by name: a path on disk, or an id on the Hugging Face hub.
 //!
-//! The `hf-hub` crate does the transfer and keeps the cache in the layout it shares with Python's
-//! `huggingface_hub`. Added here: the environment variables it does not read, offline mode, the choice of
-//! the files that are needed, a check that they arrived whole, and errors that say what to do. Files are
-//! never written anywhere but into the cache.
+//! The cache has the layout of Python's `huggingface_hub`, and both can use one cache at the same time. What a server or a
+//! repository says is not trusted: names are checked before they become paths, sizes and hashes before a file gets its
+//! name, the token goes to the hub itself only, and every wait ends. Files are never written anywhere but into the cache.
 
+mod address;
+mod client;
 mod dataset;
+mod download;
 mod error;
+mod folder;
+mod hash;
+mod listing;
 mod model;
+mod name;
 mod snapshot;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use error::HubError;
+use name::is_commit;
+
+/// Waits in seconds, as Python's library has them, and what can be set.
+const TIMEOUT: u64 = 10;
+const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=3600;
+/// The longest file of a token that is read, in bytes.
+const LONGEST_TOKEN: u64 = 10_000;
 
 /// How to reach the hub. [`Hub::from_env`] in programs; tests and embedders fill the fields.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Hub {
     /// Cache directory, which holds `models--org--name` and the like.
     pub cache: PathBuf,
@@ -23,6 +37,11 @@ pub struct Hub {
     pub endpoint: String,
     /// Access token for private and gated repositories.
     pub token: Option<String>,
+    /// PEM file with the authorities whose certificates are trusted, in the place of Mozilla's: a company's proxy may
+    /// have one of its own.
+    pub certificates: Option<PathBuf>,
+    /// Longest wait for the next byte; for a connection at most half of it.
+    pub timeout: Duration,
     /// Use the cache only.
     pub offline: bool,
     /// Show a progress bar for each download.
@@ -33,7 +52,8 @@ impl Hub {
     /// From the environment, by the rules of Python's `huggingface_hub`: `HF_HUB_CACHE`, else
     /// `HF_HOME/hub`, else `$XDG_CACHE_HOME/huggingface/hub`, else `~/.cache/huggingface/hub`;
     /// `HF_TOKEN`, else the file `HF_TOKEN_PATH` or `HF_HOME/token`; `HF_ENDPOINT`; `HF_HUB_OFFLINE=1`
-    /// (or `TRANSFORMERS_OFFLINE=1`).
+    /// (or `TRANSFORMERS_OFFLINE=1`); `REQUESTS_CA_BUNDLE`, else `CURL_CA_BUNDLE`, else `SSL_CERT_FILE`;
+    /// `HF_HUB_DOWNLOAD_TIMEOUT`, in seconds from 1 to 3600.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
@@ -49,19 +69,24 @@ impl Hub {
         let cache = variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE"));
         let token_file = variable("HF_TOKEN_PATH")
             .map_or_else(|| home.join("token"), |path| expanded(&path, &user_home()));
-        let saved = || std::fs::read_to_string(&token_file).ok();
+        let saved = || align_files::read_to_string(&token_file, LONGEST_TOKEN).ok();
         let token = variable("HF_TOKEN").or_else(saved).map(|token| token.trim().to_owned());
         let is_on = |name| {
             variable(name).is_some_and(|value| {
                 ["1", "true", "yes", "on"].contains(&value.trim().to_ascii_lowercase().as_str())
             })
         };
+        let certificates =
+            ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"].into_iter().find_map(variable);
+        let timeout = variable("HF_HUB_DOWNLOAD_TIMEOUT").and_then(|seconds| seconds.trim().parse().ok());
         Self {
             cache: cache.map_or_else(|| home.join("hub"), |cache| expanded(&cache, &user_home())),
             endpoint: variable("HF_ENDPOINT").map_or("https://huggingface.co".into(), |endpoint| {
                 endpoint.trim_end_matches('/').to_owned()
             }),
             token: token.filter(|token| !token.is_empty()),
+            certificates: certificates.map(PathBuf::from),
+            timeout: Duration::from_secs(timeout.filter(|it| TIMEOUTS.contains(it)).unwrap_or(TIMEOUT)),
             offline: is_on("HF_HUB_OFFLINE") || is_on("TRANSFORMERS_OFFLINE"),
             progress: true,
         }
@@ -103,24 +128,25 @@ impl Hub {
     }
 }
 
+impl std::fmt::Debug for Hub {
+    /// Without the token.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cache, endpoint, token, certificates, timeout, offline, progress } = self;
+        f.debug_struct("Hub")
+            .field("cache", cache)
+            .field("endpoint", endpoint)
+            .field("token", &token.as_ref().map(|_| "…"))
+            .field("certificates", certificates)
+            .field("timeout", timeout)
+            .field("offline", offline)
+            .field("progress", progress)
+            .finish()
+    }
+}
+
 fn expanded(path: &str, home: &str) -> PathBuf {
     match path.strip_prefix("~/") {
         Some(rest) => Path::new(home).join(rest),
         None => PathBuf::from(path),
     }
-}
-
-fn is_commit(name: &str) -> bool {
-    name.len() == 40 && name.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-}
-
-/// Whether `name` can be a hub id: one or two parts of letters, digits, `-`, `_` and `.`.
-fn is_hub_id(name: &str) -> bool {
-    let is_part = |part: &str| {
-        part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
-            && !part.is_empty()
-            && !part.starts_with(['.', '-'])
-    };
-    let parts: Vec<&str> = name.split('/').collect();
-    parts.len() <= 2 && parts.iter().all(|part| is_part(part))
 }

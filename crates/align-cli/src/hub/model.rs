@@ -3,15 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use hf_hub::RepoType;
 use serde::Deserialize;
 
-use super::snapshot::Snapshot;
-use super::{Hub, HubError, is_hub_id};
+use super::name::is_hub_id;
+use super::snapshot::{Kind, Snapshot};
+use super::{Hub, HubError};
 
 const CONFIG: &str = "config.json";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// The largest index that is read, in bytes.
+const LARGEST_INDEX: u64 = 64 << 20;
 
 /// Small files at the top of the repository that are taken along where they exist.
 const BESIDE: &[&str] = &[
@@ -42,10 +45,8 @@ pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, 
     if !is_hub_id(id) {
         return Err(HubError::NoSuchPath { kind: "model", name: name.to_owned() });
     }
-    let snapshot = Snapshot::open(hub, RepoType::Model, id, revision)?;
-    for file in wanted(&snapshot)? {
-        snapshot.fetch(&file)?;
-    }
+    let snapshot = Snapshot::open(hub, Kind::Model, id, revision)?;
+    snapshot.fetch_all(wanted(&snapshot)?.iter().map(String::as_str))?;
     Ok(snapshot.directory)
 }
 
@@ -83,10 +84,17 @@ fn wanted(snapshot: &Snapshot<'_>) -> Result<Vec<String>, HubError> {
     Ok(files)
 }
 
+/// The files that the index names, each of which must be one of the repository's.
 fn shards(snapshot: &Snapshot<'_>, index: &Path) -> Result<BTreeSet<String>, HubError> {
-    let text = std::fs::read_to_string(index)
-        .map_err(|source| HubError::Cache { path: index.to_owned(), source })?;
+    let text = align_files::read(index, LARGEST_INDEX)?;
     let index: Index =
-        serde_json::from_str(&text).map_err(|error| snapshot.unusable(format!("{INDEX}: {error}")))?;
-    Ok(index.weight_map.into_values().collect())
+        serde_json::from_slice(&text).map_err(|error| snapshot.unusable(format!("{INDEX}: {error}")))?;
+    let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+    match shards.iter().find(|shard| !snapshot.has(shard)) {
+        None => Ok(shards),
+        Some(shard) => {
+            let problem = format!("{INDEX} names `{shard}`, which is no file of the repository");
+            Err(snapshot.lacks(&format!("`{shard}`"), problem))
+        }
+    }
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
 /// Below the layers: files and locks, limits. The mathematics does no input or output and may not know them.
-const FOUNDATIONS: [&str; 2] = ["align-files", "align-limits"];
+const FOUNDATIONS: [&str; 3] = ["align-files", "align-limits", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
 const LAYERS: [(&str, u8); 14] = [

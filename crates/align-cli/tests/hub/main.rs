@@ -1,9 +1,11 @@
 //! The hub by a small server on this machine that answers its endpoints as the real one does.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod hostile;
 mod server;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use align_cli::Hub;
 use server::{Repo, Server};
@@ -15,6 +17,8 @@ fn hub(server: &Server, cache: &Path) -> Hub {
         cache: cache.to_owned(),
         endpoint: server.endpoint.clone(),
         token: None,
+        certificates: None,
+        timeout: Duration::from_secs(10),
         offline: false,
         progress: false,
     }
@@ -142,10 +146,10 @@ fn what_cannot_be_had_says_why_and_what_to_do() {
 #[test]
 fn a_file_that_came_short_is_an_error_and_not_kept() {
     let cache = tempfile::tempdir().unwrap();
-    let server = Server::start(vec![single().cut_short("tokenizer.json")]);
+    let server = Server::start(vec![single().sends("tokenizer.json", "{\"t\": 1")]);
     let error = hub(&server, cache.path()).model(MODEL, "main").unwrap_err().to_string();
     assert!(error.contains("`tokenizer.json` from http://127.0.0.1"), "{error}");
-    assert!(error.contains("expected 8 bytes, received 7; try again"), "{error}");
+    assert!(error.contains("expected 8 bytes, the server sends 7; try again"), "{error}");
     let server = Server::start(vec![single()]);
     let directory = hub(&server, cache.path()).model(MODEL, "main").unwrap();
     assert_eq!(std::fs::read_to_string(directory.join("tokenizer.json")).unwrap(), "{\"t\": 1}");
@@ -174,15 +178,18 @@ fn offline_the_cache_is_all_there_is() {
 fn offline_a_cache_of_another_program_is_used() {
     let cache = tempfile::tempdir().unwrap();
     let repo = cache.path().join("models--org--tiny");
-    let snapshot = repo.join("snapshots/abc");
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    let snapshot = repo.join("snapshots").join(commit);
     std::fs::create_dir_all(&snapshot).unwrap();
     std::fs::create_dir_all(repo.join("refs")).unwrap();
-    std::fs::write(repo.join("refs/main"), "abc").unwrap();
+    std::fs::write(repo.join("refs/main"), commit).unwrap();
     std::fs::write(snapshot.join("config.json"), "{}").unwrap();
     let hub = Hub {
         cache: cache.path().to_owned(),
         endpoint: "http://127.0.0.1:1".into(),
         token: None,
+        certificates: None,
+        timeout: Duration::from_secs(10),
         offline: true,
         progress: false,
     };
@@ -299,4 +306,17 @@ fn the_environment_is_read_as_python_reads_it() {
     let endpoint =
         check(&[("HOME", "/h"), ("HF_ENDPOINT", "http://m/")], ("/h/.cache/huggingface/hub", None, false));
     assert_eq!(endpoint, "http://m");
+    let of = |variables: &'static [(&str, &str)]| {
+        Hub::from_variables(|name| {
+            variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned())
+        })
+    };
+    let hub = of(&[
+        ("SSL_CERT_FILE", "/a.pem"),
+        ("REQUESTS_CA_BUNDLE", "/b.pem"),
+        ("HF_HUB_DOWNLOAD_TIMEOUT", "30"),
+    ]);
+    assert_eq!((hub.certificates, hub.timeout), (Some("/b.pem".into()), Duration::from_secs(30)));
+    let hub = of(&[("SSL_CERT_FILE", "/a.pem"), ("HF_HUB_DOWNLOAD_TIMEOUT", "1e99")]);
+    assert_eq!((hub.certificates, hub.timeout), (Some("/a.pem".into()), Duration::from_secs(10)));
 }

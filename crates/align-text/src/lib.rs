@@ -1,0 +1,84 @@
+//! Texts of strangers where people read them: nothing in them commands the terminal, and none fills it.
+//!
+//! Names of columns, tensors and models, templates' complaints, servers' answers and what models write can hold any
+//! character. The programs print them through [`printable`] at the few places where text leaves them (`align-cli`), and
+//! where a text is set in colours of our own before (`align-data`). Files hold texts as they are.
+
+/// `text` with every character that [`is_command`] shown as an escape.
+///
+/// ```
+/// assert_eq!(align_text::printable("a\u{1b}[2Jb\nü"), "a\\u{1b}[2Jb\nü");
+/// ```
+pub fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if is_command(character) {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// `text` if it has at most `most` characters, else its beginning and its end with the number of those left out between.
+///
+/// ```
+/// let names = "a, ".repeat(1000);
+/// let short = align_text::shortened(&names, 100);
+/// assert!(short.chars().count() <= 100 && short.contains(" … (2940 characters) … "), "{short}");
+/// ```
+pub fn shortened(text: &str, most: usize) -> String {
+    let count = text.chars().count();
+    if count <= most {
+        return text.to_owned();
+    }
+    // Room for the number, which has at most 20 digits.
+    let kept = most.saturating_sub(GAP);
+    let (head, tail) = (kept - kept / 3, kept / 3);
+    let beginning: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(count - tail).collect();
+    format!("{beginning} … ({} characters) … {end}", count - kept)
+}
+
+/// Characters of the note between beginning and end.
+const GAP: usize = 40;
+
+/// Whether a terminal may take the character for an order: control characters but line breaks and tabs, marks that turn
+/// the direction of writing, and the separators that some terminals and editors break lines at.
+pub fn is_command(character: char) -> bool {
+    match character {
+        '\n' | '\t' => false,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => true,
+        other => other.is_control(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_commands_the_terminal() {
+        let check = |text: &str, shown: &str| assert_eq!(printable(text), shown);
+        check("\u{1b}]0;title\u{7}\r\u{8}\u{7f}", "\\u{1b}]0;title\\u{7}\\r\\u{8}\\u{7f}");
+        check("\u{9b}2J\u{85}", "\\u{9b}2J\\u{85}"); // C1: a terminal reads U+009B as ESC [
+        check(
+            "a\u{202e}b\u{2066}c\u{2069}\u{2028}\u{2029}",
+            "a\\u{202e}b\\u{2066}c\\u{2069}\\u{2028}\\u{2029}",
+        );
+        check("line\n\ttab ü 漢 👩‍🔧 שלום\u{200f}", "line\n\ttab ü 漢 👩‍🔧 שלום\u{200f}");
+    }
+
+    #[test]
+    fn a_long_text_keeps_its_beginning_and_its_end() {
+        assert_eq!(shortened("short", 5), "short");
+        let short = shortened(&format!("begin{}end", "ü".repeat(100_000)), 2000);
+        assert!(
+            short.starts_with("begin") && short.ends_with("end") && short.chars().count() <= 2000,
+            "{short}"
+        );
+        assert!(short.contains(" … (98048 characters) … "), "{short}");
+        assert!(shortened("abc", 0).chars().count() <= GAP);
+    }
+}
