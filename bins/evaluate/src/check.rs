@@ -5,6 +5,7 @@ use std::path::Path;
 use align_cli::Invocation;
 use anyhow::{bail, ensure};
 
+use crate::judging;
 use crate::options::{JudgeKind, Options, PromptOptions};
 
 impl Options {
@@ -56,6 +57,10 @@ impl Options {
         ensure!(
             answers == 1 || self.generation.temperature > 0.0,
             "`num_return_sequences` {answers}: greedy answers (`temperature` 0) to a prompt are all the same; remove one"
+        );
+        ensure!(
+            self.critique.critic.as_deref() != Some("endpoint") || self.endpoint.judge_url.is_some(),
+            "`critic` endpoint: name its address with `--judge-url`"
         );
         if self.critique.principles.is_none() {
             invocation.refuse_given(&["critic", "critique_keep_better"], "without `--principles`")?;
@@ -117,12 +122,8 @@ impl Options {
                 "`best_of_n` and `critique_keep_better` need rewards; name a `--reward-model`"
             );
         }
-        let seconds =
-            [("judge_timeout", self.endpoint.judge_timeout), ("judge_wait", self.endpoint.judge_wait)];
-        if let Some((name, value)) =
-            seconds.into_iter().find(|(_, value)| !(value.is_finite() && *value > 0.0))
-        {
-            bail!("`{name}` must be a positive number of seconds, but is {value}");
+        if self.endpoint.judge_url.is_some() {
+            judging::endpoint(self)?;
         }
         Ok(())
     }

@@ -9,7 +9,6 @@ use anyhow::{Context as _, bail, ensure};
 use candle_core::Device;
 
 use crate::hacking::{Suspect, suspects};
-use crate::judging::endpoint;
 use crate::models::{self, Model, RewardSource};
 use crate::options::{JudgeKind, Options};
 
@@ -45,9 +44,6 @@ impl Inputs {
             prompts.is_none() || !models.is_empty(),
             "`prompts`: there is no model to ask; name one with `--model`"
         );
-        if let Some(Prompts { judge: JudgeKind::Endpoint, .. }) = prompts {
-            endpoint(options)?; // its settings are checked before models run for minutes
-        }
         if let Some(critic) = options.critique.critic.as_deref().filter(|critic| *critic != "endpoint") {
             let names: Vec<&str> = models.iter().map(|model| model.name.as_str()).collect();
             if !names.contains(&critic) {

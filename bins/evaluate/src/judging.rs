@@ -52,7 +52,7 @@ pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
     Ok(ChatClient::new(endpoint(options)?, replies(options)?)?)
 }
 
-/// What the endpoint said before; the file is made if it is not there.
+/// What the endpoint said before; the file is made when it says something new.
 pub(crate) fn replies(options: &Options) -> anyhow::Result<ReplyStore> {
     let usual = options.output.output_dir.join("judge-replies.jsonl");
     Ok(ReplyStore::open(options.endpoint.judge_replies.as_deref().unwrap_or(&usual))?)

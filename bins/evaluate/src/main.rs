@@ -42,11 +42,11 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     if inputs.pairs.iter().flat_map(PairSet::rankings).all(|pair| pair.source.is_none()) {
         invocation.refuse_given(&["subset_column"], "no pair has such a column")?;
     }
-    // All inputs are right: from here on something may be made. Replies are kept while models run.
-    let output = OutputDir::beside(dir).map_err(unusable)?;
     if options.endpoint.judge_url.is_some() {
-        judging::replies(options)?;
+        judging::replies(options)?; // read once before models run for minutes
     }
+    // All inputs are right: from here on something may be made.
+    let output = OutputDir::beside(dir).map_err(unusable)?;
     let mut report = Report::new(options.output.title.as_str());
     report.settings = settings(invocation)?;
     invocation.work_starts();

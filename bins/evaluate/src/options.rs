@@ -152,7 +152,7 @@ pub(crate) struct EndpointOptions {
     pub(crate) judge_replies: Option<PathBuf>,
 
     /// Longest wait for a reply, in seconds
-    #[arg(long, value_parser = align_limits::number(0.0..=1e6), default_value_t = 60.0, value_name = "SECONDS")]
+    #[arg(long, value_parser = align_limits::number(1e-3..=1e6), default_value_t = 60.0, value_name = "SECONDS")]
     pub(crate) judge_timeout: f64,
 
     /// How often a question is sent before it is given up
@@ -160,7 +160,7 @@ pub(crate) struct EndpointOptions {
     pub(crate) judge_attempts: usize,
 
     /// Seconds to wait after the first failed attempt; twice as long after each further one, or as long as the server says
-    #[arg(long, value_parser = align_limits::number(0.0..=1e6), default_value_t = 1.0, value_name = "SECONDS")]
+    #[arg(long, value_parser = align_limits::number(1e-3..=1e6), default_value_t = 1.0, value_name = "SECONDS")]
     pub(crate) judge_wait: f64,
 
     /// Questions underway at the same time

@@ -37,7 +37,7 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         "bug" => panic!("index out of range"),
         "command" => {
             tracing::info!("column `{COMMAND}`");
-            align_cli::print(format_args!("model `{COMMAND}`\n\tbelow"));
+            align_cli::print(format_args!("model `{COMMAND}`\n\tbelow"))?;
             anyhow::bail!("tensor `{COMMAND}` of {}", "many, ".repeat(50_000));
         }
         "println" => print_carelessly(),

@@ -22,6 +22,8 @@ enum Reply {
     Says(String),
     Status(u16, &'static str),
     Raw(&'static str),
+    /// Refuses, and repeats the whole request, key and all.
+    Repeats,
     HangsUp,
 }
 
@@ -82,6 +84,7 @@ fn serve(mut stream: TcpStream, counted: &AtomicUsize, behaviour: &Behaviour) {
     let (status, extra, content) = match behaviour(number, &text) {
         Reply::HangsUp => return,
         Reply::Status(status, header) => (status, header, "{\"error\": \"not now\"}".to_owned()),
+        Reply::Repeats => (401, "", text.clone()),
         Reply::Raw(content) => (200, "", content.to_owned()),
         Reply::Says(said) => (
             200,
@@ -264,6 +267,19 @@ fn a_key_that_is_refused_ends_the_run_at_once() {
     let error = judge(&server.url, &dir.path().join("r.jsonl")).judge(&slates(40)).unwrap_err().to_string();
     assert!(error.contains("HTTP 401") && error.contains("the key is wrong"), "{error}");
     assert!(server.count() <= 3, "{} requests", server.count());
+}
+
+#[test]
+fn a_key_that_the_server_repeats_is_neither_shown_nor_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(|_, _| Reply::Repeats);
+    let error = judge(&server.url, &dir.path().join("r.jsonl")).judge(&slates(2)).unwrap_err().to_string();
+    assert!(error.contains("HTTP 401") && !error.contains("secret-key"), "{error}");
+    let server = Server::start(|_, _| Reply::Says("Bearer secret-key says [[A]]\n[[A]]".to_owned()));
+    let store = dir.path().join("s.jsonl");
+    let found = judge(&server.url, &store).judge(&slates(1)).unwrap();
+    assert_eq!(found[0].opinions[0].as_ref().unwrap().reason.as_deref(), Some("Bearer … says [[A]]"));
+    assert!(!std::fs::read_to_string(&store).unwrap().contains("secret-key"));
 }
 
 #[test]

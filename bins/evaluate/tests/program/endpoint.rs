@@ -2,9 +2,12 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
+
+use assert_cmd::cargo::cargo_bin_cmd;
 
 use crate::{place, prompts, report, run};
 
@@ -99,4 +102,38 @@ fn a_judge_that_is_not_there_is_named() {
     let (code, _, stderr) = run(dir.path(), &server.options());
     assert_eq!(code, 1, "{stderr}");
     assert!(stderr.contains(&format!("endpoint {}/chat/completions: stopped after", server.url)), "{stderr}");
+}
+
+#[test]
+fn an_address_a_key_or_a_wait_that_makes_no_sense_is_found_before_anything_is_made() {
+    let dir = place(&prompts());
+    let check = |url: &str, key: &str, more: &str, complaint: &str| {
+        let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs/model");
+        let mut command = cargo_bin_cmd!("evaluate");
+        command
+            .current_dir(dir.path())
+            .env("JUDGE_KEY", key)
+            .args(["--prompts", "rows.jsonl", "--model"])
+            .arg(model);
+        command.args(["--judge-url", url, "--judge-model", "judge", "--judge-api-key-env", "JUDGE_KEY"]);
+        let output = command.args(more.split_whitespace()).args(["--output-dir", "out"]).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{url} {key:?} {more}: {stderr}");
+        assert!(stderr.starts_with("error: ") && stderr.contains(complaint), "{stderr}");
+        assert!(!stderr.contains("secret"), "{stderr}");
+        assert!(!dir.path().join("out").exists(), "{url} {key:?} {more}");
+    };
+    let good = "http://127.0.0.1:1/v1";
+    check("nonsense", "k", "", "endpoint `nonsense`: no address");
+    check("http://h:99999/v1", "k", "", "a port that is none");
+    check("http://user:secret@h/v1", "k", "", "endpoint `http://…@h/v1`: a user name or password");
+    check(good, "secret\n", "", "the endpoint's key cannot be sent");
+    check(good, "secretü", "", "the endpoint's key cannot be sent");
+    for value in ["1e20", "1e300", "1e19", "inf", "NaN", "0", "-1", "x"] {
+        check(good, "k", &format!("--judge-timeout={value}"), "`--judge-timeout` cannot be");
+        check(good, "k", &format!("--judge-wait={value}"), "`--judge-wait` cannot be");
+    }
+    // What is wrong with other inputs is found before the replies' file is made, too.
+    check(good, "k", "--preferences absent.jsonl", "absent.jsonl");
+    check(good, "k", "--judge-replies rows.jsonl/replies.jsonl", "rows.jsonl");
 }

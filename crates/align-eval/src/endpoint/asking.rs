@@ -28,6 +28,16 @@ pub(crate) fn ask_all<T: Send>(
     concurrency: usize,
     ask: impl Fn(usize) -> Result<T, EndpointError> + Sync,
 ) -> Asked<T> {
+    ask_in(thread::Builder::new, count, concurrency, ask)
+}
+
+/// As [`ask_all`], in threads that `builder` makes. Where the system gives no more of them, those that there are ask.
+fn ask_in<T: Send>(
+    builder: impl Fn() -> thread::Builder,
+    count: usize,
+    concurrency: usize,
+    ask: impl Fn(usize) -> Result<T, EndpointError> + Sync,
+) -> Asked<T> {
     let (next, in_a_row, is_over) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicBool::new(false));
     let answers = Mutex::new((0..count).map(|_| None).collect::<Vec<Option<T>>>());
     let failures = Mutex::new(Vec::new());
@@ -53,9 +63,17 @@ pub(crate) fn ask_all<T: Send>(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..concurrency.clamp(1, count.max(1)) {
-            scope.spawn(work);
+        let threads = concurrency.clamp(1, count.max(1));
+        // This thread is one of them.
+        for number in 1..threads {
+            if let Err(error) = builder().spawn_scoped(scope, work) {
+                tracing::warn!(
+                    "{number} questions are underway at the same time instead of {threads}: {error}"
+                );
+                break;
+            }
         }
+        work();
     });
     let stopped = is_over.into_inner().then(|| in_a_row.into_inner());
     Asked {
@@ -94,4 +112,18 @@ impl<T> Asked<T> {
 
 fn is_final(error: &EndpointError) -> bool {
     matches!(error, EndpointError::Refused { .. } | EndpointError::Store { .. } | EndpointError::Options(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_threads_it_is_asked_all_the_same() {
+        let no_thread = || thread::Builder::new().stack_size(1 << 60);
+        assert!(no_thread().spawn(|| ()).is_err());
+        let asked = ask_in(no_thread, 9, 4, |question| Ok(question * question));
+        assert_eq!(asked.answers, (0..9).map(|it| Some(it * it)).collect::<Vec<_>>());
+        assert!(asked.failures.is_empty() && asked.stopped.is_none());
+    }
 }

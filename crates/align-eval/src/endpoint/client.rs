@@ -1,40 +1,18 @@
 //! Asking a chat endpoint until it answers, or it is plain that it will not.
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::thread::sleep;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::options::ChatOptions;
 use super::request::{self, shown};
 use super::retry::Retry;
 use super::store::ReplyStore;
 
 /// How often a reply that cannot be read is asked for again. At temperature 0 a third try would say the same.
 const READINGS: u32 = 2;
-
-/// Where the endpoint is and how patiently it is asked.
-#[derive(Clone)]
-pub struct ChatOptions {
-    /// Address with its version, such as `http://localhost:8000/v1`.
-    pub base_url: String,
-    /// The model's name there.
-    pub model: String,
-    /// Sent as a bearer token; never shown or stored.
-    pub api_key: Option<String>,
-    /// Longest wait for one reply.
-    pub timeout: Duration,
-    /// How often one question is sent before it is given up; at least 1.
-    pub attempts: u32,
-    /// Wait after the first failed attempt; it doubles with each.
-    pub first_wait: Duration,
-    /// Questions underway at the same time; at least 1.
-    pub concurrency: usize,
-    /// Most tokens of a reply.
-    pub max_tokens: usize,
-}
 
 /// A turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +91,12 @@ pub enum EndpointError {
     },
 }
 
+impl From<align_files::Error> for EndpointError {
+    fn from(error: align_files::Error) -> Self {
+        Self::Store { path: error.path, source: error.source }
+    }
+}
+
 impl Turn {
     /// A turn of the user's.
     pub fn user(content: impl Into<String>) -> Self {
@@ -122,37 +106,6 @@ impl Turn {
     /// What the model is told before.
     pub fn system(content: impl Into<String>) -> Self {
         Self { role: "system".to_owned(), content: content.into() }
-    }
-}
-
-impl ChatOptions {
-    /// Refuses settings without meaning.
-    ///
-    /// # Errors
-    /// Names the setting.
-    pub fn check(&self) -> Result<(), EndpointError> {
-        let refuse = |problem: String| Err(EndpointError::Options(problem));
-        if !(self.base_url.starts_with("http://") || self.base_url.starts_with("https://")) {
-            let found = &self.base_url;
-            return refuse(format!(
-                "endpoint `{found}`: expected an address such as http://localhost:8000/v1"
-            ));
-        }
-        if self.model.is_empty() {
-            return refuse("the endpoint's model has no name".to_owned());
-        }
-        if self.attempts == 0 || self.concurrency == 0 {
-            return refuse("attempts and concurrency of an endpoint must be at least 1".to_owned());
-        }
-        Ok(())
-    }
-
-    pub(super) fn url(&self) -> String {
-        format!("{}/chat/completions", self.base_url.trim_end_matches('/'))
-    }
-
-    fn retry(&self) -> Retry {
-        Retry { attempts: self.attempts, first_wait: self.first_wait }
     }
 }
 
@@ -206,7 +159,8 @@ impl ChatClient {
 
     /// Sends until a reply comes.
     fn insist(&self, body: &str) -> Result<String, EndpointError> {
-        let (retry, url) = (self.options.retry(), self.options.url());
+        let retry = Retry { attempts: self.options.attempts, first_wait: self.options.first_wait };
+        let url = self.options.url();
         for attempt in 1.. {
             let failed = match request::send(&self.agent, &self.options, body) {
                 Ok(reply) => return Ok(reply),
@@ -222,21 +176,5 @@ impl ChatClient {
             sleep(retry.wait(attempt, failed.wait));
         }
         unreachable!("attempts are counted to their number")
-    }
-}
-
-impl fmt::Debug for ChatOptions {
-    /// Without the key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let key = self.api_key.as_ref().map(|_| "…");
-        let Self { base_url, model, timeout, attempts, concurrency, .. } = self;
-        f.debug_struct("ChatOptions")
-            .field("base_url", base_url)
-            .field("model", model)
-            .field("api_key", &key)
-            .field("timeout", timeout)
-            .field("attempts", attempts)
-            .field("concurrency", concurrency)
-            .finish_non_exhaustive()
     }
 }

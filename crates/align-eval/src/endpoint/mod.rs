@@ -7,13 +7,15 @@
 mod asking;
 mod client;
 mod judge;
+mod options;
 mod request;
 mod retry;
 mod store;
 mod verdict;
 
 pub(crate) use asking::ask_all;
-pub use client::{ChatClient, ChatOptions, EndpointError, Turn};
+pub use client::{ChatClient, EndpointError, Turn};
 pub use judge::EndpointJudge;
+pub use options::ChatOptions;
 pub use store::ReplyStore;
 pub use verdict::{Criteria, Preferred};

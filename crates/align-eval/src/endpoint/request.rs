@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use align_text::printable;
 use serde_json::{Value, json};
 
-use super::client::{ChatOptions, Turn};
+use super::client::Turn;
+use super::options::ChatOptions;
 use super::retry::{is_worth_another, seconds};
 
 /// The largest reply that is read, in bytes.
@@ -47,10 +49,12 @@ pub(super) fn send(agent: &ureq::Agent, options: &ChatOptions, body: &str) -> Re
     if let Some(key) = &options.api_key {
         request = request.header("Authorization", format!("Bearer {key}"));
     }
-    let mut response = request.send(body).map_err(|error| Failed::by_chance(error.to_string()))?;
+    let failed = |error: ureq::Error| Failed::by_chance(options.without_key(error.to_string()));
+    let mut response = request.send(body).map_err(failed)?;
     let status = response.status().as_u16();
     let wait = response.headers().get("retry-after").and_then(|value| seconds(value.to_str().ok()?));
     let text = response.body_mut().with_config().limit(LARGEST).read_to_string();
+    let text = text.map(|text| options.without_key(text));
     if status != 200 {
         let said = shown(&text.unwrap_or_default());
         let problem =
@@ -75,10 +79,9 @@ fn content(text: &str) -> Option<String> {
 /// The beginning of a text in one line.
 pub(super) fn shown(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let safe = |c: char| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c };
     match line.char_indices().nth(SHOWN) {
-        Some((end, _)) => line[..end].chars().map(safe).collect::<String>() + "…",
-        None => line.chars().map(safe).collect(),
+        Some((end, _)) => printable(&line[..end]) + "…",
+        None => printable(&line),
     }
 }
 
@@ -94,7 +97,7 @@ mod tests {
         {
             assert_eq!(content(other), None, "{other}");
         }
-        assert_eq!(shown("a\n  b\u{7}"), "a b\u{fffd}");
+        assert_eq!(shown("a\n  b\u{7}"), "a b\\u{7}");
         assert_eq!(shown(&"é".repeat(300)).chars().count(), SHOWN + 1);
     }
 }

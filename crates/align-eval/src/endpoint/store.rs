@@ -1,18 +1,24 @@
 //! Replies of an endpoint on disk, by a hash of what was asked: asked once, known for good.
 //!
 //! One JSON object per line, written and flushed as each reply comes, so that a process that is killed loses at most the
-//! reply it was writing: a last line that broke off is left behind and asked for again.
+//! reply it was writing. What such an end has damaged, wherever it cut, is left out and asked for again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::client::{EndpointError, Turn};
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 4 << 30;
+/// How every line begins.
+const BEGINNING: &[u8] = b"{\"key\":";
 
 /// What an endpoint has said.
 #[derive(Debug)]
@@ -24,7 +30,8 @@ pub struct ReplyStore {
 #[derive(Debug)]
 struct Content {
     replies: BTreeMap<String, String>,
-    file: File,
+    /// None before the first new reply, so that a run that asks nothing leaves nothing.
+    file: Option<File>,
 }
 
 /// A line of the file: the question beside the answer, for whoever wants to read the verdicts.
@@ -37,38 +44,45 @@ struct Line {
 }
 
 impl ReplyStore {
-    /// Opens the file, or makes it.
+    /// Reads the file if there is one; it is made, with the directories above it, when the first reply comes.
     ///
     /// # Errors
-    /// A file that cannot be read and written, or that holds something else.
+    /// A file that cannot be read, or that holds something else.
     pub fn open(path: &Path) -> Result<Self, EndpointError> {
-        let wrong = |source| EndpointError::Store { path: path.to_owned(), source };
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(wrong)?;
-        }
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(wrong)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(wrong)?;
-        let mut replies = BTreeMap::new();
-        for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            match serde_json::from_str::<Line>(line) {
-                Ok(line) => {
-                    replies.insert(line.key, line.reply);
+        let bytes = match align_files::read(path, LARGEST) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {
+                can_be_made(path).map(|()| Vec::new())?
+            }
+            read => read?,
+        };
+        let (mut replies, mut whole, mut damaged) = (BTreeMap::new(), Vec::new(), Vec::new());
+        for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            match serde_json::from_slice::<Line>(line) {
+                Ok(found) => {
+                    replies.insert(found.key, found.reply);
+                    whole.extend_from_slice(line);
+                    whole.push(b'\n');
                 }
-                Err(error) if number == 0 => {
-                    let place = path.display();
-                    let problem = format!("{place}:1: expected replies of an endpoint, one a line: {error}");
-                    return Err(EndpointError::Options(problem));
+                Err(_) if line.trim_ascii().is_empty() => {}
+                Err(error) if !may_be_damaged(line, number) => return Err(other_file(path, number, &error)),
+                Err(error) if replies.is_empty() && !damaged.is_empty() => {
+                    return Err(other_file(path, number, &error));
                 }
-                Err(_) => {
-                    tracing::warn!("{}:{}: broke off; it is asked for again", path.display(), number + 1)
-                }
+                Err(_) => damaged.push((number + 1).to_string()),
             }
         }
-        if !text.is_empty() && !text.ends_with('\n') {
-            file.write_all(b"\n").map_err(wrong)?;
+        if !damaged.is_empty() {
+            let lines = align_text::shortened(&damaged.join(", "), 200);
+            tracing::warn!(
+                "{}: broke off in line {lines}; what was said there is asked for again",
+                path.display()
+            );
         }
-        Ok(Self { path: path.to_owned(), content: Mutex::new(Content { replies, file }) })
+        if whole != bytes {
+            // Beside a link lies nothing that is meant.
+            align_files::write(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), &whole)?;
+        }
+        Ok(Self { path: path.to_owned(), content: Mutex::new(Content { replies, file: None }) })
     }
 
     /// Where it lies.
@@ -115,7 +129,11 @@ impl ReplyStore {
         let mut text = serde_json::to_string(&line).map_err(std::io::Error::from).map_err(wrong)?;
         text.push('\n');
         let mut content = self.lock();
-        content.file.write_all(text.as_bytes()).and_then(|()| content.file.flush()).map_err(wrong)?;
+        let file = match &mut content.file {
+            Some(file) => file,
+            none => none.insert(appending(&self.path)?),
+        };
+        file.write_all(text.as_bytes()).and_then(|()| file.flush()).map_err(wrong)?;
         content.replies.insert(line.key, line.reply);
         Ok(())
     }
@@ -126,25 +144,77 @@ impl ReplyStore {
     }
 }
 
+/// Whether the directories above a new file can be: found out before anything is asked.
+fn can_be_made(path: &Path) -> Result<(), EndpointError> {
+    match path.ancestors().skip(1).find(|above| above.exists()) {
+        Some(above) if !above.is_dir() => {
+            let problem = "is a file, expected a directory for the replies";
+            Err(align_files::Error::new(above, io::ErrorKind::NotADirectory, problem).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn appending(path: &Path) -> Result<File, EndpointError> {
+    if let Some(parent) = path.parent() {
+        align_files::create_dir_all(parent)?;
+    }
+    let opened = OpenOptions::new().append(true).create(true).open(path);
+    Ok(opened.map_err(align_files::Error::at(path))?)
+}
+
+/// Whether a line that cannot be read may be one of ours that broke off, or zeros that a power failure left. Everything else
+/// belongs to somebody, and the file is not touched.
+fn may_be_damaged(line: &[u8], number: usize) -> bool {
+    let is_beginning =
+        line.starts_with(BEGINNING) || BEGINNING.starts_with(line) || line.iter().all(|&byte| byte == 0);
+    (number > 0 || is_beginning) && serde_json::from_slice::<IgnoredAny>(line).is_err()
+}
+
+fn other_file(path: &Path, number: usize, error: &serde_json::Error) -> EndpointError {
+    let place = path.display();
+    let problem = format!("{place}:{}: expected replies of an endpoint, one a line: {error}", number + 1);
+    EndpointError::Options(problem)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_was_said_is_known_again_and_a_broken_line_is_not() {
+    fn what_was_said_is_known_again_wherever_the_end_broke_off() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("new/replies.jsonl");
         let (one, two) = (ReplyStore::key("u", "1"), ReplyStore::key("u", "2"));
         let store = ReplyStore::open(&path).unwrap();
+        assert!(!dir.path().join("new").exists(), "nothing is made before there is something to keep");
         store.put(&one, "m", &[Turn::user("?")], "[[A]]\n").unwrap();
-        store.put(&two, "m", &[Turn::user("?")], "[[B]]").unwrap();
+        store.put(&two, "m", &[Turn::user("?")], "Grüße 漢 👩‍🔧 [[B]]").unwrap();
         drop(store);
-        let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, &text[..text.len() - 5]).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let second = 1 + bytes.iter().position(|&byte| byte == b'\n').unwrap();
+        for cut in 0..bytes.len() - 1 {
+            std::fs::write(&path, &bytes[..cut]).unwrap();
+            let store = ReplyStore::open(&path).unwrap();
+            let first = (cut + 1 >= second).then_some("[[A]]\n");
+            assert_eq!((store.get(&one).as_deref(), store.get(&two)), (first, None), "cut at {cut}");
+            assert_eq!(store.len(), usize::from(first.is_some()));
+            let kept = if first.is_some() { second } else { 0 };
+            assert_eq!(std::fs::read(&path).unwrap(), bytes[..kept], "only whole lines stay, cut at {cut}");
+        }
         let store = ReplyStore::open(&path).unwrap();
-        assert_eq!((store.get(&one).as_deref(), store.get(&two), store.len()), (Some("[[A]]\n"), None, 1));
         store.put(&two, "m", &[Turn::user("?")], "[[B]]").unwrap();
         assert_eq!(ReplyStore::open(&path).unwrap().len(), 2);
+        // What was damaged in the middle, and what a power failure left.
+        for damage in [&b"\xff\n"[..], b"{\"key\":\"broke off\n", b"\0\0\0\0\0"] {
+            let whole = std::fs::read(&path).unwrap();
+            std::fs::write(&path, [&whole[..second], damage, &whole[second..]].concat()).unwrap();
+            let expected = if damage.ends_with(b"\n") { 2 } else { 1 };
+            assert_eq!(ReplyStore::open(&path).unwrap().len(), expected);
+            std::fs::write(&path, &whole).unwrap();
+        }
+        std::fs::write(&path, [0; 100]).unwrap();
+        assert!(ReplyStore::open(&path).unwrap().is_empty());
         assert_ne!(one, ReplyStore::key("v", "1"));
     }
 
@@ -153,8 +223,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.jsonl");
         std::fs::write(&path, "{\"prompt\": \"p\"}\n").unwrap();
-        let error = ReplyStore::open(&path).unwrap_err().to_string();
-        assert!(error.contains("rows.jsonl:1: expected replies of an endpoint"), "{error}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"prompt\": \"p\"}\n");
+        let check = |content: &str, line: usize| {
+            std::fs::write(&path, content).unwrap();
+            let error = ReplyStore::open(&path).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("rows.jsonl:{line}: expected replies of an endpoint")),
+                "{error}"
+            );
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), content);
+        };
+        check("{\"prompt\": \"p\"}\n", 1);
+        check("{\"prompt\": \"p\"}", 1);
+        check("{\"key\":1,\"value\":2}\n{\"key\":3}\n", 1);
+        check("{\"key\": not JSON\n{\"key\": at all\n", 2);
+        let error = ReplyStore::open(&path.join("below/replies.jsonl")).unwrap_err().to_string();
+        assert!(error.contains("rows.jsonl"), "{error}");
     }
 }
