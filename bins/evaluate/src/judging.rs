@@ -55,7 +55,8 @@ pub(crate) fn client(options: &Options) -> anyhow::Result<ChatClient> {
 /// What the endpoint said before; the file is made when it says something new.
 pub(crate) fn replies(options: &Options) -> anyhow::Result<ReplyStore> {
     let usual = options.output.output_dir.join("judge-replies.jsonl");
-    Ok(ReplyStore::open(options.endpoint.judge_replies.as_deref().unwrap_or(&usual))?)
+    let path = options.endpoint.judge_replies.as_deref().unwrap_or(&usual);
+    ReplyStore::open(path).context("judge_replies")
 }
 
 /// The endpoint as the options name it, checked. Makes nothing.
@@ -63,9 +64,16 @@ pub(crate) fn endpoint(options: &Options) -> anyhow::Result<ChatOptions> {
     let endpoint = &options.endpoint;
     let api_key = match &endpoint.judge_api_key_env {
         None => None,
-        Some(variable) => Some(std::env::var(variable).with_context(|| {
-            format!("judge_api_key_env: the environment variable {variable} should hold the endpoint's key")
-        })?),
+        Some(variable) => {
+            let key = std::env::var_os(variable).with_context(|| {
+                format!(
+                    "judge_api_key_env: the environment variable {variable} should hold the endpoint's key"
+                )
+            })?;
+            // The system's own error would show the key.
+            let wrong = |_| anyhow::anyhow!("judge_api_key_env {variable}: the key is not UTF-8 text");
+            Some(key.into_string().map_err(wrong)?)
+        }
     };
     let chat = ChatOptions {
         base_url: endpoint.judge_url.clone().context("judge_url: name the endpoint's address")?,
@@ -77,6 +85,10 @@ pub(crate) fn endpoint(options: &Options) -> anyhow::Result<ChatOptions> {
         concurrency: endpoint.judge_concurrency,
         max_tokens: endpoint.judge_max_tokens,
     };
-    chat.check()?;
+    // Without the key first, so that an error says which option it is about.
+    ChatOptions { api_key: None, ..chat.clone() }.check().context("the endpoint (judge_url, judge_model)")?;
+    chat.check().with_context(|| {
+        format!("judge_api_key_env {}", endpoint.judge_api_key_env.as_deref().unwrap_or_default())
+    })?;
     Ok(chat)
 }

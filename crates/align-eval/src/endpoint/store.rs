@@ -17,8 +17,6 @@ use super::client::{EndpointError, Turn};
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 4 << 30;
-/// How every line begins.
-const BEGINNING: &[u8] = b"{\"key\":";
 
 /// What an endpoint has said.
 #[derive(Debug)]
@@ -163,11 +161,10 @@ fn appending(path: &Path) -> Result<File, EndpointError> {
     Ok(opened.map_err(align_files::Error::at(path))?)
 }
 
-/// Whether a line that cannot be read may be one of ours that broke off, or zeros that a power failure left. Everything else
+/// Whether a line that cannot be read may be an object that broke off, or zeros that a power failure left. Everything else
 /// belongs to somebody, and the file is not touched.
 fn may_be_damaged(line: &[u8], number: usize) -> bool {
-    let is_beginning =
-        line.starts_with(BEGINNING) || BEGINNING.starts_with(line) || line.iter().all(|&byte| byte == 0);
+    let is_beginning = line.starts_with(b"{") || line.iter().all(|&byte| byte == 0);
     (number > 0 || is_beginning) && serde_json::from_slice::<IgnoredAny>(line).is_err()
 }
 
