@@ -31,7 +31,11 @@ pub(super) enum Failure {
 
 impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Self {
-        Self::Broken(error.to_string())
+        let mut reason = error.to_string();
+        if reason.contains("peer certificate") {
+            reason += " (REQUESTS_CA_BUNDLE may name a file with the certificates to trust)";
+        }
+        Self::Broken(reason)
     }
 }
 
