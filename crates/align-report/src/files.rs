@@ -38,7 +38,7 @@ impl Report {
             kind: Option<String>,
             schema: Option<u32>,
         }
-        let text = fs::read_to_string(path).map_err(Error::io(path))?;
+        let text = text(path)?;
         let head: Head = serde_json::from_str(&text)
             .map_err(|error| Error::content(path, format!("is no report: {error}")))?;
         match (head.kind.as_deref(), head.schema) {
@@ -58,6 +58,14 @@ impl Report {
         serde_json::from_str(&text)
             .map_err(|error| Error::line(path, error.line(), format!("is no report: {error}")))
     }
+}
+
+/// Bytes of the largest report that is read: one of thousands of samples has a thousandth.
+const LARGEST: u64 = 1 << 30;
+
+/// The text of a file of a report or a run, which must be an ordinary one.
+pub(crate) fn text(path: &Path) -> Result<String> {
+    align_files::read_to_string(path, LARGEST).map_err(|error| Error::io(path)(error.source))
 }
 
 #[cfg(test)]

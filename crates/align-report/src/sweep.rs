@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::files::text;
 use crate::{Error, Result};
 
 /// The runs of a sweep.
@@ -62,7 +62,7 @@ impl Sweep {
         let mut points = Vec::with_capacity(dirs.len());
         for (dir, own) in dirs.iter().zip(&settings) {
             let path = dir.join("report.json");
-            let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+            let text = text(&path)?;
             let figures: Figures = serde_json::from_str(&text)
                 .map_err(|error| Error::content(&path, format!("is no report of a training run: {error}")))?;
             points.push(SweepPoint {
@@ -106,7 +106,7 @@ impl Sweep {
 /// The numbers among a run's options.
 fn numbers(dir: &Path) -> Result<BTreeMap<String, f64>> {
     let path = dir.join("training_args.toml");
-    let text = fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let text = text(&path)?;
     let options: toml::Table =
         text.parse().map_err(|error: toml::de::Error| Error::content(&path, error.message().to_owned()))?;
     let number = |value: &toml::Value| match value {
@@ -119,6 +119,8 @@ fn numbers(dir: &Path) -> Result<BTreeMap<String, f64>> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn point(accuracy: f64, kl: f64) -> SweepPoint {

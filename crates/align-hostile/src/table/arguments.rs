@@ -185,7 +185,7 @@ fn values() -> Vec<Row> {
     rows.push(refused("train-dpo", "loss-type", "sigmoid,orpo"));
     rows.push(refused("train-dpo", "loss-type", &"x".repeat(50_000)).ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "\u{1b}]0;title\u{7}").ends(&[2], &["loss-type"]));
-    rows.push(refused("train-dpo", "loss-weights", "nan"));
+    rows.push(refused("train-dpo", "loss-weights", "nan").ends(&[2], &["loss"]));
     rows.push(refused("train-dpo", "loss-weights", "-1"));
     rows.push(refused("train-dpo", "loss-weights", "0"));
     rows.push(refused("train-dpo", "loss-weights", "1,2,3"));
