@@ -18,7 +18,7 @@ fn options_that_make_no_sense_are_refused() {
     refused("--learning-rate much", &["`--learning-rate`", "`much`"]);
     refused("--max-steps", &["`--max-steps` expects a value"]);
     refused("--max-steps 0", &["`max_steps` = 0"]);
-    refused("--max-steps 99999999999999999999", &["`--max-steps`", "too large"]);
+    refused("--max-steps 99999999999999999999", &["`--max-steps`", "from -1 to 1000000000"]);
     refused("--num-train-epochs 0", &["`num_train_epochs` = 0"]);
     refused("--per-device-train-batch-size 0", &["`per_device_train_batch_size` = 0"]);
     refused("--gradient-accumulation-steps -3", &["`--gradient-accumulation-steps`", "`-3`"]);

@@ -213,6 +213,7 @@ fn columns() -> Vec<Row> {
         named("score", "--reward model exact_match", "reference-column", &[2]),
         named("evaluate", "--judge exact_match", "reference-column", &[1, 2]),
         named("evaluate", "--preferences pairs.jsonl", "subset-column", &[0, 2]),
+        named("evaluate", "--preferences pairs.jsonl", "split", &[0, 2]),
     ]
     .into_iter()
     .flatten()
