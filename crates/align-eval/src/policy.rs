@@ -200,11 +200,23 @@ impl Policy {
                 packed.push_completions(&row.prompt, &completions);
             }
             let sums = self.model.sequence_log_probs(&packed)?.to_vec1::<f32>()?;
+            self.check_finite(&sums)?;
             let mut sums = sums.into_iter().map(f64::from);
             log_probs
                 .extend(pass.iter().map(|row| sums.by_ref().take(row.completions.len()).collect::<Vec<_>>()));
         }
         Ok(log_probs)
+    }
+
+    /// A model that computes NaN would lose every comparison without a word.
+    fn check_finite(&self, log_probs: &[f32]) -> Result<()> {
+        if log_probs.iter().all(|log_prob| log_prob.is_finite()) {
+            return Ok(());
+        }
+        let name = &self.dir.name;
+        Err(Error::Config(format!(
+            "model {name}: its log-probs are not finite: its weights hold NaN or numbers too large to compute with"
+        )))
     }
 
     /// exp of the mean negative log-prob of a token; of prompt-completion rows only the completions count. `None`
@@ -224,7 +236,9 @@ impl Policy {
             pass.iter().for_each(|row| packed.push_sequence(&row.tokens, &row.mask));
             tokens += packed.targets.len();
             if !packed.targets.is_empty() {
-                sum += f64::from(self.model.token_log_probs(&packed)?.sum_all()?.to_scalar::<f32>()?);
+                let own = self.model.token_log_probs(&packed)?.sum_all()?.to_scalar::<f32>()?;
+                self.check_finite(&[own])?;
+                sum += f64::from(own);
             }
         }
         if !sum.is_finite() {

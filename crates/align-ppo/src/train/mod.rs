@@ -80,7 +80,16 @@ impl OnPolicy<'_> {
         let (mut stopped, mut checked) = (false, false);
         while state.phase < self.phases && !stopped {
             let (began, before) = (Instant::now(), updater.step());
-            let sampled = self.sample(method, state.phase)?;
+            let sampled = match self.sample(method, state.phase) {
+                // A policy that computes nothing any more. One that never did is beyond the watch's help.
+                Err(error) if updater.step() > 0 && logits_are_not_finite(&error) => {
+                    let alarms = way_out(watch, state.phase, error)?;
+                    stopped = self.act(&alarms, &mut state, method, watch, updater, run)?;
+                    (state.phase, state.healthy) = (state.phase + 1, false);
+                    continue;
+                }
+                sampled => sampled?,
+            };
             let Sampled { rollouts, scores, .. } = &sampled;
             let reference_log_probs = self.reference_log_probs(method, rollouts)?;
             let scored = began.elapsed();
@@ -108,13 +117,7 @@ impl OnPolicy<'_> {
                     updates.iter().for_each(|update| metrics.merge(&update.metrics));
                     watch.observe(state.phase, &metrics, &samples)
                 }
-                Err(error @ Error::NotFinite { .. }) => {
-                    let alarms = watch.not_finite(state.phase, &error.to_string());
-                    if !alarms.iter().any(|alarm| matches!(alarm.action, Action::RollBack | Action::Stop)) {
-                        return Err(error);
-                    }
-                    alarms
-                }
+                Err(error @ Error::NotFinite { .. }) => way_out(watch, state.phase, error)?,
                 Err(error) => return Err(error),
             };
 
@@ -207,6 +210,22 @@ impl OnPolicy<'_> {
         }
         Ok(alarms.iter().any(|alarm| alarm.action == Action::Stop))
     }
+}
+
+/// What the watch does about something that is not finite.
+///
+/// # Errors
+/// `error`, where it knows no way out.
+fn way_out(watch: &mut dyn Watch, phase: usize, error: Error) -> Result<Vec<Alarm>> {
+    let alarms = watch.not_finite(phase, &error.to_string());
+    let leads_out = |alarm: &Alarm| matches!(alarm.action, Action::RollBack | Action::Stop);
+    if alarms.iter().any(leads_out) { Ok(alarms) } else { Err(error) }
+}
+
+/// Whether completions could not be sampled for that reason.
+fn logits_are_not_finite(error: &Error) -> bool {
+    let Error::Stage(source) = error else { return false };
+    matches!(source.downcast_ref(), Some(align_models::Error::NotFinite { .. }))
 }
 
 /// Prompts of a phase.
