@@ -132,7 +132,7 @@ fn a_policy_of_nan_ends_the_program_and_no_model_is_written() {
         weights[last..].copy_from_slice(&f32::NAN.to_le_bytes());
         fs::write(path, weights).unwrap();
         let options = format!(
-            "--model model --dataset pairs.jsonl --output-dir out --method {method} --reward-funcs length:1..30 \
+            "--model model --dataset data.jsonl --output-dir out --method {method} --reward-funcs length:1..30 \
              --max-new-tokens 8 --per-device-train-batch-size 8 --max-steps 4 --report-to none"
         );
         let ended = place.ended(&options);

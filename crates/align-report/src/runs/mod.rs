@@ -7,7 +7,6 @@ mod log;
 mod tensorboard;
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -96,12 +95,15 @@ fn figures(dir: &Path) -> Result<serde_json::Map<String, Value>> {
     serde_json::from_str(&json).map_err(|error| Error::content(&path, format!("is no JSON object: {error}")))
 }
 
+/// Bytes of a log that are read: far above what a run writes, far below what a machine has.
+const LARGEST: u64 = 1 << 30;
+
 /// The text of a file that may be absent.
 fn optional(path: &Path) -> Result<Option<String>> {
-    match fs::read_to_string(path) {
+    match align_files::read_to_string(path, LARGEST) {
         Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::io(path)(error)),
+        Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(Error::io(path)(error.source)),
     }
 }
 

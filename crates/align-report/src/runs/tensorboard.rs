@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::Curves;
+use super::{Curves, LARGEST};
 use crate::{Error, Result};
 
 /// The fields of `tensorflow.Event` that scalars need.
@@ -78,7 +78,7 @@ fn collect(dir: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<()> {
 }
 
 fn read(path: &Path, curves: &mut Curves) -> Result<()> {
-    let bytes = fs::read(path).map_err(Error::io(path))?;
+    let bytes = align_files::read(path, LARGEST).map_err(|error| Error::io(path)(error.source))?;
     let mut rest = bytes.as_slice();
     while let Some((data, after)) = record(path, rest)? {
         rest = after;

@@ -1,3 +1,5 @@
+use std::fs;
+
 use prost::Message as _;
 
 use super::tensorboard::{Event, Scalar, Session, Summary, masked_crc};
@@ -93,4 +95,18 @@ fn an_event_file_that_is_damaged_is_named() {
     fs::write(dir.path().join("events.out.tfevents.1.host"), bytes).unwrap();
     let error = Run::read("x", dir.path()).unwrap_err().to_string();
     assert!(error.contains("events.out.tfevents.1.host: is damaged"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_log_that_is_no_ordinary_file_is_refused_at_once() {
+    for name in ["metrics.jsonl", "trainer_state.json", "events.out.tfevents.1", "report.json"] {
+        let dir = tempfile::tempdir().unwrap();
+        if name == "report.json" {
+            fs::write(dir.path().join("metrics.jsonl"), "{\"loss\":1,\"step\":1}\n").unwrap();
+        }
+        std::os::unix::fs::symlink("/dev/zero", dir.path().join(name)).unwrap();
+        let error = Run::read("run", dir.path()).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("expected an ordinary file"), "{error}");
+    }
 }
