@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::{Error, Result};
 
+/// Bytes of the largest file of principles: every answer is held against each.
+const LARGEST: u64 = 1 << 20;
+
 /// A principle, and the words in which a model is asked to keep it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principle {
@@ -64,7 +67,8 @@ impl Principle {
     /// # Errors
     /// With `file:line`: what is neither; a file without principles.
     pub fn load(path: &Path) -> Result<Vec<Self>> {
-        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        let text =
+            align_files::read_to_string(path, LARGEST).map_err(|error| Error::io(path)(error.source))?;
         let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
         let lines = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
         let principles = lines.map(|(number, line)| {

@@ -54,6 +54,9 @@ pub fn logged(run: &Run, proxy: Option<&str>, quality: Option<&str>) -> Result<(
     Ok((points, proxy.to_owned()))
 }
 
+/// Bytes of the largest file of scores: millions of them.
+const LARGEST: u64 = 256 << 20;
+
 /// Adds the true quality that a file holds: JSON lines with `step` and `quality`.
 ///
 /// # Errors
@@ -64,7 +67,7 @@ pub fn attach_file(points: &mut [HackingPoint], path: &Path) -> Result<()> {
         step: f64,
         quality: f64,
     }
-    let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+    let text = align_files::read_to_string(path, LARGEST).map_err(|error| Error::io(path)(error.source))?;
     let last = points.last().map_or(0.0, |point| point.step);
     let mut measured = Vec::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
@@ -82,6 +85,10 @@ pub fn attach_file(points: &mut [HackingPoint], path: &Path) -> Result<()> {
             )));
         }
         measured.push([row.step, row.quality]);
+    }
+    if measured.is_empty() {
+        let problem = "holds no scores; expected JSON lines with `step` and `quality`";
+        return Err(Error::Config(format!("{}: {problem}", path.display())));
     }
     attach(points, &measured);
     Ok(())
