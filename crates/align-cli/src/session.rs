@@ -56,8 +56,14 @@ pub enum SessionError {
         what: String,
     },
     /// `--resume-from-checkpoint` without a path leaves open which run is meant.
-    #[error("resume_from_checkpoint: {} is not a directory; name it, or name the run with `--output-dir`", .0.display())]
+    #[error("resume_from_checkpoint: {} leaves open which run is meant; name its checkpoint, or the run with `--output-dir`", .0.display())]
     NothingToResume(PathBuf),
+    /// The checkpoint to resume from is not there.
+    #[error(
+        "resume_from_checkpoint: {} is not a directory; name a checkpoint such as `RUN/checkpoint-100`, or `last` for the \
+         last one in `--output-dir`", .0.display()
+    )]
+    NoCheckpoint(PathBuf),
     /// Training was started in a dry run.
     #[error("a dry run ends before training starts; this is a bug in the program")]
     DryRun,
@@ -81,9 +87,14 @@ impl<'a> Session<'a> {
         output: &OutputOptions,
         resume: &Resume,
     ) -> Result<Self, SessionError> {
+        if let Resume::From(checkpoint) = resume
+            && !checkpoint.is_dir()
+        {
+            return Err(SessionError::NoCheckpoint(checkpoint.clone()));
+        }
         let named = match (&output.output_dir, resume) {
             (Some(directory), _) => Some(directory.clone()),
-            (None, Resume::From(checkpoint)) => Some(run_of(checkpoint)?),
+            (None, Resume::From(checkpoint)) => Some(run_of(checkpoint)),
             (None, Resume::Last) => return Err(SessionError::NothingToResume(PathBuf::from("last"))),
             (None, Resume::No) => None,
         };
@@ -153,15 +164,16 @@ impl<'a> Session<'a> {
     }
 }
 
-/// The run that a checkpoint belongs to: the directory around it.
-fn run_of(checkpoint: &Path) -> Result<PathBuf, SessionError> {
-    let absolute = checkpoint.canonicalize().ok().filter(|path| path.is_dir());
-    let Some(absolute) = absolute else {
-        return Err(SessionError::NothingToResume(checkpoint.to_owned()));
-    };
-    // Prefer the spelling of the user, which is shorter and relative where theirs was.
-    let parent = checkpoint.parent().filter(|parent| !parent.as_os_str().is_empty());
-    Ok(parent.or_else(|| absolute.parent()).unwrap_or(Path::new("/")).to_owned())
+/// The run that a checkpoint belongs to: the directory around it, in the spelling of the user where theirs has one.
+fn run_of(checkpoint: &Path) -> PathBuf {
+    match checkpoint.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) if checkpoint.file_name().is_some() => parent.to_owned(),
+        _ => checkpoint
+            .canonicalize()
+            .ok()
+            .and_then(|path| path.parent().map(Path::to_owned))
+            .unwrap_or("/".into()),
+    }
 }
 
 /// Refuses a directory to overwrite in which something lies that an option names: the model, data, another model, the config

@@ -275,10 +275,10 @@ fn a_key_that_the_server_repeats_is_neither_shown_nor_kept() {
     let server = Server::start(|_, _| Reply::Repeats);
     let error = judge(&server.url, &dir.path().join("r.jsonl")).judge(&slates(2)).unwrap_err().to_string();
     assert!(error.contains("HTTP 401") && !error.contains("secret-key"), "{error}");
-    let server = Server::start(|_, _| Reply::Says("Bearer secret-key says [[A]]\n[[A]]".to_owned()));
+    let server = Server::start(|_, _| Reply::Says("Bearer secret-key says so.\n[[A]]".to_owned()));
     let store = dir.path().join("s.jsonl");
     let found = judge(&server.url, &store).judge(&slates(1)).unwrap();
-    assert_eq!(found[0].opinions[0].as_ref().unwrap().reason.as_deref(), Some("Bearer … says [[A]]"));
+    assert_eq!(found[0].opinions[0].as_ref().unwrap().reason.as_deref(), Some("Bearer … says so."));
     assert!(!std::fs::read_to_string(&store).unwrap().contains("secret-key"));
 }
 

@@ -17,7 +17,8 @@ fn main() -> ExitCode {
     let start = Instant::now();
     let failed = run_all(
         &rows,
-        |program| folder.join(program),
+        // A row runs in a directory of its own.
+        |program| std::path::absolute(&folder).unwrap_or_default().join(program),
         |row, outcome| {
             let _ = writeln!(std::io::stderr(), "{:5.1} s  {}", outcome.time.as_secs_f64(), row.name);
         },

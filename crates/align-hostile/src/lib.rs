@@ -26,8 +26,8 @@ const AT_ONCE: usize = 2;
 /// With every row that is not, and how it was answered instead.
 pub fn assert_answered(program: &str, path: &Path) {
     let table = table::rows();
-    let left_out: Vec<String> =
-        options(path).into_iter().filter(|option| !is_given(&table, option)).collect();
+    let left_out: Vec<Vec<String>> =
+        options(path).into_iter().filter(|names| !is_given(&table, names)).collect();
     assert!(left_out.is_empty(), "options of {program} that no row gives: {left_out:?}");
     let rows: Vec<Row> = table.into_iter().filter(|row| row.program == program).collect();
     assert!(!rows.is_empty(), "the table has no row for {program}");
@@ -40,14 +40,22 @@ pub fn assert_answered(program: &str, path: &Path) {
     let _ = std::io::Write::write_all(&mut std::io::stdout(), report.as_bytes());
 }
 
-/// The options that the program's help lists.
-fn options(path: &Path) -> Vec<String> {
+/// The options that the program's help lists, each with its other names.
+fn options(path: &Path) -> Vec<Vec<String>> {
     let help = Command::new(path).arg("--help").output().map(|output| output.stdout).unwrap_or_default();
-    let help = String::from_utf8_lossy(&help);
-    let words = help.lines().filter_map(|line| line.split_whitespace().find(|word| !is_short(word)));
-    let names =
-        words.filter(|word| word.starts_with("--")).filter_map(|word| word.split(['=', '[', '<']).next());
-    names.filter(|name| !["--help", "--version"].contains(name)).map(str::to_owned).collect()
+    let mut options: Vec<Vec<String>> = Vec::new();
+    for line in String::from_utf8_lossy(&help).lines().map(str::trim) {
+        let name = line.split_whitespace().find(|word| !is_short(word)).unwrap_or_default();
+        let name = name.split(['=', '[', '<']).next().filter(|name| name.starts_with("--"));
+        options.extend(name.map(|name| vec![name.to_owned()]));
+        let aliases = line.split_once("[alias: ").or_else(|| line.split_once("[aliases: "));
+        if let (Some((_, aliases)), Some(option)) = (aliases, options.last_mut()) {
+            let aliases = aliases.split(']').next().unwrap_or_default();
+            option.extend(aliases.split(", ").map(str::to_owned));
+        }
+    }
+    options.retain(|option| !["--help", "--version"].contains(&option[0].as_str()));
+    options
 }
 
 /// `-h,` before `--help`.
@@ -55,9 +63,9 @@ fn is_short(word: &str) -> bool {
     word.len() <= 3 && word.starts_with('-') && !word.starts_with("--")
 }
 
-fn is_given(rows: &[Row], option: &str) -> bool {
-    let words = rows.iter().flat_map(|row| &row.words).filter_map(|word| word.to_str());
-    words.into_iter().any(|word| word.split('=').next() == Some(option))
+fn is_given(rows: &[Row], names: &[String]) -> bool {
+    let mut words = rows.iter().flat_map(|row| &row.words).filter_map(|word| word.to_str());
+    words.any(|word| names.iter().any(|name| word.split('=').next() == Some(name)))
 }
 
 /// Runs rows, a few at a time, each with the program that `path` gives for its name; tells `done` of each as it ends.

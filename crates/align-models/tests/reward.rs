@@ -205,7 +205,7 @@ fn a_head_that_does_not_fit_is_refused() {
     );
     says(
         complaint(MLP, None, |config| config["reward_head"] = json!("wide")),
-        "`reward_head`: expected {\"type\": \"mlp\", \"hidden_size\": N}, found \"wide\"",
+        "`reward_head`: expected {\"type\": \"mlp\", \"hidden_size\": N} with N from 1 to 4194304, found \"wide\"",
     );
     says(
         complaint(MLP, None, |config| drop(config.as_object_mut().unwrap().remove("reward_head"))),

@@ -67,6 +67,12 @@ fn words() -> Vec<Row> {
             .refused(&["dataset"]),
         Row::new("generate: no model", "generate", "--prompt Hi.").refused(&["--model"]),
         Row::new("generate: no prompts", "generate", "--model model").refused(&["no prompts"]),
+        Row::new(
+            "generate: a system message without a conversation",
+            "generate",
+            "--model model --prompt Hi. --prompt-format raw --system Rhyme.",
+        )
+        .refused(&["--system"]),
         Row::new("score: no data", "score", "--model reward").refused(&["--dataset"]),
         Row::new("score: no model", "score", "--dataset pairs.jsonl").refused(&["model_name_or_path"]),
         Row::new("evaluate: nothing to do", "evaluate", "").refused(&["nothing to evaluate"]),
