@@ -65,6 +65,10 @@ write-report *args:
 test:
     cargo test --workspace
 
+# Everything that reads, on inputs that nobody wrote: `just fuzz template --executions 100000`.
+fuzz *args:
+    cargo run -p align-fuzz -- {{args}}
+
 # Format and lints, as CI has them.
 lint:
     cargo fmt --all -- --check
