@@ -18,7 +18,7 @@ fn again(name: &str, options: &str) -> Row {
 fn words() -> Vec<Row> {
     vec![
         again("from a step that is not there", "--resume-from-checkpoint out/checkpoint-9")
-            .refused(&["output_dir"]),
+            .refused(&["resume_from_checkpoint"]),
         again("from the model", "--resume-from-checkpoint model --output-dir new").refused(&["model"]),
         again("from a file", "--resume-from-checkpoint sft.jsonl --output-dir new").refused(&["sft.jsonl"]),
         again("from a device", "--resume-from-checkpoint /dev/zero --output-dir new").refused(&["/dev/zero"]),

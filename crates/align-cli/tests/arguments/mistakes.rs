@@ -1,0 +1,113 @@
+//! What is wrong, in one line that says where.
+
+use super::*;
+
+#[test]
+fn errors_of_a_file_name_the_line() {
+    let check = |text: &str, expected: &str| assert_eq!(file_error(text), expected);
+    check(
+        "# rate\n\nlearning_rat = 1e-4\n",
+        "config.toml:3: unknown key `learning_rat`; did you mean `learning_rate`?",
+    );
+    check("zzz = 1", "config.toml:1: unknown key `zzz`; `--help` lists all options");
+    check("beta = \"0.1\"", "config.toml:1: `beta` expects a number, found the text \"0.1\"");
+    check("\nmax_steps = 1.5", "config.toml:2: `max_steps` expects a whole number, found the number 1.5");
+    check("dataset_name = true", "config.toml:1: `dataset_name` expects a text in quotes, found true");
+    check(
+        "load_best_model_at_end = 1",
+        "config.toml:1: `load_best_model_at_end` expects true or false, found the number 1",
+    );
+    check("beta = [0.1, 0.2]", "config.toml:1: `beta` takes one value, found a list");
+    check("report_to = []", "config.toml:1: `report_to` is an empty list; remove the key to get the default");
+    check("max_length = -5", "config.toml:1: `max_length` cannot be `-5`: invalid digit found in string");
+    check(
+        "eval_strategy = \"step\"",
+        "config.toml:1: `eval_strategy` expects one of no, steps, epoch; found `step`; did you mean `steps`?",
+    );
+    check("beta = 1\nbeta = 2", "config.toml:2: not TOML: duplicate key");
+    check("max-length = 1\nmax_length = 2", "config.toml:2: `max_length` is set a second time; keep one");
+    check(
+        "[train]\nbeta = 1",
+        "config.toml:1: `train` is a table; keys are flat, write its keys at the top level",
+    );
+    check("config = \"x\"", "config.toml:1: a config file cannot name another; remove `config`");
+    check(
+        "bf16 = true",
+        "config.toml:1: `bf16` has no effect here: trainable weights and optimizer state are always float32; \
+         remove it",
+    );
+    assert!(file_error("beta 1").starts_with("config.toml:1: not TOML: "), "{}", file_error("beta 1"));
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    assert_eq!(error("--config absent.toml"), "--config absent.toml: No such file or directory (os error 2)");
+}
+
+#[test]
+fn errors_of_the_command_line_are_one_line_with_a_suggestion() {
+    let check = |words: &str, expected: &str| assert_eq!(error(words), expected);
+    check("--learning-rat 1", "unknown option `--learning-rat`; did you mean `--learning-rate`?");
+    check("--zzz 1", "unknown option `--zzz`; `--help` lists all options");
+    check("--beta x", "`--beta` cannot be `x`: invalid float literal");
+    check("--beta", "`--beta` expects a value, found none");
+    check("--beta 1 --beta 2", "`--beta` is given twice; keep one");
+    check("--eval-strategy never", "`--eval-strategy` expects one of no, steps, epoch; found `never`");
+    check("--device gpu", "`--device` cannot be `gpu`: expected auto, cpu, cuda, cuda:N or metal");
+    check(
+        "--dtype bfloat16",
+        "`--dtype` cannot be `bfloat16`: trainable weights are always float32; files in half precision are \
+         converted on loading",
+    );
+    check(
+        "--activation_offloading",
+        "`--activation-offloading` has no effect here: `gradient_checkpointing` has no variants; to save more \
+         memory lower `per_device_train_batch_size`; remove it",
+    );
+    check(
+        "--report-to wandb",
+        "--report-to: `wandb` needs a service and is not supported; `tensorboard` and metrics.jsonl are written \
+         as files",
+    );
+    check("-x", "unexpected argument `-x`; options start with `--`, `--help` lists them");
+}
+
+#[test]
+fn a_number_outside_its_range_is_refused_with_option_value_and_range() {
+    #[derive(Debug, clap::Args)]
+    struct Numbers {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(long, value_parser = align_limits::count(), default_value_t = 8)]
+        batch_size: usize,
+        #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.1)]
+        beta: f64,
+    }
+    let program = Program { recipe: None, ..PROGRAM };
+    let refused = |word: &str| parse::<Numbers>(&program, ["x", word]).unwrap_err().to_string();
+    assert_eq!(
+        refused("--batch-size=18446744073709551615"),
+        "`--batch-size` cannot be `18446744073709551615`: expected a whole number from 0 to 65536"
+    );
+    assert_eq!(
+        refused("--beta=nan"),
+        "`--beta` cannot be `nan`: expected a number from -3.4028e38 to 3.4028e38"
+    );
+    for (line, end) in [
+        ("batch_size = 65537", "1: `batch_size` cannot be `65537`: expected a whole number from 0 to 65536"),
+        ("batch_size = 18446744073709551615", "1: `batch_size` is out of range: "),
+        ("beta = nan", "1: `beta` cannot be `nan`: expected a number from -3.4028e38 to 3.4028e38"),
+        ("beta = -inf", "1: `beta` cannot be `-inf`: expected a number from -3.4028e38 to 3.4028e38"),
+    ] {
+        let (_dir, path) = file(line);
+        let error = refused(&format!("--config={}", path.display()));
+        assert!(error.contains(&format!("{}:{end}", path.display())), "{error}");
+    }
+}
+
+#[test]
+fn a_broken_recipe_names_itself() {
+    let program = Program { recipe: Some("bet = 1"), ..PROGRAM };
+    let error = parse::<Demo>(&program, ["train-demo"]).unwrap_err();
+    assert_eq!(error.to_string(), "built-in recipe:1: unknown key `bet`; did you mean `beta`?");
+}

@@ -1,0 +1,93 @@
+//! How options are written on the command line, and what the help shows.
+
+use super::*;
+
+#[test]
+fn names_are_spelled_with_dashes_or_underscores() {
+    assert_eq!(ok("--learning-rate 0.5").learning_rate, 0.5);
+    assert_eq!(ok("--learning_rate 0.5").learning_rate, 0.5);
+    assert_eq!(ok("--learning_rate=0.5").learning_rate, 0.5);
+}
+
+#[test]
+fn negative_numbers_are_values() {
+    assert_eq!(ok("--beta -0.5 --max_steps -1").beta, -0.5);
+}
+
+#[test]
+fn switches_are_spelled_three_ways() {
+    assert!(!ok("").load_best_model_at_end);
+    for yes in ["--load-best-model-at-end", "--load_best_model_at_end=true", "--load-best-model-at-end True"]
+    {
+        assert!(ok(yes).load_best_model_at_end, "{yes}");
+    }
+    for no in ["--load-best-model-at-end=false", "--load-best-model-at-end no"] {
+        assert!(!ok(no).load_best_model_at_end, "{no}");
+    }
+    assert!(ok("").completion_only_loss);
+    assert!(!ok("--completion-only-loss false").completion_only_loss);
+    assert_eq!(ok("").add_bos_token, None);
+    assert_eq!(ok("--add_bos_token").add_bos_token, Some(true));
+    assert_eq!(ok("--add_bos_token 0").add_bos_token, Some(false));
+    let message = error("--load-best-model-at-end=maybe");
+    assert!(message.starts_with("`--load-best-model-at-end` cannot be `maybe`"), "{message}");
+}
+
+#[test]
+fn the_word_after_a_switch_is_its_own_unless_it_is_a_truth_value() {
+    let options = run("--load-best-model-at-end hello").unwrap().options;
+    assert!(options.train.load_best_model_at_end);
+    assert_eq!(options.prompts, ["hello"]);
+}
+
+#[test]
+fn lists_are_written_with_commas_or_by_repeating() {
+    assert_eq!(ok("--report-to a,b").report_to, ["a", "b"]);
+    assert_eq!(ok("--report-to a --report_to=b").report_to, ["a", "b"]);
+}
+
+#[test]
+fn older_names_are_taken_with_a_notice() {
+    let parsed = run("--evaluation_strategy steps --pref_beta 0.7").unwrap();
+    assert_eq!(parsed.options.train.eval_strategy, Strategy::Steps);
+    assert_eq!(parsed.options.train.beta, 0.7);
+    assert_eq!(
+        parsed.notices,
+        [
+            "`--evaluation-strategy` is an older name; taken as `--eval-strategy`",
+            "`--pref-beta` is an older name; taken as `--beta`"
+        ]
+    );
+    let (_dir, path) = file("model = \"m\"\ndataset = \"d\"\ncutoff_len = 9\n");
+    let parsed = run(&format!("--config {}", path.display())).unwrap();
+    assert_eq!(parsed.options.train.max_length, Some(9));
+    assert!(
+        parsed.notices[0].ends_with("config.toml:3: `cutoff_len` is an older name; taken as `max_length`")
+    );
+    assert_eq!(run("").unwrap().notices, Vec::<String>::new());
+    // Its successor is no option of this program.
+    assert!(error("--ppo-epochs 4").starts_with("unknown option `--ppo-epochs`"));
+}
+
+#[test]
+fn help_is_shown_even_beside_mistakes() {
+    assert!(matches!(run("--config absent.toml --help"), Err(ArgumentError::Help(_))));
+}
+
+#[test]
+fn help_is_grouped_and_shows_defaults() {
+    let Err(ArgumentError::Help(help)) = run("--help") else { panic!("expected help") };
+    for part in [
+        "A demonstration.",
+        "Model and device:",
+        "Output:",
+        "Training:",
+        "--beta <BETA>",
+        "--learning-rate <NUMBER>",
+        "[default: 0.1]",
+        "built-in example",
+    ] {
+        assert!(help.contains(part), "{part} is missing in\n{help}");
+    }
+    assert!(matches!(run("--version"), Err(ArgumentError::Help(_))));
+}
