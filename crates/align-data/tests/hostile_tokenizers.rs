@@ -51,6 +51,12 @@ fn what_the_library_panics_on_is_an_error_that_names_the_file() {
 }
 
 #[test]
+fn token_ids_that_chance_decides_are_refused() {
+    refused("/model/dropout", json!(0.1), "`model.dropout` = 0.1 makes token ids random; set it to null");
+    assert!(load("/model/dropout", json!(0.0)).is_ok());
+}
+
+#[test]
 fn what_would_fill_the_memory_or_never_end_is_refused() {
     let twice = json!({"type": "Replace", "pattern": {"String": "a"}, "content": "aa"});
     let sixty = json!({"type": "Sequence", "normalizers": vec![twice.clone(); 60]});

@@ -62,6 +62,12 @@ impl Lock {
         }
     }
 
+    /// Whether the lock file is still the one under its name: whoever moves a directory away, or removes it, takes the lock
+    /// along, and another process may have the name.
+    pub fn is_in_place(&self) -> bool {
+        is_still(&self.file, &self.path)
+    }
+
     /// The lock file.
     pub fn path(&self) -> &Path {
         &self.path
@@ -70,8 +76,11 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // In this order: once it is unlocked another process may have taken it.
-        let _ = std::fs::remove_file(&self.path);
+        // In this order: once it is unlocked another process may have taken it. Where the directory was moved away, the lock
+        // of this name is another process's.
+        if self.is_in_place() {
+            let _ = std::fs::remove_file(&self.path);
+        }
         let _ = self.file.unlock();
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn remove_if_empty(home: &Path) {
 }
 
 /// A link is not followed: what it leads to is not ours.
-fn real_directory(path: &Path) -> Result<()> {
+pub(crate) fn real_directory(path: &Path) -> Result<()> {
     match fs::symlink_metadata(path) {
         Ok(found) if found.is_dir() => Ok(()),
         Ok(_) => Err(Error::new(

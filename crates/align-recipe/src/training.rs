@@ -78,6 +78,7 @@ where
             let go_on = format!("go on with --resume-from-checkpoint {}", checkpoint.display());
             return Err(align_cli::interrupted(*signal, go_on));
         }
+        run.output().check_held().map_err(Error::from)?;
         save(run.output_dir())?;
         let after = held_out.as_mut().map(|held_out| look(held_out, updater.step())).transpose()?;
         let peak_memory = align_cli::peak_memory_mb();

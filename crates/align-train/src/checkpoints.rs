@@ -130,7 +130,9 @@ fn recover(output: &OutputDir) -> Result<()> {
             }
             _ => {
                 tracing::warn!("removing {}, which was not finished", leftover.display());
-                fs::remove_dir_all(&leftover).map_err(Error::io(&leftover))?;
+                let is_dir = leftover.symlink_metadata().is_ok_and(|found| found.is_dir());
+                let removed = if is_dir { fs::remove_dir_all(&leftover) } else { fs::remove_file(&leftover) };
+                removed.map_err(Error::io(&leftover))?;
             }
         }
     }

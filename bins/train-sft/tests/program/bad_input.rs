@@ -110,11 +110,7 @@ fn a_resume_that_cannot_be_is_refused() {
         check(&place, &training(out, &format!("{short} {options}")), fragments);
     };
     refused("a/b/out", "--resume-from-checkpoint last", &["a/b/out: has no complete checkpoint"]);
-    refused(
-        "out",
-        "--resume-from-checkpoint first/checkpoint-9",
-        &["first/checkpoint-9 is not a directory"],
-    );
+    refused("out", "--resume-from-checkpoint first/checkpoint-9", &["first/checkpoint-9 is not a directory"]);
     refused("out", "--resume-from-checkpoint model", &["model: is not a complete checkpoint"]);
     refused("first", "--resume-from-checkpoint first/checkpoint-1", &["first/checkpoint-2: is later than"]);
     refused(

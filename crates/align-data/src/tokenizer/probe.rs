@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use tokenizers::Tokenizer;
+use tokenizers::{ModelWrapper, Tokenizer};
 
 use crate::guard::shortened;
 
@@ -44,6 +44,7 @@ pub(super) fn open(bytes: &[u8]) -> Result<(Tokenizer, Seen), String> {
     let mut tokenizer = Tokenizer::from_bytes(bytes).map_err(said)?;
     tokenizer.with_truncation(None).map_err(said)?;
     tokenizer.with_padding(None);
+    refuse_chance(&tokenizer)?;
     let ids: Vec<u32> = tokenizer.get_vocab(true).into_values().collect();
     let largest = ids.iter().copied().max();
     if let Some(id) = largest.filter(|id| *id > LARGEST_ID) {
@@ -67,6 +68,18 @@ pub(super) fn open(bytes: &[u8]) -> Result<(Tokenizer, Seen), String> {
         vocab_size: largest.map_or(0, |id| id as usize + 1),
     };
     Ok((tokenizer, seen))
+}
+
+/// BPE-dropout (Provilkov et al. 2020, arXiv:1910.13267) draws token ids from a generator without a seed: no run could be
+/// made again.
+fn refuse_chance(tokenizer: &Tokenizer) -> Result<(), String> {
+    match tokenizer.get_model() {
+        ModelWrapper::BPE(model) if model.dropout.is_some_and(|share| share > 0.0) => {
+            let share = model.dropout.unwrap_or_default();
+            Err(format!("`model.dropout` = {share} makes token ids random; set it to null"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the post-processor puts in front, seen on a letter.

@@ -119,6 +119,19 @@ impl OutputDir {
         self.0.kind
     }
 
+    /// Fails where this is no longer the directory that was taken: what is written now would end up in another run's.
+    ///
+    /// # Errors
+    /// A directory that was moved, replaced or removed.
+    pub fn check_held(&self) -> Result<()> {
+        let lock = self.0.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if lock.as_ref().is_some_and(Lock::is_in_place) {
+            return Ok(());
+        }
+        let problem = "was moved, replaced or removed while a run was writing to it; the run ends here";
+        Err(Error::new(self.path(), ErrorKind::NotFound, problem))
+    }
+
     /// Says which files are to be written, by their names in the directory (`runs/events`). A run that goes on in a directory
     /// without notes takes those that are there for its own: an earlier version wrote them.
     ///
@@ -164,6 +177,7 @@ impl OutputDir {
     /// # Errors
     /// What cannot be removed or written.
     pub fn begin(&self) -> Result<()> {
+        self.check_held()?;
         let mut state = self.state();
         if state.begun {
             return Ok(());

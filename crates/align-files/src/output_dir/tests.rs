@@ -171,3 +171,49 @@ fn a_report_beside_a_run_is_not_the_runs() {
     drop(OutputDir::beside(dir.join("new")).unwrap());
     assert!(!dir.join("new").exists());
 }
+
+#[cfg(unix)]
+#[test]
+fn a_link_in_place_of_the_scratch_folder_leads_nowhere() {
+    let (_keep, dir) = place();
+    run(&dir, &["model"]);
+    let elsewhere = dir.with_file_name("elsewhere");
+    fs::create_dir_all(elsewhere.join("thesis")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, tmp(&dir)).unwrap();
+    let output = OutputDir::take(&dir, false, &Resume::Last).unwrap();
+    output.begin().unwrap();
+    let error = output.leftovers().unwrap_err().to_string();
+    assert!(error.contains("is no directory"), "{error}");
+    assert!(elsewhere.join("thesis").exists());
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_is_somebody_elses() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (_keep, dir) = place();
+    run(&dir, &["checkpoint-1/weights"]);
+    let notes = std::ffi::OsStr::from_bytes(b"notes-\xff.txt");
+    fs::write(dir.join("checkpoint-1").join(notes), "mine").unwrap();
+    let output = OutputDir::take(&dir, false, &Resume::Last).unwrap();
+    output.begin().unwrap();
+    assert!(output.foreign_in("checkpoint-1").unwrap().is_some());
+    assert!(output.remove_tree("checkpoint-1").is_err());
+    assert_eq!(fs::read_to_string(dir.join("checkpoint-1").join(notes)).unwrap(), "mine");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_run_whose_directory_was_moved_away_writes_into_no_other() {
+    let (_keep, dir) = place();
+    let moved = OutputDir::take(&dir, false, &Resume::No).unwrap();
+    moved.begin().unwrap();
+    fs::rename(&dir, dir.with_file_name("moved")).unwrap();
+    let other = OutputDir::take(&dir, false, &Resume::No).unwrap();
+    other.begin().unwrap();
+    let error = moved.scratch("checkpoint-1").unwrap_err().to_string();
+    assert!(error.contains("was moved, replaced or removed while a run was writing to it"), "{error}");
+    assert!(moved.check_held().is_err());
+    drop(moved);
+    other.check_held().unwrap();
+}

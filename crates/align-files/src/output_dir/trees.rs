@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use super::OutputDir;
-use crate::scratch::{new_scratch, tmp};
+use crate::scratch::{new_scratch, real_directory, tmp};
 use crate::{Error, Result, sync_dir};
 
 /// A directory that is being filled, beside its place. Dropped without [`OutputDir::place`], it is removed.
@@ -26,6 +26,7 @@ impl OutputDir {
     /// # Errors
     /// If it cannot be made.
     pub fn scratch(&self, name: &str) -> Result<Scratch> {
+        self.check_held()?;
         new_scratch(self.path(), name).map(Scratch)
     }
 
@@ -35,10 +36,11 @@ impl OutputDir {
     /// If the directory cannot be read.
     pub fn leftovers(&self) -> Result<Vec<(String, PathBuf)>> {
         let tmp = tmp(self.path());
-        let items = match fs::read_dir(&tmp) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            items => items.map_err(Error::at(&tmp))?,
-        };
+        if tmp.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(Vec::new());
+        }
+        real_directory(&tmp)?;
+        let items = fs::read_dir(&tmp).map_err(Error::at(&tmp))?;
         let mut found = Vec::new();
         for item in items {
             let item = item.map_err(Error::at(&tmp))?;
@@ -64,6 +66,7 @@ impl OutputDir {
     /// # Errors
     /// As [`OutputDir::place`].
     pub fn place_leftover(&self, from: &Path, name: &str, files: &[String]) -> Result<()> {
+        self.check_held()?;
         let to = self.path().join(name);
         let replaced = self.moved_away(name)?;
         self.claim(files.iter().map(|file| format!("{name}/{file}")))?;
@@ -77,6 +80,7 @@ impl OutputDir {
     /// # Errors
     /// A file that is not; the system's.
     pub fn remove_tree(&self, name: &str) -> Result<()> {
+        self.check_held()?;
         let path = self.path().join(name);
         if let Some(away) = self.moved_away(name)? {
             away.close().map_err(Error::at(path))?;
@@ -92,13 +96,20 @@ impl OutputDir {
     /// If it cannot be read.
     pub fn foreign_in(&self, name: &str) -> Result<Option<String>> {
         let path = self.path().join(name);
-        if !path.symlink_metadata().is_ok_and(|found| found.is_dir()) {
-            return Ok(path.symlink_metadata().ok().filter(|_| !self.owns(name)).map(|_| name.to_owned()));
+        match path.symlink_metadata() {
+            Ok(found) if found.is_dir() => {}
+            Ok(_) => return Ok(Some(name.to_owned()).filter(|name| !self.owns(name))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::at(path)(error)),
         }
         let mut names = Vec::new();
         for item in fs::read_dir(&path).map_err(Error::at(&path))? {
-            let item = item.map_err(Error::at(&path))?;
-            names.push(format!("{name}/{}", item.file_name().to_string_lossy()));
+            let file = item.map_err(Error::at(&path))?.file_name();
+            // No program here writes a name that is no text; and what stands for one would name another file, or none.
+            let Some(file) = file.to_str() else {
+                return Ok(Some(format!("{name}/{}", file.to_string_lossy())));
+            };
+            names.push(format!("{name}/{file}"));
         }
         names.sort();
         for name in names {
