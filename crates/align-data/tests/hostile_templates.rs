@@ -120,6 +120,21 @@ fn growth_is_stopped() {
 }
 
 #[test]
+fn what_is_no_text_is_paid_for_as_the_text_that_it_becomes() {
+    refused("{{ range(100000)|join(d='a'*1000000)|length }}", "");
+    refused("{{ range(100000)|join(range(100000)|list)|length }}", "");
+    refused("{{ ('a'*1000000)|replace('a', range(100000)|list)|length }}", "");
+    refused("{{ ('1'*1000000)|replace(1, 'a'*1000000)|length }}", "");
+    refused("{{ (range(100000)|list)|replace('1', 'a'*1000000)|length }}", "");
+    refused("{{ ([[1]]*100000)|sum(start=[])|list|length }}", "");
+    assert_eq!(
+        render("{{ [1, 2]|join(d='-') }} {{ [1, 2]|join(0) }} {{ 'a1'|replace(1, [2]) }}").unwrap(),
+        "1-2 102 a[2]"
+    );
+    assert_eq!(render("{{ [1, 2]|sum }} {{ [{'a': 3}]|sum(attribute='a', start=1) }}").unwrap(), "3 4");
+}
+
+#[test]
 fn numbers_blow_nothing_up() {
     for source in [
         "{{ '%2000000000d'|format(1) }}",

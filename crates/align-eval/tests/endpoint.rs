@@ -280,6 +280,12 @@ fn a_key_that_the_server_repeats_is_neither_shown_nor_kept() {
     let found = judge(&server.url, &store).judge(&slates(1)).unwrap();
     assert_eq!(found[0].opinions[0].as_ref().unwrap().reason.as_deref(), Some("Bearer … says so."));
     assert!(!std::fs::read_to_string(&store).unwrap().contains("secret-key"));
+    const ESCAPED: &str = r#"{"choices": [{"message": {"content": "\u0073ecret-key.\n[[A]]"}}]}"#;
+    let server = Server::start(|_, _| Reply::Raw(ESCAPED));
+    let store = dir.path().join("t.jsonl");
+    let found = judge(&server.url, &store).judge(&slates(1)).unwrap();
+    assert_eq!(found[0].opinions[0].as_ref().unwrap().reason.as_deref(), Some("…."));
+    assert!(!std::fs::read_to_string(&store).unwrap().contains("ecret-key"));
 }
 
 #[test]

@@ -35,6 +35,9 @@ impl Rankings {
     pub(super) fn ranking(&mut self, mut row: Row, source_column: &str) -> Result<Ranking> {
         let margin = row.has("margin").then(|| row.number("margin")).transpose()?;
         let source = row.label(source_column);
+        if let Some(margin) = margin.filter(|margin| margin.abs() > f64::from(f32::MAX)) {
+            return Err(row.wrong("margin", "a number of at most 3.4e38", format!("{margin:e}")));
+        }
         self.like_before(&row, margin)?;
         if !row.has("completions") {
             return Ok(Ranking { answers: preference::pair(row)?.into(), margin, source });

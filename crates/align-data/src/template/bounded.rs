@@ -81,7 +81,8 @@ fn add_filters(environment: &mut Environment<'static>) {
     filters!(wholes, outside,
         "escape" => filters::escape, "e" => filters::escape, "sort" => filters::sort,
         "dictsort" => filters::dictsort, "unique" => filters::unique, "min" => filters::min,
-        "max" => filters::max, "sum" => filters::sum, "pprint" => filters::pprint);
+        "max" => filters::max, "pprint" => filters::pprint);
+    filters!(blow_up::sum, outside, "sum" => filters::sum);
     filters!(wholes, whole, "groupby" => filters::groupby);
     filters!(list, outside,
         "list" => filters::list, "last" => filters::last, "first" => filters::first,

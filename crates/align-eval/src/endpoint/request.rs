@@ -62,7 +62,8 @@ pub(super) fn send(agent: &ureq::Agent, options: &ChatOptions, body: &str) -> Re
         return Err(Failed { problem, is_worth_another: is_worth_another(status), wait });
     }
     let text = text.map_err(|error| Failed::by_chance(format!("the reply broke off: {error}")))?;
-    content(&text).ok_or_else(|| {
+    // Once more: a key may be written with escapes of JSON.
+    content(&text).map(|said| options.without_key(said)).ok_or_else(|| {
         Failed::by_chance(format!(
             "the reply is no chat completion (`choices[0].message.content`): {}",
             shown(&text)

@@ -1,5 +1,7 @@
 //! What calls would make that a number or a short text can blow up, paid for before they are made.
 
+use std::borrow::Cow;
+
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, Value};
 
@@ -12,26 +14,42 @@ fn text(values: &[Value], index: usize) -> Option<&str> {
     values.get(index).and_then(Value::as_str)
 }
 
-/// Text, what is replaced, by what.
+/// A value as the engine prints it. What is printed has been paid for by `walk`.
+fn printed(value: &Value) -> Cow<'_, str> {
+    value.as_str().map_or_else(|| value.to_string().into(), Cow::Borrowed)
+}
+
+/// Text, what is replaced, by what; all of them as text.
 pub(super) fn replace(values: &[Value]) -> Result<(), Error> {
-    values.iter().try_for_each(glance)?;
-    let (Some(before), Some(old), Some(new)) = (text(values, 0), text(values, 1), text(values, 2)) else {
-        return Ok(());
-    };
+    values.iter().try_for_each(walk)?;
+    let [before, old, new] = values else { return Ok(()) };
+    let (before, old, new) = (printed(before), printed(old), printed(new));
     if new.len() > old.len() {
-        let grown = before.matches(old).count().saturating_mul(new.len());
+        let grown = before.matches(&*old).count().saturating_mul(new.len());
         meter::text(grown.saturating_add(before.len()))?;
     }
     Ok(())
 }
 
-/// List, what is put between its items.
+/// List, what is put between its items (also by its name, `d`), as text.
 pub(super) fn join(values: &[Value]) -> Result<(), Error> {
     values.iter().try_for_each(walk)?;
+    let (values, options): (&[Value], Kwargs) = from_args(values)?;
     let Some(list) = values.first() else { return Ok(()) };
-    let between = text(values, 1).map_or(0, str::len);
+    let named = options.get::<Option<Value>>("d")?;
+    let between = values.get(1).or(named.as_ref()).map_or(0, |between| printed(between).len());
     let items = list.as_str().map_or_else(|| list.len().unwrap_or(0), str::len);
     meter::text(items.saturating_mul(between))
+}
+
+/// List; what is added to is a number: lists and texts would be copied for each item.
+pub(super) fn sum(values: &[Value]) -> Result<(), Error> {
+    values.iter().try_for_each(walk)?;
+    let (_, options): (&[Value], Kwargs) = from_args(values)?;
+    match options.get::<Option<Value>>("start")?.filter(|start| start.kind() != ValueKind::Number) {
+        Some(start) => Err(refused(format!("sums from a {}, expected a number", start.kind()))),
+        None => Ok(()),
+    }
 }
 
 /// Text, width.
