@@ -62,7 +62,7 @@ pub(crate) fn verified(
     );
 
     let normalization = RewardNormalization::of(&rewards(&live).collect::<Vec<_>>())?;
-    align_cli::write_json(&output_dir.join(RewardNormalization::FILE), &normalization)?;
+    align_cli::write_json(output_dir.join(RewardNormalization::FILE), &normalization)?;
     Ok(Saved { normalization, normalized_on, difference })
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::scratch::{HOME, new_scratch, remove_if_empty};
-use crate::{Error, Result, sync_dir, write::sync_file};
+use crate::{Error, Result, remove, sync_dir, write::sync_file};
 
 /// Files on their way into a directory. Dropped without [`Staged::commit`], nothing has happened there.
 #[derive(Debug)]
@@ -49,11 +49,10 @@ impl Staged {
             let to = self.directory.join(name);
             fs::rename(self.path().join(name), &to).map_err(Error::at(to))
         };
-        remove(&self.directory.join(key))?;
-        sync_dir(&self.directory)?;
+        remove(self.directory.join(key))?;
         others.into_iter().try_for_each(place)?;
         let stale = stale.iter().filter(|stale| !names.iter().any(|name| name == *stale));
-        stale.into_iter().try_for_each(|name| remove(&self.directory.join(name)))?;
+        stale.into_iter().try_for_each(|name| remove(self.directory.join(name)))?;
         sync_dir(&self.directory)?;
         last.into_iter().try_for_each(place)?;
         sync_dir(&self.directory)
@@ -86,13 +85,6 @@ impl Drop for Staged {
     }
 }
 
-fn remove(path: &Path) -> Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(Error::at(path)(error)),
-        _ => Ok(()),
-    }
-}
-
 /// What a file gets that this process makes. A file that was copied may be read-only, one of a library its owner's alone.
 fn new_file_permissions(directory: &Path) -> io::Result<Permissions> {
     let probe = directory.join(".probe");
@@ -104,13 +96,7 @@ fn new_file_permissions(directory: &Path) -> io::Result<Permissions> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn names(dir: &Path) -> Vec<String> {
-        let name = |item: io::Result<fs::DirEntry>| item.unwrap().file_name().into_string().unwrap();
-        let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
-        names.sort();
-        names
-    }
+    use crate::write::tests::names;
 
     #[test]
     fn a_set_replaces_a_set_and_keeps_nothing_of_it() {

@@ -140,10 +140,11 @@ pub(crate) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn names(dir: &Path) -> Vec<String> {
+    /// What is in a directory, sorted.
+    pub(crate) fn names(dir: &Path) -> Vec<String> {
         let name = |item: io::Result<fs::DirEntry>| item.unwrap().file_name().into_string().unwrap();
         let mut names: Vec<_> = fs::read_dir(dir).unwrap().map(name).collect();
         names.sort();

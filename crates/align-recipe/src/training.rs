@@ -128,7 +128,7 @@ pub fn unresumable(error: Error) -> anyhow::Error {
 /// # Errors
 /// If it cannot be written.
 pub fn publish<R: Serialize + Display>(output_dir: &Path, report: &R) -> anyhow::Result<()> {
-    align_cli::write_json(&output_dir.join(REPORT), report)?;
+    align_cli::write_json(output_dir.join(REPORT), report)?;
     align_cli::print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))
 }
 
