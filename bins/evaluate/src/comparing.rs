@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use align_eval::{Comparing, Policy, PolicyDir, WorldQuality};
+use align_eval::{Comparing, Policy, PolicyDir};
 use align_report::{BestOf, Comparison, Run};
 use align_reward::Reward;
 
@@ -41,8 +41,7 @@ pub(crate) fn compare(
     Ok((comparison, notes))
 }
 
-/// The curve of the baseline, where it was asked for; held against the gold reward, against a rule where one judges, or
-/// against the truth where the prompts are the fixtures'.
+/// The curve of the baseline, where it was asked for; held against the gold reward, or against a rule where one judges.
 pub(crate) fn best_of(
     options: &Options,
     inputs: &Inputs,
@@ -54,8 +53,6 @@ pub(crate) fn best_of(
     let reward = (&source.reward as &dyn Reward, source.name.as_str());
     let gold = inputs.gold.as_ref().map(|gold| (&gold.reward as &dyn Reward, gold.name.as_str()));
     let quality = gold.or_else(|| judging::rule(prompts.judge).map(|rule| (rule, rule.name())));
-    let is_known = prompts.rows.iter().all(|row| WorldQuality::classify(&row.task.prompt.prompt).is_some());
-    let truth = is_known.then_some((&WorldQuality as &dyn Reward, "world"));
     let how = (most, &options.generation, options.models.seed);
-    Ok(Some(align_eval::best_of(&policy, &prompts.rows, reward, quality.or(truth), how)?))
+    Ok(Some(align_eval::best_of(&policy, &prompts.rows, reward, quality, how)?))
 }

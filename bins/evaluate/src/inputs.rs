@@ -2,9 +2,10 @@
 
 use align_cli::Hub;
 use align_data::Demonstration;
-use align_eval::{PairSet, PolicyDir, Principle, PromptRow, WorldQuality, load_text, named, with_sets};
+use align_eval::{PairSet, PolicyDir, Principle, PromptRow, load_text, named, with_sets};
 use align_models::generation::check_completions;
 use align_report::Run;
+use align_world_judge::WorldQuality;
 use anyhow::{Context as _, bail, ensure};
 use candle_core::Device;
 
@@ -116,14 +117,11 @@ fn prompts(options: &Options, hub: &Hub) -> anyhow::Result<Option<Prompts>> {
         }
     }
     let judge = options.judge_kind()?;
-    let rows = with_sets(rows, sets);
-    let is_foreign = |row: &&PromptRow| WorldQuality::classify(&row.task.prompt.prompt).is_none();
-    if let (JudgeKind::World, Some(row)) = (judge, rows.iter().find(is_foreign)) {
-        let origin = &row.task.prompt.origin;
-        bail!(
-            "{origin}: the prompt is none of the fixtures' world, which is all that `--judge world` knows; name another"
-        );
+    if judge == JudgeKind::World {
+        let added = sets.iter_mut().flat_map(|(_, rows)| rows);
+        classify(rows.iter_mut().chain(added))?;
     }
+    let rows = with_sets(rows, sets);
     let has_no_answer = |row: &&PromptRow| row.task.reference.is_none();
     let compares = matches!(judge, JudgeKind::ExactMatch | JudgeKind::NumericAnswer);
     if let (true, Some(row)) = (compares, rows.iter().find(has_no_answer)) {
@@ -137,4 +135,19 @@ fn prompts(options: &Options, hub: &Hub) -> anyhow::Result<Option<Prompts>> {
         None => Vec::new(),
     };
     Ok(Some(Prompts { rows, source: source.clone(), text, judge }))
+}
+
+/// Says of prompts what the rule of the fixtures' world, which judges them, knows: their kind, and what those that belong to
+/// no set yet are for.
+fn classify<'a>(rows: impl Iterator<Item = &'a mut PromptRow>) -> anyhow::Result<()> {
+    for row in rows {
+        let prompt = &row.task.prompt;
+        WorldQuality::check([(&prompt.prompt, &prompt.origin)])?;
+        let Some(class) = WorldQuality::classify(&prompt.prompt) else { continue };
+        row.kind = Some(class.kind);
+        if row.is_main {
+            row.sets.push(class.category.to_owned());
+        }
+    }
+    Ok(())
 }

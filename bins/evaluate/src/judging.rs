@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use align_eval::{
-    ChatClient, ChatOptions, Criteria, EndpointJudge, Judge, ReplyStore, RewardJudge, WorldQuality,
-};
+use align_eval::{ChatClient, ChatOptions, Criteria, EndpointJudge, Judge, ReplyStore, RewardJudge};
 use align_reward::{ExactMatch, NumericAnswer, Reward};
+use align_world_judge::WorldQuality;
 use anyhow::Context as _;
 
 use crate::models::RewardSource;

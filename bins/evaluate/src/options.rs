@@ -84,11 +84,11 @@ pub(crate) struct PromptOptions {
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
     pub(crate) reference_column: String,
 
-    /// Prompts that test safety, with figures of their own [default: those prompts that are known to]
+    /// Prompts that test safety, with figures of their own [default: those of which --judge world knows it]
     #[arg(long, value_name = "PATH")]
     pub(crate) safety_prompts: Option<String>,
 
-    /// Prompts that test helpfulness, with figures of their own [default: those prompts that are known to]
+    /// Prompts that test helpfulness, with figures of their own [default: those of which --judge world knows it]
     #[arg(long, value_name = "PATH")]
     pub(crate) helpfulness_prompts: Option<String>,
 

@@ -1,5 +1,6 @@
 //! Preference training: a model and preference data in, an aligned Hugging Face model out.
 
+mod judged;
 mod options;
 mod pairs;
 mod reference;
@@ -23,7 +24,7 @@ fn main() -> ExitCode {
 }
 
 fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
-    let Options { common, output, data, dpo, train } = options;
+    let Options { common, output, data, dpo, train, .. } = options;
     let mut opening = Opening::new(invocation, common, output, data, train, dpo.default_learning_rate())?;
     let method = dpo.method(train.least_examples(), opening.data.tokenize.max_length)?;
     opening.defaulted.extend(dpo.defaulted());

@@ -5,6 +5,7 @@ use align_data::DataOptions;
 use align_dpo::{DpoOptions, Measuring};
 use align_recipe::Opening;
 use align_train::TrainOptions;
+use align_world_judge::JudgeOptions;
 use serde::Serialize;
 
 /// The command line, flattened from the components.
@@ -18,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) data: DataOptions,
     #[command(flatten)]
     pub(crate) dpo: DpoOptions,
+    #[command(flatten, next_help_heading = "Held-out answers")]
+    pub(crate) judge: JudgeOptions,
     #[command(flatten)]
     pub(crate) train: TrainOptions,
 }
@@ -39,7 +42,7 @@ impl Options {
 
 /// Options that only matter with held-out rows.
 pub(crate) const FOR_EVALUATION: &[&str] =
-    &["num_kl_prompts", "max_new_tokens", "per_device_eval_batch_size"];
+    &["num_kl_prompts", "max_new_tokens", "per_device_eval_batch_size", "judge"];
 
 #[cfg(test)]
 mod tests {

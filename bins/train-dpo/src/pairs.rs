@@ -5,8 +5,9 @@ use align_dpo::{HeldOut, Labels, PairMethod, Preference, Report, Scoring as _};
 use align_kernels::Params;
 use align_models::{CausalLm, Reference};
 use align_recipe::{Fixed, Opening, Training};
-use align_stage::RowBatches;
+use align_stage::{AnswersOnly, RowBatches};
 
+use crate::judged::JudgedTexts;
 use crate::options::{FOR_EVALUATION, Options};
 use crate::reference::RunReference;
 
@@ -15,6 +16,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
     let prepare = if has_gold { prepare_pairs_with_reference } else { prepare_pairs };
     let data = opening.rows(prepare, FOR_EVALUATION)?;
+    let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
+    let judged = JudgedTexts::new(&options.judge, prompts.collect())?;
     let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;
     let show = |row: usize| inspect_pair(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.inspected(&order, show)? {
@@ -52,5 +55,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     let fixed = Fixed { rows: &data.fingerprint, models: hash.into_iter().collect() };
     let training = Training { params: &params, objective, batches, rows, fixed };
     let trained = training.run(opening, options, held_out, |held_out, step| held_out.look(step))?;
-    trained.map_or(Ok(()), |trained| trained.report(Report::new))
+    let Some(trained) = trained else { return Ok(()) };
+    let changes = judged.changes(trained.looks.as_ref())?;
+    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
+    trained.report(|run, looks| Report::new(run, looks, answers_only, changes))
 }

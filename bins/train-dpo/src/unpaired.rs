@@ -5,8 +5,9 @@ use align_dpo::{HeldOut, Report, Scoring as _, Unpaired, UnpairedLoss, UnpairedM
 use align_kernels::Params;
 use align_models::CausalLm;
 use align_recipe::{Fixed, Opening, Training};
-use align_stage::RowBatches;
+use align_stage::{AnswersOnly, RowBatches};
 
+use crate::judged::JudgedTexts;
 use crate::options::{FOR_EVALUATION, Options};
 use crate::reference::RunReference;
 
@@ -21,6 +22,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
         data.train.len() > 1 || method.loss != UnpairedLoss::Kto,
         "dataset_name: kto compares a row with others, and there is one row"
     );
+    let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
+    let judged = JudgedTexts::new(&options.judge, prompts.collect())?;
     let order = opening.order(data.train.iter().map(TokenizedCompletion::token_count).collect())?;
     let show = |row: usize| inspect_completion(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.inspected(&order, show)? {
@@ -50,7 +53,10 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     let rows = data.train.len();
     let training = Training { params: &params, objective, batches, rows, fixed };
     let trained = training.run(opening, options, held_out, |held_out, step| held_out.look(step))?;
-    trained.map_or(Ok(()), |trained| trained.report(Report::new))
+    let Some(trained) = trained else { return Ok(()) };
+    let changes = judged.changes(trained.looks.as_ref())?;
+    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
+    trained.report(|run, looks| Report::new(run, looks, answers_only, changes))
 }
 
 /// The rows of a micro-batch where a precomputed reference depends on them: KTO also scores each prompt with the

@@ -1,6 +1,5 @@
 //! Reinforcement learning from a reward: a model, prompts and what scores answers in, an aligned model out.
 
-mod judge;
 mod method;
 mod models;
 mod options;

@@ -5,6 +5,7 @@ use align_data::DataOptions;
 use align_models::generation::GenerationOptions;
 use align_ppo::{GroupOptions, PpoOptions, SupervisorOptions};
 use align_train::TrainOptions;
+use align_world_judge::JudgeOptions;
 use anyhow::{bail, ensure};
 use serde::Serialize;
 
@@ -32,6 +33,8 @@ pub(crate) struct Options {
     data: DataOptions,
     #[command(flatten)]
     pub(crate) rollout: RolloutOptions,
+    #[command(flatten, next_help_heading = "Held-out answers")]
+    pub(crate) judge: JudgeOptions,
     #[command(flatten, next_help_heading = "Rollouts")]
     generation: GenerationOptions,
     #[command(flatten)]
@@ -74,7 +77,7 @@ pub(crate) struct RolloutOptions {
 }
 
 /// Options that only matter with held-out prompts.
-pub(crate) const FOR_EVALUATION: &[&str] = &["num_eval_prompts", "num_generations_eval"];
+pub(crate) const FOR_EVALUATION: &[&str] = &["num_eval_prompts", "num_generations_eval", "judge"];
 
 /// Options of evaluation during training, which there is none of.
 const EVALUATION: &[&str] = &[

@@ -5,19 +5,21 @@ use std::path::Path;
 
 use align_data::{Order, Prepared, TokenizedTask};
 use align_models::generation::check_completions;
-use align_ppo::{Action, Alarm, HeldOut, Method, OnPolicy, Report, Sampling, Scorer, Watch};
+use align_ppo::{Action, Alarm, HeldOut, Method, OnPolicy, Report, Sampling, ScoreSource, Scorer, Watch};
 use align_recipe::{Fixed, Opening, publish, start, unresumable};
 use align_stage::RunFigures;
 use align_train::{Length, Outcome};
 use anyhow::{Context as _, bail, ensure};
 
-use crate::judge;
 use crate::models::Models;
 use crate::options::Options;
 use crate::reward::Rewards;
 
 /// What the answers to held-out prompts are sampled with, beside the run's seed.
 const HELD_OUT_STREAM: u64 = 0x5eed;
+
+/// What the report calls the judge of the fixtures' world.
+const JUDGE: &str = "world judge";
 
 /// Everything that a run has beside its method.
 pub(crate) struct OnPolicyRun<'a> {
@@ -55,6 +57,8 @@ impl OnPolicyRun<'_> {
         let asked = &data.held_out[..data.held_out.len().min(options.rollout.num_eval_prompts)];
         check_completions(asked.len(), options.rollout.num_generations_eval)
             .context("`num_generations_eval`, for held-out prompts")?;
+        let prompts = asked.iter().map(|row| &row.task.prompt);
+        let judge = options.judge.judge(prompts.map(|row| (&row.prompt, &row.origin)))?;
         let total_steps = phases.saturating_mul(method.updates_per_phase());
         if let Length::Steps(steps) = opening.config.length
             && options.rollout.total_episodes.is_none()
@@ -79,7 +83,7 @@ impl OnPolicyRun<'_> {
             num_generations: options.rollout.num_generations_eval,
             tokenizer: &opening.tokenizer,
             scorer,
-            judge: judge::of_this_world(asked),
+            judge: judge.map(|judge| (JUDGE.to_owned(), ScoreSource::Texts(Box::new(judge)))),
             seed: seed ^ HELD_OUT_STREAM,
         };
         let look = || if asked.is_empty() { Ok(None) } else { held_out.look().map(Some) };

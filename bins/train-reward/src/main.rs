@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use align_cli::{Invocation, Program};
 use align_data::{MaskStyle, inspect_ranking, prepare_rankings};
 use align_recipe::{Fixed, Opening, Training};
-use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, Quality, Ranked, Report, check_rows};
+use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, NORMALIZED_ON, Quality, Ranked, Report, check_rows};
 use align_stage::RowBatches;
 use model::Models;
 use options::{FOR_EVALUATION, Options};
@@ -69,9 +69,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let training = Training { params, objective, batches, rows, fixed };
     let trained = training.run(&opening, options, held_out, |held_out, _step| held_out.judge())?;
     let Some(trained) = trained else { return Ok(()) };
-    // Rows to be learned by heart are measured on, and not held out.
-    let unseen = if reward.overfit_pairs.is_some() { &[] } else { &data.held_out[..] };
-    let saved = saved::verified(&opening, &models, method, (unseen, &data.train))?;
+    let saved = saved::verified(&opening, &models, method, &data.train)?;
     let (before, after) = trained.looks.as_ref().map(|(before, after)| (&before[..], &after[..])).unzip();
     let quality =
         after.map(|judged| Quality::new(judged, &data.train, &opening.tokenizer, opening.session.seed));
@@ -84,7 +82,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         accuracy_before,
         quality,
         normalization: saved.normalization,
-        normalized_on: saved.normalized_on,
+        normalized_on: NORMALIZED_ON,
         reload_difference: saved.difference,
         overfit,
     })?;

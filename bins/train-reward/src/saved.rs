@@ -1,12 +1,10 @@
 //! The saved model, read again: a head that was lost on the way to the disk would score at random.
 
-use align_data::TokenizedRanking;
+use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy, TokenizedRanking};
 use align_kernels::Params;
 use align_models::{ModelDir, RewardModel};
 use align_recipe::Opening;
-use align_reward::{
-    Judged, Method, NormalizedOn, Ranked, RankingBatch, RewardNormalization, RewardSource, judge,
-};
+use align_reward::{Judged, Method, Ranked, RankingBatch, RewardNormalization, RewardSource, judge};
 use anyhow::{Context as _, ensure};
 
 use crate::model::Models;
@@ -17,10 +15,15 @@ const COMPARED: usize = 64;
 /// How far a reward may be from that of the model in memory. They are of the same weights, computed alike.
 const TOLERANCE: f64 = 1e-5;
 
+/// Rows whose rewards say where rewards lie.
+const NORMALIZED_ON: usize = 256;
+
+/// What chooses them, beside the run's seed.
+const NORMALIZING_STREAM: u64 = 0x0e0e;
+
 /// What is known of the model on disk.
 pub(crate) struct Saved {
     pub(crate) normalization: RewardNormalization,
-    pub(crate) normalized_on: NormalizedOn,
     /// The largest difference of a reward.
     pub(crate) difference: f64,
 }
@@ -33,15 +36,16 @@ pub(crate) fn announce(opening: &Opening<'_>) -> anyhow::Result<()> {
     Ok(opening.session.create_output_dir()?.claim([RewardNormalization::FILE])?)
 }
 
-/// Reads the model in the output directory and compares its rewards of some rows with those of the model in memory; keeps
-/// where rewards of all of them lie beside the model. The rows are the held-out ones, or some of the training rows.
+/// Reads the model in the output directory and compares its rewards of some training rows with those of the model in memory;
+/// keeps beside the model where rewards of a sample of them lie. Held-out rows have no part in it: whatever is said of them in
+/// normalised units would not be held out.
 pub(crate) fn verified(
     opening: &Opening<'_>,
     models: &Models,
     method: Method,
-    (held_out, train): (&[TokenizedRanking], &[TokenizedRanking]),
+    train: &[TokenizedRanking],
 ) -> anyhow::Result<Saved> {
-    let (normalized_on, rows) = reference(held_out, train);
+    let rows = &sample(train, opening.session.seed)?[..];
     let output_dir = opening.session.output_dir().context("the run has no output directory")?;
     let batch_size = opening.config.per_device_eval_batch_size;
     let live = Ranked::new(models.view(rows)?, method);
@@ -63,22 +67,18 @@ pub(crate) fn verified(
 
     let normalization = RewardNormalization::of(&rewards(&live).collect::<Vec<_>>())?;
     align_cli::write_json(output_dir.join(RewardNormalization::FILE), &normalization)?;
-    Ok(Saved { normalization, normalized_on, difference })
+    Ok(Saved { normalization, difference })
 }
 
 fn rewards<'a>(judged: &'a [Judged<'_>]) -> impl Iterator<Item = f64> + 'a {
     judged.iter().flat_map(|row| row.rewards.iter().copied())
 }
 
-/// The rows whose rewards say where rewards lie: the held-out ones, or some of the training rows.
-fn reference<'a>(
-    held_out: &'a [TokenizedRanking],
-    train: &'a [TokenizedRanking],
-) -> (NormalizedOn, &'a [TokenizedRanking]) {
-    const ENOUGH: usize = 256;
-    if held_out.is_empty() {
-        (NormalizedOn::Training, &train[..train.len().min(ENOUGH)])
-    } else {
-        (NormalizedOn::HeldOut, held_out)
-    }
+/// Some rows from all over the data, which may be sorted; in their order.
+fn sample(train: &[TokenizedRanking], seed: u64) -> anyhow::Result<Vec<TokenizedRanking>> {
+    let order = Order { strategy: SamplingStrategy::Random, seed: seed ^ NORMALIZING_STREAM };
+    let mut order = MicroBatches::new(vec![1; train.len()], BatchSize::Examples(NORMALIZED_ON), order)?;
+    let mut places = order.next_batch().unwrap_or_default();
+    places.sort_unstable();
+    Ok(places.into_iter().map(|place| train[place].clone()).collect())
 }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use crate::checks::{DatasetChecks, check_demonstrations, check_pairs, check_prompts, check_unpaired};
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
-use crate::record::{PreferencePair, Ranking};
+use crate::record::{Demonstration, PreferencePair, PromptTask, Ranking, Text, UnpairedPreference};
 use crate::source::{
     has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_rankings, load_tasks,
     load_unpaired,
@@ -26,6 +26,9 @@ pub struct Prepared<T> {
     pub train: Vec<T>,
     /// Rows to measure on; empty if there are none.
     pub held_out: Vec<T>,
+    /// Prompts of the records that held-out rows were made of, by [`TokenizedPair::row`] and its like: what a judge of
+    /// texts reads. Empty where rows are demonstrations.
+    pub held_out_prompts: Vec<Text>,
     /// A hash of the training rows' token ids and labels, in order: a run can only be resumed on the same rows.
     pub fingerprint: String,
     /// Tokens of the longest sequence in either: a prompt with its longest answer, or a demonstration.
@@ -192,7 +195,7 @@ fn pairs(
     prepare(dataset, eval_dataset, config, load, check_pairs, tokenize, ids)
 }
 
-fn prepare<R, T>(
+fn prepare<R: Prompted, T>(
     dataset: &Path,
     eval_dataset: Option<&Path>,
     config: &DataConfig,
@@ -213,6 +216,7 @@ fn prepare<R, T>(
         None => None,
     };
     let checks = check(&training, evaluation.as_deref());
+    let prompts = evaluation.iter().flatten().filter_map(|row| row.prompt().cloned()).collect();
     let (train, train_report) = tokenize(&training)?;
     let (held_out, held_out_report) = evaluation.map(|rows| tokenize(&rows)).transpose()?.unzip();
     let findings = Findings { checks, train: train_report, held_out: held_out_report };
@@ -221,7 +225,49 @@ fn prepare<R, T>(
         |rows: &[T], hash: &mut Fingerprint| rows.iter().map(|row| ids(row, hash)).max().unwrap_or(0);
     let mut fingerprint = Fingerprint::default();
     let longest = longest(&train, &mut fingerprint).max(longest(&held_out, &mut Fingerprint::default()));
-    Ok(Prepared { train, held_out, fingerprint: fingerprint.hex(), longest, findings })
+    Ok(Prepared {
+        train,
+        held_out,
+        held_out_prompts: prompts,
+        fingerprint: fingerprint.hex(),
+        longest,
+        findings,
+    })
+}
+
+/// A record that answers a prompt, or is one.
+trait Prompted {
+    fn prompt(&self) -> Option<&Text>;
+}
+
+impl Prompted for PreferencePair {
+    fn prompt(&self) -> Option<&Text> {
+        Some(&self.prompt)
+    }
+}
+
+impl Prompted for UnpairedPreference {
+    fn prompt(&self) -> Option<&Text> {
+        Some(&self.prompt)
+    }
+}
+
+impl Prompted for Ranking {
+    fn prompt(&self) -> Option<&Text> {
+        Some(&self.answers.prompt)
+    }
+}
+
+impl Prompted for PromptTask {
+    fn prompt(&self) -> Option<&Text> {
+        Some(&self.prompt.prompt)
+    }
+}
+
+impl Prompted for Demonstration {
+    fn prompt(&self) -> Option<&Text> {
+        None
+    }
 }
 
 /// A file has no splits, so choosing one would do nothing.

@@ -92,6 +92,22 @@ impl Text {
             }
         }
     }
+
+    /// What a person reads: the text, of one message its content, of several who says what.
+    pub fn readable(&self) -> String {
+        match self {
+            Self::Plain(text) => text.clone(),
+            Self::Messages(turns) => match turns.as_slice() {
+                [turn] => turn.content.clone().unwrap_or_default(),
+                turns => {
+                    let line = |turn: &Message| {
+                        format!("{}: {}", turn.role, turn.content.as_deref().unwrap_or_default())
+                    };
+                    turns.iter().map(line).collect::<Vec<_>>().join("\n")
+                }
+            },
+        }
+    }
 }
 
 impl From<&str> for Text {

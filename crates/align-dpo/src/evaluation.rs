@@ -87,6 +87,8 @@ pub struct Look {
     pub rows: usize,
     /// Some prompts with their markup, and a completion of each.
     pub texts: Vec<(String, String)>,
+    /// The held-out row that each of those prompts is of.
+    pub texts_of: Vec<usize>,
 }
 
 impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
@@ -133,6 +135,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
             kl_ci95: ci95_of_several(&of_prompts, self.how.seed),
             rows: self.rows.len(),
             texts: self.texts(COMPARED)?,
+            texts_of: self.prompts(COMPARED).into_iter().map(|(row, _)| row).collect(),
         })
     }
 
@@ -145,6 +148,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
             metrics.mean("rewards/margins", chosen - rejected, 1.0);
         }
         let prompts = self.prompts(self.how.num_kl_prompts);
+        let prompts: Vec<Vec<u32>> = prompts.into_iter().map(|(_, prompt)| prompt).collect();
         if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
             go_on()?;
             let seed = self.how.seed.wrapping_add(step as u64);
@@ -160,7 +164,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
 
     /// Completions of the first `count` different prompts, each with its prompt; the same seed every time.
     fn texts(&self, count: usize) -> Result<Vec<(String, String)>> {
-        let prompts = self.prompts(count);
+        let prompts: Vec<Vec<u32>> = self.prompts(count).into_iter().map(|(_, prompt)| prompt).collect();
         let options = GenerationOptions {
             temperature: TEMPERATURE,
             ..GenerationOptions::sampled(self.how.max_new_tokens)
@@ -174,16 +178,17 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         prompts.iter().zip(&completions).map(pair).collect()
     }
 
-    /// The first `count` different prompts that leave room for a completion.
-    fn prompts(&self, count: usize) -> Vec<Vec<u32>> {
+    /// The first `count` different prompts that leave room for a completion, with their rows.
+    fn prompts(&self, count: usize) -> Vec<(usize, Vec<u32>)> {
         let room = self.policy.decoder().config().max_positions.saturating_sub(self.how.max_new_tokens);
-        let mut prompts: Vec<Vec<u32>> = Vec::new();
-        for prompt in self.rows.iter().map(T::prompt).filter(|prompt| prompt.len() <= room) {
+        let mut prompts: Vec<(usize, Vec<u32>)> = Vec::new();
+        let rows = self.rows.iter().map(T::prompt).enumerate();
+        for (row, prompt) in rows.filter(|(_, prompt)| prompt.len() <= room) {
             if prompts.len() == count {
                 break;
             }
-            if !prompts.iter().any(|seen| seen == prompt) {
-                prompts.push(prompt.to_vec());
+            if !prompts.iter().any(|(_, seen)| seen == prompt) {
+                prompts.push((row, prompt.to_vec()));
             }
         }
         prompts

@@ -1,6 +1,6 @@
 //! `report.json` of a run: what changed on held-out rows, and what it cost.
 
-use align_stage::{ChangedAnswer, RunFigures};
+use align_stage::{AnswersOnly, ChangedAnswer, JudgedChanges, RunFigures};
 use serde::Serialize;
 
 use crate::Look;
@@ -21,6 +21,8 @@ pub struct Report {
     pub accuracy_before: Option<f64>,
     /// Held-out accuracy after training.
     pub accuracy_after: Option<f64>,
+    /// What words reach without the prompt: the accuracies above are to be read beside it.
+    pub answers_only: Option<AnswersOnly>,
     /// Held-out margin of implicit rewards before training.
     pub margin_before: Option<f64>,
     /// Held-out margin of implicit rewards after training.
@@ -33,13 +35,22 @@ pub struct Report {
     pub prompts_compared: usize,
     /// How many of those are answered otherwise than before.
     pub prompts_changed: usize,
+    /// Which of those are answered better, where a judge was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_judged: Option<JudgedChanges>,
     /// The first few of the changed ones.
     pub samples: Vec<ChangedAnswer>,
 }
 
 impl Report {
-    /// A report of how the run went, and how held-out rows looked before and after.
-    pub fn new(run: RunFigures, held_out: Option<(Look, Look)>) -> Self {
+    /// A report of how the run went, how held-out rows looked before and after, what words alone reach on
+    /// them, and what a judge says of the answers that changed.
+    pub fn new(
+        run: RunFigures,
+        held_out: Option<(Look, Look)>,
+        answers_only: Option<AnswersOnly>,
+        changes_judged: Option<JudgedChanges>,
+    ) -> Self {
         let (before, after) = held_out.unzip();
         let compared = before.as_ref().map_or(0, |look| look.texts.len());
         let changed = |(before, after): (&Look, &Look)| ChangedAnswer::of(&before.texts, &after.texts);
@@ -51,12 +62,14 @@ impl Report {
             held_out_rows: before.as_ref().map_or(0, |look| look.rows),
             accuracy_before: before.as_ref().map(|look| look.accuracy),
             accuracy_after: after.as_ref().map(|look| look.accuracy),
+            answers_only,
             margin_before: before.as_ref().and_then(|look| look.margin),
             margin_after: after.as_ref().and_then(|look| look.margin),
             kl: after.as_ref().and_then(|look| look.kl),
             kl_ci95: after.as_ref().and_then(|look| look.kl_ci95),
             prompts_compared: compared,
             prompts_changed,
+            changes_judged,
             samples,
         }
     }
@@ -72,6 +85,12 @@ impl std::fmt::Display for Report {
                 self.held_out_rows
             )?;
         }
+        if let Some(AnswersOnly { accuracy, examples }) = self.answers_only {
+            writeln!(
+                f,
+                "  answers alone       {accuracy:.3} by a bag of words that sees no prompt, from {examples} of training"
+            )?;
+        }
         if let (Some(before), Some(after)) = (self.margin_before, self.margin_after) {
             writeln!(f, "reward margin         {before:.3} -> {after:.3}")?;
         }
@@ -82,7 +101,11 @@ impl std::fmt::Display for Report {
         }
         if self.prompts_compared > 0 {
             let (changed, compared) = (self.prompts_changed, self.prompts_compared);
-            writeln!(f, "\n{changed} of {compared} held-out prompts are answered otherwise than before:")?;
+            write!(f, "\n{changed} of {compared} held-out prompts are answered otherwise than before")?;
+            match &self.changes_judged {
+                Some(judged) => writeln!(f, " ({judged}):")?,
+                None => writeln!(f, ":")?,
+            }
         }
         self.samples.iter().try_for_each(|sample| write!(f, "\n{sample}"))
     }

@@ -31,8 +31,8 @@ pub use error::{Error, Result};
 pub use hacking::{
     Measuring, Overoptimization, Series, analyze_reward_hacking, attach_file, degenerate, logged, measured,
 };
-pub use judge::{Judge, Opinion, Opinions, RewardJudge, Slate, WorldQuality};
+pub use judge::{Judge, Opinion, Opinions, RewardJudge, Slate};
 pub use policy::{Answer, Kl, Policy, PolicyDir};
 pub use preferences::{PairSet, policy_preferences, reward_preferences};
 pub use prompts::{PromptRow, load_text, named, with_sets};
-pub use text::{readable, refuses, reply, words};
+pub use text::{refuses, reply, words};

@@ -311,7 +311,7 @@ fn spelled(text: &Text, has_template: bool) -> Text {
 
 fn spelled_answer(text: &Text, has_template: bool) -> Text {
     match text {
-        Text::Messages(_) if !has_template => Text::Plain(crate::text::readable(text)),
+        Text::Messages(_) if !has_template => Text::Plain(text.readable()),
         text => text.clone(),
     }
 }

@@ -3,9 +3,7 @@
 use std::path::Path;
 
 use align_data::{Demonstration, DemonstrationBody, PromptTask, load_demonstrations, load_pairs, load_tasks};
-use align_world::Category;
 
-use crate::judge::WorldQuality;
 use crate::{Error, Result};
 
 /// A prompt with what is known of it.
@@ -22,26 +20,16 @@ pub struct PromptRow {
 }
 
 impl PromptRow {
-    /// The prompts of a file or a directory's split; those of the fixtures' world know whether they test helpfulness or
-    /// safety. The right answer stands in `reference_column`.
+    /// The prompts of a file or a directory's split, of no set and no kind. The right answer stands in `reference_column`.
     ///
     /// # Errors
     /// As [`load_tasks`].
     pub fn load(path: &Path, split: &str, reference_column: &str) -> Result<Vec<Self>> {
-        let row = |task: PromptTask| {
-            let class = WorldQuality::classify(&task.prompt.prompt);
-            let set = class.map(|(_, category)| match category {
-                Category::Helpfulness => "helpfulness".to_owned(),
-                Category::Safety => "safety".to_owned(),
-            });
-            let kind =
-                class.and_then(|(kind, _)| serde_json::to_value(kind).ok()?.as_str().map(str::to_owned));
-            Self { task, sets: set.into_iter().collect(), kind, is_main: true }
-        };
+        let row = |task: PromptTask| Self { task, sets: Vec::new(), kind: None, is_main: true };
         Ok(load_tasks(path, split, reference_column)?.into_iter().map(row).collect())
     }
 
-    /// The same prompts as a set of this name, which takes the place of what the prompts were taken for.
+    /// The same prompts as a set of this name.
     pub fn load_set(name: &str, path: &Path, split: &str, reference_column: &str) -> Result<Vec<Self>> {
         let of_set = |row: Self| Self { sets: vec![name.to_owned()], is_main: false, ..row };
         Ok(Self::load(path, split, reference_column)?.into_iter().map(of_set).collect())
@@ -105,17 +93,18 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_the_users_takes_the_place_of_the_worlds() {
+    fn a_set_of_the_users_takes_the_place_of_what_prompts_were_taken_for() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.jsonl");
         let row = |prompt: &str| serde_json::json!({ "prompt": prompt, "answer": "eleven" }).to_string();
         std::fs::write(&path, row("What is four plus seven?") + "\n" + &row("Why?")).unwrap();
-        let rows = PromptRow::load(&path, "test", "answer").unwrap();
-        assert_eq!(
-            (rows[0].sets.as_slice(), rows[0].kind.as_deref()),
-            (&["helpfulness".to_owned()][..], Some("sum"))
+        let mut rows = PromptRow::load(&path, "test", "answer").unwrap();
+        assert!(
+            rows.iter().all(|row| row.sets.is_empty() && row.kind.is_none()),
+            "nothing is taken for granted"
         );
-        assert_eq!((rows[1].sets.len(), rows[0].task.reference.as_deref()), (0, Some("eleven")));
+        assert_eq!(rows[0].task.reference.as_deref(), Some("eleven"));
+        rows[0].sets.push("helpfulness".to_owned());
         let own = PromptRow::load_set("helpfulness", &path, "test", "answer").unwrap();
         let all = with_sets(rows, vec![("helpfulness".to_owned(), own)]);
         let sets: Vec<_> = all.iter().map(|row| (row.sets.len(), row.is_main)).collect();

@@ -2,22 +2,6 @@
 
 use align_data::{Message, Text};
 
-/// What a person reads of a prompt or an answer: the text, of one message its content, of several who says what.
-pub fn readable(text: &Text) -> String {
-    match text {
-        Text::Plain(text) => text.clone(),
-        Text::Messages(turns) => match turns.as_slice() {
-            [turn] => turn.content.clone().unwrap_or_default(),
-            turns => {
-                let line = |turn: &Message| {
-                    format!("{}: {}", turn.role, turn.content.as_deref().unwrap_or_default())
-                };
-                turns.iter().map(line).collect::<Vec<_>>().join("\n")
-            }
-        },
-    }
-}
-
 /// An answer in the shape of its prompt: a message of the assistant's to messages, a string to a string.
 pub fn reply(prompt: &Text, answer: impl Into<String>) -> Text {
     match prompt {
@@ -28,9 +12,7 @@ pub fn reply(prompt: &Text, answer: impl Into<String>) -> Text {
 
 /// The words of a text in lower case, without punctuation.
 pub fn words(text: &str) -> Vec<String> {
-    let separates = |c: char| !c.is_alphanumeric() && c != '\'' && c != '-';
-    let words = text.split(separates).map(|word| word.trim_matches(['\'', '-']));
-    words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect()
+    align_stats::words(text).map(str::to_lowercase).collect()
 }
 
 /// Beginnings of sentences by which a refusal is known.
@@ -103,8 +85,8 @@ mod tests {
     #[test]
     fn an_answer_has_the_shape_of_its_prompt() {
         let prompt = Text::Messages(vec![Message::new("user", "Hi"), Message::new("assistant", "Yes?")]);
-        assert_eq!(readable(&prompt), "user: Hi\nassistant: Yes?");
-        assert_eq!(readable(&reply(&prompt, "No")), "No");
+        assert_eq!(prompt.readable(), "user: Hi\nassistant: Yes?");
+        assert_eq!(reply(&prompt, "No").readable(), "No");
         assert_eq!(reply(&"a".into(), "b"), "b".into());
     }
 }

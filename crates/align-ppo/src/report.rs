@@ -1,6 +1,6 @@
 //! `report.json` of an on-policy run: what changed on held-out prompts, how it went, and what it cost.
 
-use align_stage::{ChangedAnswer, RunFigures};
+use align_stage::{ChangedAnswer, JudgedChanges, RunFigures};
 use align_stats::{WinRate, ci95_of_several, hit};
 use align_train::TrainerState;
 use serde::Serialize;
@@ -80,6 +80,9 @@ pub struct Report {
     pub supervisor_actions: Vec<SupervisorAction>,
     /// Held-out prompts that are answered otherwise than before.
     pub prompts_changed: usize,
+    /// Which of those have a better first answer, where a judge was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changes_judged: Option<JudgedChanges>,
     /// The first few of those.
     pub samples: Vec<ChangedAnswer>,
 }
@@ -119,9 +122,20 @@ impl Report {
             scores_over_time: logged(state, "objective/scores"),
             supervisor_actions: alarms.iter().map(action).collect(),
             prompts_changed,
+            changes_judged: looks.and_then(|(before, after)| judged_changes(before, after)),
             samples,
         }
     }
+}
+
+/// What the judge says of first answers that changed.
+fn judged_changes(before: &Look, after: &Look) -> Option<JudgedChanges> {
+    let first = |look: &Look, judged: &[f64]| -> Vec<f64> {
+        judged.iter().step_by(look.sampled.num_generations).copied().collect()
+    };
+    let ((name, old), (_, new)) = before.judged.as_ref().zip(after.judged.as_ref())?;
+    let (old, new) = (first(before, old), first(after, new));
+    Some(JudgedChanges::of(name, (&before.texts, &old), (&after.texts, &new)))
 }
 
 /// The interval of the mean KL. Prompts are drawn with all their answers, which are alike.
@@ -203,7 +217,11 @@ impl std::fmt::Display for Report {
         }
         if prompts > 0 {
             let changed = self.prompts_changed;
-            writeln!(f, "\n{changed} of {prompts} held-out prompts are answered otherwise than before:")?;
+            write!(f, "\n{changed} of {prompts} held-out prompts are answered otherwise than before")?;
+            match &self.changes_judged {
+                Some(judged) => writeln!(f, " ({judged}):")?,
+                None => writeln!(f, ":")?,
+            }
         }
         self.samples.iter().try_for_each(|sample| write!(f, "\n{sample}"))
     }

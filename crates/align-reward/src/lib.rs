@@ -18,7 +18,7 @@ pub use normalization::RewardNormalization;
 pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
 pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy};
-pub use report::{NormalizedOn, Overfit, Report};
+pub use report::{NORMALIZED_ON, Overfit, Report};
 pub use rewards::{
     Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
     RewardError, RewardKind, RewardSpec, Task, WeightedSum,

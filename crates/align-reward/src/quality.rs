@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use align_data::{TokenizedRanking, Tokenizer};
+use align_stage::AnswersOnly;
 use align_stats::{Calibration, hit, pearson, share_ci95};
 use align_train::{Error, Result};
 use serde::Serialize;
@@ -46,7 +47,7 @@ pub struct Quality {
     pub failures: Vec<Failure>,
 }
 
-/// Accuracies of rules.
+/// Accuracies of rules that need no model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Baselines {
     /// The answer of more tokens wins; a tie counts half.
@@ -55,6 +56,8 @@ pub struct Baselines {
     pub shorter: f64,
     /// Whichever of these two rules holds for the majority of the training pairs.
     pub majority: f64,
+    /// What words reach without the prompt, where there are training pairs to learn them from.
+    pub answers_only: Option<AnswersOnly>,
 }
 
 /// The accuracy on rows of one source.
@@ -103,7 +106,7 @@ pub struct Failure {
 }
 
 impl Quality {
-    /// Of at least one judged row, beside the rows that were trained on; `seed` is of the interval and the calibrated
+    /// Of at least one judged row, beside the rows that were trained on, if that is known; `seed` is of the interval and the calibrated
     /// models that the calibration is read against.
     ///
     /// # Errors
@@ -138,7 +141,7 @@ impl Quality {
             held_out_pairs: margins.len(),
             accuracy: mean(margins.iter().map(|&margin| hit(margin)), margins.len()),
             accuracy_ci95: share_ci95(&rows, seed),
-            baselines: baselines(judged, training),
+            baselines: baselines(judged, training, tokenizer)?,
             accuracy_by_source: by_source(judged),
             margin: mean(margins.iter().copied(), margins.len()),
             calibration: Calibration::new(&margins, seed),
@@ -184,11 +187,18 @@ fn longer_wins<'a>(rows: impl Iterator<Item = &'a TokenizedRanking>) -> f64 {
     mean(std::iter::once(hits), pairs)
 }
 
-fn baselines(judged: &[Judged<'_>], training: &[TokenizedRanking]) -> Baselines {
+fn baselines(
+    judged: &[Judged<'_>],
+    training: &[TokenizedRanking],
+    tokenizer: &Tokenizer,
+) -> Result<Baselines> {
     let longer = longer_wins(judged.iter().map(|row| row.row));
     let shorter = 1.0 - longer;
     let majority = if longer_wins(training.iter()) >= 0.5 { longer } else { shorter };
-    Baselines { longer, shorter, majority }
+    let held_out: Vec<&TokenizedRanking> = judged.iter().map(|row| row.row).collect();
+    let training: Vec<&TokenizedRanking> = training.iter().collect();
+    let answers_only = AnswersOnly::of(&training, &held_out, tokenizer).map_err(Error::stage)?;
+    Ok(Baselines { longer, shorter, majority, answers_only })
 }
 
 fn by_source(judged: &[Judged<'_>]) -> BTreeMap<String, SourceAccuracy> {
@@ -262,7 +272,9 @@ mod tests {
         let found = quality(&rows, &[&[1.0, 0.0], &[0.0, 2.0], &[0.5, 0.5], &[3.0, 1.0, 2.0]]);
         assert_eq!((found.held_out_rows, found.held_out_pairs), (4, 6));
         assert_eq!(found.accuracy, (1.0 + 0.0 + 0.5 + 2.0) / 6.0);
-        assert_eq!(found.baselines, Baselines { longer: 1.5 / 6.0, shorter: 4.5 / 6.0, majority: 4.5 / 6.0 });
+        let Baselines { longer, shorter, majority, answers_only } = found.baselines;
+        assert_eq!((longer, shorter, majority), (1.5 / 6.0, 4.5 / 6.0, 4.5 / 6.0));
+        assert_eq!(answers_only.unwrap().examples, 6);
         assert_eq!(found.accuracy_by_source["b"], SourceAccuracy { pairs: 3, accuracy: 2.0 / 3.0 });
         assert_eq!(found.accuracy_by_source.len(), 2);
         let failures: Vec<_> = found.failures.iter().map(|failure| failure.origin.as_str()).collect();

@@ -1,6 +1,6 @@
 //! `report.json` of a run: how far to trust the reward model, and what it cost.
 
-use align_stage::RunFigures;
+use align_stage::{AnswersOnly, RunFigures};
 use align_text::printable;
 use serde::Serialize;
 
@@ -20,9 +20,9 @@ pub struct Report {
     pub quality: Option<Quality>,
     /// Where rewards lie on [`Report::normalized_on`].
     pub normalization: RewardNormalization,
-    /// `held_out` answers, or `training` answers where there are no others. New answers are what scores are for, and a
-    /// model's rewards of what it was trained on lie further apart. No held-out figure is in normalised units.
-    pub normalized_on: NormalizedOn,
+    /// [`NORMALIZED_ON`]: a sample of the training rows, so that held-out figures in normalised units are held out. A model's
+    /// rewards of what it was trained on lie further apart: those of new answers deviate by somewhat less than 1.
+    pub normalized_on: &'static str,
     /// The largest difference between a reward of the trained model and of the one that was saved and read again.
     pub reload_difference: f64,
     /// The sanity check, where it was asked for.
@@ -30,23 +30,7 @@ pub struct Report {
 }
 
 /// Whose answers say where rewards lie.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NormalizedOn {
-    /// Held-out rows'.
-    HeldOut,
-    /// Some of the training rows'.
-    Training,
-}
-
-impl std::fmt::Display for NormalizedOn {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::HeldOut => "held-out",
-            Self::Training => "training",
-        })
-    }
-}
+pub const NORMALIZED_ON: &str = "training";
 
 /// What became of the attempt to learn a few rows by heart.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -115,6 +99,12 @@ impl std::fmt::Display for Printed<'_> {
         let (longer, shorter, majority) = (baselines.longer, baselines.shorter, baselines.majority);
         writeln!(f, "  longer wins         {longer:.3}\n  shorter wins        {shorter:.3}")?;
         writeln!(f, "  majority in training {majority:.3}")?;
+        if let Some(AnswersOnly { accuracy, examples }) = baselines.answers_only {
+            writeln!(
+                f,
+                "  answers alone       {accuracy:.3} by a bag of words that sees no prompt, from {examples} of training"
+            )?;
+        }
         for (source, of_source) in &self.quality.accuracy_by_source {
             let source = printable(source);
             writeln!(f, "  {source:<19} {:.3} of {} pairs", of_source.accuracy, of_source.pairs)?;

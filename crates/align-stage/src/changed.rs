@@ -27,6 +27,48 @@ impl ChangedAnswer {
     }
 }
 
+/// What a judge says of the answers that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct JudgedChanges {
+    /// Who judges.
+    pub judge: String,
+    /// Prompts that are answered better than before.
+    pub better: usize,
+    /// Prompts that are answered worse.
+    pub worse: usize,
+    /// Prompts that are answered in other words, and as well.
+    pub alike: usize,
+}
+
+impl JudgedChanges {
+    /// Of texts as in [`ChangedAnswer::of`], with the quality of each.
+    pub fn of(
+        judge: &str,
+        before: (&[(String, String)], &[f64]),
+        after: (&[(String, String)], &[f64]),
+    ) -> Self {
+        let mut found = Self { judge: judge.to_owned(), better: 0, worse: 0, alike: 0 };
+        let changed = before.0.iter().zip(after.0).map(|(before, after)| before.1 != after.1);
+        let qualities = before.1.iter().zip(after.1).zip(changed);
+        for ((before, after), _) in qualities.filter(|(_, changed)| *changed) {
+            let count = match after.total_cmp(before) {
+                std::cmp::Ordering::Greater => &mut found.better,
+                std::cmp::Ordering::Less => &mut found.worse,
+                std::cmp::Ordering::Equal => &mut found.alike,
+            };
+            *count += 1;
+        }
+        found
+    }
+}
+
+impl std::fmt::Display for JudgedChanges {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { judge, better, worse, alike } = self;
+        write!(f, "{better} better, {worse} worse, {alike} alike, by {judge}")
+    }
+}
+
 impl std::fmt::Display for ChangedAnswer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [prompt, before, after] =
@@ -45,5 +87,14 @@ mod tests {
         let changed = ChangedAnswer::of(&said(["a", "b"]), &said(["a", "c"]));
         let [changed] = changed.as_slice() else { panic!("{changed:?}") };
         assert_eq!(changed.to_string(), "prompt\n  before: b\n  after:  c\n");
+    }
+
+    #[test]
+    fn a_judge_is_asked_of_changed_answers_only() {
+        let said = |texts: [&str; 4]| texts.map(|text| ("prompt".to_owned(), text.to_owned()));
+        let (before, after) = (said(["a", "b", "c", "d"]), said(["a", "x", "y", "z"]));
+        let judged =
+            JudgedChanges::of("a judge", (&before, &[0.5, 0.5, 0.5, 0.5]), (&after, &[1.0, 1.0, 0.0, 0.5]));
+        assert_eq!(judged.to_string(), "1 better, 1 worse, 1 alike, by a judge");
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod bag_of_words;
 mod best_of;
 mod calibration;
 mod correlation;
@@ -9,6 +10,7 @@ mod length_control;
 mod significance;
 mod win_rate;
 
+pub use bag_of_words::{BagOfWords, Contrast, spread, words};
 pub use best_of::{best_of, best_of_kl};
 pub use calibration::{Calibration, ReliabilityBin};
 pub use correlation::{pearson, spearman};

@@ -135,9 +135,16 @@ fn sets_of_prompts_have_figures_of_their_own() {
         .iter()
         .map(|set| (set["name"].clone(), set["prompts"].clone()))
         .collect();
-    // Two of the prompts are of the fixtures' world, and neither tests safety.
-    assert_eq!(sets, [(json!("helpfulness"), json!(2)), (json!("safety"), json!(4))]);
+    // Two of the prompts are of the fixtures' world, whose rule nobody asked.
+    assert_eq!(sets, [(json!("safety"), json!(4))]);
     assert_eq!(found["comparison"]["prompts"], json!(4));
+
+    let dir = place(&prompts()[..2]);
+    let found = report(dir.path(), &format!("{COMPARE} --judge world"));
+    let sets = found["comparison"]["models"][1]["prompt_sets"].as_array().unwrap();
+    let sets: Vec<_> = sets.iter().map(|set| (set["name"].clone(), set["prompts"].clone())).collect();
+    assert_eq!(sets, [(json!("helpfulness"), json!(2))]);
+    assert_eq!(found["comparison"]["samples"][0]["tags"], json!(["helpfulness", "sum"]));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use crate::support::{Place, QUICK, training, worst_difference};
+use crate::support::{Place, QUICK, check, evaluated, training, worst_difference};
 
 fn close(found: f64, expected: f64) -> bool {
     (found - expected).abs() <= 1e-5 * expected.abs()
@@ -184,4 +184,32 @@ fn options_of_the_objective_that_make_no_sense_are_refused() {
         norm.iter().enumerate().map(|(at, byte)| if at > 100_000 { 0xff } else { *byte }).collect();
     place.write("model/model.safetensors", damaged);
     refused("", "not finite before the first step");
+}
+
+#[test]
+fn a_judge_that_is_named_says_which_changed_answers_are_better() {
+    let place = Place::new();
+    let pair = |prompt: &str| serde_json::json!({ "prompt": prompt, "chosen": " It is eleven.", "rejected": " No." });
+    place.write("data.jsonl", pair("Who are you?").to_string());
+    let foreign = training("out", &evaluated(&format!("{QUICK} --judge world")));
+    check(&place, &foreign, &["data.jsonl:1: the prompt is none of the fixtures' world", "`--judge world`"]);
+
+    let pairs =
+        ["What is four plus seven?", "What is nine minus two?"].map(|prompt| pair(prompt).to_string());
+    place.write("data.jsonl", pairs.join("\n"));
+    for loss in ["sigmoid", "kto"] {
+        let steep = QUICK.replace("1e-3", "1e-1");
+        let options = evaluated(&format!("{steep} --loss-type {loss} --judge world"));
+        let ended = place.succeeds(&training(loss, &options));
+        let report = place.run(loss).json("report.json");
+        let changed = report["prompts_changed"].as_u64().unwrap();
+        let counts = ["better", "worse", "alike"].map(|it| report["changes_judged"][it].as_u64().unwrap());
+        assert_eq!(changed, counts.iter().sum::<u64>());
+        let [better, worse, alike] = counts;
+        let line = format!(
+            "{changed} of 2 held-out prompts are answered otherwise than before ({better} better, {worse} worse, {alike} \
+             alike, by the judge of the fixtures' world):"
+        );
+        assert!(ended.stdout.contains(&line), "{}\ndoes not say {line}", ended.stdout);
+    }
 }

@@ -77,6 +77,10 @@ fn options_that_make_no_sense_are_refused() {
     refused("--max-length 30", &["`max_length`: has no effect", "`max_new_tokens`"]);
     refused("--max-new-tokens 8 --max-completion-length 9", &["`max_new_tokens`: has no effect"]);
     refused("--eval-strategy steps --eval-dataset data.jsonl", &["`eval_strategy`: has no effect"]);
+    refused("--judge world", &["`judge`: has no effect", "no held-out rows"]);
+    place.write("foreign.jsonl", r#"{"prompt": "Who are you?"}"#);
+    let foreign = "foreign.jsonl:1: the prompt is none of the fixtures' world";
+    refused("--judge world --eval-dataset foreign.jsonl", &[foreign]);
     refused("--num-eval-prompts 3", &["`num_eval_prompts`: has no effect", "no held-out rows"]);
     refused("--value-model reward_model", &["`value_model` = reward_model"]);
 }

@@ -128,3 +128,22 @@ fn looking_writes_nothing() {
     assert!(shown.contains("20 steps would be made; nothing was written"), "{shown}");
     assert_eq!(place.tree(), before);
 }
+
+#[test]
+fn the_rule_of_the_fixtures_world_judges_only_where_it_is_named() {
+    let place = Place::new();
+    let prompts = ["What is four plus seven?", "What is nine minus two?"];
+    let row = |prompt| serde_json::json!({ "prompt": prompt }).to_string();
+    place.write("data.jsonl", prompts.map(row).join("\n"));
+    let report = |out: &str, options: &str| {
+        let held_out = "--max-steps 4 --save-strategy no --eval-dataset data.jsonl --num-eval-prompts 2";
+        run(&place, out, &format!("{held_out} {options}")).json("report.json")
+    };
+    let (unasked, asked) = (report("unasked", ""), report("asked", "--judge world"));
+    assert_eq!((&unasked["win_rate"]["measure"], unasked.get("changes_judged")), (&"score".into(), None));
+    assert_eq!(asked["win_rate"]["measure"], "world judge");
+    let judged = &asked["changes_judged"];
+    let counted: u64 = ["better", "worse", "alike"].iter().map(|it| judged[it].as_u64().unwrap()).sum();
+    assert_eq!(Some(counted), asked["prompts_changed"].as_u64());
+    assert_eq!(unasked["score_after"], asked["score_after"], "nobody trains on what the judge says");
+}

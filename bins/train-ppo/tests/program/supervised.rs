@@ -15,7 +15,7 @@ fn run(data: &str, options: &str) -> String {
     format!(
         "--model {FIXTURES}/models/tiny-chat --dataset {FIXTURES}/data/{data} --output-dir out --method grpo \
          --logging-steps 1 --report-to none --save-strategy no --lr-scheduler-type constant --num-eval-prompts 40 \
-         {options}"
+         --judge world {options}"
     )
 }
 

@@ -162,7 +162,10 @@ fn the_report_says_how_far_to_trust_the_model() {
     assert_eq!(run.metric("eval_accuracy").last(), Some(&accuracy));
     let normalization = run.json("reward_normalization.json");
     assert_eq!((&normalization, &normalization["answers"]), (&report["normalization"], &json!(48)));
-    assert!(report["normalized_on"] == "held_out" && ended.stdout.contains("on 48 held-out answers"));
+    assert!(report["normalized_on"] == "training" && ended.stdout.contains("on 48 training answers"));
+    assert!((0.0..=1.0).contains(&number("/baselines/answers_only/accuracy")));
+    assert_eq!(number("/baselines/answers_only/examples"), 24.0);
+    assert!(ended.stdout.contains("answers alone  "), "{}", ended.stdout);
     let wrong = report["failures"].as_array().unwrap();
     assert!(wrong.iter().all(|pair| pair["chosen_reward"].as_f64() < pair["rejected_reward"].as_f64()));
     for text in ["accuracy  ", "longer wins", "calibration error", "with length", "web  ", "book  "] {
@@ -170,7 +173,8 @@ fn the_report_says_how_far_to_trust_the_model() {
     }
     let quiet = place.train("quiet", QUICK).json("report.json");
     assert!(quiet.get("accuracy").is_none() && quiet["normalization"]["answers"] == 48);
-    assert_eq!(quiet["normalized_on"], "training");
+    // Held-out rows have no part in it.
+    assert_eq!(quiet["normalization"], report["normalization"]);
 }
 
 #[test]

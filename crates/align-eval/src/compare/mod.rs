@@ -24,7 +24,6 @@ use verdicts::Verdicts;
 use crate::judge::{Judge, Slate};
 use crate::policy::PolicyDir;
 use crate::prompts::PromptRow;
-use crate::text::readable;
 use crate::{Error, Result};
 
 /// What is compared, and how.
@@ -181,7 +180,7 @@ fn sample(row: &PromptRow, place: usize, said: &[Said], verdicts: &Verdicts<'_>)
         }
     };
     Sample {
-        prompt: readable(&row.task.prompt.prompt),
+        prompt: row.task.prompt.prompt.readable(),
         tags: row.sets.iter().cloned().chain(row.kind.clone()).collect(),
         number: place % verdicts.count,
         answers: said.iter().enumerate().map(answer).collect(),

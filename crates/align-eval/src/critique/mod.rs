@@ -17,7 +17,7 @@ pub use principle::Principle;
 pub use reading::Finding;
 
 use crate::Result;
-use crate::text::{readable, reply};
+use crate::text::reply;
 
 /// Examples that the report shows.
 const SHOWN: usize = 20;
@@ -203,7 +203,7 @@ impl<'a> ConstitutionalCritic<'a> {
 
     fn example(&self, criticised: &Criticised) -> CritiqueExample {
         CritiqueExample {
-            prompt: readable(&criticised.prompt.prompt),
+            prompt: criticised.prompt.prompt.readable(),
             answer: criticised.answer.trim().to_owned(),
             critique: critiques(criticised),
             violations: self.names(criticised),

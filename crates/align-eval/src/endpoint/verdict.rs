@@ -3,7 +3,6 @@
 use align_data::Text;
 
 use super::client::Turn;
-use crate::text::readable;
 
 /// Which of two answers a reply prefers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +35,7 @@ impl Criteria {
         );
         let user = format!(
             "[User]\n{}\n[End of user]\n\n[Answer A]\n{first}\n[End of answer A]\n\n[Answer B]\n{second}\n[End of answer B]",
-            readable(prompt)
+            prompt.readable()
         );
         vec![Turn::system(system), Turn::user(user)]
     }

@@ -5,13 +5,11 @@
 //! however many are compared; whoever is asked in words ([`EndpointJudge`](crate::EndpointJudge)) is asked per pair.
 
 mod reward;
-mod world;
 
 use align_data::PromptTask;
 
 pub use reward::RewardJudge;
 pub(crate) use reward::scores;
-pub use world::WorldQuality;
 
 use crate::Result;
 

@@ -138,12 +138,14 @@ fn values() -> Vec<Row> {
                 "use-weighting",
                 "precompute-ref-log-probs",
                 "sync-ref-model",
+                "judge",
             ],
         ),
         ("train-reward", &["head", "ranking-loss", "freeze-backbone"]),
         (
             "train-ppo",
             &[
+                "judge",
                 "method",
                 "reward-from-text",
                 "normalize-scores",

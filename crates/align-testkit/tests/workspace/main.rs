@@ -21,7 +21,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const FOUNDATIONS: [&str; 3] = ["align-files", "align-limits", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 14] = [
+const LAYERS: [(&str, u8); 15] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
@@ -35,6 +35,7 @@ const LAYERS: [(&str, u8); 14] = [
     ("align-reward", 3),
     ("align-dpo", 3),
     ("align-ppo", 4),
+    ("align-world-judge", 4),
     ("align-eval", 4),
 ];
 /// Beside the layers: what all binaries share, the recipe that training binaries share on top of it, and what tests
