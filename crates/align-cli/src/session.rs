@@ -21,6 +21,9 @@ pub const SETTINGS_FILE: &str = "training_args.toml";
 /// Where runs without a name go, by number.
 const RUNS: &str = "runs";
 
+/// Folders that programs read files from: models and checkpoints directly, data sets from a folder in them too.
+const DEEPEST: usize = 2;
+
 /// A run that has been checked and not yet begun, or has begun.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -189,12 +192,12 @@ fn refuse_inside(
     let words = given.flat_map(|(name, value)| words(value).map(move |word| (name.as_str(), word)));
     let model = ("the model", common.model_name_or_path.as_str());
     let config = config.as_deref().map(|path| ("the config file", path));
-    match [model].into_iter().chain(config).chain(words).find(|(_, word)| is_inside(word, directory)) {
-        None => Ok(()),
-        Some((name, word)) => {
-            Err(SessionError::Inside { directory: directory.to_owned(), what: format!("{name} {word}") })
-        }
-    }
+    let mut read = [model].into_iter().chain(config).chain(words);
+    let found = read.find_map(|(name, word)| Some((name, word, inside(word, directory)?)));
+    found.map_or(Ok(()), |(name, word, file)| {
+        let through = if file == Path::new(word) { String::new() } else { format!(" ({})", file.display()) };
+        Err(SessionError::Inside { directory: directory.to_owned(), what: format!("{name} {word}{through}") })
+    })
 }
 
 /// The texts of an option.
@@ -203,9 +206,22 @@ fn words(value: &toml::Value) -> impl Iterator<Item = &str> {
     list.iter().filter_map(toml::Value::as_str)
 }
 
-fn is_inside(path: &str, directory: &Path) -> bool {
-    match (Path::new(path).canonicalize(), directory.canonicalize()) {
-        (Ok(path), Ok(directory)) => path.starts_with(directory),
-        _ => false,
+/// Below what an option names, the first that lies in the directory: itself, or where it is a folder a link in it.
+fn inside(named: &str, directory: &Path) -> Option<PathBuf> {
+    leads_into(Path::new(named), &directory.canonicalize().ok()?, DEEPEST)
+}
+
+fn leads_into(path: &Path, directory: &Path, depth: usize) -> Option<PathBuf> {
+    let place = path.canonicalize().ok()?;
+    if place.starts_with(directory) {
+        return Some(path.to_owned());
     }
+    // What is no folder, or none that may be read, has no entries.
+    let entries = std::fs::read_dir(&place).ok().filter(|_| depth > 0)?;
+    entries.flatten().find_map(|entry| {
+        let kind = entry.file_type().ok()?;
+        // The directory itself may lie in a folder that is read, and is no part of what is read there.
+        let may_lead = kind.is_symlink() || (kind.is_dir() && !entry.path().starts_with(directory));
+        may_lead.then(|| leads_into(&path.join(entry.file_name()), directory, depth - 1)).flatten()
+    })
 }

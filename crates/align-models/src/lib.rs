@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod architectures;
+mod carried;
 mod causal_lm;
 mod config;
 mod decoder;

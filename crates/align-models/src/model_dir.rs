@@ -8,22 +8,10 @@ use align_kernels::Params;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
+use crate::carried::CarriedOver;
 use crate::{DecoderConfig, Error, PadToken, Result, architectures, weights};
 
 const CONFIG: &str = "config.json";
-
-/// Files that a trained model inherits from the one it started from.
-const CARRIED_OVER: [&str; 9] = [
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "tokenizer.model",
-    "vocab.json",
-    "merges.txt",
-];
 
 /// Bytes of a JSON file that are read: a hundred times those of the largest.
 const LARGEST_JSON: u64 = 1 << 26;
@@ -34,20 +22,23 @@ pub struct ModelDir {
     path: PathBuf,
     json: Value,
     decoder: DecoderConfig,
+    carried: CarriedOver,
     /// What the tokenizer's files are to name as the pad token, where it need not be what they name now.
     pad: Option<PadToken>,
 }
 
 impl ModelDir {
-    /// Reads and checks `config.json`.
+    /// Reads and checks `config.json`, and reads what a model that is trained from this one inherits.
     ///
     /// # Errors
-    /// If it is missing, malformed, or of an architecture that is not supported.
+    /// If `config.json` is missing, malformed, or of an architecture that is not supported; a file beside it that cannot be
+    /// read, or is larger than any of its kind.
     pub fn open(path: &Path) -> Result<Self> {
         let config = path.join(CONFIG);
         let json = read_json(&config)?;
         let decoder = architectures::decoder_config(&config, &json)?;
-        Ok(Self { path: path.to_owned(), json, decoder, pad: None })
+        let carried = CarriedOver::read(path)?;
+        Ok(Self { path: path.to_owned(), json, decoder, carried, pad: None })
     }
 
     /// The decoder's shape.
@@ -110,14 +101,16 @@ impl ModelDir {
     /// # Errors
     /// If a file is malformed, or names what is no token of the model.
     pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
-        let generation = self.path.join("generation_config.json");
-        let generation = if generation.is_file() { read_json(&generation)? } else { Value::Null };
-        let named = self.token_ids("generation_config.json", &generation["eos_token_id"])?;
+        let name = "generation_config.json";
+        let parsed = |json| serde_json::from_slice(json).map_err(malformed(&self.path.join(name)));
+        let generation: Value = self.carried.get(name).map_or(Ok(Value::Null), parsed)?;
+        let named = self.token_ids(name, &generation["eos_token_id"])?;
         if named.is_empty() { self.token_ids("config.json", &self.json["eos_token_id"]) } else { Ok(named) }
     }
 
     /// Writes `params` and everything a loader needs into the existing directory `dir`, where files of another model go: a
-    /// chat template that this one lacks would be taken for its own. All files are whole before the first of them moves into
+    /// chat template that this one lacks would be taken for its own. What it inherits is as it was when the directory was
+    /// opened. All files are whole before the first of them moves into
     /// place, and `config.json`, without which there is no model, moves last.
     ///
     /// # Errors
@@ -130,13 +123,8 @@ impl ModelDir {
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!("float32");
         write_json(&staged.path().join(CONFIG), &json)?;
-        for name in CARRIED_OVER {
-            let (from, to) = (self.path.join(name), staged.path().join(name));
-            if from.is_file() {
-                // The system names neither of the two, and it may be the one that is full.
-                let copied = std::fs::copy(&from, &to);
-                copied.map_err(|source| Error::Io { path: dir.join(name), source })?;
-            }
+        for (name, bytes) in self.carried.files() {
+            std::fs::write(staged.path().join(name), bytes).map_err(Error::io(dir.join(name)))?;
         }
         self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(staged.path()))?;
         Ok(staged.commit(CONFIG, &Self::file_names())?)
@@ -145,13 +133,12 @@ impl ModelDir {
     /// The names of all files that a saved model can have; where it lacks one, [`ModelDir::save`] removes what another
     /// model left under the name.
     pub fn file_names() -> Vec<&'static str> {
-        [CONFIG, weights::SINGLE, weights::INDEX].into_iter().chain(CARRIED_OVER).collect()
+        [CONFIG, weights::SINGLE, weights::INDEX].into_iter().chain(CarriedOver::all_names()).collect()
     }
 
     /// Those of them that [`ModelDir::save`] will write.
     pub fn saved_names(&self) -> impl Iterator<Item = &'static str> {
-        let carried = CARRIED_OVER.into_iter().filter(|name| self.path.join(name).is_file());
-        [CONFIG, weights::SINGLE].into_iter().chain(carried)
+        [CONFIG, weights::SINGLE].into_iter().chain(self.carried.names())
     }
 
     /// A number or a list of them as token ids; none where nothing is said.
@@ -187,5 +174,9 @@ pub(crate) fn write_json(path: &Path, json: &Value) -> Result<()> {
 
 pub(crate) fn read_json(path: &Path) -> Result<Value> {
     let text = align_files::read_to_string(path, LARGEST_JSON)?;
-    serde_json::from_str(&text).map_err(|error| Error::invalid(path, format!("malformed JSON: {error}")))
+    serde_json::from_str(&text).map_err(malformed(path))
+}
+
+fn malformed(path: &Path) -> impl FnOnce(serde_json::Error) -> Error {
+    move |error| Error::invalid(path, format!("malformed JSON: {error}"))
 }

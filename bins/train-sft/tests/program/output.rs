@@ -87,6 +87,31 @@ fn overwriting_never_removes_what_the_run_reads() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn overwriting_never_removes_what_a_link_in_the_model_or_the_data_leads_to() {
+    use std::os::unix::fs::symlink;
+    let place = Place::new();
+    place.train("out", SHORT);
+    fs::create_dir_all(place.path("links")).unwrap();
+    for name in names(&place.run("model"), ".") {
+        symlink(place.path("out").join(&name), place.path("links").join(&name)).unwrap();
+    }
+    fs::create_dir_all(place.path("rows/data")).unwrap();
+    symlink(place.path("out/metrics.jsonl"), place.path("rows/data/train.jsonl")).unwrap();
+    let refused = |words: &str, fragment: &str| {
+        check(&place, &format!("--output-dir out --overwrite-output-dir {QUICK} {words}"), &[fragment]);
+    };
+    refused("--model links --dataset data.jsonl", "output_dir out: holds the model links (links/");
+    refused(
+        "--model model --dataset rows",
+        "output_dir out: holds dataset_name rows (rows/data/train.jsonl), which",
+    );
+    // The directory may lie in a folder that is read.
+    fs::rename(place.path("out"), place.path("model/out")).unwrap();
+    place.train("model/out", &format!("{QUICK} --overwrite-output-dir"));
+}
+
 /// Another model's template in the directory would be taken for that of the model that was trained.
 #[test]
 fn an_overwritten_directory_keeps_nothing_of_the_model_before() {
