@@ -23,7 +23,7 @@ type Shapes = [(String, Vec<usize>)];
 /// Reads the weights of `config` from a model directory as f32 tensors on `device`.
 ///
 /// # Errors
-/// If a file is missing or damaged, a tensor is missing, unknown or of another shape.
+/// If a file is missing or damaged, a tensor is missing, unknown or of another shape; too little memory.
 pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Result<BTreeMap<String, Tensor>> {
     let ignored: &[&str] = if config.tied_embeddings { &["lm_head.weight"] } else { &[] };
     load_tensors(dir, &config.weight_shapes(), ignored, device)
@@ -32,7 +32,7 @@ pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Resul
 /// Reads tensors by name and shape as [`load`] does; others may be there only if they are among the `ignored`.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`load`]; weights that the memory there is cannot hold, of which nothing is read.
 pub(crate) fn load_tensors(
     dir: &Path,
     shapes: &Shapes,
@@ -45,6 +45,7 @@ pub(crate) fn load_tensors(
     refuse_unknown(dir, &stored, shapes, ignored)?;
     let found = shapes.iter().map(|(name, shape)| Ok((name, find(dir, &stored, name, shape)?)));
     let found = found.collect::<Result<Vec<_>>>()?;
+    check_memory(&format!("the weights in {} in f32", dir.display()), shapes)?;
     let read = |(name, (file, info)): (&String, (&WeightFile, &TensorInfo))| {
         let tensor = Tensor::from_vec(file.read(info)?, info.shape.as_slice(), &Device::Cpu)?;
         Ok((name.clone(), tensor))

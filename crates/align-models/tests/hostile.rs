@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use align_kernels::Params;
 use align_models::{ModelDir, RewardHead, random_weights};
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -167,6 +168,64 @@ fn damaged_weights_are_named_with_what_was_expected() {
     }
     fs::write(&path, [whole.as_slice(), b"more"].concat()).unwrap();
     assert!(loaded().unwrap_err().to_string().contains("copied or downloaded in full?"));
+}
+
+/// A file with holes is as large as it says and takes no place: the header is right, the weights are zeros.
+#[test]
+fn weights_that_memory_cannot_hold_are_refused_before_they_are_read() {
+    let dir =
+        copy("llama", &json!({ "vocab_size": 1 << 20, "hidden_size": 1 << 18, "num_hidden_layers": 1 }));
+    let model = ModelDir::open(dir.path()).unwrap();
+    let mut end = 0_usize;
+    let tensors = model.decoder_config().weight_shapes().into_iter().map(|(name, shape)| {
+        let start = end;
+        end += 2 * shape.iter().product::<usize>();
+        (name, json!({ "dtype": "BF16", "shape": shape, "data_offsets": [start, end] }))
+    });
+    let header = Value::Object(tensors.collect()).to_string();
+    let path = dir.path().join("model.safetensors");
+    fs::write(&path, [&(header.len() as u64).to_le_bytes(), header.as_bytes()].concat()).unwrap();
+    let length = (8 + header.len() + end) as u64;
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length).unwrap();
+    let error = model.load(&CPU).unwrap_err().to_string();
+    let needed = format!("in f32: needs {} bytes of memory, ", 2 * end);
+    assert!(error.contains(&needed) && error.ends_with(" are available"), "{error}");
+}
+
+/// Hours lie between the first save of a run and its last.
+#[test]
+fn what_is_saved_beside_the_weights_is_what_lay_there_when_the_model_was_opened() {
+    let dir = copy("llama", &json!({}));
+    let of = |name: &str| dir.path().join(name);
+    fs::write(of("tokenizer.json"), "vocabulary").unwrap();
+    fs::write(of("chat_template.jinja"), "as it was").unwrap();
+    let model = ModelDir::open(dir.path()).unwrap();
+    let params = Params::frozen(&model.load(&CPU).unwrap());
+    let eos = model.eos_token_ids().unwrap();
+    fs::write(of("chat_template.jinja"), "another").unwrap();
+    fs::write(of("merges.txt"), "of another model").unwrap();
+    fs::write(of("generation_config.json"), "{").unwrap();
+    fs::remove_file(of("tokenizer.json")).unwrap();
+    let saved = tempfile::tempdir().unwrap();
+    model.save(&params, saved.path()).unwrap();
+    let text = |name: &str| fs::read_to_string(saved.path().join(name)).unwrap();
+    assert_eq!(
+        (text("tokenizer.json"), text("chat_template.jinja")),
+        ("vocabulary".into(), "as it was".into())
+    );
+    assert!(
+        !saved.path().join("merges.txt").exists() && !model.saved_names().any(|name| name == "merges.txt")
+    );
+    assert_eq!(model.eos_token_ids().unwrap(), eos);
+}
+
+#[test]
+fn what_lies_beside_the_weights_is_bounded() {
+    let dir = copy("llama", &json!({}));
+    let file = fs::File::create(dir.path().join("tokenizer.model")).unwrap();
+    file.set_len(1 << 40).unwrap();
+    let error = ModelDir::open(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("tokenizer.model: has 1099511627776 bytes or more, expected at most"), "{error}");
 }
 
 #[test]
