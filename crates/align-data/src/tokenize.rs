@@ -93,7 +93,8 @@ pub struct TokenizedPrompt {
 /// `Some(true)`: it is not). Texts and whole conversations are learned whole.
 ///
 /// # Errors
-/// As [`tokenize_pairs`](crate::tokenize_pairs); and `completion_only_loss = true` on rows that have no completion.
+/// As [`tokenize_pairs`](crate::tokenize_pairs); and `completion_only_loss = true` or a limit on prompts or completions alone for a row
+/// that is not divided into the two.
 pub fn tokenize_demonstrations(
     demonstrations: &[Demonstration],
     tokenizer: &Tokenizer,
@@ -108,16 +109,7 @@ pub fn tokenize_demonstrations(
                 render::answer(tokenizer, prompt, completion, &demonstration.template, &demonstration.origin)?
             }
             body => {
-                if completion_only_loss == Some(true) {
-                    return Err(DataError::Option {
-                        field: "completion_only_loss",
-                        rule: format!(
-                            "needs `prompt` and `completion` columns, which {} lacks",
-                            demonstration.origin
-                        ),
-                        value: "true".to_owned(),
-                    });
-                }
+                refuse_for_prompts(options, completion_only_loss, &demonstration.origin)?;
                 let text = render::whole(tokenizer, body, &demonstration.template, &demonstration.origin)?;
                 let (ids, origin) = (encoder.whole(&text)?, demonstration.origin.clone());
                 let cut = lengths.fit_whole(ids);
@@ -141,6 +133,27 @@ pub fn tokenize_demonstrations(
         mask.resize(tokens.len(), true);
         Ok(outcome.with(TokenizedExample { tokens, mask, row, origin: demonstration.origin.clone() }))
     })
+}
+
+/// Refuses options that are about prompts and completions apart, for a row that is one text. Nothing says where in it a prompt
+/// would end, so they could not be applied.
+fn refuse_for_prompts(
+    options: &TokenizeOptions,
+    completion_only_loss: Option<bool>,
+    row: &Origin,
+) -> Result<()> {
+    let given = [
+        ("completion_only_loss", completion_only_loss.filter(|&only| only).map(|only| only.to_string())),
+        ("max_prompt_length", options.max_prompt_length.map(|tokens| tokens.to_string())),
+        ("max_completion_length", options.max_completion_length.map(|tokens| tokens.to_string())),
+    ];
+    match given.into_iter().find_map(|(field, value)| Some((field, value?))) {
+        None => Ok(()),
+        Some((field, value)) => {
+            let rule = format!("needs `prompt` and `completion` columns, which {row} lacks");
+            Err(DataError::Option { field, rule, value })
+        }
+    }
 }
 
 /// Token ids of prompts to generate from, and what happened to them.

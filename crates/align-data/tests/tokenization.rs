@@ -222,13 +222,26 @@ fn the_mask_covers_the_completion_or_everything() {
         [None, Some(true), Some(false)].map(masked),
         [(prompt, Some(true)), (prompt, Some(true)), (0, Some(true))]
     );
+}
+
+#[test]
+fn what_is_about_prompts_and_completions_is_refused_where_rows_are_not_divided() {
+    let (tokenizer, usual) = (byte_level(), TokenizeOptions::default());
+    let of_prompts = TokenizeOptions { max_prompt_length: Some(4), ..usual.clone() };
+    let of_completions = TokenizeOptions { max_completion_length: Some(4), ..usual.clone() };
     let text = [demonstration(DemonstrationBody::Text { text: "a text".to_owned() })];
-    let error =
-        tokenize_demonstrations(&text, &tokenizer, &TokenizeOptions::default(), Some(true)).unwrap_err();
-    assert!(
-        error.to_string().starts_with("completion_only_loss: needs `prompt` and `completion`"),
-        "{error}"
-    );
+    for (options, only, field) in [
+        (&usual, Some(true), "completion_only_loss"),
+        (&of_prompts, None, "max_prompt_length"),
+        (&of_completions, None, "max_completion_length"),
+    ] {
+        let error = tokenize_demonstrations(&text, &tokenizer, options, only).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{field}: needs `prompt` and `completion` columns, which ")),
+            "{error}"
+        );
+    }
+    assert!(tokenize_demonstrations(&text, &tokenizer, &usual, Some(false)).is_ok());
 }
 
 #[test]
