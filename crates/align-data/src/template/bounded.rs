@@ -11,7 +11,7 @@ use minijinja::value::{DynObject, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, State, Value, filters, functions, tests};
 
 use super::meter::{self, glance, walk};
-use super::metered::{CONCAT, GLANCE, HAYSTACK, KEEP, PRODUCT, SETTLE, TURN, WALK};
+use super::metered::{CONCAT, CYCLE, GLANCE, HAYSTACK, KEEP, PRODUCT, SETTLE, TURN, WALK};
 
 /// What is paid for the values of a call.
 type Payment = fn(&[Value]) -> Result<(), Error>;
@@ -39,10 +39,16 @@ fn wholes(values: &[Value]) -> Result<(), Error> {
     values.iter().try_for_each(walk)
 }
 
+/// The first is looked at, the others are names in it or are made texts.
+fn named(values: &[Value]) -> Result<(), Error> {
+    values.first().map_or(Ok(()), glance)?;
+    wholes(values.get(1..).unwrap_or_default())
+}
+
 /// The first is gone through item by item.
 fn list(values: &[Value]) -> Result<(), Error> {
     values.first().map_or(Ok(()), meter::items)?;
-    texts(values.get(1..).unwrap_or_default())
+    wholes(values.get(1..).unwrap_or_default())
 }
 
 fn outside(value: Value) -> Result<Value, Error> {
@@ -74,14 +80,15 @@ fn add_filters(environment: &mut Environment<'static>) {
         };
     }
     filters!(texts, outside,
-        "safe" => filters::safe, "lower" => filters::lower, "upper" => filters::upper, "title" => filters::title,
-        "capitalize" => filters::capitalize, "trim" => filters::trim, "length" => filters::length,
-        "count" => filters::length, "int" => filters::int, "float" => filters::float, "abs" => filters::abs,
-        "round" => filters::round, "attr" => filters::attr);
+        "length" => filters::length, "count" => filters::length, "int" => filters::int, "float" => filters::float,
+        "abs" => filters::abs, "round" => filters::round);
+    filters!(named, outside, "attr" => filters::attr);
     filters!(wholes, outside,
-        "escape" => filters::escape, "e" => filters::escape, "sort" => filters::sort,
+        "safe" => filters::safe, "lower" => filters::lower, "upper" => filters::upper, "title" => filters::title,
+        "capitalize" => filters::capitalize, "escape" => filters::escape, "e" => filters::escape, "sort" => filters::sort,
         "dictsort" => filters::dictsort, "unique" => filters::unique, "min" => filters::min,
         "max" => filters::max, "pprint" => filters::pprint);
+    filters!(blow_up::strip, outside, "trim" => filters::trim);
     filters!(blow_up::sum, outside, "sum" => filters::sum);
     filters!(wholes, whole, "groupby" => filters::groupby);
     filters!(list, outside,
@@ -110,8 +117,7 @@ fn add_tests(environment: &mut Environment<'static>) {
         "eq" => tests::is_eq, "equalto" => tests::is_eq, "==" => tests::is_eq, "ne" => tests::is_ne,
         "!=" => tests::is_ne, "lt" => tests::is_lt, "lessthan" => tests::is_lt, "<" => tests::is_lt,
         "le" => tests::is_le, "<=" => tests::is_le, "gt" => tests::is_gt, "greaterthan" => tests::is_gt,
-        ">" => tests::is_gt, "ge" => tests::is_ge, ">=" => tests::is_ge, "sameas" => tests::is_sameas);
-    tests!(texts,
+        ">" => tests::is_gt, "ge" => tests::is_ge, ">=" => tests::is_ge, "sameas" => tests::is_sameas,
         "startingwith" => tests::is_startingwith, "endingwith" => tests::is_endingwith,
         "lower" => tests::is_lower, "upper" => tests::is_upper);
     tests!(|values| {
@@ -123,6 +129,9 @@ fn add_tests(environment: &mut Environment<'static>) {
 /// The filters that [`super::metered`] writes into a template.
 fn add_payments(environment: &mut Environment<'static>) {
     environment.add_filter(TURN, |cost: u64| meter::spend(cost).map(|()| ""));
+    environment.add_filter(CYCLE, |_: Value| -> Result<Value, Error> {
+        Err(meter::refused("`loop.cycle()` has no values, expected those to go through in turn"))
+    });
     environment.add_filter(GLANCE, outside);
     environment.add_filter(WALK, whole);
     environment.add_filter(KEEP, |value: Value| meter::walk_to_keep(&value).map(|()| value));
@@ -204,9 +213,9 @@ fn method(state: &mut State<'_, '_>, value: &Value, method: &str, args: &[Value]
         (ValueKind::String, "split") => blow_up::split(&all())?,
         (ValueKind::String, "splitlines") => blow_up::lines(&all())?,
         (ValueKind::String, "format") => blow_up::format(&all())?,
-        (ValueKind::String, _) => texts(&all())?,
-        (_, "count") => wholes(&all())?,
-        _ => texts(args)?,
+        (ValueKind::String, "strip" | "lstrip" | "rstrip") => blow_up::strip(&all())?,
+        (ValueKind::String, _) | (_, "count") => wholes(&all())?,
+        _ => wholes(args)?,
     }
     outside(minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)?)
 }

@@ -20,7 +20,7 @@ const LONGEST: usize = 16 << 20;
 /// Deepest nesting of lists and maps; JSON that was read has at most 128.
 const DEEPEST: usize = 150;
 /// Bytes of text for a unit.
-const UNIT: usize = 64;
+pub(super) const UNIT: usize = 64;
 
 /// What is left of a budget.
 #[derive(Clone, Copy, Default)]

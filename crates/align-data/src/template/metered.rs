@@ -4,7 +4,8 @@
 //! pay for what they make or look at. Filters, tests and methods pay by themselves (`bounded`). Nothing else changes:
 //! payments are filters that hand on their value, under names that no template can write.
 //!
-//! Not metered, because the source bounds it: what is not repeated, and constants.
+//! Not metered, because the source bounds it: what is not repeated. What is pays for the text of its constants and names with
+//! each turn, whatever is done with them.
 
 mod expressions;
 
@@ -15,6 +16,8 @@ use ast::{CallArg, Expr, Spanned, Stmt};
 
 /// Pays so many units and is an empty text.
 pub(super) const TURN: &str = "*turn";
+/// Refuses to go through no values in turn, at which the engine would divide by their number.
+pub(super) const CYCLE: &str = "*cycle";
 /// Pays for a text or a list as it is.
 pub(super) const GLANCE: &str = "*glance";
 /// Pays for all that a value holds.
@@ -53,6 +56,10 @@ fn filter<'a>(name: &'a str, expr: Expr<'a>, args: Vec<CallArg<'a>>) -> Expr<'a>
     Expr::Filter(spanned(ast::Filter { name, expr: Some(expr), args }, span))
 }
 
+fn constant<'a>(value: impl Into<Value>, span: Span) -> Expr<'a> {
+    Expr::Const(spanned(ast::Const { value: value.into() }, span))
+}
+
 impl Meters {
     fn stmts<'a>(&mut self, stmts: &[Stmt<'a>]) -> Vec<Stmt<'a>> {
         stmts.iter().map(|stmt| self.stmt(stmt)).collect()
@@ -65,8 +72,7 @@ impl Meters {
         let cost = self.cost;
         // To declare a macro costs what it holds, too; for the rest it is little to pay twice.
         self.cost += outside;
-        let constant = Expr::Const(spanned(ast::Const { value: Value::from(cost) }, span));
-        let turn = ast::EmitExpr { expr: filter(TURN, constant, Vec::new()) };
+        let turn = ast::EmitExpr { expr: filter(TURN, constant(cost, span), Vec::new()) };
         [Stmt::EmitExpr(spanned(turn, span))].into_iter().chain(body).collect()
     }
 

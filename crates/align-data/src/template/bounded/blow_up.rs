@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use minijinja::value::{Kwargs, ValueKind, from_args};
 use minijinja::{Error, Value};
 
-use crate::template::meter::{self, glance, refused, walk};
+use crate::template::meter::{self, refused, walk};
 
 /// Largest width, precision and number of parts.
 const WIDEST: usize = 10_000;
@@ -42,6 +42,17 @@ pub(super) fn join(values: &[Value]) -> Result<(), Error> {
     meter::text(items.saturating_mul(between))
 }
 
+/// Text, the characters that are taken off its ends: each of the text is looked for among all of those.
+pub(super) fn strip(values: &[Value]) -> Result<(), Error> {
+    values.iter().try_for_each(walk)?;
+    let [whole, characters, ..] = values else { return Ok(()) };
+    if characters.is_none() || characters.is_undefined() {
+        return Ok(());
+    }
+    let (whole, characters) = (printed(whole).len() as u64, printed(characters).len() as u64);
+    meter::spend(whole.saturating_mul(characters) / meter::UNIT as u64)
+}
+
 /// List; what is added to is a number: lists and texts would be copied for each item.
 pub(super) fn sum(values: &[Value]) -> Result<(), Error> {
     values.iter().try_for_each(walk)?;
@@ -55,7 +66,7 @@ pub(super) fn sum(values: &[Value]) -> Result<(), Error> {
 /// Text, width.
 pub(super) fn indent(values: &[Value]) -> Result<(), Error> {
     let (values, options): (&[Value], Kwargs) = from_args(values)?;
-    values.iter().try_for_each(glance)?;
+    values.iter().try_for_each(walk)?;
     let width = match values.get(1).filter(|width| !width.is_none()) {
         Some(width) => width.as_usize(),
         None => options.get::<Option<usize>>("width")?,
@@ -68,7 +79,7 @@ pub(super) fn indent(values: &[Value]) -> Result<(), Error> {
 
 /// Text, what stands between the parts.
 pub(super) fn split(values: &[Value]) -> Result<(), Error> {
-    values.iter().try_for_each(glance)?;
+    values.iter().try_for_each(walk)?;
     let Some(whole) = text(values, 0) else { return Ok(()) };
     let parts = match text(values, 1) {
         Some(separator) => whole.matches(separator).count(),
@@ -79,7 +90,7 @@ pub(super) fn split(values: &[Value]) -> Result<(), Error> {
 
 /// Text.
 pub(super) fn lines(values: &[Value]) -> Result<(), Error> {
-    values.iter().try_for_each(glance)?;
+    values.iter().try_for_each(walk)?;
     meter::spend(text(values, 0).map_or(0, |text| text.matches('\n').count()) as u64)
 }
 

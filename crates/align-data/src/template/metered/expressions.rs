@@ -4,7 +4,10 @@ use minijinja::machinery::ast;
 
 use ast::{BinOpKind, CallArg, Expr, Spanned};
 
-use super::{CONCAT, GLANCE, HAYSTACK, Meters, PRODUCT, SETTLE, UNPAID_SUMS, WALK, filter, spanned};
+use super::{
+    CONCAT, CYCLE, GLANCE, HAYSTACK, Meters, PRODUCT, SETTLE, UNPAID_SUMS, WALK, constant, filter, spanned,
+};
+use crate::template::meter::units_of;
 
 /// A constant whose value no operator has to make.
 pub(super) fn is_constant(expr: &Expr<'_>) -> bool {
@@ -29,6 +32,7 @@ impl Meters {
                 Expr::List(spanned(ast::List { items }, node.span()))
             }
             Expr::GetAttr(node) => {
+                self.written(node.name);
                 let expr = self.target(&node.expr);
                 Expr::GetAttr(spanned(ast::GetAttr { expr, name: node.name }, node.span()))
             }
@@ -42,6 +46,11 @@ impl Meters {
 
     fn optional<'a>(&mut self, expr: Option<&Expr<'a>>) -> Option<Expr<'a>> {
         expr.map(|expr| self.expr(expr))
+    }
+
+    /// A text of the source that each turn may compare, search or hash from its beginning to its end.
+    fn written(&mut self, text: &str) {
+        self.cost += units_of(text) - 1;
     }
 
     /// An operand that is looked through before it is used.
@@ -60,8 +69,14 @@ impl Meters {
         self.cost += 1;
         let span = expr.span();
         match expr {
-            Expr::Var(node) => Expr::Var(spanned(ast::Var { id: node.id }, span)),
-            Expr::Const(node) => Expr::Const(spanned(ast::Const { value: node.value.clone() }, span)),
+            Expr::Var(node) => {
+                self.written(node.id);
+                Expr::Var(spanned(ast::Var { id: node.id }, span))
+            }
+            Expr::Const(node) => {
+                self.written(node.value.as_str().unwrap_or_default());
+                Expr::Const(spanned(ast::Const { value: node.value.clone() }, span))
+            }
             Expr::Slice(node) => {
                 let slice = ast::Slice {
                     expr: self.glanced(&node.expr),
@@ -92,15 +107,18 @@ impl Meters {
                 span,
             )),
             Expr::Filter(node) => {
+                self.written(node.name);
                 let expr = self.optional(node.expr.as_ref());
                 let args = self.args(&node.args, false);
                 Expr::Filter(spanned(ast::Filter { name: node.name, expr, args }, span))
             }
             Expr::Test(node) => {
+                self.written(node.name);
                 let (expr, args) = (self.expr(&node.expr), self.args(&node.args, false));
                 Expr::Test(spanned(ast::Test { name: node.name, expr, args }, span))
             }
             Expr::GetAttr(node) => {
+                self.written(node.name);
                 let expr = self.expr(&node.expr);
                 Expr::GetAttr(spanned(ast::GetAttr { expr, name: node.name }, span))
             }
@@ -186,9 +204,12 @@ impl Meters {
 
     pub(super) fn call<'a>(&mut self, node: &Spanned<ast::Call<'a>>) -> Spanned<ast::Call<'a>> {
         self.cost += 1;
+        let is_method = |name| matches!(&node.expr, Expr::GetAttr(method) if method.name == name);
         // `loop.changed(…)` compares what it is given with what it was given before.
-        let compares = matches!(&node.expr, Expr::GetAttr(method) if method.name == "changed");
-        let (expr, args) = (self.expr(&node.expr), self.args(&node.args, compares));
+        let (expr, mut args) = (self.expr(&node.expr), self.args(&node.args, is_method("changed")));
+        if args.is_empty() && is_method("cycle") {
+            args.push(CallArg::Pos(filter(CYCLE, constant(true, node.span()), Vec::new())));
+        }
         spanned(ast::Call { expr, args }, node.span())
     }
 
@@ -200,7 +221,10 @@ impl Meters {
         match arg {
             CallArg::Pos(expr) if walked => CallArg::Pos(self.walked(expr)),
             CallArg::Pos(expr) => CallArg::Pos(self.expr(expr)),
-            CallArg::Kwarg(name, expr) => CallArg::Kwarg(name, self.expr(expr)),
+            CallArg::Kwarg(name, expr) => {
+                self.written(name);
+                CallArg::Kwarg(name, self.expr(expr))
+            }
             CallArg::PosSplat(expr) => CallArg::PosSplat(filter(WALK, self.expr(expr), Vec::new())),
             CallArg::KwargSplat(expr) => CallArg::KwargSplat(filter(WALK, self.expr(expr), Vec::new())),
         }
