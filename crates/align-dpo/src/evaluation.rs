@@ -156,7 +156,10 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
                 divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
             let divergence = divergence.map_err(Error::stage)?;
             metrics.mean("kl", divergence.kl, 1.0);
-            metrics.mean("kl_k3", divergence.kl_k3, 1.0);
+            // One token that the reference rules out is enough for this estimate to be infinite: it is then left out.
+            if divergence.kl_k3.is_finite() {
+                metrics.mean("kl_k3", divergence.kl_k3, 1.0);
+            }
             kl = divergence.per_prompt;
         }
         Ok(Evaluation { step, metrics, kl })

@@ -69,7 +69,7 @@ impl HeldOut<'_> {
     /// Answers every prompt and measures the answers.
     ///
     /// # Errors
-    /// If the models cannot be run, or an answer cannot be scored.
+    /// If the models cannot be run, an answer cannot be scored, or its KL is not finite.
     pub fn look(&self) -> Result<Look> {
         let prompt =
             |(row, task): (usize, &TokenizedTask)| Prompt { row, tokens: Arc::from(task.tokens.as_slice()) };
@@ -86,7 +86,13 @@ impl HeldOut<'_> {
                 let reference = log_probs(reference, &rollouts, self.sampling.temperature())?;
                 let sum = |log_probs: &[f32]| log_probs.iter().copied().map(f64::from).sum::<f64>();
                 let pairs = rollouts.completions.iter().zip(&reference);
-                Some(pairs.map(|(policy, reference)| sum(&policy.log_probs) - sum(reference)).collect())
+                let kl: Vec<f64> =
+                    pairs.map(|(policy, reference)| sum(&policy.log_probs) - sum(reference)).collect();
+                if let Some(place) = kl.iter().position(|kl| !kl.is_finite()) {
+                    let rows = self.tasks[rollouts.prompt_of(place).row].task.prompt.origin.to_string();
+                    return Err(Error::NotMeasured { metric: "kl".to_owned(), value: kl[place], rows });
+                }
+                Some(kl)
             }
         };
         let text = |(prompt, answers): (&Prompt, &[Rollout])| {

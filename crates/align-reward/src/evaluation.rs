@@ -2,7 +2,7 @@
 
 use align_data::TokenizedRanking;
 use align_stage::{Pack, RowBatches};
-use align_train::{Batches, Evaluate, Metrics, Result, evaluate};
+use align_train::{Batches, Error, Evaluate, Metrics, Result, evaluate};
 
 use crate::{Ranked, RankingBatch};
 
@@ -37,7 +37,7 @@ pub fn accuracy(judged: &[Judged<'_>]) -> f64 {
 /// The rewards of rows; `pack` makes batches that the objective knows.
 ///
 /// # Errors
-/// If the model cannot be run.
+/// If the model cannot be run; a reward that is not finite, with its row.
 pub fn judge<'a>(
     rows: &'a [TokenizedRanking],
     objective: &Ranked,
@@ -49,7 +49,18 @@ pub fn judge<'a>(
     while let Some(batch) = batches.next()? {
         rewards.extend(objective.rewards(&batch)?);
     }
-    Ok(rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect())
+    let judged = |(row, rewards): (&'a TokenizedRanking, Vec<f64>)| match rewards
+        .iter()
+        .copied()
+        .find(|reward| !reward.is_finite())
+    {
+        None => Ok(Judged { row, rewards }),
+        Some(value) => {
+            let rows = row.answers.origin.to_string();
+            Err(Error::NotMeasured { metric: "reward".to_owned(), value, rows })
+        }
+    };
+    rows.iter().zip(rewards).map(judged).collect()
 }
 
 /// Held-out rows and the objective over a view of the model.

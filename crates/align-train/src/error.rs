@@ -64,6 +64,19 @@ pub enum Error {
         /// The rows that it comes from.
         rows: String,
     },
+    /// What was measured on held-out rows is not finite: no figure can be made of it, and no best model chosen by it.
+    #[error(
+        "evaluation: `{metric}` is {value}; look at these rows ({rows}), and at the model, whose weights may hold NaN or \
+         numbers too large to compute with"
+    )]
+    NotMeasured {
+        /// Which figure.
+        metric: String,
+        /// What it is.
+        value: f64,
+        /// The rows that it comes from.
+        rows: String,
+    },
     /// The first backward pass did not reach every trainable parameter.
     #[error(
         "the first backward pass wrote no gradient for {count} of {total} trainable parameters: {names}; \

@@ -2,7 +2,7 @@
 
 use crate::interrupt::go_on;
 use crate::updater::{scalar, totals};
-use crate::{Batches, Metrics, Objective, Result};
+use crate::{Batches, Error, Metrics, Objective, Result};
 
 /// The objective's loss and metrics over one epoch of `batches`, as if all of it were one batch: each
 /// loss term is divided by its amount in the whole epoch, whatever the micro-batch size.
@@ -11,7 +11,7 @@ use crate::{Batches, Metrics, Objective, Result};
 /// its policy as a view, so that no graph is recorded.
 ///
 /// # Errors
-/// What `batches` and the objective raise; [`Error::Interrupted`](crate::Error::Interrupted) once a signal asked to stop.
+/// What `batches` and the objective raise; a loss or metric that is not finite, with its rows; [`Error::Interrupted`] once a signal asked to stop.
 pub fn evaluate<O, B>(objective: &O, batches: &mut B) -> Result<Metrics>
 where
     O: Objective,
@@ -27,7 +27,13 @@ where
     for batch in &epoch {
         go_on()?;
         let share = objective.loss(batch, &totals)?;
-        loss += scalar(&share.loss)?;
+        let share_of_loss = scalar(&share.loss)?;
+        let mut measured = std::iter::once(("loss", share_of_loss)).chain(share.metrics.values());
+        if let Some((metric, value)) = measured.find(|(_, value)| !value.is_finite()) {
+            let rows = objective.rows(batch).join(", ");
+            return Err(Error::NotMeasured { metric: metric.to_owned(), value, rows });
+        }
+        loss += share_of_loss;
         metrics.merge(&share.metrics);
     }
     if !epoch.is_empty() {

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use crate::toy::{Finished, Regression, Row, options, rows, train, train_with};
+use crate::toy::{Finished, Loader, Regression, Row, options, rows, train, train_with};
 use align_kernels::{Param, Params};
-use align_train::{Metrics, Objective, Result, StepLoss, Weights};
+use align_train::{Metrics, Objective, Result, StepLoss, Weights, evaluate};
 use candle_core::{Device, Tensor};
 
 fn message(result: Result<Finished>) -> String {
@@ -30,6 +30,46 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_its_rows() {
     }));
     assert!(error.starts_with("step 1: the loss is NaN; rows of the micro-batch: toy.jsonl:2;"), "{error}");
     assert_eq!(Regression { params, steps_seen: 0 }.bits(), before, "the weights moved");
+}
+
+#[test]
+fn a_held_out_row_without_a_finite_loss_stops_the_run_and_is_named() {
+    let mut held_out = rows(4);
+    held_out[2].y = f32::INFINITY;
+    let error = evaluate(&Regression::new(), &mut Loader::in_order(held_out, 2)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("evaluation: `loss` is inf; look at these rows (toy.jsonl:3, toy.jsonl:4)"),
+        "{error}"
+    );
+    // A loss that is none of the trouble, and a metric that is.
+    let measured = evaluate(&Unmeasured(Regression::new()), &mut Loader::in_order(rows(4), 2));
+    assert!(
+        measured
+            .unwrap_err()
+            .to_string()
+            .starts_with("evaluation: `ratio` is NaN; look at these rows (toy.jsonl:1")
+    );
+}
+
+/// Regression with a metric that divides by nothing.
+struct Unmeasured(Regression);
+
+impl Objective for Unmeasured {
+    type Batch = Vec<Row>;
+
+    fn weights(&self, batch: &Vec<Row>) -> Weights {
+        self.0.weights(batch)
+    }
+
+    fn loss(&self, batch: &Vec<Row>, totals: &Weights) -> Result<StepLoss> {
+        let mut step = self.0.loss(batch, totals)?;
+        step.metrics.mean("ratio", f64::NAN, 2.0);
+        Ok(step)
+    }
+
+    fn rows(&self, batch: &Vec<Row>) -> Vec<String> {
+        self.0.rows(batch)
+    }
 }
 
 /// The length of the weight times the row's target: its slope at 0 is not a number.
