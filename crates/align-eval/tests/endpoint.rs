@@ -24,6 +24,7 @@ enum Reply {
     Raw(&'static str),
     /// Refuses, and repeats the whole request, key and all.
     Repeats,
+    Refuses(&'static str),
     HangsUp,
 }
 
@@ -85,6 +86,7 @@ fn serve(mut stream: TcpStream, counted: &AtomicUsize, behaviour: &Behaviour) {
         Reply::HangsUp => return,
         Reply::Status(status, header) => (status, header, "{\"error\": \"not now\"}".to_owned()),
         Reply::Repeats => (401, "", text.clone()),
+        Reply::Refuses(content) => (401, "", content.to_owned()),
         Reply::Raw(content) => (200, "", content.to_owned()),
         Reply::Says(said) => (
             200,
@@ -275,6 +277,12 @@ fn a_key_that_the_server_repeats_is_neither_shown_nor_kept() {
     let server = Server::start(|_, _| Reply::Repeats);
     let error = judge(&server.url, &dir.path().join("r.jsonl")).judge(&slates(2)).unwrap_err().to_string();
     assert!(error.contains("HTTP 401") && !error.contains("secret-key"), "{error}");
+    for said in ["secret-\nkey", "SECRET-KEY", "secret%2Dkey", r"\u0073ecret-key"] {
+        let server = Server::start(move |_, _| Reply::Refuses(said));
+        let judge = judge(&server.url, &dir.path().join("r.jsonl"));
+        let error = judge.judge(&slates(2)).unwrap_err().to_string();
+        assert!(error.contains("HTTP 401: …;"), "{error}");
+    }
     let server = Server::start(|_, _| Reply::Says("Bearer secret-key says so.\n[[A]]".to_owned()));
     let store = dir.path().join("s.jsonl");
     let found = judge(&server.url, &store).judge(&slates(1)).unwrap();

@@ -136,4 +136,9 @@ fn an_address_a_key_or_a_wait_that_makes_no_sense_is_found_before_anything_is_ma
     // What is wrong with other inputs is found before the replies' file is made, too.
     check(good, "k", "--preferences absent.jsonl", "absent.jsonl");
     check(good, "k", "--judge-replies rows.jsonl/replies.jsonl", "rows.jsonl");
+    for notes in ["{ notes of somebody's", "{\"key\": 1", "notes"] {
+        std::fs::write(dir.path().join("notes"), notes).unwrap();
+        check(good, "k", "--judge-replies notes", "notes:1: expected replies of an endpoint");
+        assert_eq!(std::fs::read_to_string(dir.path().join("notes")).unwrap(), notes);
+    }
 }

@@ -10,6 +10,7 @@ mod judge;
 mod options;
 mod request;
 mod retry;
+mod secret;
 mod store;
 mod verdict;
 

@@ -7,6 +7,7 @@ use ureq::http::uri::Scheme;
 use ureq::http::{HeaderValue, Uri};
 
 use super::client::EndpointError;
+use super::secret::masked;
 
 /// The longest wait that can be asked for, twelve days: beyond it clocks overflow.
 pub(super) const LONGEST: Duration = Duration::from_secs(1_000_000);
@@ -101,10 +102,10 @@ impl ChatOptions {
     }
 
     /// What a server said, without the key: some repeat it.
-    pub(super) fn without_key(&self, text: String) -> String {
+    pub(super) fn without_key(&self, text: &str) -> String {
         match &self.api_key {
-            Some(key) if key.len() >= SHORTEST_SECRET && text.contains(key) => text.replace(key, "…"),
-            _ => text,
+            Some(key) if key.len() >= SHORTEST_SECRET => masked(text, key),
+            _ => text.to_owned(),
         }
     }
 }
@@ -180,10 +181,10 @@ mod tests {
                 .to_string();
             assert!(error.contains("the endpoint's key") && !error.contains("sk-"), "{error}");
         }
-        let said = "{\"error\": \"no such key: sk-secret\"}".to_owned();
+        let said = "{\"error\": \"no such key: sk-secret\"}";
         assert_eq!(options().without_key(said), "{\"error\": \"no such key: …\"}");
         let placeholder = ChatOptions { api_key: Some("A".to_owned()), ..options() };
-        assert_eq!(placeholder.without_key("[[A]]".to_owned()), "[[A]]");
+        assert_eq!(placeholder.without_key("[[A]]"), "[[A]]");
     }
 
     #[test]

@@ -49,24 +49,22 @@ pub(super) fn send(agent: &ureq::Agent, options: &ChatOptions, body: &str) -> Re
     if let Some(key) = &options.api_key {
         request = request.header("Authorization", format!("Bearer {key}"));
     }
-    let failed = |error: ureq::Error| Failed::by_chance(options.without_key(error.to_string()));
+    let failed = |error: ureq::Error| Failed::by_chance(options.without_key(&error.to_string()));
     let mut response = request.send(body).map_err(failed)?;
     let status = response.status().as_u16();
     let wait = response.headers().get("retry-after").and_then(|value| seconds(value.to_str().ok()?));
     let text = response.body_mut().with_config().limit(LARGEST).read_to_string();
-    let text = text.map(|text| options.without_key(text));
     if status != 200 {
-        let said = shown(&text.unwrap_or_default());
+        let said = shown(&options.without_key(&text.unwrap_or_default()));
         let problem =
             if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
         return Err(Failed { problem, is_worth_another: is_worth_another(status), wait });
     }
     let text = text.map_err(|error| Failed::by_chance(format!("the reply broke off: {error}")))?;
-    // Once more: a key may be written with escapes of JSON.
-    content(&text).map(|said| options.without_key(said)).ok_or_else(|| {
+    content(&text).map(|said| options.without_key(&said)).ok_or_else(|| {
         Failed::by_chance(format!(
             "the reply is no chat completion (`choices[0].message.content`): {}",
-            shown(&text)
+            shown(&options.without_key(&text))
         ))
     })
 }

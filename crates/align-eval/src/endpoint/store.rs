@@ -1,7 +1,9 @@
 //! Replies of an endpoint on disk, by a hash of what was asked: asked once, known for good.
 //!
 //! One JSON object per line, written and flushed as each reply comes, so that a process that is killed loses at most the
-//! reply it was writing. What such an end has damaged, wherever it cut, is left out and asked for again.
+//! reply it was writing. What such an end has damaged, wherever it cut, is left out and asked for again. The file is mended
+//! when the first new reply comes and not when it is read, and what is taken out of it then stays in a file beside it: it
+//! may be somebody's, whose name was given by mistake.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -28,6 +30,8 @@ pub struct ReplyStore {
 #[derive(Debug)]
 struct Content {
     replies: BTreeMap<String, String>,
+    /// Whether a reply can be added to the file as it is.
+    is_whole: bool,
     /// None before the first new reply, so that a run that asks nothing leaves nothing.
     file: Option<File>,
 }
@@ -53,34 +57,17 @@ impl ReplyStore {
             }
             read => read?,
         };
-        let (mut replies, mut whole, mut damaged) = (BTreeMap::new(), Vec::new(), Vec::new());
-        for (number, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-            match serde_json::from_slice::<Line>(line) {
-                Ok(found) => {
-                    replies.insert(found.key, found.reply);
-                    whole.extend_from_slice(line);
-                    whole.push(b'\n');
-                }
-                Err(_) if line.trim_ascii().is_empty() => {}
-                Err(error) if !may_be_damaged(line, number) => return Err(other_file(path, number, &error)),
-                Err(error) if replies.is_empty() && !damaged.is_empty() => {
-                    return Err(other_file(path, number, &error));
-                }
-                Err(_) => damaged.push((number + 1).to_string()),
-            }
-        }
-        if !damaged.is_empty() {
-            let lines = align_text::shortened(&damaged.join(", "), 200);
+        let read = Read::of(path, &bytes)?;
+        if !read.damaged.is_empty() {
+            let lines = align_text::shortened(&read.damaged.join(", "), 200);
             tracing::warn!(
-                "{}: broke off in line {lines}; what was said there is asked for again",
-                path.display()
+                "{}: broke off in line {lines}; what was said there is asked for again, and what is left of it goes to {}",
+                path.display(),
+                damaged(path).display()
             );
         }
-        if whole != bytes {
-            // Beside a link lies nothing that is meant.
-            align_files::write(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), &whole)?;
-        }
-        Ok(Self { path: path.to_owned(), content: Mutex::new(Content { replies, file: None }) })
+        let content = Content { is_whole: read.whole == bytes, replies: read.replies, file: None };
+        Ok(Self { path: path.to_owned(), content: Mutex::new(content) })
     }
 
     /// Where it lies.
@@ -127,6 +114,9 @@ impl ReplyStore {
         let mut text = serde_json::to_string(&line).map_err(std::io::Error::from).map_err(wrong)?;
         text.push('\n');
         let mut content = self.lock();
+        if !std::mem::replace(&mut content.is_whole, true) {
+            mend(&self.path)?;
+        }
         let file = match &mut content.file {
             Some(file) => file,
             none => none.insert(appending(&self.path)?),
@@ -161,11 +151,78 @@ fn appending(path: &Path) -> Result<File, EndpointError> {
     Ok(opened.map_err(align_files::Error::at(path))?)
 }
 
-/// Whether a line that cannot be read may be an object that broke off, or zeros that a power failure left. Everything else
-/// belongs to somebody, and the file is not touched.
-fn may_be_damaged(line: &[u8], number: usize) -> bool {
-    let is_beginning = line.starts_with(b"{") || line.iter().all(|&byte| byte == 0);
-    (number > 0 || is_beginning) && serde_json::from_slice::<IgnoredAny>(line).is_err()
+/// What is in a file.
+struct Read {
+    replies: BTreeMap<String, String>,
+    /// The lines of the replies, byte for byte.
+    whole: Vec<u8>,
+    /// All others that hold something, as lines too.
+    dropped: Vec<u8>,
+    /// The numbers of those, from 1.
+    damaged: Vec<String>,
+}
+
+impl Read {
+    fn of(path: &Path, bytes: &[u8]) -> Result<Self, EndpointError> {
+        let (replies, whole, dropped, damaged) = Default::default();
+        let mut read = Self { replies, whole, dropped, damaged };
+        let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+        for (number, line) in lines.iter().enumerate() {
+            let kind = match serde_json::from_slice::<Line>(line) {
+                Ok(found) => {
+                    read.replies.insert(found.key, found.reply);
+                    &mut read.whole
+                }
+                Err(_) if line.trim_ascii().is_empty() => continue,
+                Err(error) => {
+                    let is_inside = number + 1 < lines.len() && !read.replies.is_empty();
+                    let is_alone = read.replies.is_empty() && !read.damaged.is_empty();
+                    if is_alone || !(is_inside || is_beginning(line)) || is_json(line) {
+                        return Err(other_file(path, number, &error));
+                    }
+                    read.damaged.push((number + 1).to_string());
+                    &mut read.dropped
+                }
+            };
+            kind.extend_from_slice(line);
+            kind.push(b'\n');
+        }
+        Ok(read)
+    }
+}
+
+/// Whether a line may be a reply that broke off, or begin with zeros that a power failure left. Everything else is
+/// somebody's, unless it stands between replies.
+fn is_beginning(line: &[u8]) -> bool {
+    const START: &[u8] = b"{\"key\":\"";
+    line.starts_with(START) || START.starts_with(line) || line.starts_with(b"\0")
+}
+
+fn is_json(line: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(line).is_ok()
+}
+
+/// Takes everything but whole replies out of the file, and keeps it beside it.
+fn mend(path: &Path) -> Result<(), EndpointError> {
+    // Beside a link lies nothing that is meant.
+    let path = &std::fs::canonicalize(path).map_err(align_files::Error::at(path))?;
+    let read = Read::of(path, &align_files::read(path, LARGEST)?)?;
+    if !read.dropped.is_empty() {
+        let beside = damaged(path);
+        let before = match align_files::read(&beside, LARGEST) {
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => Vec::new(),
+            before => before?,
+        };
+        align_files::write(beside, [before, read.dropped].concat())?;
+    }
+    Ok(align_files::write(path, read.whole)?)
+}
+
+/// Where what is taken out of the file goes.
+fn damaged(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".damaged");
+    name.into()
 }
 
 fn other_file(path: &Path, number: usize, error: &serde_json::Error) -> EndpointError {
@@ -190,15 +247,29 @@ mod tests {
         drop(store);
         let bytes = std::fs::read(&path).unwrap();
         let second = 1 + bytes.iter().position(|&byte| byte == b'\n').unwrap();
+        let beside = dir.path().join("new/replies.jsonl.damaged");
         for cut in 0..bytes.len() - 1 {
             std::fs::write(&path, &bytes[..cut]).unwrap();
             let store = ReplyStore::open(&path).unwrap();
             let first = (cut + 1 >= second).then_some("[[A]]\n");
             assert_eq!((store.get(&one).as_deref(), store.get(&two)), (first, None), "cut at {cut}");
             assert_eq!(store.len(), usize::from(first.is_some()));
+            assert_eq!(std::fs::read(&path).unwrap(), bytes[..cut], "nothing is written yet, cut at {cut}");
+            store.put(&two, "m", &[Turn::user("?")], "[[B]]").unwrap();
             let kept = if first.is_some() { second } else { 0 };
-            assert_eq!(std::fs::read(&path).unwrap(), bytes[..kept], "only whole lines stay, cut at {cut}");
+            let file = std::fs::read(&path).unwrap();
+            assert!(file.starts_with(&bytes[..kept]) && file[kept..].ends_with(b"\"reply\":\"[[B]]\"}\n"));
+            assert_eq!(
+                ReplyStore::open(&path).unwrap().len(),
+                usize::from(first.is_some()) + 1,
+                "cut at {cut}"
+            );
+            let dropped = std::fs::read(&beside).unwrap_or_default();
+            let expected = if cut > kept { [&bytes[kept..cut], b"\n"].concat() } else { Vec::new() };
+            assert_eq!(dropped, expected, "what is left of it stays, cut at {cut}");
+            let _ = std::fs::remove_file(&beside);
         }
+        std::fs::write(&path, &bytes[..second]).unwrap();
         let store = ReplyStore::open(&path).unwrap();
         store.put(&two, "m", &[Turn::user("?")], "[[B]]").unwrap();
         assert_eq!(ReplyStore::open(&path).unwrap().len(), 2);
@@ -232,7 +303,13 @@ mod tests {
         check("{\"prompt\": \"p\"}\n", 1);
         check("{\"prompt\": \"p\"}", 1);
         check("{\"key\":1,\"value\":2}\n{\"key\":3}\n", 1);
-        check("{\"key\": not JSON\n{\"key\": at all\n", 2);
+        check("{\"key\":\"not JSON\n{\"key\":\"at all\n", 2);
+        check("{\"key\": not JSON\n", 1);
+        check("{ notes of somebody's", 1);
+        check("[dependencies]\nserde = \"1\"\n", 1);
+        let reply = r#"{"key":"k","model":"m","messages":[],"reply":"r"}"#;
+        check(&format!("{reply}\nnotes of somebody's"), 2);
+        check(&format!("{reply}\n{{\"other\": 1}}\n{reply}\n"), 2);
         let error = ReplyStore::open(&path.join("below/replies.jsonl")).unwrap_err().to_string();
         assert!(error.contains("rows.jsonl"), "{error}");
     }
