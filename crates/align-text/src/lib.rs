@@ -4,21 +4,30 @@
 //! character. The programs print them through [`printable`] at the few places where text leaves them (`align-cli`), and
 //! where a text is set in colours of our own before (`align-data`). Files hold texts as they are.
 
-/// `text` with every character that [`is_command`] shown as an escape.
+/// `text` with every character that [`is_command`] shown as an escape, and those that join letters where they join none.
 ///
 /// ```
 /// assert_eq!(align_text::printable("a\u{1b}[2Jb\nü"), "a\\u{1b}[2Jb\nü");
 /// ```
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
+    let mut before = None;
     for character in text.chars() {
-        if is_command(character) {
+        if is_command(character)
+            || (is_joiner(character) && before.is_none_or(|it: char| it.is_ascii() || is_joiner(it)))
+        {
             shown.extend(character.escape_default());
         } else {
             shown.push(character);
         }
+        before = Some(character);
     }
     shown
+}
+
+/// What stands between letters of Persian and of Indian scripts, and in emoji, and is nothing by itself.
+fn is_joiner(character: char) -> bool {
+    matches!(character, '\u{200c}' | '\u{200d}')
 }
 
 /// `text` if it has at most `most` characters, else its beginning and its end with the number of those left out between.
@@ -44,12 +53,19 @@ pub fn shortened(text: &str, most: usize) -> String {
 /// Characters of the note between beginning and end.
 const GAP: usize = 40;
 
-/// Whether a terminal may take the character for an order: control characters but line breaks and tabs, marks that turn
-/// the direction of writing, and the separators that some terminals and editors break lines at.
+/// Whether a terminal may take the character for an order, or show what is not there: control characters but line breaks
+/// and tabs, marks that turn the direction of writing, the separators that some terminals and editors break lines at, and
+/// what has no width and no letter to belong to.
 pub fn is_command(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}' => true,
+        '\u{61c}'
+        | '\u{200b}'
+        | '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' => true,
+        '\u{feff}' | '\u{fff9}'..='\u{fffb}' => true,
         other => other.is_control(),
     }
 }
@@ -67,7 +83,19 @@ mod tests {
             "a\u{202e}b\u{2066}c\u{2069}\u{2028}\u{2029}",
             "a\\u{202e}b\\u{2066}c\\u{2069}\\u{2028}\\u{2029}",
         );
-        check("line\n\ttab ü 漢 👩‍🔧 שלום\u{200f}", "line\n\ttab ü 漢 👩‍🔧 שלום\u{200f}");
+        check("line\n\ttab ü 漢 👩‍🔧 שלום", "line\n\ttab ü 漢 👩‍🔧 שלום");
+    }
+
+    #[test]
+    fn what_cannot_be_seen_is_shown() {
+        for hidden in (0x200b..=0x200f).chain(0x2060..=0x2069).chain([0xfeff, 0x61c]) {
+            let hidden = char::from_u32(hidden).unwrap();
+            let shown = format!("key{}word", hidden.escape_default());
+            assert_eq!(printable(&format!("key{hidden}word")), shown);
+        }
+        // In Persian and in emoji joiners are part of what is written, but a row of them is not.
+        assert_eq!(printable("می\u{200c}خواهم 👩\u{200d}🔧"), "می\u{200c}خواهم 👩\u{200d}🔧");
+        assert_eq!(printable("ü\u{200d}\u{200d}"), "ü\u{200d}\\u{200d}");
     }
 
     #[test]
