@@ -78,10 +78,12 @@ fn keys() -> Vec<Row> {
             .refused(&["judge_replies"]),
         judge("replies from a device", "--judge-replies /dev/zero").refused(&["judge_replies"]),
         judge("replies that end in the middle of a character", "--judge-replies replies.jsonl")
-            .put("replies.jsonl", &b"{\"question\":\"\xe2\x82"[..])
+            .put("replies.jsonl", &b"{\"key\":\"\xe2\x82"[..])
             .makes("out")
-            .makes("replies.jsonl")
             .ends(&[1], &["127.0.0.1:9"]),
+        judge("notes in place of replies", "--judge-replies notes")
+            .put("notes", "{ what I wanted to ask")
+            .refused(&["judge_replies: notes:1: expected replies of an endpoint"]),
         judge("a criterion of 100,000 letters", "")
             .word(format!("--judge-criteria={}", "c".repeat(100_000)))
             .makes("out")

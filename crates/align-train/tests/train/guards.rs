@@ -35,10 +35,10 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_its_rows() {
 #[test]
 fn a_held_out_row_without_a_finite_loss_stops_the_run_and_is_named() {
     let mut held_out = rows(4);
-    held_out[2].y = f32::INFINITY;
+    held_out[2].y = f32::NAN;
     let error = evaluate(&Regression::new(), &mut Loader::in_order(held_out, 2)).unwrap_err().to_string();
     assert!(
-        error.starts_with("evaluation: `loss` is inf; look at these rows (toy.jsonl:3, toy.jsonl:4)"),
+        error.starts_with("evaluation: `loss` is NaN; look at these rows (toy.jsonl:3, toy.jsonl:4)"),
         "{error}"
     );
     // A loss that is none of the trouble, and a metric that is.
