@@ -108,7 +108,10 @@ impl Options {
             );
         }
         if self.preferences.preferences.is_empty() {
-            invocation.refuse_given(&["num_pairs", "subset_column", "beta"], "without `--preferences`")?;
+            invocation.refuse_given(
+                &["train_preferences", "num_pairs", "subset_column", "beta"],
+                "without `--preferences`",
+            )?;
         }
         if self.models.model.len() < 2 && self.models.models_in.is_none() {
             invocation.refuse_given(&["beta"], "the first model is the reference, and there is no other")?;

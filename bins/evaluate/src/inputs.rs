@@ -21,6 +21,8 @@ pub(crate) struct Inputs {
     pub(crate) gold: Option<RewardSource>,
     pub(crate) prompts: Option<Prompts>,
     pub(crate) pairs: Vec<PairSet>,
+    /// What models were trained on, where it is named.
+    pub(crate) train_pairs: Option<PairSet>,
     pub(crate) principles: Vec<Principle>,
     pub(crate) suspects: Vec<Suspect>,
     pub(crate) runs: Vec<Run>,
@@ -60,6 +62,11 @@ impl Inputs {
             pairs.truncate(options.preferences.num_pairs.unwrap_or(usize::MAX));
             Ok(pairs)
         });
+        let train_pairs = options.preferences.train_preferences.as_ref().map(|name| {
+            let pairs = PairSet::load(&hub.dataset(name)?, "train", &options.preferences.subset_column);
+            Ok::<_, anyhow::Error>(pairs?)
+        });
+        let train_pairs = train_pairs.transpose()?;
         let (reward, gold) =
             (options.models.reward_model.as_ref(), options.hacking.gold_reward_model.as_ref());
         let reward = models::reward(("reward_model", reward), &hub, &device)?;
@@ -72,6 +79,7 @@ impl Inputs {
             suspects: suspects(options, reward.as_ref(), prompts.as_ref())?,
             runs: runs.collect::<anyhow::Result<_>>()?,
             pairs: pairs.collect::<anyhow::Result<_>>()?,
+            train_pairs,
             principles: options
                 .critique
                 .principles

@@ -180,6 +180,11 @@ pub(crate) struct PreferenceOptions {
     #[arg(long, value_name = "PATH")]
     pub(crate) preferences: Vec<String>,
 
+    /// Pairs that models were trained on, of the split `train` of a directory: what their answers give away without the prompt
+    /// stands beside accuracies
+    #[arg(long, value_name = "PATH")]
+    pub(crate) train_preferences: Option<String>,
+
     /// Use the first pairs of each file only [default: all]
     #[arg(long, value_name = "N", value_parser = align_limits::whole(1..=1_000_000_000))]
     pub(crate) num_pairs: Option<usize>,

@@ -1,14 +1,26 @@
 //! Models and the reward model as judges of every file of pairs.
 
-use align_eval::{Policy, policy_preferences, reward_preferences};
+use align_eval::{Policy, policy_preferences, reward_preferences, without_prompts};
 use align_report::Preferences;
 
 use crate::inputs::Inputs;
 use crate::options::Options;
 
-/// An entry per file and judge: the reward model first, then the models. The baseline, which has no reference, is measured
-/// by its log-probs.
+/// An entry per file and judge, with what the answers of the file give away without their prompts.
 pub(crate) fn preferences(options: &Options, inputs: &Inputs) -> anyhow::Result<Vec<Preferences>> {
+    let mut found = judged(options, inputs)?;
+    if let Some(training) = &inputs.train_pairs {
+        let baselines: Vec<_> = inputs.pairs.iter().map(|pairs| without_prompts(training, pairs)).collect();
+        // The files are in the same order for every judge.
+        for (place, judge) in found.iter_mut().enumerate() {
+            judge.baselines.extend(baselines[place % baselines.len()].iter().cloned());
+        }
+    }
+    Ok(found)
+}
+
+/// The reward model first, then the models. The baseline, which has no reference, is measured by its log-probs.
+fn judged(options: &Options, inputs: &Inputs) -> anyhow::Result<Vec<Preferences>> {
     let (mut found, seed) = (Vec::new(), options.models.seed);
     if inputs.pairs.is_empty() {
         return Ok(found);

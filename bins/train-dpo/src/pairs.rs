@@ -58,5 +58,6 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &PairMetho
     let Some(trained) = trained else { return Ok(()) };
     let changes = judged.changes(trained.looks.as_ref())?;
     let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
-    trained.report(|run, looks| Report::new(run, looks, answers_only, changes))
+    let without_prompts = (answers_only, data.findings.known_answers());
+    trained.report(|run, looks| Report::new(run, looks, without_prompts, changes))
 }

@@ -56,7 +56,8 @@ pub(crate) fn train(opening: &Opening<'_>, options: &Options, method: &UnpairedM
     let Some(trained) = trained else { return Ok(()) };
     let changes = judged.changes(trained.looks.as_ref())?;
     let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
-    trained.report(|run, looks| Report::new(run, looks, answers_only, changes))
+    let without_prompts = (answers_only, data.findings.known_answers());
+    trained.report(|run, looks| Report::new(run, looks, without_prompts, changes))
 }
 
 /// The rows of a micro-batch where a precomputed reference depends on them: KTO also scores each prompt with the

@@ -77,8 +77,11 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let accuracy_before = before.map(align_reward::accuracy);
     let overfit = reward.overfit_pairs.and(after).map(align_reward::Overfit::of);
     let failed = overfit.filter(|overfit| !overfit.passed);
+    // Rows to be learned by heart are not held out.
+    let known_answers = data.findings.known_answers().filter(|_| reward.overfit_pairs.is_none());
     trained.report(|run, _| Report {
         run,
+        known_answers,
         accuracy_before,
         quality,
         normalization: saved.normalization,

@@ -4,6 +4,7 @@
 //! Nothing is removed: a count at the start of a run lets its user decide, while silent cleaning would change
 //! what the run is compared with.
 
+mod known;
 mod pairs;
 mod unpaired;
 
@@ -13,6 +14,7 @@ use std::fmt;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+pub use known::KnownAnswers;
 pub use pairs::{PairChecks, check_pairs};
 pub use unpaired::{UnpairedChecks, check_unpaired};
 
@@ -36,7 +38,7 @@ pub struct DatasetChecks {
 }
 
 /// Overlap of an evaluation split with the training split.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvaluationChecks {
     /// Rows to evaluate on.
     pub rows: usize,
@@ -44,6 +46,8 @@ pub struct EvaluationChecks {
     pub prompts_in_training: usize,
     /// Those that occur in training as they are, labelled answers with either label.
     pub rows_in_training: usize,
+    /// Answers that training has, of data whose answers are better or worse.
+    pub known_answers: Option<KnownAnswers>,
 }
 
 /// Checks prompts.
@@ -97,6 +101,9 @@ impl fmt::Display for DatasetChecks {
                     write!(f, "\n  {count} ({:.1} %) {what}", percent(count, evaluation.rows))?;
                 }
             }
+            if let Some(known) = evaluation.known_answers.filter(|known| known.known > 0) {
+                write!(f, "\n  {known}")?;
+            }
         }
         Ok(())
     }
@@ -138,6 +145,7 @@ fn checks(training: &[Key], evaluation: Option<&[Key]>, blank_answers: usize) ->
             .filter(|key| key.prompt.is_some_and(|prompt| prompts.contains(&prompt)))
             .count(),
         rows_in_training: keys.iter().filter(|key| rows.contains(&key.row)).count(),
+        known_answers: None,
     });
     DatasetChecks {
         rows: training.len(),
@@ -147,6 +155,12 @@ fn checks(training: &[Key], evaluation: Option<&[Key]>, blank_answers: usize) ->
         unpaired: None,
         evaluation,
     }
+}
+
+/// The same checks with what is known of held-out answers, where there are any.
+fn with_known(checks: DatasetChecks, known: Option<KnownAnswers>) -> DatasetChecks {
+    let evaluation = checks.evaluation.map(|own| EvaluationChecks { known_answers: known, ..own });
+    DatasetChecks { evaluation, ..checks }
 }
 
 fn is_blank(text: &Text) -> bool {

@@ -41,8 +41,8 @@ mod guard;
 
 pub use batch::{BatchSize, MicroBatches};
 pub use checks::{
-    DatasetChecks, EvaluationChecks, PairChecks, UnpairedChecks, check_demonstrations, check_pairs,
-    check_prompts, check_unpaired,
+    DatasetChecks, EvaluationChecks, KnownAnswers, PairChecks, UnpairedChecks, check_demonstrations,
+    check_pairs, check_prompts, check_unpaired,
 };
 pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, inspect_ranking};
 pub use error::{DataError, Result};

@@ -5,7 +5,9 @@ use std::path::Path;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use crate::checks::{DatasetChecks, check_demonstrations, check_pairs, check_prompts, check_unpaired};
+use crate::checks::{
+    DatasetChecks, KnownAnswers, check_demonstrations, check_pairs, check_prompts, check_unpaired,
+};
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
 use crate::record::{Demonstration, PreferencePair, PromptTask, Ranking, Text, UnpairedPreference};
@@ -46,6 +48,13 @@ pub struct Findings {
     pub train: TokenizeReport,
     /// Of the held-out rows' token ids.
     pub held_out: Option<TokenizeReport>,
+}
+
+impl Findings {
+    /// What is known of held-out answers, where there are answers that are better or worse.
+    pub fn known_answers(&self) -> Option<KnownAnswers> {
+        self.checks.evaluation.as_ref()?.known_answers
+    }
 }
 
 impl std::fmt::Display for Findings {

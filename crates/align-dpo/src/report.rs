@@ -1,5 +1,6 @@
 //! `report.json` of a run: what changed on held-out rows, and what it cost.
 
+use align_data::KnownAnswers;
 use align_stage::{AnswersOnly, ChangedAnswer, JudgedChanges, RunFigures};
 use serde::Serialize;
 
@@ -23,6 +24,8 @@ pub struct Report {
     pub accuracy_after: Option<f64>,
     /// What words reach without the prompt: the accuracies above are to be read beside it.
     pub answers_only: Option<AnswersOnly>,
+    /// Held-out answers that training has word for word, and what looking them up reaches.
+    pub known_answers: Option<KnownAnswers>,
     /// Held-out margin of implicit rewards before training.
     pub margin_before: Option<f64>,
     /// Held-out margin of implicit rewards after training.
@@ -43,12 +46,12 @@ pub struct Report {
 }
 
 impl Report {
-    /// A report of how the run went, how held-out rows looked before and after, what words alone reach on
-    /// them, and what a judge says of the answers that changed.
+    /// A report of how the run went, how held-out rows looked before and after, what their answers give
+    /// away without the prompt, and what a judge says of the answers that changed.
     pub fn new(
         run: RunFigures,
         held_out: Option<(Look, Look)>,
-        answers_only: Option<AnswersOnly>,
+        (answers_only, known_answers): (Option<AnswersOnly>, Option<KnownAnswers>),
         changes_judged: Option<JudgedChanges>,
     ) -> Self {
         let (before, after) = held_out.unzip();
@@ -63,6 +66,7 @@ impl Report {
             accuracy_before: before.as_ref().map(|look| look.accuracy),
             accuracy_after: after.as_ref().map(|look| look.accuracy),
             answers_only,
+            known_answers,
             margin_before: before.as_ref().and_then(|look| look.margin),
             margin_after: after.as_ref().and_then(|look| look.margin),
             kl: after.as_ref().and_then(|look| look.kl),

@@ -14,6 +14,7 @@ mod compare;
 mod critique;
 mod hacking;
 mod preferences;
+mod without_prompts;
 
 // What it takes.
 mod error;
@@ -36,3 +37,4 @@ pub use policy::{Answer, Kl, Policy, PolicyDir};
 pub use preferences::{PairSet, policy_preferences, reward_preferences};
 pub use prompts::{PromptRow, load_text, named, with_sets};
 pub use text::{refuses, reply, words};
+pub use without_prompts::without_prompts;

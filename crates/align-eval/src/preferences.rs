@@ -8,13 +8,19 @@ use align_data::{
 };
 use align_report::{Baseline, Calibration, Preferences, ReliabilityBin, Subset};
 use align_reward::{Judged, Quality, Reward, Task};
-use align_stats::{hit, share_ci95, sign_test};
+use align_stats::{are_twins, hit, share_ci95, sign_test};
 
 use crate::policy::{Policy, spelled_candidates};
 use crate::{Error, Result};
 
 /// Rewards of either side that the report keeps for its histogram.
 const KEPT: usize = 400;
+
+/// What the subset of pairs is called whose answers differ in few words.
+const TWINS: &str = "few words differ";
+
+/// And that of all other pairs.
+const OTHERS: &str = "all other pairs";
 
 /// The decided pairs of an evaluation file, and what is known of the others.
 #[derive(Clone, Debug)]
@@ -62,6 +68,11 @@ impl PairSet {
         let agreement =
             (!agreements.is_empty()).then(|| agreements.iter().sum::<f64>() / agreements.len() as f64);
         Ok(Self { name: path.display().to_string(), rankings, rows, left_out: reasons, agreement })
+    }
+
+    /// The file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its pairs, the better answer first.
@@ -194,8 +205,8 @@ fn figures(
     }
     let judged: Vec<Judged<'_>> =
         rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect();
-    // The majority rule is not used: it would be of training rows, and there are none.
-    let quality = Quality::new(&judged, rows, tokenizer, seed)?;
+    // What follows from training rows is measured apart, by `without_prompts`: there may be none.
+    let quality = Quality::new(&judged, &[], tokenizer, seed)?;
     let margins: Vec<f64> = judged.iter().map(|row| row.rewards[0] - row.rewards[1]).collect();
     let count = |holds: fn(f64) -> bool| margins.iter().filter(|&&margin| holds(margin)).count();
     let side = |place: usize| spread(&judged.iter().map(|row| row.rewards[place]).collect::<Vec<_>>());
@@ -213,21 +224,18 @@ fn figures(
         baselines: baselines(&quality),
         agreement: pairs.agreement,
         calibration: Some(calibration(&quality.calibration)),
-        subsets: subsets(rows, &margins, seed),
+        subsets: subsets(rows, &margins, tokenizer, seed)?,
         length_correlation: quality.length_correlation_in_pairs,
         chosen_rewards: side(0),
         rejected_rewards: side(1),
     })
 }
 
+pub(crate) fn baseline(name: &str, value: f64, note: &str) -> Baseline {
+    Baseline { name: name.to_owned(), model: None, value, reward: None, note: note.to_owned() }
+}
+
 fn baselines(quality: &Quality) -> Vec<Baseline> {
-    let baseline = |name: &str, value: f64, note: &str| Baseline {
-        name: name.to_owned(),
-        model: None,
-        value,
-        reward: None,
-        note: note.to_owned(),
-    };
     vec![
         baseline("longer wins", quality.baselines.longer, "the answer of more tokens"),
         baseline("shorter wins", quality.baselines.shorter, "the answer of fewer tokens"),
@@ -254,11 +262,22 @@ fn calibration(of: &align_stats::Calibration) -> Calibration {
     }
 }
 
-/// Accuracy by subset, in the order in which the file names them first, beside that of the longer answer.
-fn subsets(rows: &[TokenizedRanking], margins: &[f64], seed: u64) -> Vec<Subset> {
+/// Accuracy by subset, in the order in which the file names them first, beside that of the longer answer; and where there are
+/// twins, on those and on all other pairs.
+fn subsets(
+    rows: &[TokenizedRanking],
+    margins: &[f64],
+    tokenizer: &Tokenizer,
+    seed: u64,
+) -> Result<Vec<Subset>> {
     let mut subsets: Vec<(&str, Vec<f64>, Vec<f64>)> = Vec::new();
-    for (row, &margin) in rows.iter().zip(margins) {
-        let Some(name) = row.source.as_deref() else { continue };
+    let twins: Vec<bool> = rows.iter().map(|row| is_twin(row, tokenizer)).collect::<Result<_>>()?;
+    let by_words = twins.iter().any(|&twin| twin != twins[0]);
+    let named = rows.iter().zip(margins).map(|(row, margin)| (row.source.as_deref(), row, margin));
+    let words = twins.iter().map(|&twin| by_words.then_some(if twin { TWINS } else { OTHERS }));
+    let cut = words.zip(rows).zip(margins).map(|((name, row), margin)| (name, row, margin));
+    for (name, row, &margin) in named.chain(cut) {
+        let Some(name) = name else { continue };
         let place = subsets.iter().position(|(other, ..)| *other == name).unwrap_or(subsets.len());
         if place == subsets.len() {
             subsets.push((name, Vec::new(), Vec::new()));
@@ -275,7 +294,13 @@ fn subsets(rows: &[TokenizedRanking], margins: &[f64], seed: u64) -> Vec<Subset>
         ci95: Some(share_ci95(&hits.iter().map(|&hit| (hit, 1.0)).collect::<Vec<_>>(), seed)),
         longer_wins: Some(mean(&longer)),
     };
-    subsets.into_iter().map(subset).collect()
+    Ok(subsets.into_iter().map(subset).collect())
+}
+
+/// Whether few words differ between the two answers.
+fn is_twin(row: &TokenizedRanking, tokenizer: &Tokenizer) -> Result<bool> {
+    let text = |place: usize| tokenizer.decode(&row.answers.completions[place], true);
+    Ok(are_twins(&text(0)?, &text(1)?))
 }
 
 /// At most [`KEPT`] of the values, evenly spread over the file.

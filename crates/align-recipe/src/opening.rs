@@ -111,6 +111,9 @@ impl<'a> Opening<'a> {
             self.invocation.refuse_given(for_evaluation, because)?;
         }
         align_cli::print(&rows.findings)?;
+        if let Some(notice) = rows.findings.known_answers().and_then(|known| known.notice()) {
+            tracing::warn!("{notice}");
+        }
         Ok(rows)
     }
 

@@ -176,9 +176,12 @@ pub fn summary(report: &Report) -> String {
         let [low, high] = judge.accuracy_ci95;
         let (accuracy, interval) = (percent(judge.accuracy), crate::format::percent_interval([low, high]));
         let pairs = count(judge.pairs, "pair");
+        let words = judge.baselines.iter().find(|it| it.name == tables::ANSWERS_ALONE);
+        let alone = words.map(|words| format!("; words that see no prompt, {}", percent(words.value)));
+        let alone = alone.unwrap_or_default();
         let _ = writeln!(
             text,
-            "{} prefers the better answer in {accuracy} of {pairs} ({interval}).",
+            "{} prefers the better answer in {accuracy} of {pairs} ({interval}){alone}.",
             judge.model
         );
     }

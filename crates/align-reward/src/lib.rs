@@ -17,7 +17,7 @@ pub use evaluation::{HeldOut, Judged, accuracy, judge};
 pub use normalization::RewardNormalization;
 pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
-pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy};
+pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy, Twins};
 pub use report::{NORMALIZED_ON, Overfit, Report};
 pub use rewards::{
     Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,

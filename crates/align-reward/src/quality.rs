@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use align_data::{TokenizedRanking, Tokenizer};
 use align_stage::AnswersOnly;
-use align_stats::{Calibration, hit, pearson, share_ci95};
+use align_stats::{Calibration, are_twins, hit, pearson, share_ci95};
 use align_train::{Error, Result};
 use serde::Serialize;
 
@@ -29,6 +29,10 @@ pub struct Quality {
     /// Accuracy by the source that rows name, where they do.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub accuracy_by_source: BTreeMap<String, SourceAccuracy>,
+    /// Accuracy on twins, pairs of answers that differ in few words ([`are_twins`]), and on all other pairs: of twins only the
+    /// prompt tells which is better. Absent where one of the two has no pairs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub twins: Option<Twins>,
     /// Mean of better minus worse reward.
     pub margin: f64,
     /// How sure the model is, beside how often it is right.
@@ -67,6 +71,15 @@ pub struct SourceAccuracy {
     pub pairs: usize,
     /// Share that the model gets right.
     pub accuracy: f64,
+}
+
+/// The accuracy where few words differ, and elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Twins {
+    /// Of pairs whose answers differ in few words.
+    pub twins: SourceAccuracy,
+    /// Of all other pairs.
+    pub others: SourceAccuracy,
 }
 
 /// Where rewards lie.
@@ -143,6 +156,7 @@ impl Quality {
             accuracy_ci95: share_ci95(&rows, seed),
             baselines: baselines(judged, training, tokenizer)?,
             accuracy_by_source: by_source(judged),
+            twins: Twins::of(judged, tokenizer)?,
             margin: mean(margins.iter().copied(), margins.len()),
             calibration: Calibration::new(&margins, seed),
             chosen_rewards: Distribution::of(end(false)),
@@ -151,6 +165,28 @@ impl Quality {
             length_correlation_in_pairs: pearson(&margins, &pair_lengths),
             failures: failures(judged, tokenizer)?,
         })
+    }
+}
+
+impl Twins {
+    fn of(judged: &[Judged<'_>], tokenizer: &Tokenizer) -> Result<Option<Self>> {
+        let (mut twins, mut others) = (Vec::new(), Vec::new());
+        for row in judged {
+            let texts = row.row.answers.completions.iter().map(|ids| tokenizer.decode(ids, true));
+            let texts: Vec<String> = texts.collect::<align_data::Result<_>>().map_err(Error::stage)?;
+            for ((i, j), margin) in row.pairs().zip(row.margins()) {
+                let side = if are_twins(&texts[i], &texts[j]) { &mut twins } else { &mut others };
+                side.push(hit(margin));
+            }
+        }
+        let both = !twins.is_empty() && !others.is_empty();
+        Ok(both.then(|| Self { twins: SourceAccuracy::of(&twins), others: SourceAccuracy::of(&others) }))
+    }
+}
+
+impl SourceAccuracy {
+    fn of(hits: &[f64]) -> Self {
+        Self { pairs: hits.len(), accuracy: mean(hits.iter().copied(), hits.len()) }
     }
 }
 
@@ -208,11 +244,7 @@ fn by_source(judged: &[Judged<'_>]) -> BTreeMap<String, SourceAccuracy> {
             hits.entry(source.clone()).or_default().extend(row.margins().map(hit));
         }
     }
-    let accuracy = |hits: Vec<f64>| SourceAccuracy {
-        pairs: hits.len(),
-        accuracy: mean(hits.iter().copied(), hits.len()),
-    };
-    hits.into_iter().map(|(source, hits)| (source, accuracy(hits))).collect()
+    hits.into_iter().map(|(source, hits)| (source, SourceAccuracy::of(&hits))).collect()
 }
 
 fn failures(judged: &[Judged<'_>], tokenizer: &Tokenizer) -> Result<Vec<Failure>> {

@@ -1,10 +1,11 @@
 //! `report.json` of a run: how far to trust the reward model, and what it cost.
 
+use align_data::KnownAnswers;
 use align_stage::{AnswersOnly, RunFigures};
 use align_text::printable;
 use serde::Serialize;
 
-use crate::{Judged, Quality, RewardNormalization, accuracy};
+use crate::{Judged, Quality, RewardNormalization, Twins, accuracy};
 
 /// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where there were
 /// none.
@@ -18,6 +19,8 @@ pub struct Report {
     /// How good the rewards of held-out rows are.
     #[serde(flatten)]
     pub quality: Option<Quality>,
+    /// Held-out answers that training has word for word, and what looking them up reaches.
+    pub known_answers: Option<KnownAnswers>,
     /// Where rewards lie on [`Report::normalized_on`].
     pub normalization: RewardNormalization,
     /// [`NORMALIZED_ON`]: a sample of the training rows, so that held-out figures in normalised units are held out. A model's
@@ -108,6 +111,10 @@ impl std::fmt::Display for Printed<'_> {
         for (source, of_source) in &self.quality.accuracy_by_source {
             let source = printable(source);
             writeln!(f, "  {source:<19} {:.3} of {} pairs", of_source.accuracy, of_source.pairs)?;
+        }
+        if let Some(Twins { twins, others }) = self.quality.twins {
+            writeln!(f, "  few words differ    {:.3} of {} pairs", twins.accuracy, twins.pairs)?;
+            writeln!(f, "  all other pairs     {:.3} of {} pairs", others.accuracy, others.pairs)?;
         }
         let (ece, after) = (calibration.ece, calibration.ece_after_temperature);
         let (brier, temperature) = (calibration.brier, calibration.temperature);

@@ -5,6 +5,7 @@
 mod broken;
 mod endpoint;
 mod hostile;
+mod without_prompts;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -166,6 +166,13 @@ fn the_report_says_how_far_to_trust_the_model() {
     assert!((0.0..=1.0).contains(&number("/baselines/answers_only/accuracy")));
     assert_eq!(number("/baselines/answers_only/examples"), 24.0);
     assert!(ended.stdout.contains("answers alone  "), "{}", ended.stdout);
+    // It is measured on what it was trained on, and says so.
+    assert_eq!((number("/known_answers/rows"), number("/known_answers/known")), (24.0, 24.0));
+    assert!(
+        ended.stderr.contains("100.0 % of the held-out rows have an answer that stands"),
+        "{}",
+        ended.stderr
+    );
     let wrong = report["failures"].as_array().unwrap();
     assert!(wrong.iter().all(|pair| pair["chosen_reward"].as_f64() < pair["rejected_reward"].as_f64()));
     for text in ["accuracy  ", "longer wins", "calibration error", "with length", "web  ", "book  "] {

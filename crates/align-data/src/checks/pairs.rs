@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{DatasetChecks, Key, checks, is_blank};
+use super::{DatasetChecks, Key, KnownAnswers, checks, is_blank, with_known};
 use crate::record::{PreferencePair, Text};
 
 /// Checks of preference pairs; lengths are in characters.
@@ -37,7 +37,9 @@ pub fn check_pairs(training: &[PreferencePair], evaluation: Option<&[PreferenceP
             training.len(),
         ),
     };
-    DatasetChecks { pairs: Some(pairs), ..checks(&keys(training), evaluation.map(keys).as_deref(), blank) }
+    let known = evaluation.map(|evaluation| KnownAnswers::of_pairs(training, evaluation));
+    let checks = checks(&keys(training), evaluation.map(keys).as_deref(), blank);
+    with_known(DatasetChecks { pairs: Some(pairs), ..checks }, known)
 }
 
 impl fmt::Display for PairChecks {
@@ -93,7 +95,14 @@ mod tests {
         let pairs = checks.pairs.as_ref().unwrap();
         assert_eq!((pairs.identical_answers, pairs.chosen_longer), (1, 2.5 / 4.0));
         assert_eq!((pairs.mean_chosen_length, pairs.mean_rejected_length), (3.0, 4.75));
-        let expected = EvaluationChecks { rows: 3, prompts_in_training: 2, rows_in_training: 1 };
+        // `no` is rejected again; `yes` is either.
+        let known = KnownAnswers { rows: 3, known: 2, lookup_accuracy: (1.0 + 0.5 + 0.5) / 3.0 };
+        let expected = EvaluationChecks {
+            rows: 3,
+            prompts_in_training: 2,
+            rows_in_training: 1,
+            known_answers: Some(known),
+        };
         assert_eq!(checks.evaluation, Some(expected));
         insta::assert_snapshot!(checks, @r"
         4 rows
@@ -104,6 +113,7 @@ mod tests {
         3 evaluation rows
           2 (66.7 %) share their prompt with a training row
           1 (33.3 %) are training rows
+          2 (66.7 %) have an answer that training has with the same label; looking answers up is right in 66.7 %
         ");
     }
 

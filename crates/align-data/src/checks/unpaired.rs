@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::{DatasetChecks, Key, checks, is_blank};
+use super::{DatasetChecks, Key, KnownAnswers, checks, is_blank, with_known};
 use crate::record::UnpairedPreference;
 
 /// Checks of labelled answers.
@@ -43,11 +43,14 @@ pub fn check_unpaired(
         labelled_both_ways: liked.intersection(&disliked).count(),
     };
     let blank = training.iter().filter(|row| is_blank(&row.completion)).count();
-    DatasetChecks {
+    let known = evaluation.map(|evaluation| KnownAnswers::of_labels(training, evaluation));
+    let checks = checks(&training_keys, evaluation.map(keys).as_deref(), blank);
+    let own = DatasetChecks {
         duplicate_rows: training.len() - liked.len() - disliked.len(),
         unpaired: Some(unpaired),
-        ..checks(&training_keys, evaluation.map(keys).as_deref(), blank)
-    }
+        ..checks
+    };
+    with_known(own, known)
 }
 
 impl fmt::Display for UnpairedChecks {
@@ -93,7 +96,14 @@ mod tests {
         assert_eq!((checks.duplicate_rows, checks.blank_answers), (1, 1));
         let expected = UnpairedChecks { desirable: 3, undesirable: 3, labelled_both_ways: 1 };
         assert_eq!(checks.unpaired, Some(expected));
-        let expected = EvaluationChecks { rows: 3, prompts_in_training: 2, rows_in_training: 1 };
+        // `b` was liked and is disliked; `a` is as often liked as not, and is known.
+        let known = KnownAnswers { rows: 3, known: 1, lookup_accuracy: (0.0 + 0.5 + 0.5) / 3.0 };
+        let expected = EvaluationChecks {
+            rows: 3,
+            prompts_in_training: 2,
+            rows_in_training: 1,
+            known_answers: Some(known),
+        };
         assert_eq!(checks.evaluation, Some(expected));
         insta::assert_snapshot!(checks, @r"
         6 rows
@@ -104,6 +114,7 @@ mod tests {
         3 evaluation rows
           2 (66.7 %) share their prompt with a training row
           1 (33.3 %) are training rows
+          1 (33.3 %) have an answer that training has with the same label; looking answers up is right in 33.3 %
         ");
     }
 }

@@ -116,6 +116,11 @@ fn inputs() -> Vec<Row> {
             &["nowhere"],
         ),
         asked("pairs without answers", "--preferences sft.jsonl", &["sft.jsonl:1"]),
+        asked(
+            "training pairs without answers",
+            "--preferences pairs.jsonl --train-preferences sft.jsonl",
+            &["sft.jsonl:1"],
+        ),
         asked("texts that are none", "--text other.jsonl", &["other.jsonl:1"])
             .put("other.jsonl", "{\"question\": \"a\"}\n"),
         asked("a reward model that writes", "--reward-model model", &["model"]),

@@ -4,7 +4,9 @@ mod comparison;
 mod others;
 
 pub(crate) use comparison::{baselines, behaviour, models, prompt_sets};
-pub(crate) use others::{best_of, correlations, preferences, principles, runs, settings, subsets, sweep};
+pub(crate) use others::{
+    ANSWERS_ALONE, best_of, correlations, preferences, principles, runs, settings, subsets, sweep,
+};
 
 use crate::format::number;
 use crate::table::Cell;

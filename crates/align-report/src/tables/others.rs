@@ -5,6 +5,9 @@ use crate::format::{UNKNOWN, duration, memory, number, p_value, percent, percent
 use crate::table::{Cell, Table};
 use crate::{BestOf, Critique, Hacking, Preferences, Run, Subset, Sweep};
 
+/// The rule that learns the words of answers and reads no prompt, if it was asked.
+pub(crate) const ANSWERS_ALONE: &str = "answers alone";
+
 /// Accuracy of each judge on each file.
 pub(crate) fn preferences(judges: &[Preferences]) -> Table {
     Table::new(
@@ -16,6 +19,7 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
             "pairs",
             "accuracy",
             "best rule",
+            "answers alone",
             "people agree",
             "margin",
             "ECE",
@@ -25,7 +29,9 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
         ],
         judges.iter().map(|judge| {
             let sure = judge.calibration.as_ref();
-            let best = judge.baselines.iter().max_by(|a, b| a.value.total_cmp(&b.value));
+            let rules = judge.baselines.iter().filter(|it| it.name != ANSWERS_ALONE);
+            let best = rules.max_by(|a, b| a.value.total_cmp(&b.value));
+            let alone = judge.baselines.iter().find(|it| it.name == ANSWERS_ALONE);
             let note = match judge.p_value {
                 Some(p) => format!("{}, {}", percent_interval(judge.accuracy_ci95), p_value(p)),
                 None => percent_interval(judge.accuracy_ci95),
@@ -37,6 +43,7 @@ pub(crate) fn preferences(judges: &[Preferences]) -> Table {
                 Some(Cell::new(plain(judge.pairs as f64))),
                 Some(Cell::new(percent(judge.accuracy)).with_note(note).with_bar(judge.accuracy)),
                 best.map(|rule| Cell::new(percent(rule.value)).with_note(&rule.name)),
+                alone.map(|words| Cell::new(percent(words.value))),
                 cell(judge.agreement, percent),
                 cell(judge.margin, signed),
                 sure.map(|sure| {

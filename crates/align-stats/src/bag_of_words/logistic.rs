@@ -1,8 +1,8 @@
 //! Logistic regression on sparse rows, by Newton's method with conjugate gradients (Lin, Weng and Keerthi 2008): as few passes
 //! over the rows as there are directions that matter, and nothing left to chance.
 
-/// A row: places and their values, 1 or −1.
-type Row = Vec<(u32, i8)>;
+/// A place of a row and its value, 1 or −1; the other places of the row are 0.
+type Entry = (u32, i8);
 
 /// Newton steps at most; five to ten are the rule.
 const STEPS: usize = 50;
@@ -14,7 +14,7 @@ const DIRECTIONS: usize = 50;
 const LEFT: f64 = 1e-4;
 
 /// The w of `places` weights with the smallest ½|w|² + Σ log(1 + exp(−w·x)) over the rows x.
-pub(super) fn weights(rows: &[Row], places: usize) -> Vec<f64> {
+pub(super) fn weights(rows: &[Vec<Entry>], places: usize) -> Vec<f64> {
     let mut weights = vec![0.0; places];
     let mut first = None;
     for _ in 0..STEPS {
@@ -47,7 +47,7 @@ pub(super) fn weights(rows: &[Row], places: usize) -> Vec<f64> {
 }
 
 /// About the s with (1 + Σ cᵢ xᵢxᵢᵀ) s = `target`.
-fn solve(rows: &[Row], curvature: &[f64], target: &[f64]) -> Vec<f64> {
+fn solve(rows: &[Vec<Entry>], curvature: &[f64], target: &[f64]) -> Vec<f64> {
     let mut solution = vec![0.0; target.len()];
     let (mut rest, mut direction) = (target.to_vec(), target.to_vec());
     let mut size = dense_dot(&rest, &rest);
@@ -61,10 +61,8 @@ fn solve(rows: &[Row], curvature: &[f64], target: &[f64]) -> Vec<f64> {
             add(&mut image, row, curvature * dot(row, &direction));
         }
         let length = size / dense_dot(&direction, &image);
-        for place in 0..target.len() {
-            solution[place] += length * direction[place];
-            rest[place] -= length * image[place];
-        }
+        solution.iter_mut().zip(&direction).for_each(|(own, direction)| *own += length * direction);
+        rest.iter_mut().zip(&image).for_each(|(own, image)| *own -= length * image);
         let next = dense_dot(&rest, &rest);
         direction.iter_mut().zip(&rest).for_each(|(own, rest)| *own = rest + next / size * *own);
         size = next;
@@ -78,11 +76,11 @@ fn loss(weights: &[f64], margins: &[f64]) -> f64 {
     dense_dot(weights, weights) / 2.0 + margins.iter().map(miss).sum::<f64>()
 }
 
-fn dot(row: &Row, values: &[f64]) -> f64 {
+fn dot(row: &[Entry], values: &[f64]) -> f64 {
     row.iter().map(|&(place, side)| values[place as usize] * f64::from(side)).sum()
 }
 
-fn add(values: &mut [f64], row: &Row, times: f64) {
+fn add(values: &mut [f64], row: &[Entry], times: f64) {
     row.iter().for_each(|&(place, side)| values[place as usize] += times * f64::from(side));
 }
 
@@ -100,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_zero_where_it_ends() {
-        let rows: Vec<Row> = vec![
+        let rows: Vec<Vec<Entry>> = vec![
             vec![(0, 1), (1, -1)],
             vec![(0, 1), (2, 1)],
             vec![(1, 1), (2, -1)],

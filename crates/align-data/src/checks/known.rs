@@ -1,0 +1,166 @@
+//! Held-out answers that training has word for word: who knows them by heart needs no prompt.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::Serialize;
+
+use super::hash;
+use crate::record::{PreferencePair, Ranking, Text, UnpairedPreference};
+
+/// The share of held-out rows with a known answer from which on figures of them say little about new answers.
+const NOTABLE: f64 = 0.1;
+
+/// Held-out rows with an answer that training has with the same label.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct KnownAnswers {
+    /// Held-out pairs, or held-out labels.
+    pub rows: usize,
+    /// Those of which an answer, but for white space around it, stands in training as chosen and is chosen here, or as rejected
+    /// and is rejected here.
+    pub known: usize,
+    /// Share that looking answers up gets right: an answer is good if training has it more often as chosen than as rejected.
+    /// What training does not know, and what it knows as much of on both sides, counts half.
+    pub lookup_accuracy: f64,
+}
+
+/// How often training has an answer on either side.
+#[derive(Clone, Copy, Default)]
+struct Sides {
+    good: usize,
+    bad: usize,
+}
+
+impl KnownAnswers {
+    /// Of pairs.
+    pub fn of_pairs(training: &[PreferencePair], held_out: &[PreferencePair]) -> Self {
+        let sides = training.iter().flat_map(|pair| [(&pair.chosen, true), (&pair.rejected, false)]);
+        let book = Book::of(sides);
+        let rows = held_out.iter().map(|pair| {
+            let (chosen, rejected) = (book.find(&pair.chosen), book.find(&pair.rejected));
+            (chosen.good > 0 || rejected.bad > 0, chosen.verdict() - rejected.verdict())
+        });
+        Self::counted(rows)
+    }
+
+    /// Of rankings, by their best and their worst answers.
+    pub fn of_rankings(training: &[Ranking], held_out: &[Ranking]) -> Self {
+        let pairs = |rows: &[Ranking]| rows.iter().map(Ranking::extremes).collect::<Vec<_>>();
+        Self::of_pairs(&pairs(training), &pairs(held_out))
+    }
+
+    /// Of labelled answers.
+    pub fn of_labels(training: &[UnpairedPreference], held_out: &[UnpairedPreference]) -> Self {
+        let book = Book::of(training.iter().map(|row| (&row.completion, row.label)));
+        let rows = held_out.iter().map(|row| {
+            let found = book.find(&row.completion);
+            if row.label { (found.good > 0, found.verdict()) } else { (found.bad > 0, -found.verdict()) }
+        });
+        Self::counted(rows)
+    }
+
+    /// Of rows that are known or not, with what looking up says: above 0 if it is right, below if it is wrong.
+    fn counted(rows: impl Iterator<Item = (bool, i32)>) -> Self {
+        let mut found = Self { rows: 0, known: 0, lookup_accuracy: 0.0 };
+        let mut hits = 0.0;
+        for (is_known, verdict) in rows {
+            found.rows += 1;
+            found.known += usize::from(is_known);
+            hits += (f64::from(verdict.signum()) + 1.0) / 2.0;
+        }
+        found.lookup_accuracy = if found.rows == 0 { 0.5 } else { hits / found.rows as f64 };
+        found
+    }
+
+    /// The share of rows that are known.
+    pub fn share(&self) -> f64 {
+        self.known as f64 / self.rows.max(1) as f64
+    }
+
+    /// What a user should be told, if there is much of it.
+    pub fn notice(&self) -> Option<String> {
+        (self.share() > NOTABLE).then(|| {
+            format!(
+                "{:.1} % of the held-out rows have an answer that stands in the training data with the same label: held-out \
+                 figures say less about new answers; looking answers up alone is right in {:.1} %",
+                100.0 * self.share(),
+                100.0 * self.lookup_accuracy
+            )
+        })
+    }
+}
+
+impl fmt::Display for KnownAnswers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} ({:.1} %) have an answer that training has with the same label; looking answers up is right in {:.1} %",
+            self.known,
+            100.0 * self.share(),
+            100.0 * self.lookup_accuracy
+        )
+    }
+}
+
+/// All answers of training. Hashes, so that a large data set is not held twice.
+struct Book(HashMap<[u8; 32], Sides>);
+
+impl Book {
+    fn of<'a>(answers: impl Iterator<Item = (&'a Text, bool)>) -> Self {
+        let mut book: HashMap<_, Sides> = HashMap::new();
+        for (answer, is_good) in answers {
+            let sides = book.entry(key(answer)).or_default();
+            *(if is_good { &mut sides.good } else { &mut sides.bad }) += 1;
+        }
+        Self(book)
+    }
+
+    fn find(&self, answer: &Text) -> Sides {
+        self.0.get(&key(answer)).copied().unwrap_or_default()
+    }
+}
+
+impl Sides {
+    /// 1 for an answer that is good more often than not, −1 for one that is bad, else 0.
+    fn verdict(self) -> i32 {
+        i32::from(self.good > self.bad) - i32::from(self.bad > self.good)
+    }
+}
+
+fn key(answer: &Text) -> [u8; 32] {
+    hash(answer.readable().trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(rows: &[(&str, &str)]) -> Vec<PreferencePair> {
+        let column = |of: fn(&(&str, &str)) -> String| rows.iter().map(of).collect::<Vec<_>>();
+        let prompts = (0..rows.len()).map(|row| format!("p{row}")).collect();
+        PreferencePair::from_lists(prompts, column(|row| row.0.to_owned()), column(|row| row.1.to_owned()))
+            .unwrap()
+    }
+
+    #[test]
+    fn answers_are_looked_up_whatever_the_prompt() {
+        let training = pairs(&[("good", "bad"), ("good", "worse"), ("both", "x"), ("y", "both")]);
+        let held_out = pairs(&[
+            (" good\n", "new"), // known, right
+            ("bad", "new"),     // known on the other side only: wrong, and not known
+            ("both", "new"),    // known, and says nothing
+            ("new", "newer"),
+        ]);
+        let found = KnownAnswers::of_pairs(&training, &held_out);
+        assert_eq!(found, KnownAnswers { rows: 4, known: 2, lookup_accuracy: (1.0 + 0.0 + 0.5 + 0.5) / 4.0 });
+        assert!(found.notice().unwrap().starts_with("50.0 % of the held-out rows"));
+        assert_eq!(KnownAnswers::of_pairs(&training, &held_out[3..]).notice(), None);
+    }
+
+    #[test]
+    fn a_message_and_a_string_of_the_same_words_are_the_same_answer() {
+        let mut training = pairs(&[("good", "bad")]);
+        training[0].chosen = vec![crate::Message::new("assistant", "good")].into();
+        assert_eq!(KnownAnswers::of_pairs(&training, &pairs(&[("good", "new")])).known, 1);
+    }
+}
