@@ -152,7 +152,7 @@ pub struct PromptSet {
     /// How often the judge prefers the longer one of both answers on these prompts; of the baseline unknown.
     #[serde(default)]
     pub longer_wins: Option<f64>,
-    /// The win rate that the longest answer of all, given to every one of these prompts, has on them.
+    /// The win rate that one answer, given to every one of these prompts, has on them: the best of a few on other prompts.
     #[serde(default)]
     pub constant_answer: Option<f64>,
     /// Rewards on these prompts.
@@ -164,7 +164,7 @@ pub struct PromptSet {
 /// A rule that reads no answer, as a yardstick.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
-    /// `longer wins`, `shorter wins`, `longest answer`.
+    /// `longer wins`, `shorter wins`, `one answer for all`.
     pub name: String,
     /// The model whose figure it stands beside; `None` if it is the same for all.
     pub model: Option<String>,

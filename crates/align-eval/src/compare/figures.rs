@@ -6,16 +6,17 @@ use align_report::{ModelFigures, PromptSet, RewardFigures};
 use align_stats::{LengthControlled, bootstrap_ci95, distinct_n, duplicate_rate, pearson};
 
 use super::answering::Said;
+use super::constant::Constant;
 use super::verdicts::Verdicts;
 use crate::text::{refuses, words};
 
-/// The figures of model number `model`; `longest` is the number of the longest answer, given to every prompt.
+/// The figures of model number `model`; `constant` is the answer that could be given to every prompt.
 pub(super) fn of_model(
     said: &Said,
     model: usize,
     verdicts: &Verdicts<'_>,
     controlled: &LengthControlled,
-    longest: usize,
+    constant: &Constant,
 ) -> ModelFigures {
     let places = verdicts.places(None);
     let (distinct_1, distinct_2, duplicate_rate) = diversity(said, &places, verdicts.count);
@@ -46,7 +47,7 @@ pub(super) fn of_model(
         refusal_rate: share(&|place| refuses(&said.answers[place].text)),
         prompt_sets: sets(verdicts)
             .iter()
-            .map(|set| prompt_set(set, said, model, verdicts, longest))
+            .map(|set| prompt_set(set, said, model, verdicts, constant))
             .collect(),
         train_seconds: None,
         peak_memory_mb: None,
@@ -78,7 +79,13 @@ fn sets<'a>(verdicts: &Verdicts<'a>) -> BTreeSet<&'a str> {
     verdicts.prompts.iter().flat_map(|row| &row.sets).map(String::as_str).collect()
 }
 
-fn prompt_set(set: &str, said: &Said, model: usize, verdicts: &Verdicts<'_>, longest: usize) -> PromptSet {
+fn prompt_set(
+    set: &str,
+    said: &Said,
+    model: usize,
+    verdicts: &Verdicts<'_>,
+    constant: &Constant,
+) -> PromptSet {
     let places = verdicts.places(Some(set));
     let refusals = places.iter().filter(|&&place| refuses(&said.answers[place].text)).count();
     PromptSet {
@@ -86,7 +93,9 @@ fn prompt_set(set: &str, said: &Said, model: usize, verdicts: &Verdicts<'_>, lon
         prompts: places.len() / verdicts.count,
         win_rate: verdicts.win_rate(&places, model),
         longer_wins: verdicts.longer_wins(&places, model),
-        constant_answer: verdicts.win_rate(&places, longest).map(|rate| rate.rate),
+        constant_answer: verdicts
+            .win_rate_of(&places, &|place| constant.at(verdicts, place))
+            .map(|rate| rate.rate),
         reward: reward(said, model, &places, verdicts),
         refusal_rate: (!places.is_empty()).then(|| refusals as f64 / places.len() as f64),
     }

@@ -2,10 +2,11 @@
 //!
 //! Every model answers the same prompts with the same seeds, once or several times; its first answer to a prompt is held
 //! against the baseline's first, the second against the second. Beside them stand answers that no model had to be good for:
-//! another sample of the baseline (what a judge who likes length gives away, and what chance alone reaches) and the
-//! longest answer of all, given to every prompt.
+//! another sample of the baseline (what a judge who likes length gives away, and what chance alone reaches) and one answer
+//! for all prompts, the best of a few.
 
 mod answering;
+mod constant;
 mod figures;
 mod verdicts;
 mod yardsticks;
@@ -19,6 +20,7 @@ use align_reward::Reward;
 use candle_core::Device;
 
 use answering::{Said, fitting};
+use constant::Constant;
 use verdicts::Verdicts;
 
 use crate::judge::{Judge, Slate};
@@ -65,7 +67,7 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
     check_names(&models)?;
     let (prompts, tokens, mut notes) = fitting(&models, prompts, generation.max_new_tokens)?;
 
-    // Answers: the models', another sample of the baseline, and the longest one for all.
+    // Answers: the models', another sample of the baseline, and some that could be given to all.
     let mut models = models.into_iter().zip(&tokens);
     let Some((dir, own_tokens)) = models.next() else {
         return Err(Error::Config("nothing to compare: name at least one model".to_owned()));
@@ -81,13 +83,13 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
         .then(|| how.ask(&baseline, own_tokens, seed.wrapping_add(1)))
         .transpose()?;
     drop(baseline);
-    let longest = yardsticks::longest(&said);
+    let tried = constant::candidates(&said, !judge.is_asked_per_answer());
     // From here on an answer to a prompt has a place of its own.
     let prompts: Vec<PromptRow> = prompts.into_iter().flat_map(|row| repeat_n(row, count)).collect();
 
     // Verdicts and rewards.
     let slate = |(place, row): (usize, &PromptRow)| {
-        let others = another.iter().map(|answers| answers[place].text.clone()).chain([longest.clone()]);
+        let others = another.iter().map(|answers| answers[place].text.clone()).chain(tried.iter().cloned());
         let answers = said.iter().map(|said| said.answers[place].text.clone()).chain(others).collect();
         Slate { task: row.task.clone(), answers }
     };
@@ -103,9 +105,9 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
     let verdicts = Verdicts { prompts: &prompts, count, slates: &slates, opinions: &opinions, rewards, seed };
 
     let controlled = verdicts.length_controlled(said.len(), another.is_some());
-    let longest_place = said.len() + usize::from(another.is_some());
+    let constant = Constant::choose(&verdicts, said.len() + usize::from(another.is_some()), tried.len());
     let figures =
-        |(model, said): (usize, &Said)| figures::of_model(said, model, &verdicts, &controlled, longest_place);
+        |(model, said): (usize, &Said)| figures::of_model(said, model, &verdicts, &controlled, &constant);
     let comparison = Comparison {
         baseline: said[0].name.clone(),
         judge: ReportJudge {
@@ -119,7 +121,7 @@ pub fn compare(comparing: Comparing<'_>) -> Result<(Comparison, Vec<String>)> {
         sampling: sampling(&generation, seed),
         reward_source,
         models: said.iter().enumerate().map(figures).collect(),
-        baselines: yardsticks::of(&verdicts, &said, another.is_some(), &longest),
+        baselines: yardsticks::of(&verdicts, &said, another.is_some(), (&constant, &tried)),
         samples: prompts
             .iter()
             .enumerate()

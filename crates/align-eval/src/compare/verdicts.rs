@@ -36,6 +36,11 @@ impl Verdicts<'_> {
         (0..self.prompts.len()).filter(|&place| belongs(&self.prompts[place])).collect()
     }
 
+    /// Which half of the prompts a place is of: every second prompt.
+    pub(super) fn half(&self, place: usize) -> usize {
+        place / self.count % 2
+    }
+
     /// The opinion on an answer; none on the baseline's.
     pub(super) fn opinion(&self, place: usize, answer: usize) -> Option<&Opinion> {
         self.opinions[place].opinions.get(answer.checked_sub(1)?)?.as_ref()
@@ -79,10 +84,17 @@ impl Verdicts<'_> {
         if answer == 0 {
             return (!places.is_empty()).then(|| tied(places.len()));
         }
-        let preferences = self.by_prompt(&self.preferences(places, answer));
+        self.win_rate_of(places, &|_| answer)
+    }
+
+    /// The win rate of an answer that is another one from place to place, never the baseline's.
+    pub(super) fn win_rate_of(&self, places: &[usize], answer: &dyn Fn(usize) -> usize) -> Option<WinRate> {
+        let preference = |&place: &usize| Some((place, self.opinion(place, answer(place))?.preference));
+        let preferences: Vec<_> = places.iter().filter_map(preference).collect();
+        let preferences = self.by_prompt(&preferences);
         let found = align_stats::WinRate::of_prompts(&preferences, self.seed)?;
         let consistent: Vec<bool> =
-            places.iter().filter_map(|&place| self.opinion(place, answer)?.is_consistent).collect();
+            places.iter().filter_map(|&place| self.opinion(place, answer(place))?.is_consistent).collect();
         let share = consistent.iter().filter(|it| **it).count() as f64 / consistent.len().max(1) as f64;
         Some(WinRate {
             wins: found.wins,

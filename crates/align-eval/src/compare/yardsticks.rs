@@ -1,20 +1,18 @@
-//! What nobody had to be good for: rules of length, chance, and the longest answer for all prompts.
+//! What nobody had to be good for: rules of length, chance, and one answer for all prompts.
 
 use align_report::Baseline;
 
 use super::answering::Said;
+use super::constant::Constant;
 use super::verdicts::Verdicts;
 
-/// The longest answer that any model gave: what a judge who likes length would like best. It is no estimate of the best
-/// answer for all prompts, which would have to be looked for among many under every judge.
-pub(super) fn longest(said: &[Said]) -> String {
-    let answers = said.iter().flat_map(|said| &said.answers).map(|answer| answer.text.as_str());
-    let longest = answers.max_by_key(|text| text.chars().count()).unwrap_or_default();
-    longest.to_owned()
-}
-
-/// Under the same judge: how often the longer answer is preferred, another sample of the baseline, the longest answer.
-pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, longest: &str) -> Vec<Baseline> {
+/// Under the same judge: how often the longer answer is preferred, another sample of the baseline, one answer for all prompts.
+pub(super) fn of(
+    verdicts: &Verdicts<'_>,
+    said: &[Said],
+    has_another: bool,
+    (constant, tried): (&Constant, &[String]),
+) -> Vec<Baseline> {
     let places = verdicts.places(None);
     let mut baselines = Vec::new();
     for (model, said) in said.iter().enumerate().skip(1) {
@@ -33,13 +31,13 @@ pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, long
             baselines.push(baseline("shorter wins", 1.0 - value, note));
         }
     }
-    let mut push = |name: &str, answer: usize, note: String| {
-        let rate = verdicts.win_rate(&places, answer);
+    let mut push = |name: &str, answer: &dyn Fn(usize) -> usize, note: String| {
+        let rate = verdicts.win_rate_of(&places, answer);
         baselines.extend(rate.map(|rate| Baseline {
             name: name.to_owned(),
             model: None,
             value: rate.rate,
-            reward: mean(places.iter().filter_map(|&place| verdicts.reward(place, answer))),
+            reward: mean(places.iter().filter_map(|&place| verdicts.reward(place, answer(place)))),
             note,
         }));
     };
@@ -47,12 +45,31 @@ pub(super) fn of(verdicts: &Verdicts<'_>, said: &[Said], has_another: bool, long
     if has_another {
         let note =
             "the win rate of the baseline's own answers with another seed: what chance reaches".to_owned();
-        push("another sample", models, note);
+        push("another sample", &|_| models, note);
     }
-    let shown: String = longest.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
-    let note =
-        format!("the win rate of the longest answer that a model gave, given to all prompts: “{shown}”");
-    push("longest answer", models + usize::from(has_another), note);
+    let first = models + usize::from(has_another);
+    let shown = |text: &String| -> String {
+        let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("“{}”", words.chars().take(160).collect::<String>())
+    };
+    let at = |place| constant.at(verdicts, place);
+    if let [longest] = tried {
+        let note = format!(
+            "the win rate of the longest answer that a model gave, given to all prompts: {}",
+            shown(longest)
+        );
+        push("longest answer", &at, note);
+    } else {
+        let chosen: Vec<String> =
+            constant.chosen().into_iter().map(|answer| shown(&tried[answer - first])).collect();
+        let note = format!(
+            "the win rate of one answer to all prompts: the best of {} on one half of the prompts, given to the other half, and \
+             the other way round: {}",
+            tried.len(),
+            chosen.join(", ")
+        );
+        push("one answer for all", &at, note);
+    }
     baselines
 }
 

@@ -58,6 +58,10 @@ impl Judge for EndpointJudge {
         &self.name
     }
 
+    fn is_asked_per_answer(&self) -> bool {
+        true
+    }
+
     fn judge(&self, slates: &[Slate]) -> Result<Vec<Opinions>> {
         let places =
             slates.iter().enumerate().flat_map(|(slate, it)| (1..it.answers.len()).map(move |j| (slate, j)));

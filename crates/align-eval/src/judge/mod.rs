@@ -56,6 +56,11 @@ pub trait Judge {
     /// Answers that it cannot judge; a judge that cannot be reached.
     fn judge(&self, slates: &[Slate]) -> Result<Vec<Opinions>>;
 
+    /// Whether each answer costs questions of its own, so that answers nobody gave are not worth asking about.
+    fn is_asked_per_answer(&self) -> bool {
+        false
+    }
+
     /// What a reader of the verdicts must know: answers without one, and why. Asked after [`Judge::judge`].
     fn notes(&self) -> Vec<String> {
         Vec::new()

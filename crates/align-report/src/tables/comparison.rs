@@ -138,7 +138,7 @@ pub(crate) fn prompt_sets(comparison: &Comparison) -> Table {
             "prompts",
             &format!("win rate against {}", comparison.baseline),
             "longer wins",
-            "longest answer",
+            "one answer for all",
             "reward",
             "refusals",
         ],
