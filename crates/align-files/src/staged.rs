@@ -41,9 +41,27 @@ impl Staged {
     /// written: they are of what stood there before.
     ///
     /// # Errors
-    /// The system's, about the file that could not be moved. Before the first move the old files are as they were.
+    /// The system's, about the file that could not be moved. Before the first move the old files are as they were; so they
+    /// are where a folder is in the place of one.
     pub fn commit(self, key: &str, stale: &[&str]) -> Result<()> {
         let names = self.ready()?;
+        let stale = stale.iter().copied().filter(|stale| !names.iter().any(|name| name == stale));
+        let stale: Vec<&str> = stale.collect();
+        for name in names.iter().map(String::as_str).chain([key]).chain(stale.iter().copied()) {
+            let place = self.directory.join(name);
+            if place.symlink_metadata().is_ok_and(|found| found.is_dir()) {
+                return Err(Error::new(
+                    place,
+                    io::ErrorKind::IsADirectory,
+                    "is a folder, expected a file; move it",
+                ));
+            }
+        }
+        self.exchange(&names, key, &stale)
+    }
+
+    /// The moves.
+    fn exchange(&self, names: &[String], key: &str, stale: &[&str]) -> Result<()> {
         let (last, others): (Vec<&String>, Vec<_>) = names.iter().partition(|name| *name == key);
         let place = |name: &String| {
             let to = self.directory.join(name);
@@ -51,8 +69,7 @@ impl Staged {
         };
         remove(self.directory.join(key))?;
         others.into_iter().try_for_each(place)?;
-        let stale = stale.iter().filter(|stale| !names.iter().any(|name| name == *stale));
-        stale.into_iter().try_for_each(|name| remove(self.directory.join(name)))?;
+        stale.iter().try_for_each(|name| remove(self.directory.join(name)))?;
         sync_dir(&self.directory)?;
         last.into_iter().try_for_each(place)?;
         sync_dir(&self.directory)
@@ -64,7 +81,10 @@ impl Staged {
         let mut names = Vec::new();
         for item in fs::read_dir(self.path()).map_err(Error::at(self.path()))? {
             let item = item.map_err(Error::at(self.path()))?;
-            let name = item.file_name().to_string_lossy().into_owned();
+            let name = item.file_name().into_string().map_err(|name| {
+                let problem = "has a name that is no text";
+                Error::new(self.directory.join(name), io::ErrorKind::InvalidFilename, problem)
+            })?;
             let to = self.directory.join(&name);
             let replaced = fs::metadata(&to).map(|file| file.permissions());
             let permissions = replaced.unwrap_or_else(|_| new.clone());
@@ -125,20 +145,41 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.path().join("config.json")).unwrap(), "old");
     }
 
+    #[test]
+    fn a_folder_in_the_place_of_a_file_is_found_before_anything_moves() {
+        for place in ["weights", "config.json", "template"] {
+            let dir = tempfile::tempdir().unwrap();
+            for name in ["config.json", "a", "weights", "template"] {
+                fs::write(dir.path().join(name), "old").unwrap();
+            }
+            fs::remove_file(dir.path().join(place)).unwrap();
+            fs::create_dir(dir.path().join(place)).unwrap();
+            let staged = Staged::new(dir.path()).unwrap();
+            for name in ["config.json", "a", "weights"] {
+                fs::write(staged.path().join(name), "new").unwrap();
+            }
+            let error = staged.commit("config.json", &["template"]).unwrap_err().to_string();
+            assert!(error.contains(&format!("{place}: is a folder")), "{error}");
+            assert_eq!(names(dir.path()), ["a", "config.json", "template", "weights"]);
+            assert_eq!(fs::read_to_string(dir.path().join("a")).unwrap(), "old", "{place}");
+        }
+    }
+
     /// The state in which a process that is killed between two moves leaves the directory.
     #[test]
     fn between_two_moves_the_key_is_not_there() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("config.json"), "old").unwrap();
-        // A directory in the place of a file makes its move fail, after the key was removed.
-        fs::create_dir_all(dir.path().join("weights/x")).unwrap();
         let staged = Staged::new(dir.path()).unwrap();
-        for name in ["config.json", "a", "weights"] {
+        for name in ["config.json", "a"] {
             fs::write(staged.path().join(name), "new").unwrap();
         }
-        let error = staged.commit("config.json", &[]).unwrap_err().to_string();
+        // A file that vanished from the stage makes its move fail, after the key was removed.
+        let ready = ["a", "config.json", "weights"].map(str::to_owned);
+        let error = staged.exchange(&ready, "config.json", &[]).unwrap_err().to_string();
         assert!(error.contains("weights: "), "{error}");
-        assert_eq!(names(dir.path()), ["a", "weights"]);
+        drop(staged);
+        assert_eq!(names(dir.path()), ["a"]);
     }
 
     #[cfg(unix)]
