@@ -46,6 +46,7 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         judging::replies(options)?; // read once before models run for minutes
     }
     // All inputs are right: from here on something may be made.
+    align_cli::end_tidily();
     let output = OutputDir::beside(dir).map_err(unusable)?;
     let mut report = Report::new(options.output.title.as_str());
     report.settings = settings(invocation)?;

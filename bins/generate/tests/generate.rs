@@ -239,3 +239,34 @@ fn a_model_must_be_named_and_must_be_there() {
     let (missing, complaint) = code(&["--prompt=a", "--model=./missing"]);
     assert!(missing == Some(2) && complaint.contains("./missing"), "{complaint}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_process_that_is_told_to_end_leaves_nothing_of_its_rows() {
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::process::{Command, Stdio};
+    for (name, number) in [("INT", 2), ("TERM", 15)] {
+        let dir = tempfile::tempdir().unwrap();
+        let left = || fs::read_dir(dir.path()).unwrap().count();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_generate"));
+        command.current_dir(dir.path()).arg("--model").arg(fixtures().join("model"));
+        command.args(["--prompt=Hello.", "--num-return-sequences=20000", "--output=rows.jsonl"]);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        while left() == 0 {
+            assert_eq!(child.try_wait().unwrap(), None, "it was over before it could be told to end");
+            std::thread::yield_now();
+        }
+        let told = Command::new("kill").args([format!("-{name}"), child.id().to_string()]).status();
+        assert!(told.unwrap().success());
+        assert_eq!((child.wait().unwrap().signal(), left()), (Some(number), 0), "SIG{name}");
+    }
+}
+
+#[test]
+fn an_output_that_names_a_directory_is_refused_before_a_row_is_made() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["nd/", "nd/."] {
+        let output = format!("--output={}/{name}", dir.path().display());
+        refused(&["--prompt=Hello.", &output], "", "is no name of a file");
+    }
+}

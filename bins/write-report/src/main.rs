@@ -49,6 +49,7 @@ fn write(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         report.title.clone_from(title);
     }
     report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
+    align_cli::end_tidily();
     let output = OutputDir::beside(&options.output_dir).map_err(unusable)?;
     invocation.work_starts();
     report.write(output.path())?;

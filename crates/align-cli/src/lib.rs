@@ -21,4 +21,5 @@ pub use policy::{keep_memory, peak_memory_mb, work_beside_the_kernels};
 pub use rows::JsonLines;
 pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use session::{SETTINGS_FILE, Session, SessionError};
+pub use signals::end_tidily;
 pub use stdout::{print, print_coloured, print_row};

@@ -19,11 +19,13 @@ pub enum JsonLines {
 }
 
 impl JsonLines {
-    /// Into the new file `path`. Its directory is known to be writable then.
+    /// Into the new file `path`. Its directory is known to be writable then, and a signal that ends the process leaves
+    /// nothing there.
     ///
     /// # Errors
     /// If the file is there already, or cannot be made.
     pub fn to_new_file(path: &Path) -> anyhow::Result<Self> {
+        crate::end_tidily();
         Ok(Self::Filed(NewFile::create(path).map_err(|error| about_output(&error))?, 0))
     }
 

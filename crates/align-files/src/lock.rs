@@ -106,7 +106,7 @@ fn holder(file: File) -> String {
 }
 
 #[cfg(unix)]
-fn is_still(file: &File, path: &Path) -> bool {
+pub(crate) fn is_still(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let number = |found: &std::fs::Metadata| (found.dev(), found.ino());
     matches!((file.metadata(), std::fs::metadata(path)), (Ok(one), Ok(two)) if number(&one) == number(&two))
@@ -114,7 +114,7 @@ fn is_still(file: &File, path: &Path) -> bool {
 
 /// Where files have no numbers, one that is there counts as the same.
 #[cfg(not(unix))]
-fn is_still(_: &File, path: &Path) -> bool {
+pub(crate) fn is_still(_: &File, path: &Path) -> bool {
     path.exists()
 }
 

@@ -1,39 +1,59 @@
 //! A new file that is written piece by piece and has its name when all is there.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
+use crate::lock::is_still;
+use crate::unfinished::Unfinished;
 use crate::write::{parent, sync, temporary};
 use crate::{Error, Result};
 
+/// What the names of temporaries end with. No program but this one has reason to end a name so.
+const ENDING: &str = ".align";
+
+/// Characters of a file's name in that of its temporary: a name may be as long as the system allows.
+const LONGEST: usize = 50;
+
 /// A file under a random name, in the directory where it is to be. Dropped before [`NewFile::finish`] it is removed.
+///
+/// It is locked as long as it is being written, so that the next process that writes a file of the same name there knows
+/// what a killed one left, and removes it.
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
     content: BufWriter<NamedTempFile>,
+    _unfinished: Unfinished,
 }
 
 impl NewFile {
     /// Begins the file `path`, which must not be there.
     ///
     /// # Errors
-    /// If it is; if its directory cannot be written to.
+    /// If it is; if it names a directory; if its directory cannot be written to.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         if path.symlink_metadata().is_ok() {
             let problem = "exists; remove it or name another file";
             return Err(Error::new(path, io::ErrorKind::AlreadyExists, problem));
         }
-        if path.file_name().is_none() {
-            return Err(Error::new(path, io::ErrorKind::InvalidInput, "is no name of a file"));
-        }
+        // `rows/` and `rows/.` have the file name `rows`, and are directories all the same.
+        let given = path.as_os_str().as_encoded_bytes();
+        let Some(name) = path.file_name().filter(|name| given.ends_with(name.as_encoded_bytes())) else {
+            return Err(Error::new(path, io::ErrorKind::InvalidInput, "is no name of a file, expected one"));
+        };
+        let beginning: String = name.to_string_lossy().chars().take(LONGEST).collect();
+        let beginning = format!(".{beginning}.");
+        remove_leftovers(parent(path), &beginning);
         let unwritable =
             |error: io::Error| Error::new(path, error.kind(), format!("cannot write there: {error}"));
-        let temporary = temporary(parent(path)).map_err(unwritable)?;
-        Ok(Self { path: path.to_owned(), content: BufWriter::with_capacity(1 << 16, temporary) })
+        let temporary = locked(parent(path), &beginning).map_err(unwritable)?;
+        let place = temporary.path().to_owned();
+        let unfinished = Unfinished::new(move || drop(fs::remove_file(place)));
+        let content = BufWriter::with_capacity(1 << 16, temporary);
+        Ok(Self { path: path.to_owned(), content, _unfinished: unfinished })
     }
 
     /// The name that it will have.
@@ -46,7 +66,7 @@ impl NewFile {
     /// # Errors
     /// The system's; if a file of that name has come meanwhile.
     pub fn finish(self) -> Result<()> {
-        let Self { path, content } = self;
+        let Self { path, content, _unfinished } = self;
         let attempt = || -> io::Result<()> {
             let file = content.into_inner().map_err(io::IntoInnerError::into_error)?;
             File::sync_all(file.as_file())?;
@@ -64,6 +84,34 @@ impl Write for NewFile {
 
     fn flush(&mut self) -> io::Result<()> {
         self.content.flush()
+    }
+}
+
+/// A temporary that this process has locked.
+fn locked(directory: &Path, beginning: &str) -> io::Result<NamedTempFile> {
+    loop {
+        let temporary = temporary(directory, (beginning, ENDING))?;
+        // Where there are no locks nothing is taken for a leftover either.
+        let _ = temporary.as_file().try_lock();
+        // Before it was locked another process may have taken it for one.
+        if is_still(temporary.as_file(), temporary.path()) {
+            return Ok(temporary);
+        }
+    }
+}
+
+/// Removes temporaries that no process has locked. One that cannot be looked at or removed is left.
+fn remove_leftovers(directory: &Path, beginning: &str) {
+    for item in fs::read_dir(directory).into_iter().flatten().flatten() {
+        let name = item.file_name();
+        let is_one = name.to_str().is_some_and(|name| name.starts_with(beginning) && name.ends_with(ENDING));
+        if is_one
+            && item.file_type().is_ok_and(|kind| kind.is_file())
+            && let Ok(file) = File::open(item.path())
+            && file.try_lock().is_ok()
+        {
+            let _ = fs::remove_file(item.path());
+        }
     }
 }
 
@@ -113,5 +161,36 @@ mod tests {
         assert_eq!(count(dir.path()), 1);
         let error = NewFile::create(dir.path().join("absent/rows.jsonl")).unwrap_err().to_string();
         assert!(error.contains("absent/rows.jsonl: cannot write there: "), "{error}");
+    }
+
+    #[test]
+    fn what_names_a_directory_is_no_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["rows/", "rows/.", "rows//", "..", ""] {
+            let path = format!("{}/{name}", dir.path().display());
+            let error = NewFile::create(&path).unwrap_err().to_string();
+            let expected = if name.is_empty() || name == ".." { "exists" } else { "is no name of a file" };
+            assert!(error.contains(expected), "{name}: {error}");
+        }
+        assert_eq!(count(dir.path()), 0);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_another_writes_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        for name in [".rows.jsonl.x1.align", ".rows.jsonl.x2.align", ".other.x1.align", ".rows.jsonl.bak"] {
+            fs::write(at(name), "half").unwrap();
+        }
+        let held = File::open(at(".rows.jsonl.x2.align")).unwrap();
+        held.try_lock().unwrap();
+        let first = NewFile::create(at("rows.jsonl")).unwrap();
+        assert!(!at(".rows.jsonl.x1.align").exists());
+        let second = NewFile::create(at("rows.jsonl")).unwrap();
+        assert_eq!(count(dir.path()), 5, "both, and what is not a dead process's");
+        second.finish().unwrap();
+        first.finish().unwrap_err();
+        assert_eq!(count(dir.path()), 4);
+        NewFile::create(at(&"n".repeat(255))).unwrap();
     }
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 use crate::scratch::{HOME, new_scratch, remove_if_empty};
+use crate::unfinished::{Unfinished, changing};
 use crate::{Error, Result, remove, sync_dir, write::sync_file};
 
 /// Files on their way into a directory. Dropped without [`Staged::commit`], nothing has happened there.
@@ -19,6 +20,7 @@ use crate::{Error, Result, remove, sync_dir, write::sync_file};
 pub struct Staged {
     directory: PathBuf,
     stage: Option<TempDir>,
+    _unfinished: Unfinished,
 }
 
 impl Staged {
@@ -29,7 +31,12 @@ impl Staged {
     pub fn new(directory: impl AsRef<Path>) -> Result<Self> {
         let directory = directory.as_ref().to_owned();
         let stage = new_scratch(&directory, "files")?;
-        Ok(Self { directory, stage: Some(stage) })
+        let (files, home) = (stage.path().to_owned(), directory.join(HOME));
+        let unfinished = Unfinished::new(move || {
+            let _ = fs::remove_dir_all(files);
+            remove_if_empty(&home);
+        });
+        Ok(Self { directory, stage: Some(stage), _unfinished: unfinished })
     }
 
     /// Where the files are to be written, by any means, under their own names.
@@ -62,6 +69,7 @@ impl Staged {
 
     /// The moves.
     fn exchange(&self, names: &[String], key: &str, stale: &[&str]) -> Result<()> {
+        let _whole = changing();
         let (last, others): (Vec<&String>, Vec<_>) = names.iter().partition(|name| *name == key);
         let place = |name: &String| {
             let to = self.directory.join(name);

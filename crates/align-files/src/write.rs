@@ -30,7 +30,7 @@ pub fn write_with(
 ) -> Result<()> {
     let path = path.as_ref();
     let attempt = || {
-        let mut temporary = temporary(parent(path))?;
+        let mut temporary = temporary(parent(path), (".", ".tmp"))?;
         {
             let mut buffer = BufWriter::with_capacity(1 << 20, temporary.as_file_mut());
             content(&mut buffer)?;
@@ -130,10 +130,10 @@ pub(crate) fn parent(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// With the permissions that every new file of this process gets, not those of a secret.
-pub(crate) fn temporary(directory: &Path) -> io::Result<NamedTempFile> {
+/// With the permissions that every new file of this process gets, not those of a secret. `between` are the ends of the name.
+pub(crate) fn temporary(directory: &Path, between: (&str, &str)) -> io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".").suffix(".tmp");
+    builder.prefix(between.0).suffix(between.1);
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     builder.tempfile_in(directory)

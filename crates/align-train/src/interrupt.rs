@@ -91,15 +91,10 @@ fn register() -> std::io::Result<Noted> {
     Ok(noted)
 }
 
-/// SIGHUP, unless the process was started to ignore it. Where the system does not say, it is left as it is: a run under
-/// `nohup` that stopped at logout would be worse.
+/// SIGHUP, unless the process was started to ignore it.
 #[cfg(unix)]
 fn hangup() -> Option<i32> {
-    let hangup = signal_hook::consts::SIGHUP;
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    let ignored = u64::from_str_radix(ignored.trim(), 16).ok()?;
-    (ignored >> (hangup - 1) & 1 == 0).then_some(hangup)
+    (!align_files::outlives_terminal()).then_some(signal_hook::consts::SIGHUP)
 }
 
 #[cfg(not(unix))]

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod broken;
+#[cfg(unix)]
+mod ended;
 mod endpoint;
 mod hostile;
 mod without_prompts;
@@ -25,18 +27,23 @@ fn place(rows: &[Value]) -> tempfile::TempDir {
     dir
 }
 
-/// Exit code, standard output and standard error; `MODEL`, `REWARD` and `FIXTURES` stand for their paths.
-fn run(dir: &Path, options: &str) -> (i32, String, String) {
+/// Options as words; `MODEL`, `REWARD` and `FIXTURES` stand for their paths.
+fn words(options: &str) -> Vec<String> {
     let paths = [
         ("MODEL", fixtures().join("golden/runs/model")),
         ("REWARD", fixtures().join("golden/runs/model-reward")),
         ("FIXTURES", fixtures()),
     ];
-    let options = options.split_whitespace().map(|word| {
+    let word = |word: &str| {
         paths.iter().fold(word.to_owned(), |word, (name, path)| word.replace(name, path.to_str().unwrap()))
-    });
+    };
+    options.split_whitespace().map(word).collect()
+}
+
+/// Exit code, standard output and standard error.
+fn run(dir: &Path, options: &str) -> (i32, String, String) {
     let mut command = cargo_bin_cmd!("evaluate");
-    let output = command.current_dir(dir).args(options).output().unwrap();
+    let output = command.current_dir(dir).args(words(options)).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }

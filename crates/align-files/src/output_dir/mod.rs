@@ -11,9 +11,10 @@ mod trees;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::scratch::{HOME, make_home, remove_if_empty, tmp};
+use crate::unfinished::Unfinished;
 use crate::written::Written;
 use crate::{Error, Lock, Result, Resume, create_dir_all};
 pub use rules::{Use, check_free, check_writable};
@@ -34,6 +35,7 @@ struct Inner {
     made: Vec<PathBuf>,
     lock: Mutex<Option<Lock>>,
     state: Mutex<State>,
+    unfinished: OnceLock<Unfinished>,
 }
 
 #[derive(Debug)]
@@ -106,7 +108,12 @@ impl OutputDir {
         let (had_notes, written) = (notes.is_some(), notes.unwrap_or_default());
         let state = State { written, had_notes, begun: false, claimed: Vec::new() };
         let (lock, state) = (Mutex::new(Some(lock)), Mutex::new(state));
-        Ok(Self(Arc::new(Inner { path: path.to_owned(), kind, made, lock, state })))
+        let unfinished = OnceLock::new();
+        let inner = Arc::new(Inner { path: path.to_owned(), kind, made, lock, state, unfinished });
+        let own = Arc::downgrade(&inner);
+        let give_back = move || drop(own.upgrade().inspect(|inner| inner.give_back()));
+        let _ = inner.unfinished.set(Unfinished::new(give_back));
+        Ok(Self(inner))
     }
 
     /// Where it is.
@@ -220,11 +227,18 @@ impl State {
     }
 }
 
+impl Inner {
+    /// Gives it free: the lock, and what was made for nothing.
+    fn give_back(&self) {
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let begun = self.state.lock().unwrap_or_else(PoisonError::into_inner).begun;
+        give_back(&self.path, if begun { &[] } else { &self.made });
+    }
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        drop(self.lock.get_mut().unwrap_or_else(PoisonError::into_inner).take());
-        let begun = self.state.get_mut().unwrap_or_else(PoisonError::into_inner).begun;
-        give_back(&self.path, if begun { &[] } else { &self.made });
+        self.give_back();
     }
 }
 
