@@ -16,7 +16,6 @@ use std::time::Instant;
 
 use align_cli::{Invocation, Program};
 use align_eval::PairSet;
-use align_files::OutputDir;
 use align_report::Report;
 use anyhow::Context as _;
 use inputs::Inputs;
@@ -37,7 +36,7 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let start = Instant::now();
     let dir = &options.output.output_dir;
     let unusable = |error| anyhow::anyhow!("output_dir {error}");
-    align_files::check_free(dir).map_err(unusable)?;
+    Report::check_place(dir).map_err(unusable)?;
     let inputs = Inputs::read(options)?;
     if inputs.pairs.iter().flat_map(PairSet::rankings).all(|pair| pair.source.is_none()) {
         invocation.refuse_given(&["subset_column"], "no pair has such a column")?;
@@ -47,7 +46,7 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     }
     // All inputs are right: from here on something may be made.
     align_cli::end_tidily();
-    let output = OutputDir::beside(dir).map_err(unusable)?;
+    let output = Report::take(dir).map_err(unusable)?;
     let mut report = Report::new(options.output.title.as_str());
     report.settings = settings(invocation)?;
     invocation.work_starts();

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use align_cli::{Invocation, Program};
-use align_files::OutputDir;
 use align_report::{Report, Run, Sweep};
 use anyhow::{Context as _, ensure};
 use options::Options;
@@ -27,7 +26,7 @@ fn write(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         "nothing to report; give --evaluation, --run or --sweep"
     );
     let unusable = |error| anyhow::anyhow!("output_dir {error}");
-    align_files::check_free(&options.output_dir).map_err(unusable)?;
+    Report::check_place(&options.output_dir).map_err(unusable)?;
     let mut report = Report::new("Report");
     for path in &options.evaluation {
         let path = if path.is_dir() { path.join("report.json") } else { path.clone() };
@@ -50,7 +49,7 @@ fn write(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     }
     report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
     align_cli::end_tidily();
-    let output = OutputDir::beside(&options.output_dir).map_err(unusable)?;
+    let output = Report::take(&options.output_dir).map_err(unusable)?;
     invocation.work_starts();
     report.write(output.path())?;
     align_cli::print(align_report::summary(&report))?;

@@ -81,6 +81,32 @@ fn what_cannot_be_reported_is_said_in_a_line() {
     assert!(!page.exists());
 }
 
+/// A sweep over runs would find no figures any more.
+#[test]
+fn a_report_does_not_replace_that_of_a_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    run(&at("run"), 0.1, 0.9, 0.7);
+    let before = fs::read(at("run/report.json")).unwrap();
+    let page = || {
+        let mut program = program();
+        program.arg(format!("--run=dpo={}", at("run").display())).arg("--output-dir").arg(at("run"));
+        error(&mut program)
+    };
+    assert!(
+        page().contains("run/report.json: is a report of kind \"dpo\", which this report would replace"),
+        "{}",
+        page()
+    );
+    assert_eq!(fs::read(at("run/report.json")).unwrap(), before);
+    // A run that was stopped has none yet, and will write it.
+    fs::remove_file(at("run/report.json")).unwrap();
+    fs::create_dir(at("run/.align")).unwrap();
+    fs::write(at("run/.align/written"), "metrics.jsonl\nreport.json\n").unwrap();
+    assert!(page().contains("run: holds a run, whose report.json this would replace"), "{}", page());
+    assert!(!at("run/report.html").exists());
+}
+
 #[test]
 fn a_run_whose_figures_no_chart_can_hold_has_a_page_all_the_same() {
     let dir = tempfile::tempdir().unwrap();

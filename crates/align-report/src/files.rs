@@ -3,14 +3,51 @@
 use std::fs;
 use std::path::Path;
 
-use align_files::Staged;
+use align_files::{OutputDir, Staged};
 
 use crate::{Error, KIND, Report, Result, SCHEMA, html, markdown};
 
 /// The names of the three files.
 const NAMES: [&str; 3] = ["report.json", "report.md", "report.html"];
 
+/// What every report begins with.
+#[derive(serde::Deserialize)]
+struct Head {
+    kind: Option<String>,
+    schema: Option<u32>,
+}
+
 impl Report {
+    /// Looks whether the three files can be put into a folder, before there is anything to write.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn check_place(dir: &Path) -> Result<()> {
+        OutputDir::check_beside(dir, &NAMES)?;
+        let path = dir.join(NAMES[0]);
+        let other = |found: &str| {
+            let problem = format!("is {found}, which this report would replace; name another directory");
+            Err(Error::content(&path, problem))
+        };
+        match path.symlink_metadata() {
+            Err(_) => Ok(()),
+            Ok(_) => match serde_json::from_str::<Head>(&text(&path)?).map(|head| head.kind) {
+                Ok(Some(kind)) if kind == KIND => Ok(()),
+                Ok(Some(kind)) => other(&format!("a report of kind {kind:?}")),
+                Ok(None) | Err(_) => other("no report of an evaluation"),
+            },
+        }
+    }
+
+    /// Takes a folder for the three files, which is made if it is not there. Nobody else writes there until it is dropped.
+    ///
+    /// # Errors
+    /// A folder that cannot be written, that is in use, or that holds the report of something else, such as a training run.
+    pub fn take(dir: &Path) -> Result<OutputDir> {
+        Self::check_place(dir)?;
+        Ok(OutputDir::beside(dir, &NAMES)?)
+    }
+
     /// Writes `report.json`, `report.md` and `report.html` into a folder, which is made if it is not there. Files of
     /// these names are replaced, all of them or, where one cannot be written, none.
     ///
@@ -33,11 +70,6 @@ impl Report {
     /// # Errors
     /// If it is another kind of report, or of a version that this one does not know.
     pub fn read(path: &Path) -> Result<Self> {
-        #[derive(serde::Deserialize)]
-        struct Head {
-            kind: Option<String>,
-            schema: Option<u32>,
-        }
         let text = text(path)?;
         let head: Head = serde_json::from_str(&text)
             .map_err(|error| Error::content(path, format!("is no report: {error}")))?;
@@ -98,6 +130,26 @@ mod tests {
         let error = another.write(dir.path()).unwrap_err().to_string();
         assert!(error.contains(".align: is no directory"), "{error}");
         assert_eq!(NAMES.map(read), before);
+    }
+
+    #[test]
+    fn a_report_takes_no_place_of_something_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        crate::sample::report().write(dir.path()).unwrap();
+        drop(Report::take(dir.path()).unwrap());
+        for (json, found) in [
+            (
+                r#"{"kind": "dpo", "schema": 1}"#,
+                "is a report of kind \"dpo\", which this report would replace",
+            ),
+            ("[]", "is no report of an evaluation, which"),
+        ] {
+            fs::write(&path, json).unwrap();
+            let error = Report::take(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(found), "{error}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), json);
+        }
     }
 
     #[test]

@@ -244,9 +244,13 @@ fn an_output_that_cannot_be_is_noticed_first_and_nothing_is_made_before_all_inpu
     let judged = format!("{asked} --reward-model REWARD");
     refused(dir.path(), &format!("{judged} --output-dir file"), "output_dir file: cannot write there");
     let out = dir.path().join("out");
-    let held = align_files::OutputDir::beside(&out).unwrap();
+    let held = align_files::OutputDir::beside(&out, &[]).unwrap();
     refused(dir.path(), &format!("{judged} --output-dir out"), "output_dir out: in use by process");
     drop(held);
+    fs::create_dir(dir.path().join("run")).unwrap();
+    fs::write(dir.path().join("run/report.json"), r#"{"kind": "dpo", "schema": 1}"#).unwrap();
+    let replaces = "output_dir run/report.json: is a report of kind \"dpo\", which this report would replace";
+    refused(dir.path(), &format!("{judged} --output-dir run"), replaces);
     let endpoint =
         "--judge-url http://127.0.0.1:9 --judge-model m --preferences nothing.jsonl --output-dir out";
     refused(dir.path(), &format!("{asked} {endpoint}"), "nothing.jsonl");

@@ -17,7 +17,7 @@ use crate::scratch::{HOME, make_home, remove_if_empty, tmp};
 use crate::unfinished::Unfinished;
 use crate::written::Written;
 use crate::{Error, Lock, Result, Resume, create_dir_all};
-pub use rules::{Use, check_free, check_writable};
+pub use rules::{Use, check_writable};
 pub use trees::Scratch;
 
 /// An output directory that this process has for itself. Clones are the same one; the last that is dropped gives it free.
@@ -71,14 +71,22 @@ impl OutputDir {
         Self::taken(path, made, || rules::kind(path, overwrite, resume))
     }
 
-    /// Takes the directory for files that are put beside what is there, such as a report. None of them is noted: a run
-    /// that overwrites the directory does not remove them.
+    /// What [`OutputDir::beside`] would refuse. Looks only.
     ///
     /// # Errors
-    /// One that cannot be written, or that another process uses.
-    pub fn beside(path: impl AsRef<Path>) -> Result<Self> {
+    /// As [`OutputDir::beside`].
+    pub fn check_beside(path: impl AsRef<Path>, names: &[&str]) -> Result<()> {
+        rules::check_beside(path.as_ref(), names)
+    }
+
+    /// Takes the directory for files of these `names` that are put beside what is there, such as a report. None of them is
+    /// noted: a run that overwrites the directory does not remove them.
+    ///
+    /// # Errors
+    /// One that cannot be written, that another process uses, or in which a run noted a file of such a name.
+    pub fn beside(path: impl AsRef<Path>, names: &[&str]) -> Result<Self> {
         let path = path.as_ref();
-        rules::check_free(path)?;
+        rules::check_beside(path, names)?;
         let made = missing(path);
         create_dir_all(path)?;
         Self::taken(path, made, || Ok(Use::Beside))

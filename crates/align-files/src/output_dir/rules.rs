@@ -29,16 +29,26 @@ pub(super) fn check(path: &Path, overwrite: bool, resume: &Resume) -> Result<Use
     kind(path, overwrite, resume)
 }
 
-/// Looks whether a directory could be written and nobody uses it, before there is anything to write.
-///
-/// # Errors
-/// As [`OutputDir::beside`](super::OutputDir::beside).
-pub fn check_free(path: &Path) -> Result<()> {
+/// Fails if the directory could not be written, or somebody uses it.
+fn check_free(path: &Path) -> Result<()> {
     check_writable(path)?;
     if let Some(holder) = Lock::held_by(path.join(HOME).join(LOCK)) {
         return Err(Error::new(path, ErrorKind::ResourceBusy, format!("in use by {holder}")));
     }
     Ok(())
+}
+
+/// Fails if files of these names cannot be put beside what is in the directory: a run wrote such a one, or will.
+pub(super) fn check_beside(path: &Path, names: &[&str]) -> Result<()> {
+    check_free(path)?;
+    let notes = Written::read(path)?.unwrap_or_default();
+    match names.iter().find(|name| notes.contains(name)) {
+        None => Ok(()),
+        Some(name) => {
+            let problem = format!("holds a run, whose {name} this would replace; name another directory");
+            Err(Error::new(path, ErrorKind::DirectoryNotEmpty, problem))
+        }
+    }
 }
 
 /// What the directory would be taken for.

@@ -162,14 +162,28 @@ fn a_file_as_output_directory_is_refused() {
 fn a_report_beside_a_run_is_not_the_runs() {
     let (_keep, dir) = place();
     run(&dir, &["model"]);
-    let output = OutputDir::beside(&dir).unwrap();
-    assert!(OutputDir::beside(&dir).unwrap_err().to_string().contains("in use by process"));
+    let output = OutputDir::beside(&dir, &["replies"]).unwrap();
+    assert!(OutputDir::beside(&dir, &[]).unwrap_err().to_string().contains("in use by process"));
     fs::write(dir.join("replies"), "paid for").unwrap();
     drop(output);
     OutputDir::take(&dir, true, &Resume::No).unwrap().begin().unwrap();
     assert_eq!(names(&dir), BTreeSet::from(["replies".to_owned()]));
-    drop(OutputDir::beside(dir.join("new")).unwrap());
+    drop(OutputDir::beside(dir.join("new"), &["model"]).unwrap());
     assert!(!dir.join("new").exists());
+}
+
+#[test]
+fn a_report_is_not_put_in_the_place_of_a_runs_own() {
+    let (_keep, dir) = place();
+    run(&dir, &["model", "report.json"]);
+    fs::remove_file(dir.join("report.json")).unwrap();
+    let names = ["report.md", "report.json"];
+    let error = OutputDir::beside(&dir, &names).unwrap_err().to_string();
+    assert!(
+        error.ends_with("out: holds a run, whose report.json this would replace; name another directory"),
+        "{error}"
+    );
+    OutputDir::check_beside(&dir, &names).unwrap_err();
 }
 
 #[cfg(unix)]
