@@ -5,7 +5,9 @@ use std::path::Path;
 
 use align_data::{Order, Prepared, TokenizedTask};
 use align_models::generation::check_completions;
-use align_ppo::{Action, Alarm, HeldOut, Method, OnPolicy, Report, Sampling, ScoreSource, Scorer, Watch};
+use align_ppo::{
+    Action, Alarm, HeldOut, Method, OnPolicy, Report, SAMPLES_FILE, Sampling, ScoreSource, Scorer, Watch,
+};
 use align_recipe::{Fixed, Opening, publish, start, unresumable};
 use align_stage::RunFigures;
 use align_train::{Length, Outcome};
@@ -72,6 +74,7 @@ impl OnPolicyRun<'_> {
         let save = |dir: &Path| models.save(&opening.model, dir);
         let models_held = self.rewards.hashes()?.into_iter().chain([models.reference_hash()]).collect();
         let fixed = Fixed { rows: &data.fingerprint, models: models_held };
+        opening.announce(SAMPLES_FILE)?;
         let started = start(opening, models.params(), total_steps, options, &fixed, save)?;
         let Some((mut updater, mut run)) = started else { return Ok(()) };
 

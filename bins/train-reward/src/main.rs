@@ -9,7 +9,9 @@ use std::process::ExitCode;
 use align_cli::{Invocation, Program};
 use align_data::{MaskStyle, inspect_ranking, prepare_rankings};
 use align_recipe::{Fixed, Opening, Training};
-use align_reward::{DEFAULT_LEARNING_RATE, HeldOut, NORMALIZED_ON, Quality, Ranked, Report, check_rows};
+use align_reward::{
+    DEFAULT_LEARNING_RATE, HeldOut, NORMALIZED_ON, Quality, Ranked, Report, RewardNormalization, check_rows,
+};
 use align_stage::RowBatches;
 use model::Models;
 use options::{FOR_EVALUATION, Options};
@@ -62,7 +64,7 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let held_out = HeldOut::new(&data.held_out, models.pack(&data.held_out), view()?, batch_size);
 
     // Training, and what became of it.
-    saved::announce(&opening)?;
+    opening.announce(RewardNormalization::FILE)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let (params, rows) = (models.params(), data.train.len());
     let fixed = Fixed { rows: &data.fingerprint, models: models.frozen()?.into_iter().collect() };

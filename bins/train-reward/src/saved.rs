@@ -28,14 +28,6 @@ pub(crate) struct Saved {
     pub(crate) difference: f64,
 }
 
-/// Says what is to be written beside the model, while it is not too late to refuse.
-pub(crate) fn announce(opening: &Opening<'_>) -> anyhow::Result<()> {
-    if opening.session.dry_run {
-        return Ok(());
-    }
-    Ok(opening.session.create_output_dir()?.claim([RewardNormalization::FILE])?)
-}
-
 /// Reads the model in the output directory and compares its rewards of some training rows with those of the model in memory;
 /// keeps beside the model where rewards of a sample of them lie. Held-out rows have no part in it: whatever is said of them in
 /// normalised units would not be held out.

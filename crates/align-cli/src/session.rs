@@ -34,8 +34,8 @@ pub struct Session<'a> {
     pub seed: u64,
     /// Stop before the first step and write nothing.
     pub dry_run: bool,
-    /// A directory by name; else the next free number below `runs/`.
-    named: Option<PathBuf>,
+    /// A directory by name, and what it would be taken for; else the next free number below `runs/`.
+    named: Option<(PathBuf, Use)>,
     overwrite: bool,
     resume: Resume,
     output: OnceLock<OutputDir>,
@@ -97,18 +97,20 @@ impl<'a> Session<'a> {
         }
         let named = match (&output.output_dir, resume) {
             (Some(directory), _) => Some(directory.clone()),
-            (None, Resume::From(checkpoint)) => Some(run_of(checkpoint)),
+            (None, Resume::From(checkpoint)) => Some(Resume::run_of(checkpoint)),
             (None, Resume::Last) => return Err(SessionError::NothingToResume(PathBuf::from("last"))),
             (None, Resume::No) => None,
         };
-        match &named {
-            None => align_files::check_writable(Path::new(RUNS))?,
+        let named = match named {
+            None => align_files::check_writable(Path::new(RUNS)).map(|()| None)?,
             Some(directory) => {
-                if OutputDir::check(directory, output.overwrite_output_dir, resume)? == Use::Replaces {
-                    refuse_inside(directory, invocation, common)?;
+                let kind = OutputDir::check(&directory, output.overwrite_output_dir, resume)?;
+                if kind == Use::Replaces {
+                    refuse_inside(&directory, invocation, common)?;
                 }
+                Some((directory, kind))
             }
-        }
+        };
         Ok(Self {
             invocation,
             device: common.device.open()?,
@@ -137,7 +139,7 @@ impl<'a> Session<'a> {
         }
         if self.output.get().is_none() {
             let output = match &self.named {
-                Some(directory) => OutputDir::take(directory, self.overwrite, &self.resume)?,
+                Some((directory, _)) => OutputDir::take(directory, self.overwrite, &self.resume)?,
                 None => OutputDir::numbered(RUNS, self.stage())?,
             };
             output.claim([SETTINGS_FILE])?;
@@ -146,36 +148,29 @@ impl<'a> Session<'a> {
         Ok(self.output.get().expect("set above"))
     }
 
-    /// Work begins: until now a failure was bad input (exit code 2), from here on it is a failure of
-    /// training (1). Takes the output directory if [`Self::create_output_dir`] has not, and writes
+    /// Work begins: until now a failure was bad input (exit code 2) and left everything as it was, from here on it is a
+    /// failure of training (1). Takes the output directory if [`Self::create_output_dir`] has not, begins it, and writes
     /// [`SETTINGS_FILE`] into it: the options, and `defaulted` lines of what depends on others.
     ///
     /// # Errors
-    /// As [`Self::create_output_dir`]; if the file cannot be written.
+    /// As [`Self::create_output_dir`] and [`OutputDir::begin`]; if the file cannot be written.
     pub fn training_starts(&self, defaulted: &str) -> Result<&Path, SessionError> {
         let output = self.create_output_dir()?;
+        self.invocation.work_starts();
         output.begin()?;
         let settings = format!("{}{defaulted}", self.invocation.settings);
         align_files::write(output.path().join(SETTINGS_FILE), settings)?;
-        self.invocation.work_starts();
         Ok(output.path())
+    }
+
+    /// The output directory by its name, if it has one, and what it would be taken for.
+    pub fn named(&self) -> Option<(&Path, Use)> {
+        self.named.as_ref().map(|(directory, kind)| (directory.as_path(), *kind))
     }
 
     /// The output directory, once it has been taken.
     pub fn output_dir(&self) -> Option<&Path> {
         self.output.get().map(OutputDir::path)
-    }
-}
-
-/// The run that a checkpoint belongs to: the directory around it, in the spelling of the user where theirs has one.
-fn run_of(checkpoint: &Path) -> PathBuf {
-    match checkpoint.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) if checkpoint.file_name().is_some() => parent.to_owned(),
-        _ => checkpoint
-            .canonicalize()
-            .ok()
-            .and_then(|path| path.parent().map(Path::to_owned))
-            .unwrap_or("/".into()),
     }
 }
 

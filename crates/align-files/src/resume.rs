@@ -25,6 +25,18 @@ impl Resume {
         }
     }
 
+    /// The run that a checkpoint belongs to: the directory around it, in the spelling of the user where theirs has one.
+    pub fn run_of(checkpoint: &Path) -> PathBuf {
+        match checkpoint.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            Some(parent) if checkpoint.file_name().is_some() => parent.to_owned(),
+            _ => checkpoint
+                .canonicalize()
+                .ok()
+                .and_then(|path| path.parent().map(Path::to_owned))
+                .unwrap_or("/".into()),
+        }
+    }
+
     /// Whether this goes on in `directory`: from its last checkpoint, or from one that lies directly in it.
     pub(crate) fn continues(&self, directory: &Path) -> bool {
         match self {

@@ -18,7 +18,7 @@ const HEAD: &str =
 const LIMIT: u64 = 256 << 20;
 
 /// Names relative to the directory, folders separated by `/`.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Written(BTreeSet<String>);
 
 impl Written {
@@ -68,7 +68,9 @@ impl Written {
             let path = directory.join(&name);
             // Through a link that somebody put in place of a folder nothing is removed.
             let leads_out = ancestors(directory, &path).any(|folder| folder.is_symlink());
-            if !leads_out {
+            // A folder in the place of a file is somebody else's: no program notes one.
+            let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+            if !leads_out && !is_folder {
                 match fs::remove_file(&path) {
                     Err(error) if !is_absent(&error) => return Err(Error::at(path)(error)),
                     _ => folders.extend(ancestors(directory, &path).map(Path::to_owned)),
@@ -81,12 +83,18 @@ impl Written {
     }
 }
 
+impl FromIterator<String> for Written {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        Self(names.into_iter().collect())
+    }
+}
+
 fn is_absent(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// The folders of `path` below `directory`.
-fn ancestors<'a>(directory: &'a Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
+pub(crate) fn ancestors<'a>(directory: &'a Path, path: &'a Path) -> impl Iterator<Item = &'a Path> {
     path.ancestors().skip(1).take_while(move |folder| *folder != directory)
 }
 

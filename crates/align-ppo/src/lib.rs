@@ -40,7 +40,7 @@ pub use ppo::{
 };
 pub use report::{MeasuredWinRate, Point, Report, SupervisorAction};
 pub use rollout::{Prompt, Rollout, Rollouts, Sampling, log_probs};
-pub use sample::Sample;
+pub use sample::{SAMPLES_FILE, Sample};
 pub use scoring::{ScoreSource, Scorer, Scores};
 pub use start::check_start;
 pub use supervisor::{Response, Rule, Supervised, Supervisor, SupervisorConfig, SupervisorOptions};

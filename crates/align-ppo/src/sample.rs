@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
-use align_train::{Error, OutputDir, Result};
+use align_train::{Checkpoint, Error, OutputDir, Result, Resume, Use};
 use serde::{Deserialize, Serialize};
 
 /// A completion with its score.
@@ -34,15 +34,23 @@ pub(crate) struct SampleLog {
     file: File,
 }
 
-impl SampleLog {
-    const FILE: &str = "samples.jsonl";
+/// The name of the file, which a program claims before its run begins.
+pub const SAMPLES_FILE: &str = "samples.jsonl";
 
-    /// Opens the file in a run's directory for samples of `phase` and later ones. Earlier ones that are there stay: they
-    /// are of the run that is resumed. A line that a killed process did not finish is left out.
-    pub(crate) fn open(output: &OutputDir, phase: usize) -> Result<Self> {
-        output.claim([Self::FILE])?;
-        let path = output.path().join(Self::FILE);
-        let mut before = match align_files::open(&path) {
+impl SampleLog {
+    /// Opens the file in a run's directory for samples of `phase` and later ones. Earlier ones stay, of the run that is
+    /// `resumed`: if it goes on in another directory they come along. A line that a killed process did not finish is left
+    /// out.
+    pub(crate) fn open(output: &OutputDir, resumed: Option<&Checkpoint>, phase: usize) -> Result<Self> {
+        output.claim([SAMPLES_FILE])?;
+        let path = output.path().join(SAMPLES_FILE);
+        let old = match resumed {
+            Some(checkpoint) if output.kind() != Use::Continues => {
+                Resume::run_of(checkpoint.path()).join(SAMPLES_FILE)
+            }
+            _ => path.clone(),
+        };
+        let mut before = match align_files::open(&old) {
             Ok(file) => Some(BufReader::new(file)),
             Err(error) if error.source.kind() == ErrorKind::NotFound => None,
             Err(error) => return Err(error.into()),
@@ -81,8 +89,6 @@ fn unwritable(path: &Path, error: &std::io::Error) -> Error {
 mod tests {
     use std::fs;
 
-    use align_train::Resume;
-
     use super::*;
 
     fn sample(phase: usize) -> Sample {
@@ -103,19 +109,19 @@ mod tests {
     fn a_resumed_run_keeps_what_it_had_said_and_no_more() {
         let dir = tempfile::tempdir().unwrap();
         let phases = || -> Vec<usize> {
-            let text = fs::read_to_string(dir.path().join(SampleLog::FILE)).unwrap();
+            let text = fs::read_to_string(dir.path().join(SAMPLES_FILE)).unwrap();
             text.lines().map(|line| serde_json::from_str::<Sample>(line).unwrap().phase).collect()
         };
         let output = OutputDir::take(dir.path(), false, &Resume::No).unwrap();
         output.begin().unwrap();
-        let mut log = SampleLog::open(&output, 0).unwrap();
+        let mut log = SampleLog::open(&output, None, 0).unwrap();
         log.add(&[sample(0), sample(0), sample(1), sample(2)]).unwrap();
         // The next line was being written, and broke off in the middle of a character.
         log.file.write_all("{\"phase\":2,\"origin\":\"ä".as_bytes().split_last().unwrap().1).unwrap();
-        let mut resumed = SampleLog::open(&output, 2).unwrap();
+        let mut resumed = SampleLog::open(&output, None, 2).unwrap();
         resumed.add(&[sample(2)]).unwrap();
         assert_eq!(phases(), [0, 0, 1, 2]);
-        SampleLog::open(&output, 0).unwrap();
+        SampleLog::open(&output, None, 0).unwrap();
         assert_eq!(phases(), [0; 0], "another run");
     }
 }

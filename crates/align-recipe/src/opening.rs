@@ -155,6 +155,17 @@ impl<'a> Opening<'a> {
         Ok(self.inspect)
     }
 
+    /// Says that the method writes a file of this name beside the model, while it is not too late to refuse.
+    ///
+    /// # Errors
+    /// An output directory that cannot be taken; somebody else's file of that name.
+    pub fn announce(&self, name: &str) -> anyhow::Result<()> {
+        if self.session.dry_run {
+            return Ok(());
+        }
+        Ok(self.session.create_output_dir()?.claim([name])?)
+    }
+
     /// The program's options, group by group, as if what was defaulted had been given: a run that is resumed may then
     /// give it.
     pub(crate) fn all(&self, options: &impl Serialize) -> anyhow::Result<Value> {

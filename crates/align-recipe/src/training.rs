@@ -102,17 +102,20 @@ pub fn start<'a>(
 ) -> anyhow::Result<Option<(Updater, Run<'a>)>> {
     let Opening { session, config, model, .. } = opening;
     let updater = config.updater(params, total_steps)?;
+    let settings = serde_json::json!({ "options": opening.all(options)?, "training_rows": fixed.rows, "frozen": fixed.models });
     if session.dry_run {
+        if let Some((directory, kind)) = session.named() {
+            Run::check_resume(directory, kind, config, &settings)?;
+        }
         align_cli::print(format_args!("{total_steps} steps would be made; nothing was written"))?;
         return Ok(None);
     }
     let output = session.create_output_dir()?;
     ModelDir::file_names().into_iter().try_for_each(|name| output.refuse_foreign(name))?;
     output.claim(model.saved_names().chain([REPORT]))?;
-    let settings = serde_json::json!({ "options": opening.all(options)?, "training_rows": fixed.rows, "frozen": fixed.models });
-    let run = Run::open(output.clone(), config, &settings, save)?;
+    let accepted = Run::accept(output.clone(), config, &settings, save)?;
     session.training_starts(&opening.defaulted_lines())?;
-    Ok(Some((updater, run)))
+    Ok(Some((updater, accepted.begin()?)))
 }
 
 /// A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.

@@ -44,6 +44,11 @@ impl Checkpoint {
         self.manifest.step
     }
 
+    /// Tells it from all others, wherever it is moved to: a hash of its content.
+    pub fn id(&self) -> String {
+        self.manifest.id()
+    }
+
     /// Reads a JSON file of the checkpoint.
     ///
     /// # Errors

@@ -14,31 +14,29 @@ use crate::checkpoint::name;
 use crate::manifest::{MANIFEST, Manifest};
 use crate::{Checkpoint, Error, Result};
 
-/// The checkpoint that a run in this directory starts from. Later ones of the run that goes on are refused if they could be
-/// gone on from as well.
-pub(crate) fn start(output: &OutputDir, resume: &Resume) -> Result<Option<Checkpoint>> {
-    if output.kind() == Use::Continues {
-        recover(output)?;
-    }
+/// The checkpoint that a run in `directory`, which is taken for this `kind` of use, starts from. Looks only. Later ones of
+/// the run that goes on are refused if they could be gone on from as well.
+pub(crate) fn start(directory: &Path, kind: Use, resume: &Resume) -> Result<Option<Checkpoint>> {
     let checkpoint = match resume {
         Resume::No => return Ok(None),
-        Resume::Last => last_complete(output)?.ok_or_else(|| {
+        Resume::Last => last_complete(directory)?.ok_or_else(|| {
             let problem = "has no complete checkpoint to resume from; start without resume_from_checkpoint";
-            Error::output_dir(output.path(), problem)
+            Error::output_dir(directory, problem)
         })?,
         Resume::From(path) => Checkpoint::open(path)?,
     };
-    if output.kind() == Use::Continues {
-        refuse_later(output, &checkpoint)?;
+    if kind == Use::Continues {
+        refuse_later(directory, &checkpoint)?;
     }
     Ok(Some(checkpoint))
 }
 
-/// Fails if something that no run wrote has the name of a checkpoint that a run which stands at step `from` may write.
+/// Fails if something that no run wrote has the name of a checkpoint that a run which stands at step `from` may write: that
+/// of the step itself is among them.
 pub(crate) fn refuse_foreign(output: &OutputDir, from: usize) -> Result<()> {
-    for (step, path) in list(output)? {
+    for (step, path) in list(output.path())? {
         let is_ours = || path.is_dir() && path.join(MANIFEST).is_file() && output.kind() == Use::Continues;
-        if step > from && !is_ours() && output.foreign_in(&name(step))?.is_some() {
+        if step >= from && !is_ours() && output.foreign_in(&name(step))?.is_some() {
             let problem =
                 "is in the way of a checkpoint, and no run wrote it; move it, or choose another output_dir";
             return Err(Error::checkpoint(&path, problem));
@@ -50,7 +48,7 @@ pub(crate) fn refuse_foreign(output: &OutputDir, from: usize) -> Result<()> {
 /// Gives checkpoints beyond step `from`, all of which are damaged, another name, so that neither `last` nor the limit on
 /// how many are kept ever meets them; and takes the complete ones for the run's own.
 pub(crate) fn set_aside_damaged(output: &OutputDir, from: usize) -> Result<()> {
-    for (step, path) in list(output)? {
+    for (step, path) in list(output.path())? {
         if step > from {
             let free = |number: usize| path.with_added_extension(format!("damaged{}", suffix(number)));
             let place = (1..).map(free).find(|place| place.symlink_metadata().is_err()).expect("one is free");
@@ -77,7 +75,7 @@ fn suffix(number: usize) -> String {
 /// Removes the oldest complete checkpoints until `limit` are left; never the newest nor those of the steps to `keep`.
 pub(crate) fn rotate(output: &OutputDir, limit: usize, keep: &BTreeSet<usize>) -> Result<()> {
     let complete: Vec<(usize, PathBuf)> =
-        list(output)?.into_iter().filter(|(_, path)| Manifest::complete(path).is_ok()).collect();
+        list(output.path())?.into_iter().filter(|(_, path)| Manifest::complete(path).is_ok()).collect();
     let newest = complete.last().map(|(step, _)| *step);
     let mut excess = complete.len().saturating_sub(limit);
     for (step, path) in complete {
@@ -97,8 +95,7 @@ pub(crate) fn rotate(output: &OutputDir, limit: usize, keep: &BTreeSet<usize>) -
 }
 
 /// Everything that is called as a checkpoint is, in order of steps.
-fn list(output: &OutputDir) -> Result<Vec<(usize, PathBuf)>> {
-    let dir = output.path();
+fn list(dir: &Path) -> Result<Vec<(usize, PathBuf)>> {
     let mut found = Vec::new();
     for item in fs::read_dir(dir).map_err(Error::io(dir))? {
         let item = item.map_err(Error::io(dir))?;
@@ -109,8 +106,8 @@ fn list(output: &OutputDir) -> Result<Vec<(usize, PathBuf)>> {
 }
 
 /// The last complete checkpoint in the directory. Incomplete and damaged ones are named and skipped.
-fn last_complete(output: &OutputDir) -> Result<Option<Checkpoint>> {
-    for (_, path) in list(output)?.into_iter().rev() {
+fn last_complete(directory: &Path) -> Result<Option<Checkpoint>> {
+    for (_, path) in list(directory)?.into_iter().rev() {
         match Checkpoint::open(&path) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),
             Err(error) => tracing::warn!("skipping a checkpoint: {error}"),
@@ -121,7 +118,10 @@ fn last_complete(output: &OutputDir) -> Result<Option<Checkpoint>> {
 
 /// Tidies up after a process that was killed while it saved: a checkpoint that was complete but not yet
 /// in its place is put there, a partial one removed.
-fn recover(output: &OutputDir) -> Result<()> {
+pub(crate) fn recover(output: &OutputDir) -> Result<()> {
+    if output.kind() != Use::Continues {
+        return Ok(());
+    }
     for (name, leftover) in output.leftovers()? {
         let place = output.path().join(&name);
         match Manifest::verified(&leftover) {
@@ -141,8 +141,8 @@ fn recover(output: &OutputDir) -> Result<()> {
 
 /// Two histories in one directory would be mixed up: `last` would find the checkpoints of the one that is
 /// being given up.
-fn refuse_later(output: &OutputDir, from: &Checkpoint) -> Result<()> {
-    let later = list(output)?.into_iter().filter(|(step, _)| *step > from.step());
+fn refuse_later(directory: &Path, from: &Checkpoint) -> Result<()> {
+    let later = list(directory)?.into_iter().filter(|(step, _)| *step > from.step());
     match later.map(|(_, path)| path).find(|path| Checkpoint::open(path).is_ok()) {
         None => Ok(()),
         Some(later) => Err(Error::checkpoint(

@@ -73,8 +73,7 @@ where
     let interrupt = Interrupt::listen()?;
     let batches_per_epoch = batches.batches_per_epoch()?;
     restore(objective, batches, updater, run)?;
-    run.best()?; // A best checkpoint that is gone should come out now, not after training.
-    run.begin(updater, batches_per_epoch);
+    run.begin(updater, batches_per_epoch)?;
 
     let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
     let mut verdict = Verdict { is_best: false, stop: run.patience_is_used_up() };

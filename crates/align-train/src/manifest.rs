@@ -19,7 +19,7 @@ const LIMIT: u64 = 64 << 20;
 /// Version of the checkpoint layout. Raise it when an older program could misread a newer checkpoint.
 const FORMAT: u32 = 1;
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     format: u32,
     pub(crate) step: usize,
@@ -53,6 +53,12 @@ impl Manifest {
     /// The same, the manifest's own among them.
     pub(crate) fn with_itself(&self) -> Vec<String> {
         self.files().chain([MANIFEST]).map(str::to_owned).collect()
+    }
+
+    /// A hash of what all files are.
+    pub(crate) fn id(&self) -> String {
+        let of_all = serde_json::to_vec(self).unwrap_or_default();
+        hex(&Sha256::digest(of_all))
     }
 
     /// The first file in a folder of the checkpoint in `dir` that does not belong to it.
@@ -159,6 +165,9 @@ fn entry(path: &Path) -> Result<Entry> {
         hash.update(&buffer[..read]);
         size += read as u64;
     }
-    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Entry { size, sha256 })
+    Ok(Entry { size, sha256: hex(&hash.finalize()) })
+}
+
+fn hex(hash: &[u8]) -> String {
+    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }

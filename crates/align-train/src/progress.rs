@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::noted::Noted;
 use crate::{Metrics, Update};
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub(crate) struct Progress {
     pub(crate) seconds: f64,
     /// Evaluations since the last improvement.
     pub(crate) evaluations_without_improvement: usize,
+    /// The last checkpoint of an evaluation that was the best. A checkpoint cannot note its own.
+    pub(crate) best: Option<Noted>,
     /// The run was interrupted when an evaluation was due.
     pub(crate) evaluation_pending: bool,
 }

@@ -151,3 +151,19 @@ fn prompts_that_leave_no_room_for_an_answer_are_refused() {
     let run = place.train("cut", &format!("{options} --max-prompt-length 20"));
     assert_eq!(run.metric("objective/kl").len(), 1);
 }
+
+/// Until nothing can go wrong any more, the run before is as it was.
+#[test]
+fn what_is_in_the_way_is_found_before_the_run_before_is_gone() {
+    let place = Place::new();
+    let options = format!("{QUICK} --max-steps 4 --save-strategy no");
+    place.train("out", &options);
+    let overwrite = training("out", &format!("{options} --overwrite-output-dir"));
+    let notes = fs::read_to_string(place.path("out/.align/written")).unwrap();
+    place.write("out/.align/written", notes.replace("samples.jsonl\n", ""));
+    check(&place, &overwrite, &["out/samples.jsonl: is in the way"]);
+    place.write("out/.align/written", notes);
+    fs::create_dir_all(place.path("out/checkpoint-0")).unwrap();
+    place.write("out/checkpoint-0/notes.txt", "mine");
+    check(&place, &overwrite, &["out/checkpoint-0: is in the way of a checkpoint"]);
+}

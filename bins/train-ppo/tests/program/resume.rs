@@ -41,6 +41,8 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
             let from = format!("--resume-from-checkpoint whole-{at}/checkpoint-{step}");
             let resumed = place.train(&format!("from-{at}-{step}"), &format!("{options} {from}"));
             assert_same_end(&resumed, &whole, &format!("{method} from step {step}"));
+            let samples = |run: &Run| fs::read_to_string(run.dir.join("samples.jsonl")).unwrap();
+            assert_eq!(samples(&resumed), samples(&whole), "{method} from step {step}: other samples");
         }
         // The word `last`, in the directory of a run that was stopped after step 16.
         let stopped = format!("stopped-{at}");

@@ -60,6 +60,38 @@ fn overwriting_never_touches_what_no_run_of_this_directory_wrote() {
     check(&place, &overwrite("project"), &["project/merges.txt: is in the way"]);
 }
 
+/// Until nothing can go wrong any more but the disk, the run before is as it was.
+#[test]
+fn what_is_in_the_way_is_found_before_the_run_before_is_gone() {
+    let place = Place::new();
+    place.train("out", SHORT);
+    place.write("out/runs", "mine");
+    let overwrite =
+        training("out", "--max-steps 1 --save-strategy no --max-length 40 --overwrite-output-dir");
+    check(&place, &overwrite, &["out/runs: is in the way"]);
+    fs::remove_file(place.path("out/runs")).unwrap();
+    fs::remove_file(place.path("out/metrics.jsonl")).unwrap();
+    fs::create_dir(place.path("out/metrics.jsonl")).unwrap();
+    check(&place, &overwrite, &["out/metrics.jsonl: is in the way"]);
+}
+
+/// `ulimit -f` stands for a disk that is full.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_ends_an_overwriting_run_before_anything_is_removed() {
+    let place = Place::new();
+    place.train("out", SHORT);
+    let overwrite = training("out", &format!("{QUICK} --overwrite-output-dir"));
+    let before = place.tree();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("ulimit -f 0; exec {PROGRAM} {overwrite}")]);
+    let output = shell.current_dir(place.path(".")).env("HF_HUB_OFFLINE", "1").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.lines().last().unwrap().contains("out/.align/written: "), "{stderr}");
+    assert_eq!(place.tree(), before);
+}
+
 #[test]
 fn overwriting_never_removes_what_the_run_reads() {
     let place = Place::new();

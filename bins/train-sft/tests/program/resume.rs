@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::SystemTime;
 
 use crate::stage;
-use crate::support::{Place, Run, copy_dir, names, training, wait_until};
+use crate::support::{Place, Run, check, copy_dir, names, training, wait_until};
 
 /// A run in which everything that a checkpoint must hold matters: 24 rows in micro-batches of 2, five to a
 /// step, so that every third step is of two micro-batches and ends an epoch; rows shuffled anew in each epoch;
@@ -64,6 +64,40 @@ fn a_damaged_checkpoint_is_refused_and_the_one_before_it_is_the_last() {
     let last = place.succeeds(&training("damaged", &format!("{options} --resume-from-checkpoint last")));
     assert!(last.stderr.contains("resumed from damaged/checkpoint-1"), "{}", last.stderr);
     assert_same_end(&place.run("damaged"), &whole, "from the checkpoint before");
+}
+
+#[test]
+fn a_dry_run_refuses_the_checkpoints_that_a_run_refuses() {
+    let place = Place::new();
+    let options = format!("{OPTIONS} --max-steps 2 --save-steps 1");
+    place.train("out", &options);
+    place.succeeds(&training(
+        "new",
+        &format!("{options} --dry-run --resume-from-checkpoint out/checkpoint-1"),
+    ));
+    let optimizer = place.path("out/checkpoint-1/optimizer.safetensors");
+    let mut bytes = fs::read(&optimizer).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&optimizer, bytes).unwrap();
+    let other = options.replace("--seed 7", "--seed 8");
+    for (options, from, problem) in [
+        (&options, "out/checkpoint-1", "checkpoint-1/optimizer.safetensors: is damaged"),
+        (&options, "model", "model: is not a complete checkpoint"),
+        (&other, "out/checkpoint-2", "checkpoint-2 was made with other options: "),
+    ] {
+        for dry in ["", "--dry-run"] {
+            check(
+                &place,
+                &training("new", &format!("{options} {dry} --resume-from-checkpoint {from}")),
+                &[problem],
+            );
+        }
+    }
+    // In the directory of the run itself.
+    fs::remove_dir_all(place.path("out/checkpoint-2")).unwrap();
+    let last = training("out", &format!("{options} --dry-run --resume-from-checkpoint last"));
+    check(&place, &last, &["out: has no complete checkpoint to resume from"]);
 }
 
 #[cfg(unix)]

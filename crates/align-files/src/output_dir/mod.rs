@@ -17,6 +17,7 @@ use crate::scratch::{HOME, make_home, remove_if_empty, tmp};
 use crate::unfinished::Unfinished;
 use crate::written::Written;
 use crate::{Error, Lock, Result, Resume, create_dir_all};
+use rules::Obstacle;
 pub use rules::{Use, check_writable};
 pub use trees::Scratch;
 
@@ -165,12 +166,13 @@ impl OutputDir {
     pub fn refuse_foreign(&self, name: &str) -> Result<()> {
         let (path, state) = (self.path().join(name), self.state());
         let is_older = self.0.kind == Use::Continues && !state.had_notes;
-        if is_older || state.owns(name) || path.symlink_metadata().is_err() {
-            return Ok(());
+        let is_ours = || is_older || state.owns(name);
+        match rules::obstacle(self.path(), &path) {
+            Some(Obstacle::File) if is_ours() => Ok(()),
+            None => Ok(()),
+            Some(Obstacle::File) => Err(rules::in_the_way(&path)),
+            Some(Obstacle::Shape(place)) => Err(rules::in_the_way(&place)),
         }
-        let problem =
-            "is in the way: a run would write there, and no run wrote it; move it, or name another directory";
-        Err(Error::new(path, ErrorKind::AlreadyExists, problem))
     }
 
     /// Notes files that are known to be the run's although they were not noted: of an earlier version, or on their way
@@ -187,30 +189,34 @@ impl OutputDir {
         self.state().owns(name)
     }
 
-    /// The run is accepted, once and for all: where it replaces another, the files of that one are removed; what was claimed is noted.
+    /// The run is accepted, once and for all: what was claimed is noted, and where it replaces another run, the files of
+    /// that one are removed.
     ///
     /// # Errors
-    /// What cannot be removed or written.
+    /// What cannot be removed or written. Where there is no room even for the notes, nothing has been removed.
     pub fn begin(&self) -> Result<()> {
         self.check_held()?;
         let mut state = self.state();
         if state.begun {
             return Ok(());
         }
+        let mut replaced = state.written.clone();
+        let claimed = std::mem::take(&mut state.claimed);
+        claimed.iter().for_each(|name| state.written.add(name.clone()));
+        state.written.write(self.path())?;
         if self.0.kind != Use::Continues {
-            state.written.remove_files(self.path())?;
+            replaced.remove_files(self.path())?;
             match fs::remove_dir_all(tmp(self.path())) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(Error::at(tmp(self.path()))(error));
                 }
                 _ => {}
             }
-        }
-        for name in std::mem::take(&mut state.claimed) {
-            state.written.add(name);
+            state.written = claimed.into_iter().collect();
+            state.written.write(self.path())?;
         }
         state.begun = true;
-        state.written.write(self.path())
+        Ok(())
     }
 
     /// A state is whole between any two statements: one that a panic left is as good as any.

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::scratch::HOME;
-use crate::written::Written;
+use crate::written::{Written, ancestors};
 use crate::{Error, Lock, Result, Resume};
 
 pub(super) const LOCK: &str = "lock";
@@ -113,6 +113,34 @@ pub fn check_writable(path: &Path) -> Result<()> {
         return Err(unwritable(std::io::Error::other(format!("{} is a file", existing.display()))));
     }
     tempfile::tempfile_in(existing).map(drop).map_err(unwritable)
+}
+
+/// What keeps a file from its place.
+pub(super) enum Obstacle {
+    /// A file, which may be the run's own.
+    File,
+    /// Something there that is no file, or a file where a folder has to be. No program makes such a thing.
+    Shape(PathBuf),
+}
+
+/// What stands where the file `path` in `directory` would be written.
+pub(super) fn obstacle(directory: &Path, path: &Path) -> Option<Obstacle> {
+    let is_no_folder = |folder: &&Path| folder.symlink_metadata().is_ok() && !folder.is_dir();
+    if let Some(folder) = ancestors(directory, path).find(is_no_folder) {
+        return Some(Obstacle::Shape(folder.to_owned()));
+    }
+    match path.symlink_metadata() {
+        Err(_) => None,
+        Ok(found) if found.is_dir() => Some(Obstacle::Shape(path.to_owned())),
+        Ok(_) => Some(Obstacle::File),
+    }
+}
+
+/// The error of an obstacle.
+pub(super) fn in_the_way(path: &Path) -> Error {
+    let problem =
+        "is in the way: a run would write there, and no run wrote it; move it, or name another directory";
+    Error::new(path, ErrorKind::AlreadyExists, problem)
 }
 
 /// The error of a lock that another process holds, about the directory.

@@ -101,6 +101,41 @@ fn a_file_of_somebody_else_is_not_written_over() {
     assert!(dir.join("model").exists(), "a run that never began has removed nothing");
 }
 
+/// The old run is there until nothing can go wrong any more.
+#[test]
+fn what_stands_in_the_way_is_found_before_anything_is_removed() {
+    let (_keep, dir) = place();
+    run(&dir, &["model", "metrics", "runs/events"]);
+    for obstacle in ["metrics", "runs"] {
+        let _ = fs::remove_file(dir.join(obstacle)).or_else(|_| fs::remove_dir_all(dir.join(obstacle)));
+    }
+    fs::create_dir(dir.join("metrics")).unwrap();
+    fs::write(dir.join("runs"), "mine").unwrap();
+    for (overwrite, resume) in [(true, Resume::No), (false, Resume::Last)] {
+        let output = OutputDir::take(&dir, overwrite, &resume).unwrap();
+        for (name, obstacle) in [("metrics", "metrics"), ("runs/events", "runs"), ("runs/new", "runs")] {
+            let error = output.claim([name]).unwrap_err().to_string();
+            assert!(error.contains(&format!("out/{obstacle}: is in the way")), "{error}");
+        }
+    }
+    assert!(dir.join("model").exists());
+    // Where the run does not write there, it stays.
+    OutputDir::take(&dir, true, &Resume::No).unwrap().begin().unwrap();
+    assert_eq!(names(&dir), BTreeSet::from(["metrics", "runs"].map(str::to_owned)));
+}
+
+/// A folder in the place of the notes stands for a disk that is full.
+#[test]
+fn a_run_that_cannot_be_noted_removes_nothing() {
+    let (_keep, dir) = place();
+    run(&dir, &["model"]);
+    let output = OutputDir::take(&dir, true, &Resume::No).unwrap();
+    fs::remove_file(dir.join(HOME).join("written")).unwrap();
+    fs::create_dir_all(dir.join(HOME).join("written/x")).unwrap();
+    output.begin().unwrap_err();
+    assert_eq!(names(&dir), BTreeSet::from(["model".to_owned()]));
+}
+
 #[test]
 fn one_process_has_it_at_a_time() {
     let (_keep, dir) = place();

@@ -72,8 +72,9 @@ impl OnPolicy<'_> {
     ) -> Result<Ending> {
         let interrupt = Interrupt::listen()?;
         let mut state = restore(method, watch, updater, run)?;
-        run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)));
-        let mut log = SampleLog::open(run.output(), state.phase)?;
+        run.keep(state.last_good.as_deref());
+        run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)))?;
+        let mut log = SampleLog::open(run.output(), run.resumed_from(), state.phase)?;
         if watch.may_roll_back() && state.last_good.is_none() {
             save(&mut state, method, watch, updater, run)?;
         }

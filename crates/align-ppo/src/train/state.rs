@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use align_train::{Checkpoint, Error, Result, Run, Updater};
+use align_train::{Checkpoint, Error, Noted, Result, Run, Updater};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,9 +23,20 @@ pub(super) struct State {
     pub(super) healthy: bool,
     /// The last checkpoint of a run in good health.
     pub(super) last_good: Option<PathBuf>,
+    /// Which one that is, wherever it may be by now.
+    #[serde(default)]
+    last_good_noted: Option<Noted>,
     pub(super) learning_rate_scale: f64,
     pub(super) alarms: Vec<(usize, Alarm)>,
     pub(super) watch: Value,
+}
+
+impl State {
+    /// This is the last checkpoint in good health.
+    fn is_good(&mut self, checkpoint: &Checkpoint) {
+        self.last_good = Some(checkpoint.path().to_owned());
+        self.last_good_noted = Some(Noted::of(checkpoint));
+    }
 }
 
 /// Where a checkpoint keeps what is the method's.
@@ -46,20 +57,30 @@ pub(super) fn restore(
     };
     let restored = (|| {
         updater.restore(checkpoint)?;
-        let state: State = checkpoint.read_json(STATE)?;
+        let mut state: State = checkpoint.read_json(STATE)?;
         method.restore_state(&method_folder(checkpoint)?)?;
         watch.restore(&state.watch)?;
+        let was = state.last_good.take().unwrap_or_default();
+        let noted = state.last_good_noted.take().or_else(|| Noted::by_path(&was));
+        match noted {
+            _ if state.healthy => state.is_good(checkpoint),
+            // One of the same step has taken its place, with the same weights.
+            Some(noted) if noted.step == checkpoint.step() => state.is_good(checkpoint),
+            Some(noted) => {
+                let what = "which the supervisor may go back to";
+                state.is_good(&noted.find(
+                    (run.output_dir(), run.output().kind()),
+                    checkpoint,
+                    &was,
+                    what,
+                )?);
+            }
+            None => {}
+        }
         Ok(state)
     })();
-    let mut state = restored.map_err(Error::resume(checkpoint.path()))?;
+    let state = restored.map_err(Error::resume(checkpoint.path()))?;
     updater.set_learning_rate_scale(state.learning_rate_scale);
-    if state.healthy {
-        state.last_good = Some(checkpoint.path().to_owned());
-    } else if let Some(name) = state.last_good.as_deref().and_then(Path::file_name) {
-        // The directory may have been moved since the path was noted.
-        let here = run.output_dir().join(name);
-        state.last_good = if here.is_dir() { Some(here) } else { state.last_good };
-    }
     tracing::info!("resumed from {} at step {}", checkpoint.path().display(), checkpoint.step());
     Ok(state)
 }
@@ -82,8 +103,10 @@ pub(super) fn save(
         align_files::create_dir_all(dir.join(METHOD))?;
         method.save_state(&dir.join(METHOD))
     })?;
-    if state.healthy {
-        state.last_good = Some(checkpoint.path().to_owned());
+    // Without an update since the last good one this has its weights, and its place.
+    let takes_its_place = state.last_good_noted.as_ref().is_some_and(|good| good.step == checkpoint.step());
+    if state.healthy || takes_its_place {
+        state.is_good(&checkpoint);
     }
     Ok(checkpoint)
 }

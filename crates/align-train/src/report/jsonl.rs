@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{Error, LogEntry, Result};
 
-pub(crate) const METRICS: &str = "metrics.jsonl";
+pub(super) const METRICS: &str = "metrics.jsonl";
 
 pub(super) struct Jsonl {
     path: PathBuf,

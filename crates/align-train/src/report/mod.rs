@@ -4,11 +4,12 @@ mod jsonl;
 mod progress_bar;
 mod tensorboard;
 
+use std::path::PathBuf;
+
 use align_files::OutputDir;
 
 use crate::{LogEntry, Result};
-use jsonl::Jsonl;
-pub(crate) use jsonl::METRICS;
+use jsonl::{Jsonl, METRICS};
 use progress_bar::Bar;
 use tensorboard::TensorBoard;
 
@@ -19,16 +20,22 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
+    /// Says which files will be written, and where TensorBoard's will be, if there is to be one.
+    pub(crate) fn claim(output: &OutputDir, tensorboard: bool) -> Result<Option<PathBuf>> {
+        output.claim([METRICS])?;
+        tensorboard.then(|| TensorBoard::claim(output)).transpose()
+    }
+
     /// Opens all writers. `history` is what has been logged before a resumed run's checkpoint.
     pub(crate) fn open(
         output: &OutputDir,
-        tensorboard: bool,
+        events: Option<PathBuf>,
         history: &[LogEntry],
         step: usize,
     ) -> Result<Self> {
         Ok(Self {
             jsonl: Jsonl::open(output.path(), history)?,
-            tensorboard: if tensorboard { Some(TensorBoard::open(output, step)?) } else { None },
+            tensorboard: events.map(|path| TensorBoard::open(path, step)).transpose()?,
             bar: Bar::hidden(),
         })
     }

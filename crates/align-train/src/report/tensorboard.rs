@@ -69,13 +69,19 @@ pub(super) struct TensorBoard {
 }
 
 impl TensorBoard {
-    /// A new event file in `runs/`. After a resume at `step`, events beyond it in older files count no more.
-    pub(super) fn open(output: &OutputDir, step: usize) -> Result<Self> {
+    /// Says which event file will be written in `runs/`: a new one.
+    pub(super) fn claim(output: &OutputDir) -> Result<PathBuf> {
         let dir = output.path().join(TENSORBOARD);
-        align_files::create_dir_all(&dir)?;
         let path = unused(&dir);
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         output.claim([format!("{TENSORBOARD}/{name}")])?;
+        align_files::check_writable(&dir)?;
+        Ok(path)
+    }
+
+    /// Begins the event file. After a resume at `step`, events beyond it in older files count no more.
+    pub(super) fn open(path: PathBuf, step: usize) -> Result<Self> {
+        path.parent().map_or(Ok(()), align_files::create_dir_all)?;
         let file = OpenOptions::new().create_new(true).append(true).open(&path).map_err(Error::io(&path))?;
         let mut writer = Self { path, file };
         writer.write(0, What::FileVersion("brain.Event:2".into()))?;

@@ -3,6 +3,9 @@
 //! `fit` drives it for the offline stages; a stage with a loop of its own calls the same methods. It holds
 //! everything about a run that is not in the updater, the objective or the source of batches.
 
+mod accepted;
+mod saving;
+
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -12,12 +15,11 @@ use serde_json::Value;
 
 use crate::checkpoint;
 use crate::progress::Progress;
-use crate::report::{METRICS, Reports};
+use crate::report::Reports;
 use crate::selection::{self, Verdict};
-use crate::{
-    Checkpoint, Error, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater,
-    checkpoints, settings,
-};
+use crate::{Checkpoint, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater};
+
+pub use accepted::AcceptedRun;
 
 const TRAINER_STATE: &str = "trainer_state.json";
 const PROGRESS: &str = "progress.json";
@@ -33,6 +35,8 @@ pub struct Run<'a> {
     settings: Value,
     save_model: SaveModel<'a>,
     resume: Option<Checkpoint>,
+    /// That of the best evaluation, if one was saved.
+    best: Option<Checkpoint>,
     /// A checkpoint that stays whatever the limit says.
     kept: Option<PathBuf>,
     state: TrainerState,
@@ -43,51 +47,17 @@ pub struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Begins a run in its output directory, a new one or the one to resume. Only when nothing is left to refuse is what
-    /// another run left in the directory removed or set aside.
-    ///
-    /// `settings` are all options of the program; they are stored in every checkpoint, and a resumed run
-    /// must have the same but for those that do not enter into the updates. `save_model` writes the model
-    /// into a directory as it is at that moment: safetensors with the parameters under their names, and
-    /// what belongs to them.
+    /// A run that is accepted and begun at once: [`Run::accept`], for whoever has nothing to do in between.
     ///
     /// # Errors
-    /// If there is nothing to resume, or it was another run; if somebody else's files are where the run would write; if
-    /// the directory cannot be written.
+    /// As [`Run::accept`] and [`AcceptedRun::begin`].
     pub fn open(
         output: OutputDir,
         config: &TrainConfig,
         settings: &impl Serialize,
         save_model: impl Fn(&Path) -> Result<()> + 'a,
     ) -> Result<Self> {
-        let settings = serde_json::to_value(settings).map_err(Error::stage)?;
-        let resume = checkpoints::start(&output, &config.resume)?;
-        let (state, progress) = match &resume {
-            None => (TrainerState::default(), Progress::default()),
-            Some(checkpoint) => {
-                settings::compare(checkpoint, &checkpoint.read_json(SETTINGS)?, &settings)?;
-                (checkpoint.read_json(TRAINER_STATE)?, checkpoint.read_json(PROGRESS)?)
-            }
-        };
-        let from = resume.as_ref().map_or(0, Checkpoint::step);
-        output.claim([METRICS, TRAINER_STATE])?;
-        checkpoints::refuse_foreign(&output, from)?;
-        output.begin()?;
-        checkpoints::set_aside_damaged(&output, from)?;
-        let reports = Reports::open(&output, config.tensorboard, &state.log_history, state.global_step)?;
-        Ok(Self {
-            output,
-            config: config.clone(),
-            settings,
-            save_model: Box::new(save_model),
-            resume,
-            kept: None,
-            state,
-            progress,
-            batches_per_epoch: 1,
-            reports,
-            started: Instant::now(),
-        })
+        Self::accept(output, config, settings, save_model)?.begin()
     }
 
     /// Where everything is written.
@@ -120,8 +90,15 @@ impl<'a> Run<'a> {
         &self.state
     }
 
-    /// Starts the clock and the progress bar: the run stands at the updater's step.
-    pub fn begin(&mut self, updater: &Updater, batches_per_epoch: usize) {
+    /// Starts the clock and the progress bar: the run stands at the updater's step. Of a run that goes on under a lower
+    /// `save_total_limit` the oldest checkpoints go.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be removed.
+    pub fn begin(&mut self, updater: &Updater, batches_per_epoch: usize) -> Result<()> {
+        if let Some(resumed) = &self.resume {
+            self.rotate(resumed.step())?;
+        }
         let steps = |every| if let Every::Steps(steps) = every { steps } else { 0 };
         self.batches_per_epoch = batches_per_epoch;
         self.state.max_steps = updater.total_steps();
@@ -133,6 +110,7 @@ impl<'a> Run<'a> {
         self.state.save_steps = steps(self.config.save);
         self.started = Instant::now();
         self.reports.begin(updater.step(), updater.total_steps());
+        Ok(())
     }
 
     /// Takes account of an update made from so many micro-batches, and logs it if that is due.
@@ -221,51 +199,6 @@ impl<'a> Run<'a> {
             self.state.best_model_checkpoint = Some(best.display().to_string());
         }
         Ok(verdict)
-    }
-
-    /// Saves a checkpoint of the updater's step, then removes those beyond `save_total_limit`. `stage`
-    /// writes what belongs to the stage: the data cursor, the objective's state.
-    ///
-    /// # Errors
-    /// If it cannot be written; earlier checkpoints are then as they were.
-    pub fn save(&mut self, updater: &Updater, stage: impl FnOnce(&Path) -> Result<()>) -> Result<Checkpoint> {
-        let step = updater.step();
-        let mut progress = self.progress.clone();
-        progress.seconds += self.started.elapsed().as_secs_f64();
-        let checkpoint = Checkpoint::write(&self.output, step, |dir| {
-            (self.save_model)(dir)?;
-            Checkpoint::save_optimizer(dir, |path| updater.optimizer().save(updater.params(), path))?;
-            stage(dir)?;
-            write_json(dir.join(TRAINER_STATE), &self.state)?;
-            write_json(dir.join(PROGRESS), &progress)?;
-            Ok(write_json(dir.join(SETTINGS), &self.settings)?)
-        })?;
-        if let Some(limit) = self.config.save_total_limit {
-            let best = self.ends_with_best().then_some(self.state.best_global_step).flatten();
-            let kept = self.kept.as_deref().and_then(checkpoints::step_of);
-            checkpoints::rotate(
-                &self.output,
-                limit,
-                &[Some(step), best, kept].into_iter().flatten().collect(),
-            )?;
-        }
-        Ok(checkpoint)
-    }
-
-    /// The checkpoint of the best evaluation, if the run is to end with it.
-    ///
-    /// # Errors
-    /// If it is gone or damaged.
-    pub fn best(&self) -> Result<Option<Checkpoint>> {
-        let (Some(step), Some(noted), true) =
-            (self.state.best_global_step, &self.state.best_model_checkpoint, self.ends_with_best())
-        else {
-            return Ok(None);
-        };
-        // The directory may have been moved since the path was noted; and the best checkpoint of a run that
-        // was resumed into another directory stayed in the old one.
-        let here = self.output_dir().join(checkpoint::name(step));
-        Checkpoint::open(if here.is_dir() { &here } else { Path::new(noted) }).map(Some)
     }
 
     /// Takes the bar away and writes `trainer_state.json` to the output directory: the end of a run that

@@ -142,6 +142,19 @@ fn the_oldest_checkpoints_beyond_the_limit_go() {
     assert!(checkpoints(dir.path()).is_empty());
 }
 
+/// Once, when it begins: a run that has nothing left to do saves nothing more.
+#[test]
+fn a_lower_limit_on_checkpoints_holds_from_the_start_of_a_resumed_run() {
+    let (dir, _) = run(|options| options.save_steps = Some(2));
+    assert_eq!(checkpoints(dir.path()).len(), 5);
+    let limited = options(|options| {
+        (options.save_steps, options.save_total_limit) = (Some(2), Some(2));
+        options.resume_from_checkpoint = Some("last".into());
+    });
+    train(dir.path(), &limited).unwrap();
+    assert_eq!(checkpoints(dir.path()), ["checkpoint-8", "checkpoint-9"]);
+}
+
 #[test]
 fn a_checkpoint_to_go_back_to_stays_beyond_the_limit() {
     let dir = tempfile::tempdir().unwrap();
@@ -234,11 +247,18 @@ fn overwriting_removes_what_the_other_run_wrote_and_nothing_else() {
 
 #[test]
 fn what_somebody_else_wrote_is_not_written_over() {
-    for name in ["metrics.jsonl", "trainer_state.json", "checkpoint-7/notes.txt", "checkpoint-2/notes.txt"] {
+    for name in [
+        "metrics.jsonl",
+        "trainer_state.json",
+        "checkpoint-7/notes.txt",
+        "checkpoint-2/notes.txt",
+        "checkpoint-0/notes.txt",
+        "runs", // a file where TensorBoard's folder has to be
+    ] {
         let (dir, _) = run(|options| (options.max_steps, options.save_steps) = (3, Some(1)));
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let _ = fs::remove_file(&path);
+        let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir_all(&path));
         // A file of the run's that somebody wrote anew cannot be told from the run's.
         let notes = dir.path().join(".align/written");
         let noted = fs::read_to_string(&notes).unwrap().replace(&format!("{name}\n"), "");

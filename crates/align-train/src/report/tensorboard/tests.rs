@@ -21,6 +21,10 @@ fn output(dir: &Path) -> OutputDir {
     OutputDir::take(dir, false, &align_files::Resume::No).unwrap()
 }
 
+fn open(output: &OutputDir, step: usize) -> Result<TensorBoard> {
+    TensorBoard::open(TensorBoard::claim(output)?, step)
+}
+
 fn entry(json: &str) -> LogEntry {
     serde_json::from_str(json).unwrap()
 }
@@ -28,7 +32,7 @@ fn entry(json: &str) -> LogEntry {
 #[test]
 fn scalars_have_the_tags_of_transformers() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = TensorBoard::open(&output(dir.path()), 0).unwrap();
+    let mut writer = open(&output(dir.path()), 0).unwrap();
     writer
         .scalars(3, &entry(r#"{"loss": 0.5, "rewards/margins": 0.0, "entropy": null, "step": 3}"#))
         .unwrap();
@@ -52,7 +56,7 @@ fn scalars_have_the_tags_of_transformers() {
 #[test]
 fn a_resumed_run_takes_back_the_events_beyond_its_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = TensorBoard::open(&output(dir.path()), 20).unwrap();
+    let writer = open(&output(dir.path()), 20).unwrap();
     let event = &read(&writer.path)[1];
     assert_eq!((event.step, &event.what), (21, &Some(What::SessionLog(SessionLog { status: START }))));
 }
