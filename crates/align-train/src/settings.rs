@@ -4,6 +4,7 @@
 //! Options about where, how long and how often may change; each change is said in one notice.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::{Map, Value};
 
@@ -40,6 +41,17 @@ pub const FREE_OPTIONS: &[(&str, &str)] = &[
 /// Where the hashes of models that do not move are among the settings, by what the models are for.
 const FROZEN: &str = "frozen.";
 
+/// Options that name what a run reads, and the setting that says what was in it: where that is the same, the name does not
+/// matter.
+const BY_CONTENT: &[(&str, &str)] = &[
+    ("data.dataset_name", "training_rows"),
+    ("dpo.ref_model", "frozen.reference"),
+    ("rollout.ref_model", "frozen.reference"),
+    ("reward.reward_model_path", "frozen.reward_model"),
+    // Where no other is named the reference is the model; elsewhere it says nothing of it.
+    ("common.model_name_or_path", "frozen.reference"),
+];
+
 /// Those of them that every resume changes, or that say nothing of the run.
 const UNSAID: &[&str] = &[
     "common.config",
@@ -58,8 +70,11 @@ const UNSAID: &[&str] = &[
 pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Result<()> {
     let (old, new) = (flattened(old), flattened(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let (free, fixed): (Vec<&String>, Vec<&String>) =
-        names.into_iter().filter(|&name| old.get(name) != new.get(name)).partition(|name| is_free(name));
+    let differs = |name: &String| old.get(name) != new.get(name) && !same_place(old.get(name), new.get(name));
+    let (free, fixed): (Vec<&String>, Vec<&String>) = names
+        .into_iter()
+        .filter(|&name| differs(name))
+        .partition(|name| is_free(name) || has_same_content(name, &old, &new));
     let describe = |names: &[&String]| {
         let one =
             |name: &&String| format!("{name} was {}, is {}", shown(old.get(*name)), shown(new.get(*name)));
@@ -115,6 +130,22 @@ fn is_free(name: &str) -> bool {
     })
 }
 
+/// Whether two values are paths that lead to the same file or folder, however they are written.
+fn same_place(old: Option<&Value>, new: Option<&Value>) -> bool {
+    let place = |value: Option<&Value>| Path::new(value?.as_str()?).canonicalize().ok();
+    place(old).is_some_and(|old| place(new) == Some(old))
+}
+
+/// Whether an option names something else with the same content.
+fn has_same_content(name: &str, old: &Map<String, Value>, new: &Map<String, Value>) -> bool {
+    let Some((option, hash)) = BY_CONTENT.iter().find(|(it, _)| *it == option(name)) else { return false };
+    let is_given = |settings: &Map<String, Value>| settings.contains_key(name);
+    let names_reference =
+        |settings: &Map<String, Value>| settings.keys().any(|name| name.ends_with(".ref_model"));
+    let says_it = *option != "common.model_name_or_path" || !(names_reference(old) || names_reference(new));
+    says_it && is_given(old) && is_given(new) && old.contains_key(*hash) && old.get(*hash) == new.get(*hash)
+}
+
 fn shown(value: Option<&Value>) -> String {
     value.map_or_else(|| "unset".to_owned(), Value::to_string)
 }
@@ -157,6 +188,38 @@ mod tests {
         ] {
             assert!(!is_free(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_named_otherwise_may_be_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("model")).unwrap();
+        let written = |path: &str| Value::from(format!("{}/{path}", dir.path().display()));
+        let same = |a: &str, b: &str| same_place(Some(&written(a)), Some(&written(b)));
+        assert!(same("model", "./model/../model"));
+        assert!(!same("model", ".") && !same("absent", "./absent"));
+
+        let settings = |dataset: &str, model: &str, rows: &str, reference: Option<&str>| {
+            let options = serde_json::json!({
+                "common": { "model_name_or_path": model },
+                "data": { "dataset_name": dataset },
+                "dpo": { "ref_model": reference },
+            });
+            flattened(&serde_json::json!({
+                "options": options, "training_rows": rows, "frozen": { "reference": "1f" }
+            }))
+        };
+        let (data, model) = ("options.data.dataset_name", "options.common.model_name_or_path");
+        let old = settings("a.jsonl", "m", "77", None);
+        assert!(has_same_content(data, &old, &settings("b.jsonl", "m", "77", None)));
+        assert!(!has_same_content(data, &old, &settings("b.jsonl", "m", "78", None)));
+        assert!(has_same_content(model, &old, &settings("a.jsonl", "n", "77", None)));
+        let named = |model: &str| settings("a.jsonl", model, "77", Some("r"));
+        assert!(
+            !has_same_content(model, &named("m"), &named("n")),
+            "the reference's hash says nothing of it"
+        );
+        assert!(!has_same_content("options.train.seed", &old, &old));
     }
 
     #[test]

@@ -67,6 +67,26 @@ fn a_damaged_checkpoint_is_refused_and_the_one_before_it_is_the_last() {
 }
 
 #[test]
+fn paths_may_be_written_otherwise() {
+    let place = Place::new();
+    let options = format!("{OPTIONS} --max-steps 2 --save-steps 1");
+    place.train("out", &options);
+    fs::copy(place.path("data.jsonl"), place.path("renamed.jsonl")).unwrap();
+    let absolute = place.path("model");
+    for (model, data) in
+        [(absolute.to_str().unwrap(), "data.jsonl"), ("./model", "./data.jsonl"), ("model", "renamed.jsonl")]
+    {
+        place.succeeds(&format!(
+            "--model {model} --dataset {data} --output-dir out {options} --resume-from-checkpoint last"
+        ));
+    }
+    let rows = fs::read_to_string(place.path("data.jsonl")).unwrap();
+    place.write("other.jsonl", rows.lines().skip(1).map(|row| format!("{row}\n")).collect::<String>());
+    let other = format!("--model model --dataset other.jsonl --output-dir out {options}");
+    check(&place, &format!("{other} --resume-from-checkpoint last"), &["training_rows was"]);
+}
+
+#[test]
 fn a_dry_run_refuses_the_checkpoints_that_a_run_refuses() {
     let place = Place::new();
     let options = format!("{OPTIONS} --max-steps 2 --save-steps 1");
