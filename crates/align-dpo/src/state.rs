@@ -7,8 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub(crate) fn write(path: &Path, state: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string(state).map_err(Error::stage)?;
-    std::fs::write(path, text).map_err(|source| Error::Io { path: path.to_owned(), source })
+    Ok(align_files::write_json(path, state)?)
 }
 
 pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {

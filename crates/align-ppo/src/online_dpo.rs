@@ -233,9 +233,7 @@ impl Method for OnlineDpo {
     }
 
     fn save_state(&self, dir: &Path) -> Result<()> {
-        let path = dir.join(STATE);
-        let state = serde_json::json!({ "beta": self.objective.beta });
-        fs::write(&path, state.to_string()).map_err(|source| Error::Io { path, source })
+        Ok(align_files::write_json(dir.join(STATE), &serde_json::json!({ "beta": self.objective.beta }))?)
     }
 
     fn restore_state(&mut self, dir: &Path) -> Result<()> {

@@ -142,7 +142,12 @@ fn collect(dir: &Path, prefix: &str, file: &mut impl FnMut(String, &Path) -> Res
     for item in fs::read_dir(dir).map_err(Error::io(dir))? {
         let item = item.map_err(Error::io(dir))?;
         let path = item.path();
-        let name = format!("{prefix}{}", item.file_name().to_string_lossy());
+        let found = item.file_name();
+        // What would stand for it in a list could be the name of another.
+        let Some(name) = found.to_str().map(|name| format!("{prefix}{name}")) else {
+            let problem = "has a name that is no text, which no program here writes; remove it";
+            return Err(Error::checkpoint(&path, problem));
+        };
         if path.is_dir() {
             collect(&path, &format!("{name}/"), file)?;
         } else {
@@ -170,4 +175,28 @@ fn entry(path: &Path) -> Result<Entry> {
 
 fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_no_text_is_part_of_no_checkpoint() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("objective")).unwrap();
+        fs::write(dir.path().join("objective/a\u{fffd}"), "").unwrap();
+        let manifest = Manifest::of(dir.path(), 1).unwrap();
+        assert_eq!(manifest.unlisted_in(dir.path(), "objective").unwrap(), None);
+        fs::write(dir.path().join("objective").join(OsStr::from_bytes(b"a\xff")), "").unwrap();
+        for error in [
+            Manifest::of(dir.path(), 1).err().unwrap(),
+            manifest.unlisted_in(dir.path(), "objective").err().unwrap(),
+        ] {
+            assert!(error.to_string().contains("has a name that is no text"), "{error}");
+        }
+    }
 }

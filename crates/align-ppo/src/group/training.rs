@@ -163,9 +163,7 @@ impl Method for GroupTraining {
     }
 
     fn save_state(&self, dir: &Path) -> Result<()> {
-        let path = dir.join(STATE);
-        fs::write(&path, serde_json::json!({ "beta": self.beta }).to_string())
-            .map_err(|source| Error::Io { path, source })
+        Ok(align_files::write_json(dir.join(STATE), &serde_json::json!({ "beta": self.beta }))?)
     }
 
     fn restore_state(&mut self, dir: &Path) -> Result<()> {
