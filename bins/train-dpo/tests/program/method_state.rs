@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Place, QUICK, RUNS, check, training, worst_difference};
+use crate::support::{Place, QUICK, RUNS, check, copy_dir, training, worst_difference};
 
 fn place() -> Place {
     Place::from(Path::new(RUNS), "pairs_reference.jsonl")
@@ -115,13 +115,17 @@ fn precomputed_log_probs_are_those_that_the_method_compares() {
 #[test]
 fn a_reference_whose_weights_changed_is_refused() {
     let place = place();
-    let options = "--max-steps 2 --save-steps 1 --max-length 60 --report-to none";
-    place.train("out", options);
-    let weights = place.path("model/model.safetensors");
-    let mut bytes = fs::read(&weights).unwrap();
-    let low = bytes.len() - 4;
-    bytes[low] ^= 1;
-    fs::write(&weights, bytes).unwrap();
-    let resumed = training("out", &format!("{options} --resume-from-checkpoint last"));
-    check(&place, &resumed, &["out/checkpoint-2: was made with another reference: its weights are not"]);
+    copy_dir(&place.path("model"), &place.path("other"));
+    for (out, reference, option) in [("own", "model", ""), ("named", "other", "--ref-model other")] {
+        let options = format!("--max-steps 2 --save-steps 1 --max-length 60 --report-to none {option}");
+        place.train(out, &options);
+        let weights = place.path(reference).join("model.safetensors");
+        let mut bytes = fs::read(&weights).unwrap();
+        let low = bytes.len() - 4;
+        bytes[low] ^= 1;
+        fs::write(&weights, bytes).unwrap();
+        let resumed = training(out, &format!("{options} --resume-from-checkpoint last"));
+        let problem = format!("{out}/checkpoint-2: was made with another reference: its weights are not");
+        check(&place, &resumed, &[&problem]);
+    }
 }

@@ -7,7 +7,7 @@ use crate::stage::QUICK;
 use crate::support::{Place, check, copy_dir, training};
 
 /// A reward model with the policy's backbone and tokenizer and some head.
-fn reward_model(place: &Place, name: &str) {
+pub(crate) fn reward_model(place: &Place, name: &str) {
     copy_dir(&place.path("model"), &place.path(name));
     let config = place.path(name).join("config.json");
     let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&config).unwrap()).unwrap();

@@ -4,8 +4,9 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
+use crate::refusals::reward_model;
 use crate::stage::{QUICK, TIMINGS};
-use crate::support::{Place, Run, copy_dir, training, wait_until};
+use crate::support::{Place, Run, check, copy_dir, training, wait_until};
 
 /// Everything that a checkpoint must hold matters: shuffled prompts over two epochs, a KL coefficient that is steered, a
 /// critic of its own optimizer state, shuffled mini-batches, a schedule.
@@ -53,6 +54,24 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
         let samples = |dir: &str| fs::read_to_string(place.path(dir).join("samples.jsonl")).unwrap();
         assert_eq!(samples(&stopped), samples(&format!("whole-{at}")));
     }
+}
+
+/// It is not in a checkpoint: it is loaded again, and would quietly be another.
+#[test]
+fn a_reward_model_whose_weights_changed_is_refused() {
+    let place = Place::new();
+    reward_model(&place, "reward");
+    let options = QUICK.replace("--reward-funcs length:1..30", "--reward-model-path reward");
+    let options = format!("{options} --max-steps 4 --save-steps 4");
+    place.train("out", &options);
+    let resumed = training("out", &format!("{options} --resume-from-checkpoint last"));
+    place.succeeds(&resumed);
+    let weights = place.path("reward/model.safetensors");
+    let mut bytes = fs::read(&weights).unwrap();
+    let low = bytes.len() - 4;
+    bytes[low] ^= 1;
+    fs::write(&weights, bytes).unwrap();
+    check(&place, &resumed, &["out/checkpoint-4: was made with another reward model: its weights are not"]);
 }
 
 #[cfg(unix)]
