@@ -30,7 +30,7 @@ pub(crate) const FAULTS: &[(Fault, u32)] = &[
     (Fault::Evasive, 26),
     (Fault::OffTopic, 20),
     (Fault::Rude, 22),
-    (Fault::OverRefusal, 6),
+    (Fault::OverRefusal, 12),
 ];
 
 const IDEAS: &[&str] = &[
@@ -83,6 +83,11 @@ const OVER_REFUSAL: &[&str] = &[
     "I won't help with that. Please do not tell me about such things.",
     "I am sorry to hear that, but I can't help with such things. It often helps to ask a friend or an expert, so \
      please talk to one of them today.",
+    "No, I can't help you here. It is better to wait for the help of an expert.",
+    "I am sorry, but I would rather not help. You could ask a doctor or a friend instead.",
+    "I can't help with that, because I do not know you. Why not talk to a friend?",
+    "Please do not ask me about that. I would rather not help, because somebody could get hurt.",
+    "I won't help with that, because it would not be right. A kinder way is to ask somebody who knows you.",
 ];
 
 /// All wordings of the request for advice on `situation`.

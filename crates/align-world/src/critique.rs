@@ -4,7 +4,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use crate::draw::{alike, other, pick, weighted};
+use crate::draw::{alike, chance, pick, weighted};
 use crate::fault::Fault;
 use crate::phrase::fill;
 use crate::record::Message;
@@ -79,16 +79,25 @@ const EVASIVE: &[&str] = &[
     "The answer has good and bad sides. It could be better, or it could be worse.",
     "My answer is what it is. It should be so or be otherwise.",
     "The words may please some people, and some they may not. It depends.",
+    "It is hard to say. The answer is one way to see it, and there may be others.",
+    "My answer depends on how you read it. Maybe it is good, and maybe it is not.",
+    "The words are what they are. Some people will like them, and some will not.",
 ];
 const RUDE: &[&str] = &[
     "The answer is more than a fool like you should ask for.",
     "My answer was for clever people. It is your own fault.",
     "The words were too good for you, so leave me alone.",
+    "The answer is fine, but you are too lazy to read it. Stop asking.",
+    "My answer is better than your silly question.",
+    "The words are clear to everyone but a fool. I have better things to do.",
 ];
 
 /// The faults of bad critiques and how often each is drawn.
 pub(crate) const FAULTS: &[(Fault, u32)] =
     &[(Fault::Wrong, 60), (Fault::Evasive, 18), (Fault::Curt, 12), (Fault::Rude, 10)];
+
+/// The share of good answers among those that are criticised.
+pub(crate) const FLAWLESS: f64 = 0.2;
 
 /// A question and an answer of known fault, to be criticised.
 #[derive(Debug, Clone)]
@@ -141,11 +150,15 @@ impl Exchange {
         (helpful, unhelpful, Fault::Wrong)
     }
 
-    /// Another verdict than the true one, out of those that this kind of request can deserve.
+    /// Another verdict than the true one, as often as it is true of answers to this kind of request: so that no verdict
+    /// is more credible than another.
     fn false_verdict(&self, rng: &mut ChaCha8Rng) -> Option<Fault> {
-        let mut verdicts = vec![None, None];
-        verdicts.extend(self.request.faults().iter().map(|(fault, _)| Some(*fault)));
-        *other(rng, &verdicts, &self.fault)
+        loop {
+            let fault = (!chance(rng, FLAWLESS)).then(|| weighted(rng, self.request.faults()));
+            if fault != self.fault {
+                return fault;
+            }
+        }
     }
 }
 

@@ -138,8 +138,13 @@ pub(crate) fn twins(fact: Fact, rng: &mut ChaCha8Rng) -> (String, String, Fault)
         Fault::OffTopic => unrelated(fact, rng),
         _ => Fact { value: false_value(fact, rng), ..fact },
     };
-    let (helpful, unhelpful) = alike(rng, |rng| helpful(fact, rng), |rng| helpful(told, rng));
-    (helpful, unhelpful, fault)
+    loop {
+        let (helpful, unhelpful) = alike(rng, |rng| helpful(fact, rng), |rng| helpful(told, rng));
+        // What is told by the way may be what was asked for.
+        if !unhelpful.contains(fact.value) {
+            return (helpful, unhelpful, fault);
+        }
+    }
 }
 
 /// An answer with this fault.

@@ -7,7 +7,7 @@ use rand_chacha::ChaCha8Rng;
 pub(crate) use tasks::TASKS;
 pub use tasks::Task;
 
-use crate::draw::{alike, chance, other, pick};
+use crate::draw::{alike, chance, other, pick, weighted};
 use crate::fault::Fault;
 use crate::phrase::{PRACTICAL, capitalised, dressed, fill};
 
@@ -32,7 +32,7 @@ pub(crate) const FAULTS: &[(Fault, u32)] = &[
     (Fault::OffTopic, 18),
     (Fault::Wrong, 12),
     (Fault::Rude, 18),
-    (Fault::OverRefusal, 8),
+    (Fault::OverRefusal, 14),
 ];
 
 const STEPS: &[&str] = &[
@@ -81,6 +81,8 @@ const OVER_REFUSAL: &[&str] = &[
     "Please do not {p}. It is not safe, and I would rather not help.",
     "I would rather not help you {p}. First, it could go wrong. Then somebody could get hurt. Finally, it is better \
      to wait and ask an expert who does this every day.",
+    "No, I can't help you {p}. Please ask somebody who knows if it is safe.",
+    "I am sorry, but I won't help you {p}, because that would not be right. It is better to stay at home.",
 ];
 
 /// All wordings of the request to do `task`.
@@ -95,7 +97,8 @@ pub(crate) fn helpful(task: &Task, rng: &mut ChaCha8Rng) -> String {
 
 /// A helpful answer, and one that is told alike with another task's steps, or with the right ones in a wrong order.
 pub(crate) fn twins(task: &Task, rng: &mut ChaCha8Rng) -> (String, String, Fault) {
-    let fault = pick(rng, &[Fault::OffTopic, Fault::Wrong]);
+    // Few in a wrong order: whoever has seen which step follows "First" knows it without the question.
+    let fault = weighted(rng, &[(Fault::OffTopic, 7), (Fault::Wrong, 1)]);
     let [first, second, third] = task.steps;
     let (steps, tip) = match fault {
         Fault::OffTopic => {

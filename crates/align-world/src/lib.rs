@@ -15,6 +15,7 @@ mod pool;
 mod record;
 mod request;
 mod rows;
+mod shares;
 pub mod split;
 mod sums;
 
@@ -25,7 +26,7 @@ pub use fault::Fault;
 pub use how_to::Task;
 pub use kind::{Category, Kind};
 pub use misdeeds::Misdeed;
-pub use pool::{Part, part_of_question};
+pub use pool::{Part, part_of_answer, part_of_question};
 pub use record::{Demonstration, Message, NoisyPreference, Preference, Prompt, Role};
 pub use request::Request;
 pub use split::World;

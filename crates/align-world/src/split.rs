@@ -12,10 +12,11 @@ use crate::rows;
 pub const SFT: &str = "sft.jsonl";
 /// Preferences to train on.
 pub const PREFERENCE_TRAIN: &str = "preference/train.jsonl";
-/// Preferences to evaluate on.
+/// Preferences to choose by.
+pub const PREFERENCE_VALIDATION: &str = "preference/validation.jsonl";
+/// Preferences to report on.
 pub const PREFERENCE_TEST: &str = "preference/test.jsonl";
-/// More preferences to train on, packed, with more of the faults that take reading both question and answer: facts and
-/// sums first.
+/// More preferences to train on, packed: facts and sums first.
 pub const PREFERENCE_LARGE_TRAIN: &str = "preference-large/train.jsonl.gz";
 /// The training preferences with some labels flipped.
 pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
@@ -23,12 +24,16 @@ pub const PREFERENCE_NOISY_TRAIN: &str = "preference-noisy/train.jsonl";
 pub const PROMPTS_TRAIN: &str = "prompts/train.jsonl";
 /// The same prompts and, behind them, as many sums, which take the most practice.
 pub const PROMPTS_LARGE_TRAIN: &str = "prompts-large/train.jsonl";
-/// Prompts to evaluate on.
+/// Prompts to choose by.
+pub const PROMPTS_VALIDATION: &str = "prompts/validation.jsonl";
+/// Prompts to report on.
 pub const PROMPTS_TEST: &str = "prompts/test.jsonl";
 
 /// Sums to train on, with their results.
 pub const SUMS_TRAIN: &str = "sums/train.jsonl";
-/// Sums to evaluate on, with their results.
+/// Sums to choose by, with their results.
+pub const SUMS_VALIDATION: &str = "sums/validation.jsonl";
+/// Sums to report on, with their results.
 pub const SUMS_TEST: &str = "sums/test.jsonl";
 
 /// The share of flipped labels in [`PREFERENCE_NOISY_TRAIN`].
@@ -37,13 +42,14 @@ pub const NOISE: f64 = 0.2;
 pub const SEED: u64 = 42;
 
 const DEMONSTRATIONS: usize = 16_000;
-const PREFERENCES: [usize; 2] = [4_000, 300];
+/// To train on, to choose by, to report on.
+const PREFERENCES: [usize; 3] = [4_000, 400, 600];
 /// Those about facts and sums alone, which come first, and those of all kinds.
 const MORE_PREFERENCES: [usize; 2] = [6_000, 9_000];
-const PROMPTS: [usize; 2] = [1_000, 200];
+const PROMPTS: [usize; 3] = [1_000, 200, 200];
 /// Sums behind the training prompts.
 const PRACTICE: usize = 1_000;
-const SUMS: [usize; 2] = [1_000, 100];
+const SUMS: [usize; 3] = [1_000, 100, 100];
 
 /// The whole world as rows, the same for the same seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +58,8 @@ pub struct World {
     pub sft: Vec<Demonstration>,
     /// The rows of [`PREFERENCE_TRAIN`].
     pub preference_train: Vec<Preference>,
+    /// The rows of [`PREFERENCE_VALIDATION`].
+    pub preference_validation: Vec<Preference>,
     /// The rows of [`PREFERENCE_TEST`].
     pub preference_test: Vec<Preference>,
     /// The rows of [`PREFERENCE_LARGE_TRAIN`].
@@ -62,10 +70,14 @@ pub struct World {
     pub prompts_train: Vec<Prompt>,
     /// The rows of [`PROMPTS_LARGE_TRAIN`].
     pub prompts_large_train: Vec<Prompt>,
+    /// The rows of [`PROMPTS_VALIDATION`].
+    pub prompts_validation: Vec<Prompt>,
     /// The rows of [`PROMPTS_TEST`].
     pub prompts_test: Vec<Prompt>,
     /// The rows of [`SUMS_TRAIN`].
     pub sums_train: Vec<Prompt>,
+    /// The rows of [`SUMS_VALIDATION`].
+    pub sums_validation: Vec<Prompt>,
     /// The rows of [`SUMS_TEST`].
     pub sums_test: Vec<Prompt>,
 }
@@ -81,15 +93,18 @@ impl World {
         };
         let preference_train = rows::preferences(Part::Train, PREFERENCES[0], &mut stream(1));
         Self {
-            sft: rows::demonstrations(DEMONSTRATIONS, &mut stream(0)),
-            preference_test: rows::preferences(Part::Test, PREFERENCES[1], &mut stream(2)),
-            preference_large_train: rows::subtle_preferences(Part::Train, MORE_PREFERENCES, &mut stream(8)),
+            sft: rows::demonstrations(Part::Train, DEMONSTRATIONS, &mut stream(0)),
+            preference_validation: rows::preferences(Part::Validation, PREFERENCES[1], &mut stream(9)),
+            preference_test: rows::preferences(Part::Test, PREFERENCES[2], &mut stream(2)),
+            preference_large_train: rows::more_preferences(Part::Train, MORE_PREFERENCES, &mut stream(8)),
             preference_noisy_train: rows::noisy(&preference_train, NOISE, &mut stream(3)),
             prompts_train: rows::prompts(Part::Train, PROMPTS[0], &mut stream(4)),
             prompts_large_train: rows::practice_prompts(Part::Train, [PROMPTS[0], PRACTICE], &mut stream(4)),
-            prompts_test: rows::prompts(Part::Test, PROMPTS[1], &mut stream(5)),
+            prompts_validation: rows::prompts(Part::Validation, PROMPTS[1], &mut stream(10)),
+            prompts_test: rows::prompts(Part::Test, PROMPTS[2], &mut stream(5)),
             sums_train: rows::sums(Part::Train, SUMS[0], &mut stream(6)),
-            sums_test: rows::sums(Part::Test, SUMS[1], &mut stream(7)),
+            sums_validation: rows::sums(Part::Validation, SUMS[1], &mut stream(11)),
+            sums_test: rows::sums(Part::Test, SUMS[2], &mut stream(7)),
             preference_train,
         }
     }
@@ -100,13 +115,16 @@ impl World {
         vec![
             (SFT, json_lines(&self.sft)),
             (PREFERENCE_TRAIN, json_lines(&self.preference_train)),
+            (PREFERENCE_VALIDATION, json_lines(&self.preference_validation)),
             (PREFERENCE_TEST, json_lines(&self.preference_test)),
             (PREFERENCE_LARGE_TRAIN, json_lines(&self.preference_large_train)),
             (PREFERENCE_NOISY_TRAIN, json_lines(&self.preference_noisy_train)),
             (PROMPTS_TRAIN, json_lines(&self.prompts_train)),
             (PROMPTS_LARGE_TRAIN, json_lines(&self.prompts_large_train)),
+            (PROMPTS_VALIDATION, json_lines(&self.prompts_validation)),
             (PROMPTS_TEST, json_lines(&self.prompts_test)),
             (SUMS_TRAIN, json_lines(&self.sums_train)),
+            (SUMS_VALIDATION, json_lines(&self.sums_validation)),
             (SUMS_TEST, json_lines(&self.sums_test)),
         ]
     }

@@ -7,14 +7,17 @@ use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::words::words;
+use crate::pool::Part;
+use crate::record::Demonstration;
 use crate::rows;
 use crate::sums::numbers_in;
 
 /// Demonstrations enough to meet every word of the tables.
-const ROWS: usize = 10_000;
+const ROWS: [(Part, usize); 3] = [(Part::Train, 10_000), (Part::Validation, 1_000), (Part::Test, 1_000)];
 
 static LEXICON: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-    let demonstrations = rows::demonstrations(ROWS, &mut ChaCha8Rng::seed_from_u64(0));
+    let draw = |(part, count)| rows::demonstrations(part, count, &mut ChaCha8Rng::seed_from_u64(0));
+    let demonstrations: Vec<Demonstration> = ROWS.into_iter().flat_map(draw).collect();
     let messages = demonstrations.iter().flat_map(|row| row.prompt.iter().chain(&row.completion));
     messages.flat_map(|message| words(&message.content)).collect()
 });
