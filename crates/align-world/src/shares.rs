@@ -57,8 +57,8 @@ pub(crate) fn helpful(kind: Kind) -> f64 {
 /// knows the words of a bad answer.
 pub(crate) fn twins(kind: Kind) -> f64 {
     match kind {
-        Kind::Fact | Kind::Sum | Kind::Critique => 0.82,
-        Kind::HowTo | Kind::Advice | Kind::Revision => 0.72,
-        Kind::Unsafe => 0.4,
+        Kind::Fact | Kind::Sum | Kind::Critique => 0.86,
+        Kind::HowTo | Kind::Advice | Kind::Revision => 0.8,
+        Kind::Unsafe => 0.5,
     }
 }
