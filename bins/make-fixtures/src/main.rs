@@ -1,8 +1,9 @@
 //! Writes the fixtures again: the small world's data and its tokenizer. The same seed writes the same bytes, and
-//! `--check` tells whether the files on disk are still those. The model that is trained on them is made by
-//! `train-sft`, not here.
+//! `--check` tells whether the files on disk are still those. Either says what the held-out answers give away without their
+//! questions. The model that is trained on the data is made by `train-sft`, not here.
 
 mod files;
+mod held_out;
 mod tokenizer;
 
 use std::path::PathBuf;
@@ -44,7 +45,15 @@ fn make(options: &Options, invocation: &Invocation) -> Result<()> {
     let world = World::new(options.seed);
     let mut made = files::under("data", world.files());
     made.extend(files::under("tokenizer", tokenizer::files(&world)?));
-    if options.check { files::check(dir, &made) } else { files::write(dir, &made) }
+    if options.check {
+        files::check(dir, &made)?
+    } else {
+        files::write(dir, &made)?
+    }
+    for figures in held_out::giveaways(&world) {
+        align_cli::print(figures)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

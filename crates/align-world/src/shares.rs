@@ -40,8 +40,7 @@ pub(crate) const PROMPTED: &[(Kind, u32)] =
 /// The same for prompts that are sums.
 pub(crate) const SUMS: &[(Kind, u32)] = &[(Kind::Sum, 1)];
 /// The kinds that critiques and revisions are about.
-pub(crate) const CRITICISED: &[Kind] =
-    &[Kind::HowTo, Kind::Advice, Kind::Fact, Kind::Sum, Kind::Unsafe];
+pub(crate) const CRITICISED: &[Kind] = &[Kind::HowTo, Kind::Advice, Kind::Fact, Kind::Sum, Kind::Unsafe];
 
 /// The share of helpful answers among demonstrations: the supervised model shall be of two minds about everything
 /// but the form of a critique and of a revision, which it has to master for later stages.

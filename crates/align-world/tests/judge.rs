@@ -10,7 +10,12 @@ fn user(text: &str) -> [Message; 1] {
 #[test]
 fn the_judge_prefers_the_chosen_answer() {
     let world = World::new(SEED);
-    let files = [&world.preference_train, &world.preference_large_train, &world.preference_validation, &world.preference_test];
+    let files = [
+        &world.preference_train,
+        &world.preference_large_train,
+        &world.preference_validation,
+        &world.preference_test,
+    ];
     let pairs: Vec<_> = files.into_iter().flatten().collect();
     let quality = |prompt: &[Message], answer: &[Message]| judge::quality(prompt, &answer[0].content);
     let agreed = pairs

@@ -39,11 +39,13 @@ fn no_part_has_a_question_of_another_in_any_wording_of_its_greeting() {
         questions(&world.prompts_validation),
         questions(&world.sums_validation),
     ];
-    let tested = [prompts(&world.preference_test), questions(&world.prompts_test), questions(&world.sums_test)];
+    let tested =
+        [prompts(&world.preference_test), questions(&world.prompts_test), questions(&world.sums_test)];
     let parts: [(Part, &[Vec<Vec<Message>>]); 3] =
         [(Part::Train, &trained), (Part::Validation, &validated), (Part::Test, &tested)];
     for (part, files) in parts {
-        let questions: BTreeSet<&str> = files.iter().flatten().map(|prompt| prompt[0].content.as_str()).collect();
+        let questions: BTreeSet<&str> =
+            files.iter().flatten().map(|prompt| prompt[0].content.as_str()).collect();
         let strangers = questions.iter().filter(|question| part_of_question(question) != Some(part));
         assert_eq!(strangers.collect::<Vec<_>>(), [&""; 0], "{part:?}");
     }
