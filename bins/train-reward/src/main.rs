@@ -73,9 +73,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let Some(trained) = trained else { return Ok(()) };
     let saved = saved::verified(&opening, &models, method, &data.train)?;
     let (before, after) = trained.looks.as_ref().map(|(before, after)| (&before[..], &after[..])).unzip();
-    let quality =
-        after.map(|judged| Quality::new(judged, &data.train, &opening.tokenizer, opening.session.seed));
-    let quality = quality.transpose()?;
+    let quality = |judged| Quality::new(judged, &data.train, &opening.tokenizer, opening.session.seed);
+    let quality = after.map(quality).transpose()?;
     let accuracy_before = before.map(align_reward::accuracy);
     let overfit = reward.overfit_pairs.and(after).map(align_reward::Overfit::of);
     let failed = overfit.filter(|overfit| !overfit.passed);
