@@ -1,89 +1,14 @@
-//! Hubs, mirrors and repositories that mean harm or are broken: nothing is written outside the cache, nothing looks
-//! complete that is not, the token stays at home, and every wait ends.
+//! Hubs, mirrors and repositories that mean harm or are broken: nothing is written outside the cache, the token stays at
+//! home, and every wait ends.
 
 use std::fs;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
+use super::home::{Home, MODEL, WEIGHTS, contains, found, indexed, model};
 use super::server::{Repo, Server};
 use align_cli::Hub;
-
-const MODEL: &str = "org/tiny";
-const WEIGHTS: &str = "weights weights weights";
-
-/// A home with a cache in it, and a file that is nobody's business.
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        fs::create_dir(dir.path().join("cache")).unwrap();
-        fs::write(dir.path().join("bashrc"), "mine").unwrap();
-        Self { dir }
-    }
-
-    fn hub(&self, endpoint: &str) -> Hub {
-        Hub {
-            cache: self.dir.path().join("cache"),
-            endpoint: endpoint.to_owned(),
-            token: Some("hf_secret".into()),
-            certificates: None,
-            timeout: Duration::from_secs(10),
-            offline: false,
-            progress: false,
-        }
-    }
-
-    fn repository(&self) -> PathBuf {
-        self.dir.path().join("cache/models--org--tiny")
-    }
-
-    /// Beside the cache nothing has changed.
-    fn check(&self) {
-        let mut names: Vec<_> =
-            fs::read_dir(self.dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
-        names.sort();
-        assert_eq!(names, ["bashrc", "cache"]);
-        assert_eq!(fs::read_to_string(self.dir.path().join("bashrc")).unwrap(), "mine");
-    }
-
-    /// What is said of the model that the server has, of which nothing is there afterwards.
-    fn refused(&self, repo: Repo) -> String {
-        let server = Server::start(vec![repo]);
-        let error = self.hub(&server.endpoint).model(MODEL, "main").unwrap_err().to_string();
-        assert!(!error.contains("hf_secret"), "{error}");
-        self.check();
-        error
-    }
-}
-
-fn model() -> Repo {
-    Repo::new("models", MODEL).file("config.json", "{}").redirected("model.safetensors", WEIGHTS)
-}
-
-fn indexed(index: &'static str) -> Repo {
-    Repo::new("models", MODEL).file("config.json", "{}").file("model.safetensors.index.json", index)
-}
-
-fn contains(error: &str, part: &str) {
-    assert!(error.contains(part), "`{part}` is missing in: {error}");
-}
-
-/// The files of these names below a folder.
-fn found(folder: &Path, part: &str) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    entries
-        .flat_map(|entry| {
-            let path = entry.unwrap().path();
-            let is_it = path.file_name().unwrap().to_str().unwrap().contains(part);
-            let below = if path.is_dir() { found(&path, part) } else { Vec::new() };
-            below.into_iter().chain(is_it.then_some(path)).collect::<Vec<_>>()
-        })
-        .collect()
-}
 
 #[test]
 fn an_etag_leads_nowhere() {
@@ -238,90 +163,6 @@ fn a_hub_that_says_nothing_is_not_waited_for() {
     contains(&error, "no list of files from http://127.0.0.1");
     contains(&error, "timeout");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-}
-
-#[test]
-fn content_is_what_was_listed_or_nothing() {
-    let home = Home::new();
-    let other = "weighty weights weights";
-    assert_eq!(other.len(), WEIGHTS.len());
-    let check = |repo: Repo, problem: &str| {
-        contains(&home.refused(repo), problem);
-        assert_eq!(found(&home.repository(), "model.safetensors"), Vec::<PathBuf>::new());
-        let blobs = fs::read_dir(home.repository().join("blobs")).unwrap();
-        assert_eq!(blobs.count(), 1, "only config.json");
-    };
-    check(model().sends("model.safetensors", other), "its content has another hash than listed; try again");
-    let longer = "weights weights weights and more";
-    check(model().sends("model.safetensors", longer), "expected 23 bytes, the server sends 32; try again");
-    check(model().sends("model.safetensors", "weights"), "expected 23 bytes, the server sends 7; try again");
-    let unlisted = || model().without_hashes();
-    check(unlisted().sends("model.safetensors", other), "its content is not what its etag says; try again");
-    check(unlisted().sends("model.safetensors", "w"), "expected 23 bytes, the server sends 1; try again");
-}
-
-#[test]
-fn a_mirror_without_hashes_serves_files_by_their_etags() {
-    let (home, repo) = (
-        Home::new(),
-        model().without_hashes().etag("config.json", "5f2a-61c").etag("model.safetensors", "x"),
-    );
-    let server = Server::start(vec![repo]);
-    let directory = home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-    assert_eq!(fs::read_to_string(directory.join("model.safetensors")).unwrap(), WEIGHTS);
-    assert_eq!(fs::read_link(directory.join("config.json")).unwrap(), Path::new("../../blobs/5f2a-61c"));
-}
-
-#[test]
-fn a_broken_transfer_goes_on_where_it_was() {
-    let (home, server) = (Home::new(), Server::start(vec![model()]));
-    let directory = home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-    let blob = fs::canonicalize(directory.join("model.safetensors")).unwrap();
-    let incomplete = blob.with_added_extension("incomplete");
-    let again = |left: &str| {
-        fs::remove_file(&blob).unwrap();
-        fs::write(&incomplete, left).unwrap();
-        server.forget_requests();
-        home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-        assert_eq!(fs::read_to_string(&blob).unwrap(), WEIGHTS, "after {left:?}");
-        assert!(!incomplete.exists());
-        server.ranges()
-    };
-    assert_eq!(again(&WEIGHTS[..8]), ["bytes=8-", "bytes=8-"], "asked of the hub and of its store");
-    assert_eq!(again("of another"), ["bytes=10-", "bytes=10-"], "found out by the hash, and begun anew");
-    assert_eq!(again("longer than all of the weights"), Vec::<String>::new());
-    // What lies there may be a link to somewhere else.
-    fs::remove_file(&blob).unwrap();
-    std::os::unix::fs::symlink(home.dir.path().join("bashrc"), &incomplete).unwrap();
-    home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-    assert_eq!(fs::read_to_string(&blob).unwrap(), WEIGHTS);
-    home.check();
-}
-
-#[test]
-fn what_was_cut_in_the_cache_is_fetched_again() {
-    let (home, server) = (Home::new(), Server::start(vec![model()]));
-    let directory = home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-    fs::write(directory.join("model.safetensors"), "weig").unwrap();
-    home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-    assert_eq!(fs::read_to_string(directory.join("model.safetensors")).unwrap(), WEIGHTS);
-}
-
-#[test]
-fn many_at_once_get_the_same_whole_files() {
-    let (home, server) = (Home::new(), Server::start(vec![model()]));
-    std::thread::scope(|scope| {
-        let fetch = || home.hub(&server.endpoint).model(MODEL, "main").unwrap();
-        let all: Vec<_> = (0..4).map(|_| scope.spawn(fetch)).collect();
-        for one in all {
-            let weights = one.join().unwrap().join("model.safetensors");
-            assert_eq!(fs::read_to_string(weights).unwrap(), WEIGHTS);
-        }
-    });
-    let stores = server.requests().iter().filter(|path| path.starts_with("/store")).count();
-    assert_eq!(stores, 1, "one fetches, the others wait");
-    let names = found(&home.repository(), "incomplete");
-    assert_eq!(names, Vec::<PathBuf>::new());
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! The hub by a small server on this machine that answers its endpoints as the real one does.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod home;
 mod hostile;
 mod server;
+mod transfers;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
