@@ -43,6 +43,9 @@ pub enum Error {
     Tensor(#[from] candle_core::Error),
 }
 
+/// Characters of a problem.
+const LONGEST: usize = 800;
+
 impl From<align_files::Error> for Error {
     fn from(error: align_files::Error) -> Self {
         Self::Io { path: error.path, source: error.source }
@@ -50,8 +53,9 @@ impl From<align_files::Error> for Error {
 }
 
 impl Error {
-    pub(crate) fn invalid(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
-        Self::Invalid { path: path.into(), problem: problem.into() }
+    /// The words of a file may stand in the problem: it is kept to a few lines of a terminal.
+    pub(crate) fn invalid(path: impl Into<PathBuf>, problem: impl AsRef<str>) -> Self {
+        Self::Invalid { path: path.into(), problem: align_text::shortened(problem.as_ref(), LONGEST) }
     }
 
     /// For `map_err` on a path's operation.

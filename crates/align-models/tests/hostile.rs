@@ -252,3 +252,16 @@ fn shards_lie_beside_their_index_and_are_files() {
     #[cfg(unix)]
     assert!(sharded("device.safetensors").unwrap_err().to_string().contains("expected an ordinary file"));
 }
+
+#[test]
+fn what_a_file_says_does_not_fill_the_terminal() {
+    let long = "x".repeat(100_000);
+    for (fields, cause) in [
+        (json!({ "model_type": long }), "`model_type` is `xxx"),
+        (json!({ "hidden_act": long }), "hidden_act"),
+        (json!({ "rope_parameters": { "rope_type": long } }), "rope type `xxx"),
+    ] {
+        let said = complaint(&fields);
+        assert!(said.contains(cause) && said.len() < 4000, "{} bytes: {said:.300}", said.len());
+    }
+}

@@ -5,6 +5,7 @@ mod llama;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
+use align_text::shortened;
 use serde_json::Value;
 
 use crate::{DecoderConfig, Error, Result};
@@ -15,7 +16,10 @@ pub(crate) fn decoder_config(path: &Path, config: &Value) -> Result<DecoderConfi
     match model_type {
         "llama" => llama::decoder_config(path, config),
         "" => Err(Error::invalid(path, "has no `model_type`; expected a Hugging Face model config")),
-        other => Err(Error::invalid(path, format!("`model_type` is `{other}`; supported: llama"))),
+        other => {
+            let other = shortened(other, SHOWN);
+            Err(Error::invalid(path, format!("`model_type` is `{other}`; supported: llama")))
+        }
     }
 }
 
@@ -46,8 +50,7 @@ impl<'a> Fields<'a> {
 
     fn fail<T>(&self, name: &str, expected: &str) -> Result<T> {
         let found = self.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        let start: String = found.chars().take(SHOWN).collect();
-        let found = if start.len() < found.len() { start + " …" } else { start };
+        let found = shortened(&found, SHOWN);
         Err(Error::invalid(self.path, format!("`{name}`: expected {expected}, found {found}")))
     }
 
