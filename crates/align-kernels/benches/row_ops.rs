@@ -43,7 +43,7 @@ fn model(c: &mut Criterion, (hidden, intermediate, heads, vocab): (usize, usize,
     let x = x.tensor();
 
     let w = tracked(&[hidden], 1.0);
-    let forms: (Op<'_>, Op<'_>) = (&|| rms_norm(x, &w, 1e-5), &|| composed::rms_norm(x, &w, 1e-5));
+    let forms: (Op<'_>, Op<'_>) = (&|| rms_norm(x, &w, 1e-5), &|| composed(|| rms_norm(x, &w, 1e-5)));
     compare(c, &format!("rms_norm/{hidden}"), forms.0, forms.1);
 
     let head_dim = hidden / heads;
@@ -52,23 +52,23 @@ fn model(c: &mut Criterion, (hidden, intermediate, heads, vocab): (usize, usize,
     let angles = Rope::new(&positions, &frequencies, 1.0, DType::F32, &Device::Cpu).expect("the shapes fit");
     let q = tracked(&[TOKENS, heads, head_dim], 1.0);
     let q = q.tensor();
-    compare(c, &format!("rope/{heads}x{head_dim}"), &|| rope(q, &angles), &|| composed::rope(q, &angles));
+    compare(c, &format!("rope/{heads}x{head_dim}"), &|| rope(q, &angles), &|| composed(|| rope(q, &angles)));
 
     let gate = tracked(&[TOKENS, intermediate], 4.0);
     let up = tracked(&[TOKENS, intermediate], 1.0);
     let (gate, up) = (gate.tensor(), up.tensor());
     let name = format!("swiglu/{intermediate}");
-    compare(c, &name, &|| swiglu(gate, up), &|| composed::swiglu(gate, up));
+    compare(c, &name, &|| swiglu(gate, up), &|| composed(|| swiglu(gate, up)));
 
     let table = tracked(&[vocab, hidden], 1.0);
     let ids = (0..TOKENS).map(|i| (i * i * 31 % vocab) as u32);
     let ids = Tensor::from_iter(ids, &Device::Cpu).expect("the shape fits");
     let name = format!("embedding/{vocab}x{hidden}");
-    compare(c, &name, &|| embedding(&ids, &table), &|| composed::embedding(&ids, &table));
+    compare(c, &name, &|| embedding(&ids, &table), &|| composed(|| embedding(&ids, &table)));
 
     let w = tracked(&[intermediate, hidden], 0.1);
     let name = format!("linear/{hidden}x{intermediate}");
-    compare(c, &name, &|| linear(x, &w, None), &|| composed::linear(x, &w, None));
+    compare(c, &name, &|| linear(x, &w, None), &|| composed(|| linear(x, &w, None)));
 }
 
 fn row_ops(c: &mut Criterion) {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Result, Shape, Tensor, Var, bail};
 
-use crate::accumulate::add_in_place;
-use crate::cpu;
+use crate::tape::add_in_place;
+use crate::{cpu, record};
 
 /// A weight of a model. Cloning shares the storage and the gradient buffer.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl Param {
     /// The parameter as a tensor whose gradient goes to the buffer: for ops that have no accumulating
     /// form of their own. Costs one copy of the value, so it is meant for vectors (norms, biases).
     pub fn leaf(&self) -> Result<Tensor> {
-        crate::accumulate::leaf(self)
+        record("param", [], |tape, []| tape.param(self))
     }
 
     /// Overwrites the value in place; views see it.

@@ -1,19 +1,19 @@
-//! A checkpointed part of a graph has the values and gradients of the part itself, and keeps none of it.
+//! A checkpointed part has the values and gradients of the part itself, and keeps none of it.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use align_kernels::{Param, checkpoint, linear, rms_norm, swiglu};
+use align_kernels::{Linear, Param, Tape, Value, checkpoint, record};
 use candle_core::{Device, Result, Tensor, Var};
 
 const WIDTH: usize = 12;
 
 struct Block {
     norm: Param,
-    gate: Param,
-    up: Param,
+    gate: Linear,
+    up: Linear,
 }
 
 impl Block {
@@ -23,17 +23,21 @@ impl Block {
             let values: Vec<f32> = (0..count).map(|i| ((i * seed) % 17) as f32 / 17.0 - 0.4).collect();
             Param::tracked(&Tensor::from_vec(values, shape, &Device::Cpu).unwrap()).unwrap()
         };
-        Self { norm: weight(&[WIDTH], 5), gate: weight(&[WIDTH, WIDTH], 7), up: weight(&[WIDTH, WIDTH], 11) }
+        let linear = |seed: usize| Linear::new(&weight(&[WIDTH, WIDTH], seed), None).unwrap();
+        Self { norm: weight(&[WIDTH], 5), gate: linear(7), up: linear(11) }
     }
 
-    fn run(&self, x: &Tensor) -> Result<Tensor> {
-        let normed = rms_norm(x, &self.norm, 1e-5)?;
-        x + swiglu(&linear(&normed, &self.gate, None)?, &linear(&normed, &self.up, None)?)?
+    fn run(&self, tape: &mut Tape, x: &Value) -> Result<Value> {
+        let normed = tape.rms_norm(x, &self.norm, 1e-5)?;
+        let [gate, up] = tape.linears(&normed, [&self.gate, &self.up])?;
+        let unit = tape.swiglu(&gate, &up)?;
+        tape.add(x, unit)
     }
 
     fn grads(&self) -> Vec<Vec<f32>> {
         let grad = |param: &Param| param.grad_buffer().unwrap().get().unwrap();
-        [&self.norm, &self.gate, &self.up].map(|p| grad(p).flatten_all().unwrap().to_vec1().unwrap()).into()
+        let params = [&self.norm, self.gate.weight(), self.up.weight()];
+        params.map(|p| grad(p).flatten_all().unwrap().to_vec1().unwrap()).into()
     }
 }
 
@@ -54,27 +58,27 @@ fn pass(layer: impl Fn(&Arc<Block>, &Tensor) -> Result<Tensor>) -> (f32, Vec<f32
 
 fn checkpointed(block: &Arc<Block>, x: &Tensor) -> Result<Tensor> {
     let block = block.clone();
-    checkpoint(x, move |x| block.run(x))
+    checkpoint("block", x, move |tape, x| block.run(tape, &x))
 }
 
 #[test]
 fn values_and_gradients_are_the_same_to_the_bit() {
-    assert_eq!(pass(checkpointed), pass(|block, x| block.run(x)));
+    let recorded = pass(|block, x| record("block", [x], |tape, [x]| block.run(tape, &x)));
+    assert_eq!(pass(checkpointed), recorded);
 }
 
 #[test]
 fn it_runs_once_forward_and_once_backward() {
     let (x, runs) = (input(), Arc::new(AtomicUsize::new(0)));
     let count = runs.clone();
-    let y = checkpoint(x.as_tensor(), move |x| {
+    let y = checkpoint("double", x.as_tensor(), move |tape, x| {
         count.fetch_add(1, Ordering::Relaxed);
-        x.sqr()
+        tape.scale(x, 2.0)
     });
     assert_eq!(runs.load(Ordering::Relaxed), 1);
     let grads = y.unwrap().sum_all().unwrap().backward().unwrap();
     assert_eq!(runs.load(Ordering::Relaxed), 2);
-    let twice = (x.as_tensor() * 2.0).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    assert_eq!(grads.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(), twice);
+    assert_eq!(grads.get(&x).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap(), [2.0; 5 * WIDTH]);
 }
 
 /// Frozen embeddings make such an input: the layers above them must still learn.
@@ -88,6 +92,13 @@ fn an_input_without_gradient_does_not_cut_the_parameters_off() {
 
 #[test]
 fn a_result_that_ignores_the_input_is_refused() {
-    let y = checkpoint(input().as_tensor(), |x| Tensor::zeros(x.shape(), x.dtype(), x.device())).unwrap();
-    assert!(y.sum_all().unwrap().backward().is_err());
+    let vector = Param::tracked(&Tensor::ones(3, candle_core::DType::F32, &Device::Cpu).unwrap()).unwrap();
+    let ignores = move |tape: &mut Tape, _: Value| tape.param(&vector);
+    for y in [
+        checkpoint("ignores", input().as_tensor(), ignores.clone()),
+        record("ignores", [input().as_tensor()], |tape, [x]| ignores(tape, x)),
+    ] {
+        let error = y.unwrap().sum_all().unwrap().backward().unwrap_err().to_string();
+        assert!(error.contains("ignores: the result does not depend on the input"), "{error}");
+    }
 }

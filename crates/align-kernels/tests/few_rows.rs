@@ -5,7 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use align_kernels::{Param, linear, linears};
+use align_kernels::{Linear, Param, Tape, linear, record};
 use candle_core::{Device, Tensor};
 
 fn values(len: usize, seed: usize) -> Vec<f32> {
@@ -82,20 +82,21 @@ fn rows_and_weights_that_are_not_contiguous_are_read_right() {
 #[test]
 fn layers_together_are_the_layers_one_by_one() {
     let (inputs, outputs) = (33, [130, 1, 50]);
-    let params = outputs.map(|outputs| {
+    let mut biased = [true, false, true].into_iter();
+    let layers = outputs.map(|outputs| {
         let weight = Param::frozen(&tensor(&values(inputs * outputs, outputs), outputs, inputs));
-        let bias = tensor(&values(outputs, 9), 1, outputs).flatten_all().unwrap();
-        (weight, Param::frozen(&bias))
+        let bias = Param::frozen(&tensor(&values(outputs, 9), 1, outputs).flatten_all().unwrap());
+        Linear::new(&weight, biased.next().unwrap().then_some(&bias)).unwrap()
     });
-    let [(w0, b0), (w1, _), (w2, b2)] = &params;
+    let mut tape = Tape::default();
     for rows in [1, 5, 64, 65] {
         let x = tensor(&values(rows * inputs, 8), rows, inputs);
-        let layers = [(w0, Some(b0)), (w1, None), (w2, Some(b2))];
-        for (together, (weight, bias)) in linears(&x, layers).unwrap().iter().zip(layers) {
-            let alone = linear(&x, weight, bias).unwrap();
-            assert_eq!(together.to_vec2::<f32>().unwrap(), alone.to_vec2::<f32>().unwrap());
+        let together = tape.linears(&tape.constant(&x), layers.each_ref()).unwrap();
+        for (together, layer) in together.iter().zip(&layers) {
+            let alone = layer.forward(&x).unwrap();
+            assert_eq!(together.tensor().to_vec2::<f32>().unwrap(), alone.to_vec2::<f32>().unwrap());
         }
-        assert!(linears(&x.t().unwrap(), layers).is_err() || rows == inputs);
+        assert!(tape.linears(&tape.constant(&x.t().unwrap()), layers.each_ref()).is_err() || rows == inputs);
     }
 }
 
@@ -103,8 +104,12 @@ fn layers_together_are_the_layers_one_by_one() {
 fn layers_together_are_trained_like_layers_one_by_one() {
     let (x, w) = (tensor(&values(3 * 7, 1), 3, 7), tensor(&values(5 * 7, 2), 5, 7));
     let [a, b, c] = [(); 3].map(|()| Param::tracked(&w).unwrap());
-    let [y, z] = linears(&x, [(&a, None), (&b, None)]).unwrap();
-    (y + z).unwrap().sum_all().unwrap().backward().unwrap();
+    let layers = [&a, &b].map(|weight| Linear::new(weight, None).unwrap());
+    let sum = record("sum", [&x], |tape, [x]| {
+        let [y, z] = tape.linears(&x, layers.each_ref())?;
+        tape.add(&y, z)
+    });
+    sum.unwrap().sum_all().unwrap().backward().unwrap();
     linear(&x, &c, None).unwrap().sum_all().unwrap().backward().unwrap();
     let grad = |param: &Param| param.grad_buffer().unwrap().get().unwrap().to_vec2::<f32>().unwrap();
     assert_eq!([grad(&a), grad(&b)], [grad(&c), grad(&c)]);

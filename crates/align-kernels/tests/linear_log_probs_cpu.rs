@@ -47,7 +47,8 @@ fn distance(found: &[f64], exact: &[f64], floor: f64) -> f64 {
 /// of the composed form in f32.
 fn check(hidden: &Tensor, weight: &Tensor, labels: &Tensor, tolerance: f64) {
     let found = outcome(hidden, weight, labels, linear_log_probs_with_stats);
-    let composed = outcome(hidden, weight, labels, composed::linear_log_probs_with_stats);
+    let composed =
+        outcome(hidden, weight, labels, |h, w, l| composed(|| linear_log_probs_with_stats(h, w, l)));
     let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
     let exact = outcome(&double(hidden), &double(weight), labels, linear_log_probs_with_stats);
     for (which, ((found, composed), exact)) in found.iter().zip(&composed).zip(&exact).enumerate() {
@@ -186,8 +187,8 @@ fn a_logit_of_minus_infinity_has_no_share() {
         let (exact, _) = outcome(&left, 1, DType::F64, linear_log_probs_with_stats);
         let forms: [(DType, WithStats); 3] = [
             (DType::F32, linear_log_probs_with_stats),
-            (DType::F32, composed::linear_log_probs_with_stats),
-            (DType::F64, composed::linear_log_probs_with_stats),
+            (DType::F32, |h, w, l| composed(|| linear_log_probs_with_stats(h, w, l))),
+            (DType::F64, |h, w, l| composed(|| linear_log_probs_with_stats(h, w, l))),
         ];
         for (dtype, op) in forms {
             let (said, gradient) = outcome(&masked, 2, dtype, op);

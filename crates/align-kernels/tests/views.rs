@@ -5,8 +5,7 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 
 use align_kernels::{
-    AttentionBlock, Param, Rope, Segment, attention, attention_block, checkpoint, embedding, linear,
-    linear_log_probs, mlp_block, rms_norm, rope, swiglu,
+    Param, Rope, Segment, attention, embedding, linear, linear_log_probs, record, rms_norm, rope, swiglu,
 };
 use candle_core::{DType, Device, Result, Tensor, Var};
 
@@ -40,33 +39,6 @@ fn assert_close(what: &str, found: &[f64], expected: &[f64], dtype: DType) {
     let largest = expected.iter().fold(1e-3f64, |largest, x| largest.max(x.abs()));
     for (a, b) in found.iter().zip(expected) {
         assert!((a - b).abs() <= tolerance * largest, "{what} {dtype:?}: {found:?} is not {expected:?}");
-    }
-}
-
-#[test]
-fn a_checkpoint_may_end_in_a_view() {
-    type Run = fn(&Tensor) -> Result<Tensor>;
-    let runs: [(&str, Run); 9] = [
-        ("all of it", |x| Ok(x.clone())),
-        ("transposed", |x| x.t()),
-        ("some rows", |x| x.narrow(0, 1, 2)),
-        ("the first rows", |x| x.narrow(0, 0, 2)),
-        ("some columns", |x| x.narrow(1, 2, 3)),
-        ("some columns, transposed", |x| x.narrow(1, 1, 4)?.t()),
-        ("one row", |x| x.get(2)),
-        ("rows repeated", |x| x.unsqueeze(1)?.broadcast_as((4, 3, 6))),
-        ("a view of something new", |x| x.sqr()?.narrow(1, 3, 2)),
-    ];
-    for dtype in [DType::F32, DType::F64] {
-        let x = values(&[4, 6], 1, dtype);
-        for (name, run) in runs {
-            let plain = outcome(&x, &run);
-            assert_eq!(outcome(&x, &|x| checkpoint(x, run)), plain, "{name} {dtype:?}");
-            // And where something follows it.
-            let then = |y: Tensor| y.exp()?.sum_keepdim(0);
-            let plain = outcome(&x, &|x| then(run(x)?));
-            assert_eq!(outcome(&x, &|x| then(checkpoint(x, run)?)), plain, "{name}, then more, {dtype:?}");
-        }
     }
 }
 
@@ -109,10 +81,30 @@ fn row_wise_ops_take_views() {
         let every_other = labels.reshape((5, 2))?.narrow(1, 1, 1)?.squeeze(1)?;
         linear_log_probs(x, &param(&[8, 6], 2, dtype), &every_other)
     });
-    check_rows("mlp_block", 5, 6, |x, dtype| {
-        let [gate, up, down] = [[7, 6], [7, 6], [6, 7]].map(|shape| param(&shape, 3, dtype));
-        mlp_block(x, &param(&[6], 2, dtype), 1e-5, [(&gate, None), (&up, None), (&down, None)])
+    check_rows("rows", 5, 6, |x, _| {
+        let rows = Tensor::new(&[9u32, 4, 9, 0, 9, 4], &CPU)?.reshape((3, 2))?.narrow(1, 1, 1)?.squeeze(1)?;
+        record("rows", [x], |tape, [x]| tape.rows(&x, &rows))
     });
+    check_rows("add", 5, 6, |x, _| {
+        record("add", [x], |tape, [x]| {
+            let y = tape.scale(tape.constant(x.tensor()), 3.0)?;
+            tape.add(&x, y)
+        })
+    });
+}
+
+/// The value that ends a tape may be the input itself, or look into something that was kept.
+#[test]
+fn a_tape_may_end_in_what_somebody_else_holds() {
+    for dtype in [DType::F32, DType::F64] {
+        check_rows("the input", 5, 6, |x, _| record("the input", [x], |_, [x]| Ok(x)));
+        check_rows("another shape", 5, 6, |x, _| record("reshape", [x], |tape, [x]| tape.reshape(x, (6, 5))));
+        let kept = param(&[5, 6], 3, dtype);
+        let y = record("a parameter", [], |tape, []| tape.param(&kept)).unwrap();
+        y.sum_all().unwrap().backward().unwrap();
+        assert_eq!(flat(&y), flat(kept.tensor()));
+        assert_eq!(flat(&kept.grad_buffer().unwrap().get().unwrap()), [1.0; 30]);
+    }
 }
 
 #[test]
@@ -165,27 +157,4 @@ fn attention_takes_parts_of_a_fused_projection() {
         attention(&x, &x, &x, &segments[..1], 0.5, Some(2))
     };
     check("attention", &[2, 3, 4], turned, &|x| x.transpose(0, 1));
-}
-
-#[test]
-fn an_attention_block_takes_views() {
-    let segments = [Segment { queries: 0..5, keys: [0..5].to_vec() }];
-    check_rows("attention_block", 5, 8, |x, dtype| {
-        let rotation = Rope::new(&[0, 1, 2, 3, 4], &[1.0, 0.3], 1.0, dtype, &CPU)?;
-        let [query, key, value, output] =
-            [[8, 8], [4, 8], [4, 8], [8, 8]].map(|shape| param(&shape, 3, dtype));
-        let block = AttentionBlock {
-            norm: &param(&[8], 2, dtype),
-            norm_epsilon: 1e-5,
-            query: (&query, None),
-            key: (&key, None),
-            value: (&value, None),
-            output: (&output, None),
-            head_dim: 4,
-            rotation: &rotation,
-            segments: &segments,
-            window: None,
-        };
-        attention_block(x, &block, Some(&Tensor::new(&[4u32, 1, 1], &CPU)?))
-    });
 }

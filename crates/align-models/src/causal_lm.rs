@@ -1,6 +1,6 @@
 //! A decoder with a language-model head: log-probs for training and scoring, logits for sampling.
 
-use align_kernels::{Param, Params, TokenStats, linear, linear_log_probs, linear_log_probs_with_stats};
+use align_kernels::{Linear, Params, TokenStats, linear_log_probs, linear_log_probs_with_stats};
 use align_losses::sequence_log_probs;
 use candle_core::{Result, Tensor};
 
@@ -10,7 +10,7 @@ use crate::{Decoder, DecoderConfig, KeyValues, Packed, Stream};
 #[derive(Clone, Debug)]
 pub struct CausalLm {
     decoder: Decoder,
-    head: Param,
+    head: Linear,
 }
 
 impl CausalLm {
@@ -25,7 +25,7 @@ impl CausalLm {
         } else {
             params.require("lm_head.weight")?.clone()
         };
-        Ok(Self { decoder, head })
+        Ok(Self { decoder, head: Linear::new(&head, None)? })
     }
 
     /// See [`Decoder::with_gradient_checkpointing`].
@@ -41,13 +41,13 @@ impl CausalLm {
     /// Log-probs of the targets' labels, `[targets]`. The logits of all rows are never held at once.
     pub fn token_log_probs(&self, packed: &Packed) -> Result<Tensor> {
         let (hidden, labels) = self.target_rows(packed)?;
-        linear_log_probs(&hidden, &self.head, &labels)
+        linear_log_probs(&hidden, self.head.weight(), &labels)
     }
 
     /// [`CausalLm::token_log_probs`] with entropy and top-1 hits from the same pass.
     pub fn token_log_probs_with_stats(&self, packed: &Packed) -> Result<(Tensor, TokenStats)> {
         let (hidden, labels) = self.target_rows(packed)?;
-        linear_log_probs_with_stats(&hidden, &self.head, &labels)
+        linear_log_probs_with_stats(&hidden, self.head.weight(), &labels)
     }
 
     /// Log-probs of whole sequences, `[sequences]`: the sum over each sequence's targets, zero where a
@@ -58,7 +58,7 @@ impl CausalLm {
 
     /// Logits of the stream's rows `rows`, `[rows, vocab]`: for sampling a few rows, not for training.
     pub fn logits(&self, stream: &Stream, rows: &[u32], key_values: &mut impl KeyValues) -> Result<Tensor> {
-        linear(&self.decoder.hidden_with(stream, rows, key_values)?, &self.head, None)
+        self.head.forward(&self.decoder.hidden_with(stream, rows, key_values)?)
     }
 
     /// Log-probs `[rows]` of `labels` from the hidden states `[rows, hidden]` that predict them, with the logits divided
@@ -73,7 +73,7 @@ impl CausalLm {
         temperature: f64,
     ) -> Result<(Tensor, TokenStats)> {
         let labels = Tensor::new(labels, hidden.device())?;
-        linear_log_probs_with_stats(&at_temperature(hidden, temperature)?, &self.head, &labels)
+        linear_log_probs_with_stats(&at_temperature(hidden, temperature)?, self.head.weight(), &labels)
     }
 
     /// The logits behind [`CausalLm::label_log_probs`], `[rows, vocab]`: where something is differentiated that no
@@ -82,7 +82,7 @@ impl CausalLm {
     /// # Errors
     /// If the hidden states are not of the model's width.
     pub fn next_token_logits(&self, hidden: &Tensor, temperature: f64) -> Result<Tensor> {
-        linear(&at_temperature(hidden, temperature)?, &self.head, None)
+        self.head.forward(&at_temperature(hidden, temperature)?)
     }
 
     fn target_rows(&self, packed: &Packed) -> Result<(Tensor, Tensor)> {

@@ -3,12 +3,10 @@
 
 use std::sync::Arc;
 
-use align_kernels::{
-    AttentionBlock, Param, Params, Rope, Segment, attention_block, cached_attention_block, checkpoint,
-    embedding, mlp_block, rms_norm,
-};
+use align_kernels::{Param, Params, Rope, Segments, Tape, Value, checkpoint, embedding, record, rms_norm};
 use candle_core::{DType, Result, Tensor};
 
+use crate::layer::Layer;
 use crate::{DecoderConfig, Stream};
 
 /// A decoder over parameters that it shares with whoever holds the [`Params`].
@@ -17,38 +15,16 @@ pub struct Decoder {
     config: DecoderConfig,
     inverse_frequencies: Vec<f32>,
     embedding: Param,
-    layers: Vec<Layer>,
+    layers: Vec<Arc<Layer>>,
     norm: Param,
     gradient_checkpointing: bool,
 }
 
 /// What the layers of a pass share.
 #[derive(Debug)]
-struct Pass {
-    config: DecoderConfig,
-    segments: Vec<Segment>,
-    rotation: Rope,
-    /// What is wanted of the last layer, if not every row.
-    rows: Option<Tensor>,
-}
-
-#[derive(Clone, Debug)]
-struct Layer {
-    input_norm: Param,
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    output: Projection,
-    post_attention_norm: Param,
-    gate: Projection,
-    up: Projection,
-    down: Projection,
-}
-
-#[derive(Clone, Debug)]
-struct Projection {
-    weight: Param,
-    bias: Option<Param>,
+pub(crate) struct Pass {
+    pub(crate) segments: Segments,
+    pub(crate) rotation: Rope,
 }
 
 /// Where a layer's keys and values come from: the stream itself, or a cache that it extends.
@@ -56,16 +32,6 @@ pub trait KeyValues {
     /// Takes the stream's keys and values `[tokens, kv_heads, head_dim]` and returns all that its
     /// segments refer to.
     fn extend(&mut self, layer: usize, key: Tensor, value: Tensor) -> Result<(Tensor, Tensor)>;
-}
-
-/// The stream's own keys and values: training and scoring.
-#[derive(Debug)]
-pub struct OwnKeyValues;
-
-impl KeyValues for OwnKeyValues {
-    fn extend(&mut self, _: usize, key: Tensor, value: Tensor) -> Result<(Tensor, Tensor)> {
-        Ok((key, value))
-    }
 }
 
 impl Decoder {
@@ -78,7 +44,7 @@ impl Decoder {
             inverse_frequencies: config.inverse_frequencies(),
             embedding: params.require("model.embed_tokens.weight")?.clone(),
             layers: (0..config.layers)
-                .map(|index| Layer::new(config, params, index))
+                .map(|index| Layer::new(config, params, index).map(Arc::new))
                 .collect::<Result<_>>()?,
             norm: params.require("model.norm.weight")?.clone(),
             gradient_checkpointing: false,
@@ -109,24 +75,34 @@ impl Decoder {
     /// # Errors
     /// If the stream has no such row.
     pub fn hidden(&self, stream: &Stream, rows: &[u32]) -> Result<Tensor> {
-        self.through_layers(stream, rows, |index, layer, pass, hidden| {
-            if !self.gradient_checkpointing {
-                return layer.forward(index, &hidden, pass);
-            }
+        self.through_layers(stream, rows, |_, layer, pass, rows, hidden| {
             let (layer, pass) = (layer.clone(), pass.clone());
-            checkpoint(&hidden, move |x| layer.forward(index, x, &pass))
+            let run = move |tape: &mut Tape, x| layer.forward(tape, x, &pass, rows.as_ref());
+            if self.gradient_checkpointing {
+                checkpoint("layer", hidden, run)
+            } else {
+                record("layer", [hidden], |tape, [x]| run(tape, x))
+            }
         })
     }
 
-    /// [`Decoder::hidden`] with keys and values from `key_values`.
+    /// [`Decoder::hidden`] with keys and values from `key_values`, without gradient.
+    ///
+    /// # Errors
+    /// As [`Decoder::hidden`]; if a parameter is tracked.
     pub fn hidden_with(
         &self,
         stream: &Stream,
         rows: &[u32],
         key_values: &mut impl KeyValues,
     ) -> Result<Tensor> {
-        self.through_layers(stream, rows, |index, layer, pass, hidden| {
-            layer.forward_with(index, &hidden, pass, key_values)
+        self.through_layers(stream, rows, |index, layer, pass, rows, hidden| {
+            let mut extend = |key: &Value, value: &Value| {
+                key_values.extend(index, key.tensor().clone(), value.tensor().clone())
+            };
+            record("layer", [hidden], |tape, [x]| {
+                layer.forward_with(tape, x, pass, rows.as_ref(), &mut extend)
+            })
         })
     }
 
@@ -134,18 +110,18 @@ impl Decoder {
         &self,
         stream: &Stream,
         rows: &[u32],
-        mut run: impl FnMut(usize, &Layer, &Arc<Pass>, Tensor) -> Result<Tensor>,
+        mut run: impl FnMut(usize, &Arc<Layer>, &Arc<Pass>, Option<Tensor>, &Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
         let device = self.embedding.device();
         let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
         let rotation = Rope::new(&stream.positions, &self.inverse_frequencies, 1.0, self.dtype(), device)?;
-        let (config, segments) = (self.config.clone(), stream.segments.clone());
+        let pass = Arc::new(Pass { segments: Segments::from(stream.segments.clone()), rotation });
         let every = rows.iter().copied().eq(0..stream.tokens.len() as u32);
-        let rows = if every { None } else { Some(Tensor::new(rows, device)?) };
-        let pass = Arc::new(Pass { config, segments, rotation, rows });
+        let mut rows = if every { None } else { Some(Tensor::new(rows, device)?) };
         let mut hidden = embedding(&tokens, &self.embedding)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            hidden = run(index, layer, &pass, hidden)?;
+            let wanted = if index + 1 == self.layers.len() { rows.take() } else { None };
+            hidden = run(index, layer, &pass, wanted, &hidden)?;
         }
         rms_norm(&hidden, &self.norm, self.config.norm_epsilon)
     }
@@ -153,75 +129,5 @@ impl Decoder {
     /// The dtype that hidden states have.
     pub fn dtype(&self) -> DType {
         self.embedding.tensor().dtype()
-    }
-}
-
-impl Pass {
-    /// The rows that go on from layer `index`, if not all.
-    fn wanted(&self, index: usize) -> Option<&Tensor> {
-        self.rows.as_ref().filter(|_| index + 1 == self.config.layers)
-    }
-}
-
-impl Layer {
-    fn new(config: &DecoderConfig, params: &Params, index: usize) -> Result<Self> {
-        let param = |name: &str| params.require(&format!("model.layers.{index}.{name}.weight")).cloned();
-        let projection = |name: &str, with_bias: bool| -> Result<Projection> {
-            let bias = || params.require(&format!("model.layers.{index}.{name}.bias")).cloned();
-            Ok(Projection { weight: param(name)?, bias: with_bias.then(bias).transpose()? })
-        };
-        Ok(Self {
-            input_norm: param("input_layernorm")?,
-            query: projection("self_attn.q_proj", config.attention_bias)?,
-            key: projection("self_attn.k_proj", config.attention_bias)?,
-            value: projection("self_attn.v_proj", config.attention_bias)?,
-            output: projection("self_attn.o_proj", config.attention_bias)?,
-            post_attention_norm: param("post_attention_layernorm")?,
-            gate: projection("mlp.gate_proj", config.mlp_bias)?,
-            up: projection("mlp.up_proj", config.mlp_bias)?,
-            down: projection("mlp.down_proj", config.mlp_bias)?,
-        })
-    }
-
-    fn forward(&self, index: usize, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        self.feed_forward(&attention_block(x, &self.attention(pass), pass.wanted(index))?, pass)
-    }
-
-    fn forward_with(
-        &self,
-        index: usize,
-        x: &Tensor,
-        pass: &Pass,
-        key_values: &mut impl KeyValues,
-    ) -> Result<Tensor> {
-        let extend = |key, value| key_values.extend(index, key, value);
-        let x = cached_attention_block(x, &self.attention(pass), pass.wanted(index), extend)?;
-        self.feed_forward(&x, pass)
-    }
-
-    fn attention<'a>(&'a self, pass: &'a Pass) -> AttentionBlock<'a> {
-        AttentionBlock {
-            norm: &self.input_norm,
-            norm_epsilon: pass.config.norm_epsilon,
-            query: self.query.parts(),
-            key: self.key.parts(),
-            value: self.value.parts(),
-            output: self.output.parts(),
-            head_dim: pass.config.head_dim,
-            rotation: &pass.rotation,
-            segments: &pass.segments,
-            window: pass.config.sliding_window,
-        }
-    }
-
-    fn feed_forward(&self, x: &Tensor, pass: &Pass) -> Result<Tensor> {
-        let layers = [&self.gate, &self.up, &self.down].map(Projection::parts);
-        mlp_block(x, &self.post_attention_norm, pass.config.norm_epsilon, layers)
-    }
-}
-
-impl Projection {
-    fn parts(&self) -> (&Param, Option<&Param>) {
-        (&self.weight, self.bias.as_ref())
     }
 }

@@ -9,6 +9,7 @@ mod divergence;
 mod error;
 pub mod generation;
 mod initialise;
+mod layer;
 mod model_dir;
 mod packing;
 mod reference;
@@ -18,7 +19,7 @@ mod weights;
 
 pub use causal_lm::CausalLm;
 pub use config::{DecoderConfig, RopeScaling};
-pub use decoder::{Decoder, KeyValues, OwnKeyValues};
+pub use decoder::{Decoder, KeyValues};
 pub use divergence::{Divergence, divergence};
 pub use error::{Error, Result};
 pub use initialise::random_weights;

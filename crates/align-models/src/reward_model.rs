@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use align_kernels::{Param, Params, linear};
+use align_kernels::{Linear, Params};
 use align_losses::relu;
 use candle_core::{Device, Result, Tensor, bail};
 use rand::SeedableRng;
@@ -89,16 +89,10 @@ impl std::fmt::Display for RewardHead {
 /// The head's weights, over features that may have been computed long before.
 #[derive(Clone, Debug)]
 pub struct RewardScorer {
-    weight: Param,
-    rest: Option<HiddenLayer>,
-}
-
-/// What an mlp head has beside its first weight.
-#[derive(Clone, Debug)]
-struct HiddenLayer {
-    bias: Param,
-    out_weight: Param,
-    out_bias: Param,
+    /// The linear head; of an mlp head the hidden layer.
+    first: Linear,
+    /// The second layer of an mlp head.
+    out: Option<Linear>,
 }
 
 impl RewardScorer {
@@ -107,16 +101,15 @@ impl RewardScorer {
     /// # Errors
     /// If a parameter is missing.
     pub fn new(head: RewardHead, params: &Params) -> Result<Self> {
-        let param = |name: &str| params.require(name).cloned();
-        let rest = match head {
-            RewardHead::Linear => None,
-            RewardHead::Mlp { .. } => Some(HiddenLayer {
-                bias: param("score.bias")?,
-                out_weight: param("score.out.weight")?,
-                out_bias: param("score.out.bias")?,
-            }),
-        };
-        Ok(Self { weight: param("score.weight")?, rest })
+        let param = |name: &str| params.require(name);
+        let linear = |weight: &str, bias: &str| Linear::new(param(weight)?, Some(param(bias)?));
+        Ok(match head {
+            RewardHead::Linear => Self { first: Linear::new(param("score.weight")?, None)?, out: None },
+            RewardHead::Mlp { .. } => Self {
+                first: linear("score.weight", "score.bias")?,
+                out: Some(linear("score.out.weight", "score.out.bias")?),
+            },
+        })
     }
 
     /// Rewards of hidden states: `[rows, hidden]` → `[rows]`.
@@ -124,19 +117,17 @@ impl RewardScorer {
     /// # Errors
     /// If the widths do not fit.
     pub fn rewards(&self, features: &Tensor) -> Result<Tensor> {
-        let rewards = match &self.rest {
-            None => linear(features, &self.weight, None)?,
-            Some(HiddenLayer { bias, out_weight, out_bias }) => {
-                let hidden = relu(&linear(features, &self.weight, Some(bias))?)?;
-                linear(&hidden, out_weight, Some(out_bias))?
-            }
+        let first = self.first.forward(features)?;
+        let rewards = match &self.out {
+            None => first,
+            Some(out) => out.forward(&relu(&first)?)?,
         };
         rewards.squeeze(1)
     }
 
     /// Where the weights are.
     pub fn device(&self) -> &Device {
-        self.weight.device()
+        self.first.weight().device()
     }
 }
 

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use align_kernels::{Params, Segment};
 use align_models::generation::{GenerationOptions, generate};
-use align_models::{CausalLm, DecoderConfig, ModelDir, OwnKeyValues, Packed, Stream};
+use align_models::{CausalLm, DecoderConfig, ModelDir, Packed, Stream};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
@@ -123,7 +123,8 @@ fn logits_and_log_probs_are_those_of_transformers() {
         let log_probs = golden.tensors["logprobs"].to_vec2::<f32>().unwrap();
         let packed = golden.packed();
         let rows: Vec<u32> = (0..packed.stream.tokens.len() as u32).collect();
-        let ours = model.logits(&packed.stream, &rows, &mut OwnKeyValues).unwrap();
+        let ours =
+            model.next_token_logits(&model.decoder().hidden(&packed.stream, &rows).unwrap(), 1.0).unwrap();
         let ours = ours.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         let theirs =
             golden.sequences.iter().zip(&logits).flat_map(|(tokens, logits)| &logits[..tokens.len()]);
@@ -304,11 +305,8 @@ fn sampled_log_probs_are_teacher_forced_log_probs() {
             seen.positions = (0..seen.tokens.len() as u32).collect();
             let all = 0..seen.tokens.len();
             seen.segments = vec![Segment { queries: all.clone(), keys: vec![all.clone()] }];
-            let logits = model
-                .logits(&seen, &[all.end as u32 - 1], &mut OwnKeyValues)
-                .unwrap()
-                .to_vec2::<f32>()
-                .unwrap();
+            let hidden = model.decoder().hidden(&seen, &[all.end as u32 - 1]).unwrap();
+            let logits = model.next_token_logits(&hidden, 1.0).unwrap().to_vec2::<f32>().unwrap();
             let total: f32 = logits[0].iter().map(|l| l.exp()).sum();
             logits[0][golden.dir.eos_token_ids().unwrap()[0] as usize].exp() / total
         };

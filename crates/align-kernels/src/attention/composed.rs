@@ -4,73 +4,39 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
-use candle_core::{D, DType, Device, Result, Tensor, bail};
+use candle_core::{D, Result, Tensor, bail};
 
-use super::Segment;
-use crate::accumulate::Recorded;
+use super::{Looking, Segment, Segments};
 
-/// See [`super::attention`]; the segments are taken to fit.
-pub fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    segments: &[Segment],
-    scale: f64,
-    window: Option<usize>,
-) -> Result<Tensor> {
-    let (queries, keys, values) = (q.detach(), k.detach(), v.detach());
-    let value = forward(&queries, &keys, &values, segments, scale, window)?;
-    let tracked = [q.track_op(), k.track_op(), v.track_op()];
-    if tracked == [false; 3] {
-        return Ok(value);
-    }
-    let segments = segments.to_vec();
-    let backward = move |grad: &Tensor| {
-        let grads = backward(&queries, &keys, &values, grad, &segments, scale, window)?;
-        let mut tracked = tracked.into_iter();
-        Ok(grads.map(|grad| tracked.next().unwrap_or(false).then_some(grad)))
-    };
-    q.apply_op3(k, v, Recorded { name: "attention", value, backward })
-}
-
-fn forward(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    segments: &[Segment],
-    scale: f64,
-    window: Option<usize>,
-) -> Result<Tensor> {
+/// The result for `q`, `k`, `v`; the segments are taken to fit.
+pub(super) fn forward([q, k, v]: &[Tensor; 3], segments: &Segments, looking: Looking) -> Result<Tensor> {
     let heads = q.dim(1)?;
     let outputs = segments.iter().map(|segment| {
-        let own = Heads::of(q, k, v, segment)?;
-        ungroup(&own.probabilities(scale, window)?.matmul(&own.v)?, heads, own.n)
+        let own = Heads::of([q, k, v], segment)?;
+        ungroup(&own.probabilities(segments, looking)?.matmul(&own.v)?, heads, own.n)
     });
     Tensor::cat(&outputs.collect::<Result<Vec<_>>>()?, 0)
 }
 
 /// Gradients of `q`, `k`, `v`. With `P` the probabilities and `g` the gradient of the output `P v`:
 /// `dv = Pᵀ g`, `dS = P ⊙ (g vᵀ − rowsum(P ⊙ g vᵀ))`, `dq = scale · dS k`, `dk = scale · dSᵀ q`.
-fn backward(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
+pub(super) fn backward(
+    [q, k, v]: &[Tensor; 3],
     grad: &Tensor,
-    segments: &[Segment],
-    scale: f64,
-    window: Option<usize>,
+    segments: &Segments,
+    looking: Looking,
 ) -> Result<[Tensor; 3]> {
     let (_, heads, _) = q.dims3()?;
     let (_, kv_heads, _) = k.dims3()?;
     let mut dq = Vec::with_capacity(segments.len());
     let (mut dk, mut dv) = (RowSums::default(), RowSums::default());
-    for segment in segments {
-        let own = Heads::of(q, k, v, segment)?;
-        let p = own.probabilities(scale, window)?; // [kv_heads, group · n, m]
+    for segment in segments.iter() {
+        let own = Heads::of([q, k, v], segment)?;
+        let p = own.probabilities(segments, looking)?; // [kv_heads, group · n, m]
         let g = group(&grad.narrow(0, segment.queries.start, own.n)?, kv_heads)?;
         let dp = g.matmul(&own.v.transpose(1, 2)?)?;
         let centre = (&p * &dp)?.sum_keepdim(D::Minus1)?;
-        let ds = ((&p * dp.broadcast_sub(&centre)?)? * scale)?;
+        let ds = ((&p * dp.broadcast_sub(&centre)?)? * looking.scale)?;
         dq.push(ungroup(&ds.matmul(&own.k)?, heads, own.n)?);
         dk.add(segment, &ds.transpose(1, 2)?.matmul(&own.q)?.transpose(0, 1)?)?;
         dv.add(segment, &p.transpose(1, 2)?.matmul(&g)?.transpose(0, 1)?)?;
@@ -87,7 +53,7 @@ struct Heads {
 }
 
 impl Heads {
-    fn of(q: &Tensor, k: &Tensor, v: &Tensor, segment: &Segment) -> Result<Self> {
+    fn of([q, k, v]: [&Tensor; 3], segment: &Segment) -> Result<Self> {
         let n = segment.queries.len();
         Ok(Self {
             q: group(&q.narrow(0, segment.queries.start, n)?, k.dim(1)?)?,
@@ -97,10 +63,10 @@ impl Heads {
         })
     }
 
-    fn probabilities(&self, scale: f64, window: Option<usize>) -> Result<Tensor> {
+    fn probabilities(&self, segments: &Segments, Looking { scale, window }: Looking) -> Result<Tensor> {
         let (kv_heads, rows, m) = (self.k.dim(0)?, self.q.dim(1)?, self.k.dim(1)?);
         let mut scores = (self.q.matmul(&self.k.transpose(1, 2)?)? * scale)?;
-        if let Some(mask) = mask(self.n, m, window, scores.dtype(), scores.device())? {
+        if let Some(mask) = segments.mask(self.n, m, window, scores.dtype(), scores.device())? {
             let grouped = scores.reshape((kv_heads, rows / self.n, self.n, m))?;
             scores = grouped.broadcast_add(&mask)?.reshape((kv_heads, rows, m))?;
         }
@@ -130,21 +96,6 @@ fn context(x: &Tensor, ranges: &[Range<usize>]) -> Result<Tensor> {
     let parts = parts.collect::<Result<Vec<_>>>()?;
     let rows = if let [only] = parts.as_slice() { only.clone() } else { Tensor::cat(&parts, 0)? };
     rows.transpose(0, 1)?.contiguous()
-}
-
-/// 0 where a query may look and −∞ elsewhere, `[n, m]`; none if it may look everywhere.
-fn mask(n: usize, m: usize, window: Option<usize>, dtype: DType, device: &Device) -> Result<Option<Tensor>> {
-    let window = window.unwrap_or(usize::MAX);
-    if n == 1 && m <= window {
-        return Ok(None);
-    }
-    let visible = |i: usize, j: usize| {
-        let own = m - n + i;
-        j <= own && own - j < window
-    };
-    let cells =
-        (0..n).flat_map(|i| (0..m).map(move |j| if visible(i, j) { 0f32 } else { f32::NEG_INFINITY }));
-    Ok(Some(Tensor::from_iter(cells, device)?.reshape((n, m))?.to_dtype(dtype)?))
 }
 
 /// Gradient rows by the key range they belong to.

@@ -11,34 +11,19 @@ mod forward;
 mod one_row;
 mod tiles;
 
-use std::sync::OnceLock;
+use candle_core::{Result, Tensor};
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
-
-use super::Segment;
+use super::{Looking, Segments};
 use crate::cpu::{Matrix, slice, tensor};
 use tiles::{Piece, Tile};
 
-/// See [`super::attention`]; operands must be f32 on the CPU, checked to fit.
-pub(super) fn attention(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    segments: &[Segment],
-    scale: f64,
-    window: Option<usize>,
-) -> Result<Tensor> {
-    let op = Attention::new(segments, scale, window);
-    q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
-}
-
-/// One run of the op: forward, then backward.
-pub(crate) struct Attention {
-    segments: Vec<Segment>,
-    scale: f32,
-    window: usize,
-    /// log Σ exp of the scores, `[tokens, heads]`, once the forward pass has run.
-    log_sums: OnceLock<Vec<f32>>,
+/// One run of the op, and what its backward pass needs.
+pub(super) struct Attention {
+    operands: [Tensor; 3],
+    looking: Looking,
+    mixed: Tensor,
+    /// log Σ exp of the scores, `[tokens, heads]`.
+    log_sums: Vec<f32>,
 }
 
 /// What both passes read.
@@ -95,95 +80,43 @@ impl<'a> Operands<'a> {
     }
 }
 
+impl<'a> Operands<'a> {
+    fn new([q, k, v]: [&'a [f32]; 3], [queries, keys, _]: &[Tensor; 3], looking: Looking) -> Result<Self> {
+        let (_, heads, dim) = queries.dims3()?;
+        let (_, kv_heads, _) = keys.dims3()?;
+        let window = looking.window.unwrap_or(usize::MAX);
+        Ok(Self { q, k, v, heads, kv_heads, dim, scale: looking.scale as f32, window })
+    }
+}
+
 impl Attention {
-    pub(crate) fn new(segments: &[Segment], scale: f64, window: Option<usize>) -> Self {
-        Self {
-            segments: segments.to_vec(),
-            scale: scale as f32,
-            window: window.unwrap_or(usize::MAX),
-            log_sums: OnceLock::new(),
-        }
-    }
-
-    /// The result, shaped like `q`. All contiguous.
-    pub(crate) fn forward(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Vec<f32>> {
-        let (queries, keys, values) = (slice(q)?, slice(k)?, slice(v)?);
-        self.run(&self.operands(&queries, &keys, &values, [q.shape(), k.shape()])?)
-    }
-
-    /// The gradients of `q`, `k` and `v` from that of the result `out`. All contiguous.
-    pub(crate) fn backward(
-        &self,
-        [q, k, v]: [&Tensor; 3],
-        out: &Tensor,
-        grad: &[f32],
-    ) -> Result<[Vec<f32>; 3]> {
-        let Some(log_sums) = self.log_sums.get() else {
-            bail!("attention: the backward pass ran before the forward pass");
+    /// The result, shaped like the queries, and the way back. All f32 on the CPU, checked to fit.
+    pub(super) fn run(
+        operands: [Tensor; 3],
+        segments: &Segments,
+        looking: Looking,
+    ) -> Result<(Tensor, Self)> {
+        let [q, k, v] = operands.map(|operand| operand.contiguous());
+        let operands = [q?, k?, v?];
+        let (mixed, log_sums) = {
+            let [q, k, v] = operands.each_ref().map(slice);
+            let (q, k, v) = (q?, k?, v?);
+            forward::forward(&Operands::new([&q, &k, &v], &operands, looking)?, segments)
         };
-        let (queries, keys, values) = (slice(q)?, slice(k)?, slice(v)?);
-        let operands = self.operands(&queries, &keys, &values, [q.shape(), k.shape()])?;
-        Ok(backward::backward(&operands, &self.segments, &slice(out)?, log_sums, grad))
+        let mixed = tensor(mixed, operands[0].shape())?;
+        Ok((mixed.clone(), Self { operands, looking, mixed, log_sums }))
     }
 
-    fn run(&self, operands: &Operands<'_>) -> Result<Vec<f32>> {
-        let (out, log_sums) = forward::forward(operands, &self.segments);
-        if self.log_sums.set(log_sums).is_err() {
-            bail!("the forward pass of an attention op ran twice");
-        }
-        Ok(out)
-    }
-
-    fn operands<'a>(
-        &self,
-        q: &'a [f32],
-        k: &'a [f32],
-        v: &'a [f32],
-        shape: [&Shape; 2],
-    ) -> Result<Operands<'a>> {
-        let (_, heads, dim) = shape[0].dims3()?;
-        let (_, kv_heads, _) = shape[1].dims3()?;
-        Ok(Operands { q, k, v, heads, kv_heads, dim, scale: self.scale, window: self.window })
-    }
-}
-
-impl CustomOp3 for Attention {
-    fn name(&self) -> &'static str {
-        "attention"
-    }
-
-    fn cpu_fwd(
-        &self,
-        q: &CpuStorage,
-        q_layout: &Layout,
-        k: &CpuStorage,
-        k_layout: &Layout,
-        v: &CpuStorage,
-        v_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (q, k, v) = (floats(q, q_layout)?, floats(k, k_layout)?, floats(v, v_layout)?);
-        let operands = self.operands(q, k, v, [q_layout.shape(), k_layout.shape()])?;
-        Ok((CpuStorage::F32(self.run(&operands)?), q_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        q: &Tensor,
-        k: &Tensor,
-        v: &Tensor,
-        out: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dq, dk, dv] = self.backward([q, k, v], out, &slice(&grad.contiguous()?)?)?;
-        let wanted =
-            |of: &Tensor, grad: Vec<f32>| of.track_op().then(|| tensor(grad, of.shape())).transpose();
-        Ok((wanted(q, dq)?, wanted(k, dk)?, wanted(v, dv)?))
-    }
-}
-
-fn floats<'a>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(data), Some((start, end))) => Ok(&data[start..end]),
-        _ => bail!("attention: expected contiguous f32 operands, got {layout:?}"),
+    /// The gradients of queries, keys and values from that of the result.
+    pub(super) fn backward(&self, segments: &Segments, grad: &Tensor) -> Result<[Tensor; 3]> {
+        let grad = grad.contiguous()?;
+        let [q, k, v] = self.operands.each_ref().map(slice);
+        let (q, k, v) = (q?, k?, v?);
+        let operands = Operands::new([&q, &k, &v], &self.operands, self.looking)?;
+        let grads =
+            backward::backward(&operands, segments, &slice(&self.mixed)?, &self.log_sums, &slice(&grad)?);
+        let [dq, dk, dv] = grads;
+        let [q, k, v] = self.operands.each_ref().map(Tensor::shape);
+        Ok([tensor(dq, q)?, tensor(dk, k)?, tensor(dv, v)?])
     }
 }

@@ -1,11 +1,12 @@
 //! What the CPU forms of the ops are made of: slices of tensors, matrix products, vectorised arithmetic.
 //!
-//! A CPU form runs where every operand [is f32 in main memory](is_f32_on_cpu); the composed form serves
+//! A CPU form runs where every operand [is f32 in main memory](has_form); the composed form serves
 //! everything else. rayon is the only thread pool. No result depends on the number of its threads: work
 //! is cut into blocks of a fixed size, each output element is computed by one block, and partial sums are
 //! added in the order of the blocks.
 
 mod columns;
+mod dispatch;
 mod few_rows;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod forms;
@@ -15,10 +16,12 @@ mod slices;
 mod tile;
 
 pub(crate) use columns::{BLOCK_ROWS, add_all, add_assign, sum_blocks};
+pub use dispatch::composed;
+pub(crate) use dispatch::has_form;
 pub(crate) use few_rows::{FEW_ROWS, few_rows};
 pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product};
 pub use simd::exp;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use simd::has_avx2;
 pub(crate) use simd::{dot, dot3, max, sigmoid, simd, sum};
-pub(crate) use slices::{Floats, filled, is_f32_on_cpu, slice, tensor, update};
+pub(crate) use slices::{filled, is_f32_on_cpu, slice, tensor, update};

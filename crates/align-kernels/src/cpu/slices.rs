@@ -2,7 +2,6 @@
 
 use std::mem::MaybeUninit;
 use std::ops::{Deref, Range};
-use std::sync::{Mutex, PoisonError};
 
 use candle_core::{
     CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, StorageRef, Tensor, bail,
@@ -49,29 +48,6 @@ impl Deref for Slice<'_> {
 /// A tensor in main memory that owns `data`, outside any graph.
 pub(crate) fn tensor(data: Vec<f32>, shape: impl Into<Shape>) -> Result<Tensor> {
     Tensor::from_vec(data, shape.into(), &Device::Cpu)
-}
-
-/// The value of an op computed on slices, on its way into candle's graph: candle's op takes it, so the
-/// graph holds it once. The `value` of a [`Recorded`](crate::accumulate::Recorded).
-pub(crate) struct Floats {
-    data: Mutex<Option<Vec<f32>>>,
-    shape: Shape,
-}
-
-impl Floats {
-    /// `data` as a tensor of that shape.
-    pub(crate) fn new(data: Vec<f32>, shape: impl Into<Shape>) -> Self {
-        Self { data: Mutex::new(Some(data)), shape: shape.into() }
-    }
-
-    /// The data, the first time.
-    pub(crate) fn take(&self) -> Result<(CpuStorage, Shape)> {
-        let mut data = self.data.lock().unwrap_or_else(PoisonError::into_inner);
-        match data.take() {
-            Some(data) => Ok((CpuStorage::F32(data), self.shape.clone())),
-            None => bail!("the value of an op was taken twice"),
-        }
-    }
 }
 
 /// A vector of `len` elements that `fill` writes, without zeroing it first.

@@ -2,24 +2,9 @@
 
 use candle_core::{Result, Tensor};
 
-use crate::Param;
-use crate::accumulate::Recorded;
+use crate::GradBuffer;
 
-/// See [`embedding`](crate::embedding).
-pub fn embedding(ids: &Tensor, table: &Param) -> Result<Tensor> {
-    let ids = ids.contiguous()?;
-    let value = table.tensor().detach().contiguous()?.index_select(&ids, 0)?;
-    let Some(buffer) = table.grad_buffer().cloned() else {
-        return Ok(value);
-    };
-    let table = table.tensor();
-    let like = table.detach();
-    table.apply_op1(Recorded {
-        name: "embedding",
-        value,
-        backward: move |grad: &Tensor| {
-            buffer.accumulate(&like.zeros_like()?.index_add(&ids, &grad.contiguous()?, 0)?)?;
-            Ok([None])
-        },
-    })
+/// Adds the gradients of the rows `ids` to the buffer of a table like that.
+pub(super) fn add_gradient(grad: &Tensor, ids: &Tensor, like: &Tensor, buffer: &GradBuffer) -> Result<()> {
+    buffer.accumulate(&like.zeros_like()?.index_add(ids, &grad.contiguous()?, 0)?)
 }

@@ -4,62 +4,114 @@
 //! weight gradient element by element. Here a frozen weight costs nothing in the backward pass, and a
 //! tracked one gets `gᵀ x` directly in the weight's own layout; on the CPU, in the buffer itself.
 
-pub(crate) mod composed;
+mod composed;
 mod cpu;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::Param;
-use crate::cpu::is_f32_on_cpu;
-pub(crate) use cpu::{Backward, add_weight_gradient, products};
+use crate::{Param, Tape, Value, record};
 
-/// A weight and its bias.
-pub(crate) type Layer<'a> = (&'a Param, Option<&'a Param>);
+/// A linear layer: every product with a weight goes through one.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    weight: Param,
+    bias: Option<Param>,
+}
 
-/// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`, for a weight `[outputs, inputs]` and a bias
-/// `[outputs]`.
+impl Linear {
+    /// A layer with a weight `[outputs, inputs]` and perhaps a bias `[outputs]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn new(weight: &Param, bias: Option<&Param>) -> Result<Self> {
+        let (outputs, _) = weight.tensor().dims2()?;
+        if let Some(bias) = bias.filter(|bias| bias.tensor().dims() != [outputs]) {
+            bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape());
+        }
+        Ok(Self { weight: weight.clone(), bias: bias.cloned() })
+    }
+
+    /// `[outputs, inputs]`.
+    pub fn weight(&self) -> &Param {
+        &self.weight
+    }
+
+    /// `[outputs]`.
+    pub fn bias(&self) -> Option<&Param> {
+        self.bias.as_ref()
+    }
+
+    /// Width of the result.
+    pub fn outputs(&self) -> usize {
+        self.weight.tensor().dims()[0]
+    }
+
+    /// Width of what goes in.
+    pub fn inputs(&self) -> usize {
+        self.weight.tensor().dims()[1]
+    }
+
+    /// [`Tape::linear`] by itself.
+    ///
+    /// # Errors
+    /// If the widths do not fit.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        record("linear", [x], |tape, [x]| tape.linear(&x, self))
+    }
+
+    fn params(&self) -> impl Iterator<Item = &Param> {
+        [Some(&self.weight), self.bias.as_ref()].into_iter().flatten()
+    }
+
+    fn check(&self, x: &Tensor) -> Result<()> {
+        match x.dims() {
+            &[_, inputs] if inputs == self.inputs() => Ok(()),
+            found => bail!("linear: expected input [rows, {}], got {found:?}", self.inputs()),
+        }
+    }
+}
+
+impl Tape {
+    /// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// If the widths do not fit.
+    pub fn linear(&mut self, x: &Value, layer: &Linear) -> Result<Value> {
+        layer.check(x.tensor())?;
+        let (input, wanted) = (x.keep(), x.is_tracked());
+        let operands = layer.params().map(Param::tensor).chain([&input]);
+        if Self::on_cpu(&operands.collect::<Vec<_>>()) {
+            let (y, back) = cpu::linear(&input, layer)?;
+            Ok(self.push("linear", [x], layer.params(), y, move |grad: &Tensor| back.gradients(grad, wanted)))
+        } else {
+            let (y, back) = composed::linear(&input, layer, wanted)?;
+            Ok(self.push("linear", [x], layer.params(), y, back))
+        }
+    }
+
+    /// [`Tape::linear`] for several layers that take the same input.
+    ///
+    /// In decoding, where rows are few and nothing is tracked, that is one parallel pass over all weights.
+    ///
+    /// # Errors
+    /// If the widths do not fit.
+    pub fn linears<const N: usize>(&mut self, x: &Value, layers: [&Linear; N]) -> Result<[Value; N]> {
+        let params = || layers.iter().flat_map(|layer| layer.params());
+        let operands: Vec<_> = params().map(Param::tensor).chain([x.tensor()]).collect();
+        let values = if Self::on_cpu(&operands) && !x.is_tracked() && !params().any(Param::is_tracked) {
+            layers.iter().try_for_each(|layer| layer.check(x.tensor()))?;
+            cpu::untracked(x.tensor(), layers)?.into_iter().map(|y| Ok(self.fresh(y))).collect()
+        } else {
+            layers.iter().map(|layer| self.linear(x, layer)).collect::<Result<Vec<_>>>()
+        };
+        Ok(values?.try_into().expect("one output per layer"))
+    }
+}
+
+/// `x Wᵀ + b` by itself, for a weight `[outputs, inputs]` and a bias `[outputs]`.
 ///
 /// # Errors
 /// If the shapes do not fit.
 pub fn linear(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<Tensor> {
-    check(x, weight, bias)?;
-    if is_f32_on_cpu(&[x, weight.tensor(), bias.unwrap_or(weight).tensor()]) {
-        cpu::linear(x, weight, bias)
-    } else {
-        composed::linear(x, weight, bias)
-    }
-}
-
-/// [`linear`] for several layers, each a weight and its bias, that take the same input.
-///
-/// In decoding, where rows are few, that is one parallel pass over all weights.
-///
-/// # Errors
-/// If the shapes do not fit.
-pub fn linears<const N: usize>(x: &Tensor, layers: [Layer<'_>; N]) -> Result<[Tensor; N]> {
-    let mut together = !x.track_op();
-    for (weight, bias) in layers {
-        check(x, weight, bias)?;
-        let bias = bias.unwrap_or(weight);
-        together &= is_f32_on_cpu(&[x, weight.tensor(), bias.tensor()]);
-        together &= !weight.is_tracked() && !bias.is_tracked();
-    }
-    let outputs = if together {
-        cpu::untracked(x, layers)?
-    } else {
-        layers.iter().map(|(weight, bias)| linear(x, weight, *bias)).collect::<Result<_>>()?
-    };
-    Ok(outputs.try_into().expect("one output per layer"))
-}
-
-pub(crate) fn check(x: &Tensor, weight: &Param, bias: Option<&Param>) -> Result<()> {
-    let (_, inputs) = x.dims2()?;
-    let (outputs, expected) = weight.tensor().dims2()?;
-    if inputs != expected {
-        bail!("linear: expected input [rows, {expected}], got {:?}", x.shape());
-    }
-    if let Some(bias) = bias.filter(|bias| bias.tensor().dims() != [outputs]) {
-        bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape());
-    }
-    Ok(())
+    Linear::new(weight, bias)?.forward(x)
 }

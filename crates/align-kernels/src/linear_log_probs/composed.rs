@@ -8,15 +8,14 @@ use std::ops::Range;
 use candle_core::{D, Result, Tensor};
 
 use super::TokenStats;
-use crate::Param;
-use crate::accumulate::Recorded;
+use crate::{Param, record};
 
 /// Memory for one chunk of logits. Chunks of fewer than about 512 rows make the weight gradient's
 /// matrix product slow.
 const CHUNK_BYTES: usize = 128 << 20;
 
 /// See [`linear_log_probs`](super::linear_log_probs).
-pub fn linear_log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
+pub(super) fn linear_log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
     in_chunks(hidden, weight, labels, CHUNK_BYTES)
 }
 
@@ -33,7 +32,7 @@ fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usiz
 }
 
 /// See [`linear_log_probs_with_stats`](super::linear_log_probs_with_stats).
-pub fn linear_log_probs_with_stats(
+pub(super) fn linear_log_probs_with_stats(
     hidden: &Tensor,
     weight: &Param,
     labels: &Tensor,
@@ -111,11 +110,8 @@ impl Chunks {
     /// gradient of its logits is `g (onehot(label) − p)`.
     fn record(self, hidden: &Tensor, log_probs: &Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
         let value = log_probs.squeeze(1)?.contiguous()?;
-        let (buffer, hidden_is_tracked) = (self.weight.grad_buffer().cloned(), hidden.track_op());
-        if buffer.is_none() && !hidden_is_tracked {
-            return Ok(value);
-        }
-        let weight = self.weight.tensor().clone();
+        let (weight, buffer) = (self.weight.clone(), self.weight.grad_buffer().cloned());
+        let hidden_is_tracked = hidden.track_op();
         let backward = move |grad: &Tensor| {
             let mut d_hidden = Vec::new();
             for (range, normaliser) in self.ranges().zip(&normalisers) {
@@ -130,9 +126,11 @@ impl Chunks {
                     buffer.accumulate(&d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
                 }
             }
-            Ok([if hidden_is_tracked { Some(Tensor::cat(&d_hidden, 0)?) } else { None }, None])
+            Ok([if hidden_is_tracked { Some(Tensor::cat(&d_hidden, 0)?) } else { None }])
         };
-        hidden.apply_op2(&weight, Recorded { name: "linear-log-probs", value, backward })
+        record("linear_log_probs", [hidden], |tape, [hidden]| {
+            Ok(tape.push("linear_log_probs", [&hidden], [&weight], value, backward))
+        })
     }
 }
 

@@ -3,13 +3,12 @@
 //! `[rows, vocab]` is the largest tensor of a training step by far. Here rows go through the head in
 //! pieces, forward and backward, and the backward pass turns each piece's logits into their gradient.
 
-pub(crate) mod composed;
+mod composed;
 mod cpu;
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use crate::Param;
-use crate::cpu::is_f32_on_cpu;
+use crate::{Param, Tape};
 
 /// What a distribution says beside the label's log-prob; carries no gradient.
 #[derive(Clone, Debug)]
@@ -69,5 +68,5 @@ fn check(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<()> {
 }
 
 fn has_cpu_form(hidden: &Tensor, weight: &Param) -> bool {
-    is_f32_on_cpu(&[hidden, weight.tensor()]) && weight.tensor().is_contiguous()
+    Tape::on_cpu(&[hidden, weight.tensor()]) && weight.tensor().is_contiguous()
 }

@@ -3,29 +3,30 @@
 use candle_core::{D, Result, Tensor};
 
 use crate::Param;
-use crate::accumulate::Recorded;
+use crate::tape::sum_of_rows;
 
-/// See [`rms_norm`](crate::rms_norm).
-pub fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<Tensor> {
-    let rows = x.dim(0)?;
-    let w = weight.tensor().detach();
-    let inverse_root = (x.detach().sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?; // [rows, 1]
-    let normalised = x.detach().broadcast_mul(&inverse_root)?;
+/// The normalised rows, and the way back to `x`, if that is wanted.
+pub(super) fn rms_norm(
+    x: &Tensor,
+    weight: &Param,
+    epsilon: f64,
+    wanted: bool,
+) -> Result<(Tensor, impl Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + use<>)> {
+    let (w, buffer) = (weight.tensor().detach(), weight.grad_buffer().cloned());
+    let inverse_root = (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?; // [rows, 1]
+    let normalised = x.broadcast_mul(&inverse_root)?;
     let value = normalised.broadcast_mul(&w)?;
-    let (buffer, x_is_tracked) = (weight.grad_buffer().cloned(), x.track_op());
-    if buffer.is_none() && !x_is_tracked {
-        return Ok(value);
-    }
-    let backward = move |grad: &Tensor| {
+    let back = move |grad: &Tensor| {
         if let Some(buffer) = &buffer {
-            // A product with ones: candle's sum over rows is many times slower.
-            let ones = Tensor::ones((1, rows), grad.dtype(), grad.device())?;
-            buffer.accumulate(&ones.matmul(&(grad * &normalised)?)?.squeeze(0)?)?;
+            buffer.accumulate(&sum_of_rows(&(grad * &normalised)?)?)?;
+        }
+        if !wanted {
+            return Ok([None]);
         }
         let weighted = grad.broadcast_mul(&w)?;
         let projection = (&weighted * &normalised)?.mean_keepdim(D::Minus1)?; // [rows, 1]
         let dx = (weighted - normalised.broadcast_mul(&projection)?)?.broadcast_mul(&inverse_root)?;
-        Ok([x_is_tracked.then_some(dx), None])
+        Ok([Some(dx)])
     };
-    x.apply_op2(weight.tensor(), Recorded { name: "rms-norm", value, backward })
+    Ok((value, back))
 }

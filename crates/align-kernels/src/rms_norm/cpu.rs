@@ -7,31 +7,19 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use crate::accumulate::Recorded;
-use crate::cpu::{BLOCK_ROWS, Floats, add_assign, dot, dot3, filled, simd, slice, sum_blocks, tensor};
+use crate::cpu::{BLOCK_ROWS, add_assign, dot, dot3, filled, simd, slice, sum_blocks, tensor};
 use crate::{GradBuffer, Param};
 
-/// See [`rms_norm`](crate::rms_norm). All f32 on the CPU.
-pub(super) fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<Tensor> {
-    let (y, norm) = Backward::of(x, weight, epsilon)?;
-    let x_is_tracked = x.track_op();
-    if !weight.is_tracked() && !x_is_tracked {
-        return tensor(y, x.shape());
-    }
-    let shape = x.shape().clone();
-    let backward = move |grad: &Tensor| {
-        let grad = grad.contiguous()?;
-        let grad = slice(&grad)?;
-        norm.add_weight_gradient(&grad)?;
-        let dx = x_is_tracked.then(|| tensor(norm.input_gradient(&grad)?, &shape));
-        Ok([dx.transpose()?, None])
-    };
-    let value = Floats::new(y, x.shape());
-    x.apply_op2(weight.tensor(), Recorded { name: "rms-norm", value, backward })
+/// The normalised rows, and the way back. All f32 on the CPU, of fitting shapes.
+pub(super) fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<(Tensor, Backward)> {
+    let (x, buffer) = (x.contiguous()?, weight.grad_buffer().cloned());
+    let weight = weight.tensor().detach().contiguous()?;
+    let (y, inverse_roots) = forward(&slice(&x)?, &slice(&weight)?, epsilon as f32);
+    Ok((tensor(y, x.shape())?, Backward { x, weight, buffer, inverse_roots }))
 }
 
 /// The backward pass of one run of the op.
-pub(crate) struct Backward {
+pub(super) struct Backward {
     x: Tensor,
     weight: Tensor,
     buffer: Option<Arc<GradBuffer>>,
@@ -39,25 +27,20 @@ pub(crate) struct Backward {
 }
 
 impl Backward {
-    /// The normalised rows, and the way back.
-    pub(crate) fn of(x: &Tensor, weight: &Param, epsilon: f64) -> Result<(Vec<f32>, Self)> {
-        let (x, buffer) = (x.detach().contiguous()?, weight.grad_buffer().cloned());
-        let weight = weight.tensor().detach().contiguous()?;
-        let (y, inverse_roots) = forward(&slice(&x)?, &slice(&weight)?, epsilon as f32);
-        Ok((y, Self { x, weight, buffer, inverse_roots }))
-    }
-
-    /// Adds the weight's gradient, if it is tracked.
-    pub(crate) fn add_weight_gradient(&self, grad: &[f32]) -> Result<()> {
-        let Some(buffer) = &self.buffer else { return Ok(()) };
-        let hidden = self.weight.elem_count();
-        let dw = weight_gradient(&slice(&self.x)?, grad, hidden, &self.inverse_roots);
-        buffer.accumulate_in_place(&hidden.into(), || dw.clone(), |sum| add_assign(sum, &dw))
-    }
-
-    /// The gradient of the rows.
-    pub(crate) fn input_gradient(&self, grad: &[f32]) -> Result<Vec<f32>> {
-        Ok(input_gradient(&slice(&self.x)?, grad, &slice(&self.weight)?, &self.inverse_roots))
+    /// Adds the weight's gradient, if it is tracked; that of the rows, if it is wanted.
+    pub(super) fn gradients(&self, grad: &Tensor, wanted: bool) -> Result<[Option<Tensor>; 1]> {
+        let grad = grad.contiguous()?;
+        let (x, grad) = (slice(&self.x)?, slice(&grad)?);
+        if let Some(buffer) = &self.buffer {
+            let hidden = self.weight.elem_count();
+            let dw = weight_gradient(&x, &grad, hidden, &self.inverse_roots);
+            buffer.accumulate_in_place(&hidden.into(), || dw.clone(), |sum| add_assign(sum, &dw))?;
+        }
+        if !wanted {
+            return Ok([None]);
+        }
+        let dx = input_gradient(&x, &grad, &slice(&self.weight)?, &self.inverse_roots);
+        Ok([Some(tensor(dx, self.x.shape())?)])
     }
 }
 

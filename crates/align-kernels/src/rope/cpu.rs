@@ -6,36 +6,23 @@ use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
 use super::Rope;
-use crate::accumulate::Recorded;
-use crate::cpu::{BLOCK_ROWS, Floats, filled, simd, slice, tensor};
-
-/// See [`rope`](crate::rope). All f32 on the CPU.
-pub(super) fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
-    let y = rotate(x, rotation, 1.0)?;
-    if !x.track_op() {
-        return tensor(y, x.shape());
-    }
-    let value = Floats::new(y, x.shape());
-    let rotation = rotation.clone();
-    let backward = move |grad: &Tensor| Ok([Some(tensor(rotate(grad, &rotation, -1.0)?, grad.shape())?)]);
-    x.apply_op1(Recorded { name: "rope", value, backward })
-}
+use crate::cpu::{BLOCK_ROWS, filled, simd, slice, tensor};
 
 /// `x` `[tokens, heads, head_dim]` rotated by the angles times `sign`, which is 1 or −1.
 #[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
-pub(crate) fn rotate(x: &Tensor, rotation: &Rope, sign: f32) -> Result<Vec<f32>> {
-    let (tokens, heads, head_dim) = x.dims3()?;
-    let (x, half) = (x.detach().contiguous()?, head_dim / 2);
+pub(super) fn rotate(rows: &Tensor, rotation: &Rope, sign: f32) -> Result<Tensor> {
+    let (tokens, heads, head_dim) = rows.dims3()?;
+    let (x, half) = (rows.contiguous()?, head_dim / 2);
     let (x, cos, sin) = (slice(&x)?, slice(&rotation.cos)?, slice(&rotation.sin)?);
     if x.is_empty() {
-        return Ok(Vec::new());
+        return rows.copy();
     }
     assert_eq!(head_dim, 2 * half, "a head is rotated by halves");
     assert_eq!([cos.len(), sin.len()], [tokens * half; 2], "an angle for each half of each token");
     let block = BLOCK_ROWS * heads * head_dim;
     // SAFETY: all four are cut into the same blocks of whole tokens, as their lengths agree; `rotate_tokens` writes
     // both halves of each head of each token.
-    Ok(unsafe {
+    let y = unsafe {
         filled(x.len(), |y| {
             y.par_chunks_mut(block)
                 .zip(x.par_chunks(block))
@@ -43,7 +30,8 @@ pub(crate) fn rotate(x: &Tensor, rotation: &Rope, sign: f32) -> Result<Vec<f32>>
                 .zip(sin.par_chunks(BLOCK_ROWS * half))
                 .for_each(|(((y, x), cos), sin)| rotate_tokens(x, cos, sin, sign, half, y));
         })
-    })
+    };
+    tensor(y, rows.shape())
 }
 
 simd! {
@@ -77,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    fn rotated(shape: (usize, usize, usize), positions: &[u32]) -> Result<Vec<f32>> {
+    fn rotated(shape: (usize, usize, usize), positions: &[u32]) -> Result<Tensor> {
         let rotation = Rope::new(positions, &[1.0, 0.1], 1.0, DType::F32, &Device::Cpu)?;
         rotate(&Tensor::ones(shape, DType::F32, &Device::Cpu)?, &rotation, 1.0)
     }

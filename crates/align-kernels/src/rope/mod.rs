@@ -1,13 +1,12 @@
 //! Rotary position embedding (Su et al. 2021, arXiv:2104.09864) in the rotate-half layout of Hugging
 //! Face checkpoints.
 
-pub(crate) mod composed;
+mod composed;
 mod cpu;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use crate::cpu::is_f32_on_cpu;
-pub(crate) use cpu::rotate;
+use crate::{Tape, Value, record};
 
 /// Cosines and sines of a stream of positions, made once per batch and shared by all layers.
 #[derive(Clone, Debug)]
@@ -38,21 +37,38 @@ impl Rope {
     }
 }
 
-/// Rotates each head of `x` `[tokens, heads, head_dim]` to its position. The backward pass is the
-/// rotation by the opposite angles.
+impl Tape {
+    /// Rotates each head of `x` `[tokens, heads, head_dim]` to its position. The backward pass is the
+    /// rotation by the opposite angles.
+    ///
+    /// # Errors
+    /// If the shapes do not fit or `head_dim` is odd.
+    pub fn rope(&mut self, x: &Value, rotation: &Rope) -> Result<Value> {
+        let input = x.tensor();
+        check(input, rotation)?;
+        let rotation = rotation.clone();
+        if Self::on_cpu(&[input, &rotation.cos, &rotation.sin]) {
+            let y = cpu::rotate(input, &rotation, 1.0)?;
+            let back = move |grad: &Tensor| Ok([Some(cpu::rotate(grad, &rotation, -1.0)?)]);
+            Ok(self.push("rope", [x], [], y, back))
+        } else {
+            let y = composed::rotate(input, &rotation)?;
+            let inverse = Rope { cos: rotation.cos, sin: rotation.sin.neg()? };
+            Ok(self
+                .push("rope", [x], [], y, move |grad: &Tensor| Ok([Some(composed::rotate(grad, &inverse)?)])))
+        }
+    }
+}
+
+/// [`Tape::rope`] by itself.
 ///
 /// # Errors
 /// If the shapes do not fit or `head_dim` is odd.
 pub fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
-    check(x, rotation)?;
-    if is_f32_on_cpu(&[x, &rotation.cos, &rotation.sin]) {
-        cpu::rope(x, rotation)
-    } else {
-        composed::rope(x, rotation)
-    }
+    record("rope", [x], |tape, [x]| tape.rope(&x, rotation))
 }
 
-pub(crate) fn check(x: &Tensor, rotation: &Rope) -> Result<()> {
+fn check(x: &Tensor, rotation: &Rope) -> Result<()> {
     let (tokens, _, head_dim) = x.dims3()?;
     let expected = [tokens, 1, head_dim / 2];
     if rotation.cos.dims() != expected || head_dim % 2 != 0 {

@@ -5,32 +5,25 @@ use std::mem::MaybeUninit;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use crate::accumulate::Recorded;
-use crate::cpu::{Floats, exp, filled, sigmoid, simd, slice, tensor};
+use crate::cpu::{exp, filled, sigmoid, simd, slice, tensor};
 
 /// Elements that one thread takes at a time.
 const BLOCK: usize = 16 * 1024;
 
-/// See [`swiglu`](crate::swiglu). Both f32 on the CPU.
-pub(super) fn swiglu(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
-    let (gates, ups) = (gate.detach().contiguous()?, up.detach().contiguous()?);
-    let y = unit(&slice(&gates)?, &slice(&ups)?);
-    let (gate_is_tracked, up_is_tracked) = (gate.track_op(), up.track_op());
-    if !gate_is_tracked && !up_is_tracked {
-        return tensor(y, gate.shape());
-    }
-    let backward = move |grad: &Tensor| {
-        let grad = grad.contiguous()?;
-        let (dgate, dup) = gradients(&slice(&gates)?, &slice(&ups)?, &slice(&grad)?);
-        let dgate = gate_is_tracked.then(|| tensor(dgate, gates.shape())).transpose()?;
-        Ok([dgate, up_is_tracked.then(|| tensor(dup, gates.shape())).transpose()?])
-    };
-    gate.apply_op2(up, Recorded { name: "swiglu", value: Floats::new(y, gate.shape()), backward })
+/// `silu(gate) ⊙ up`. Both contiguous f32 on the CPU.
+pub(super) fn unit(gate: &Tensor, up: &Tensor) -> Result<Tensor> {
+    tensor(units(&slice(gate)?, &slice(up)?), gate.shape())
 }
 
-/// `silu(gate) ⊙ up`.
+/// The gradients of gate and up, from that of the unit.
+pub(super) fn gradients(gate: &Tensor, up: &Tensor, grad: &Tensor) -> Result<[Tensor; 2]> {
+    let (shape, grad) = (gate.shape(), grad.contiguous()?);
+    let (dgate, dup) = backward(&slice(gate)?, &slice(up)?, &slice(&grad)?);
+    Ok([tensor(dgate, shape)?, tensor(dup, shape)?])
+}
+
 #[expect(unsafe_code, reason = "the result is written to memory that is not zeroed first")]
-pub(crate) fn unit(gate: &[f32], up: &[f32]) -> Vec<f32> {
+fn units(gate: &[f32], up: &[f32]) -> Vec<f32> {
     assert_eq!(gate.len(), up.len(), "gate and up of one length");
     // SAFETY: all three are cut into the same blocks, as their lengths agree; `unit_block` writes every element of each.
     unsafe {
@@ -51,9 +44,8 @@ simd! {
     }
 }
 
-/// The gradients of gate and up, from that of the unit.
 #[expect(unsafe_code, reason = "the gradients are written to memory that is not zeroed first")]
-pub(crate) fn gradients(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
+fn backward(gate: &[f32], up: &[f32], grad: &[f32]) -> (Vec<f32>, Vec<f32>) {
     assert_eq!([gate.len(); 2], [up.len(), grad.len()], "gate, up and gradient of one length");
     let mut gate_gradient = Vec::new();
     // SAFETY: all five are cut into the same blocks, as their lengths agree; `backward_block` writes every element of
@@ -100,12 +92,12 @@ mod tests {
     #[test]
     #[should_panic(expected = "gate and up of one length")]
     fn a_gate_without_its_other_half_is_refused() {
-        unit(&[1.0; 4], &[1.0; 3]);
+        units(&[1.0; 4], &[1.0; 3]);
     }
 
     #[test]
     #[should_panic(expected = "of one length")]
     fn a_gradient_that_is_too_short_is_refused() {
-        gradients(&[1.0; 4], &[1.0; 4], &[1.0; 3]);
+        backward(&[1.0; 4], &[1.0; 4], &[1.0; 3]);
     }
 }

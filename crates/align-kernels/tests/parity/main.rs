@@ -7,7 +7,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-mod blocks;
+mod tape;
 
 use align_kernels::{Param, Rope, composed, embedding, linear, rms_norm, rope, swiglu};
 use candle_core::{DType, Device, Result, Tensor};
@@ -96,7 +96,7 @@ fn rms_norm_agrees() {
             let inputs = [values(&[rows, hidden], 1, scale), values(&[hidden], 2, 1.5)];
             check(
                 &|p| rms_norm(p[0].tensor(), &p[1], epsilon),
-                &|p| composed::rms_norm(p[0].tensor(), &p[1], epsilon),
+                &|p| composed(|| rms_norm(p[0].tensor(), &p[1], epsilon)),
                 &inputs,
             );
         }
@@ -108,7 +108,7 @@ fn rms_norm_of_zeros_is_zero_with_finite_gradients() {
     let zeros = Tensor::zeros((2, 5), DType::F32, &CPU).unwrap();
     check(
         &|p| rms_norm(p[0].tensor(), &p[1], 1e-6),
-        &|p| composed::rms_norm(p[0].tensor(), &p[1], 1e-6),
+        &|p| composed(|| rms_norm(p[0].tensor(), &p[1], 1e-6)),
         &[zeros, values(&[5], 2, 1.5)],
     );
 }
@@ -121,7 +121,7 @@ fn rope_agrees() {
         let rotation = |dtype| Rope::new(&positions, &frequencies, 1.25, dtype, &CPU).unwrap();
         check(
             &|p| rope(p[0].tensor(), &rotation(DType::F32)),
-            &|p| composed::rope(p[0].tensor(), &rotation(DType::F64)),
+            &|p| composed(|| rope(p[0].tensor(), &rotation(DType::F64))),
             &[values(&[tokens as usize, heads, head_dim], 3, 2.0)],
         );
     }
@@ -140,7 +140,7 @@ fn swiglu_agrees() {
         for scale in [1.0, 30.0, 200.0] {
             check(
                 &|p| swiglu(p[0].tensor(), p[1].tensor()),
-                &|p| composed::swiglu(p[0].tensor(), p[1].tensor()),
+                &|p| composed(|| swiglu(p[0].tensor(), p[1].tensor())),
                 &[values(&[rows, hidden], 4, scale), values(&[rows, hidden], 5, 1.0)],
             );
         }
@@ -154,7 +154,7 @@ fn embedding_agrees() {
         let ids = Tensor::from_vec(ids, tokens, &CPU).unwrap();
         check(
             &|p| embedding(&ids, &p[0]),
-            &|p| composed::embedding(&ids, &p[0]),
+            &|p| composed(|| embedding(&ids, &p[0])),
             &[values(&[vocab, hidden], 6, 1.0)],
         );
     }
@@ -174,12 +174,12 @@ fn linear_agrees() {
         let (w, b) = (values(&[outputs, inputs], 8, 1.0), values(&[outputs], 9, 1.0));
         check(
             &|p| linear(p[0].tensor(), &p[1], Some(&p[2])),
-            &|p| composed::linear(p[0].tensor(), &p[1], Some(&p[2])),
+            &|p| composed(|| linear(p[0].tensor(), &p[1], Some(&p[2]))),
             &[x.clone(), w.clone(), b],
         );
         check(
             &|p| linear(p[0].tensor(), &p[1], None),
-            &|p| composed::linear(p[0].tensor(), &p[1], None),
+            &|p| composed(|| linear(p[0].tensor(), &p[1], None)),
             &[x, w],
         );
     }
@@ -190,7 +190,7 @@ fn a_tied_head_and_embedding_add_up_in_one_buffer() {
     let ids = Tensor::new(&[2u32, 0, 2, 1], &CPU).unwrap();
     check(
         &|p| linear(&embedding(&ids, &p[0])?, &p[0], None),
-        &|p| composed::linear(&composed::embedding(&ids, &p[0])?, &p[0], None),
+        &|p| composed(|| linear(&embedding(&ids, &p[0])?, &p[0], None)),
         &[values(&[40, 24], 10, 1.0)],
     );
 }

@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::super::{Segment, check_apart};
+use super::super::Segment;
 use super::Operands;
 use super::forward::{WORTH_THREADS, cost, score};
 use super::tiles::{KEYS, LANES, ROWS, Tile, context, hide, lines_seen, load_columns, pieces};
@@ -26,7 +26,6 @@ pub(super) fn backward(
     log_sums: &[f32],
     grad: &[f32],
 ) -> [Vec<f32>; 3] {
-    debug_assert!(check_apart(segments).is_ok(), "recorded without `check_apart`: {segments:?}");
     let mut dq = vec![0f32; operands.q.len()];
     let mut dk = vec![0f32; operands.k.len()];
     let mut dv = vec![0f32; operands.v.len()];

@@ -19,9 +19,8 @@ use self::passes::Operands;
 use self::rows::{Row, Softmax, SoftmaxAndStats};
 use self::sums::Sum;
 use super::TokenStats;
-use crate::Param;
-use crate::accumulate::Recorded;
-use crate::cpu::{Floats, slice, tensor};
+use crate::cpu::{slice, tensor};
+use crate::{Param, record};
 
 /// Logits of at most this size are kept for the backward pass: 2097 rows at a vocabulary of 32000.
 const KEPT_BYTES: usize = 256 << 20;
@@ -100,22 +99,16 @@ impl Head {
 
     /// Puts the rows' log-probs in the graph.
     fn record(self, hidden: &Tensor, rows: Vec<Softmax>, kept: Option<Vec<f32>>) -> Result<Tensor> {
-        let values: Vec<f32> = rows.iter().map(Softmax::log_prob).collect();
-        let count = values.len();
-        if !self.is_recorded() {
-            return tensor(values, count);
-        }
-        let weight = self.weight.tensor().clone();
+        let value = tensor(rows.iter().map(Softmax::log_prob).collect(), rows.len())?;
         let kept = Mutex::new(kept);
-        let backward = move |grad: &Tensor| {
-            // The first backward pass overwrites what was kept; a second one computes it again.
-            let kept = kept.lock().expect("no holder of this lock can panic").take();
-            Ok([self.backward(&rows, kept, grad)?, None])
-        };
-        hidden.apply_op2(
-            &weight,
-            Recorded { name: "linear-log-probs", value: Floats::new(values, count), backward },
-        )
+        record("linear_log_probs", [hidden], |tape, [hidden]| {
+            let weight = self.weight.clone();
+            Ok(tape.push("linear_log_probs", [&hidden], [&weight], value, move |grad: &Tensor| {
+                // The first backward pass overwrites what was kept; a second one computes it again.
+                let kept = kept.lock().expect("no holder of this lock can panic").take();
+                Ok([self.backward(&rows, kept, grad)?])
+            }))
+        })
     }
 
     /// The gradient of the hidden states, if they are tracked; the weight's goes to its buffer.

@@ -1,0 +1,181 @@
+//! A part of a model as a chain of ops with one way back.
+//!
+//! candle's backward pass fills a zeroed tensor for the gradient of every tensor of its graph and adds to it, on one
+//! thread. A [`Tape`] notes how to get back through the ops of a part of a model (a layer, say), and candle sees the
+//! part as one op ([`record`]): gradients between the ops go where they are needed and no further. What a part computes
+//! is written once, for every device, with and without gradient.
+
+mod gradient;
+mod hand_over;
+mod record;
+
+use std::cell::Cell;
+
+use candle_core::{Result, Tensor};
+
+use crate::{Param, cpu};
+use gradient::Gradient;
+pub(crate) use gradient::{add_in_place, sum_of_rows};
+pub use record::{checkpoint, record};
+
+/// Where ops note their way back.
+#[derive(Default)]
+pub struct Tape {
+    steps: Vec<Step>,
+    /// How many values have a gradient.
+    slots: usize,
+    /// The first tracked parameter that an op used: what candle's graph hangs on where no input has a gradient.
+    parameter: Option<Tensor>,
+}
+
+/// A tensor on a tape. It has a gradient if an input that has one, or a tracked parameter, went into it.
+#[derive(Debug)]
+pub struct Value {
+    tensor: Tensor,
+    slot: Option<usize>,
+    /// Whether somebody else holds the storage too, so that nobody may write to it.
+    shared: Cell<bool>,
+}
+
+type Back = Box<dyn Fn(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync>;
+
+/// The way back through an op.
+struct Step {
+    name: &'static str,
+    inputs: Vec<Option<usize>>,
+    output: usize,
+    back: Back,
+}
+
+impl Value {
+    /// The tensor, outside any graph.
+    pub fn tensor(&self) -> &Tensor {
+        &self.tensor
+    }
+
+    /// Whether a gradient is wanted.
+    pub fn is_tracked(&self) -> bool {
+        self.slot.is_some()
+    }
+
+    /// The tensor for an op that needs it on its way back.
+    pub(crate) fn keep(&self) -> Tensor {
+        self.shared.set(true);
+        self.tensor.clone()
+    }
+}
+
+impl Tape {
+    /// A value without gradient.
+    pub fn constant(&self, tensor: &Tensor) -> Value {
+        Value { tensor: tensor.detach(), slot: None, shared: Cell::new(true) }
+    }
+
+    /// A parameter as a value, for ops that know none: meant for vectors.
+    pub fn param(&mut self, param: &Param) -> Result<Value> {
+        let constant = self.constant(param.tensor());
+        let Some(buffer) = param.grad_buffer().cloned() else { return Ok(constant) };
+        let value = self.push("param", [], [param], constant.keep(), move |grad: &Tensor| {
+            buffer.accumulate(&grad.copy()?)?;
+            Ok([])
+        });
+        Ok(Value { shared: Cell::new(true), ..value })
+    }
+
+    /// A tensor that an op computed without a way back.
+    pub(crate) fn fresh(&self, tensor: Tensor) -> Value {
+        Value { tensor, slot: None, shared: Cell::new(false) }
+    }
+
+    /// Notes an op: what went into it, its parameters, its value, and the way from the gradient of the value to those of
+    /// the inputs, in storage of their own; none for an input that [has none](Value::is_tracked).
+    pub(crate) fn push<'a, const N: usize>(
+        &mut self,
+        name: &'static str,
+        inputs: [&Value; N],
+        params: impl IntoIterator<Item = &'a Param>,
+        tensor: Tensor,
+        back: impl Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync + 'static,
+    ) -> Value {
+        let back = move |grad: Gradient| {
+            Ok(back(grad.tensor())?.into_iter().map(|grad| grad.map(Gradient::own)).collect())
+        };
+        self.push_step(name, inputs, params, tensor, back)
+    }
+
+    /// [`Tape::push`] where gradients may look into each other's storage.
+    fn push_step<'a, const N: usize>(
+        &mut self,
+        name: &'static str,
+        inputs: [&Value; N],
+        params: impl IntoIterator<Item = &'a Param>,
+        tensor: Tensor,
+        back: impl Fn(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync + 'static,
+    ) -> Value {
+        let parameter = params.into_iter().find(|param| param.is_tracked());
+        let inputs = inputs.map(|input| input.slot);
+        let mut slot = None;
+        if parameter.is_some() || inputs.iter().any(Option::is_some) {
+            self.parameter = self.parameter.take().or_else(|| parameter.map(|param| param.tensor().clone()));
+            let output = self.slot();
+            self.steps.push(Step { name, inputs: inputs.to_vec(), output, back: Box::new(back) });
+            slot = Some(output);
+        }
+        Value { tensor, slot, shared: Cell::new(false) }
+    }
+
+    fn slot(&mut self) -> usize {
+        self.slots += 1;
+        self.slots - 1
+    }
+
+    /// `x + y`, in the storage of `y` where nobody else holds it.
+    pub fn add(&mut self, x: &Value, y: Value) -> Result<Value> {
+        let sum = gradient::sum_of(Gradient::of(&y), Gradient::shared(x.tensor.clone()))?;
+        let both = |grad: Gradient| Ok(vec![Some(grad.share()), Some(grad.share())]);
+        Ok(self.push_step("add", [x, &y], [], sum, both))
+    }
+
+    /// `factor · x`; for a factor of 1, `x` itself.
+    pub fn scale(&mut self, x: Value, factor: f64) -> Result<Value> {
+        if factor == 1.0 {
+            return Ok(x);
+        }
+        let scaled = (x.tensor() * factor)?;
+        Ok(self.push("scale", [&x], [], scaled, move |grad: &Tensor| Ok([Some((grad * factor)?)])))
+    }
+
+    /// The same elements in another shape.
+    pub fn reshape(&mut self, x: Value, shape: impl Into<candle_core::Shape>) -> Result<Value> {
+        let (before, after) = (x.tensor.shape().clone(), x.tensor.reshape(shape.into())?);
+        // A tensor that is not contiguous is copied.
+        let shared = x.shared.get() || !x.tensor.is_contiguous();
+        let back = move |grad: Gradient| Ok(vec![Some(grad.reshape(&before)?)]);
+        let value = self.push_step("reshape", [&x], [], after, back);
+        value.shared.set(shared);
+        Ok(value)
+    }
+
+    /// Whether the ops on these tensors have a form of their own on this device.
+    pub(crate) fn on_cpu(tensors: &[&Tensor]) -> bool {
+        cpu::has_form(tensors)
+    }
+
+    /// From the gradient of `output` back to those of the inputs `0 .. inputs`.
+    fn back(&self, output: usize, grad: Tensor, inputs: usize) -> Result<Vec<Option<Tensor>>> {
+        let mut grads: Vec<Option<Gradient>> = std::iter::repeat_with(|| None).take(self.slots).collect();
+        grads[output] = Some(Gradient::shared(grad));
+        for step in self.steps.iter().rev() {
+            let Some(grad) = grads[step.output].take() else { continue };
+            let context =
+                |error: candle_core::Error| error.context(format!("the backward pass of {}", step.name));
+            for (slot, grad) in step.inputs.iter().zip((step.back)(grad).map_err(context)?) {
+                if let (Some(slot), Some(grad)) = (slot, grad) {
+                    gradient::add(&mut grads[*slot], grad)?;
+                }
+            }
+        }
+        grads.truncate(inputs);
+        Ok(grads.into_iter().map(|grad| grad.map(Gradient::into_tensor)).collect())
+    }
+}
