@@ -7,6 +7,7 @@
 mod attention;
 mod cpu;
 mod embedding;
+mod gated;
 mod linear;
 mod linear_log_probs;
 mod param;
@@ -14,19 +15,20 @@ mod params;
 mod rms_norm;
 mod rope;
 mod rows;
+mod softcap;
 pub mod softmax;
-mod swiglu;
 mod tape;
 
 pub use attention::{Looking, Segment, Segments, attention};
 #[doc(hidden)]
 pub use cpu::composed;
 pub use embedding::embedding;
+pub use gated::{Activation, gated, swiglu};
 pub use linear::{Linear, linear};
-pub use linear_log_probs::{TokenStats, linear_log_probs, linear_log_probs_with_stats};
+pub use linear_log_probs::{Head, TokenStats, linear_log_probs, linear_log_probs_with_stats};
 pub use param::{GradBuffer, Param};
 pub use params::Params;
-pub use rms_norm::rms_norm;
+pub use rms_norm::{RmsNorm, rms_norm};
 pub use rope::{Rope, rope};
-pub use swiglu::swiglu;
+pub use softcap::SoftCap;
 pub use tape::{Tape, Value, checkpoint, record};

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use align_kernels::{Linear, Param, Tape, Value, checkpoint, record};
+use align_kernels::{Activation, Linear, Param, RmsNorm, Tape, Value, checkpoint, record};
 use candle_core::{Device, Result, Tensor, Var};
 
 const WIDTH: usize = 12;
@@ -28,9 +28,9 @@ impl Block {
     }
 
     fn run(&self, tape: &mut Tape, x: &Value) -> Result<Value> {
-        let normed = tape.rms_norm(x, &self.norm, 1e-5)?;
+        let normed = tape.rms_norm(x, &RmsNorm::new(&self.norm, 1e-5))?;
         let [gate, up] = tape.linears(&normed, [&self.gate, &self.up])?;
-        let unit = tape.swiglu(&gate, &up)?;
+        let unit = tape.gated(Activation::Silu, &gate, &up)?;
         tape.add(x, unit)
     }
 

@@ -4,8 +4,8 @@
 #![expect(clippy::single_range_in_vec_init, reason = "a list of one range is meant")]
 
 use align_kernels::{
-    Param, Rope, Segment, attention, embedding, linear, linear_log_probs, linear_log_probs_with_stats,
-    rms_norm, rope, swiglu,
+    Activation, Head, Looking, Param, RmsNorm, Rope, Segment, Segments, SoftCap, attention, embedding, gated,
+    linear, linear_log_probs, linear_log_probs_with_stats, record, rms_norm, rope, swiglu,
 };
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -102,10 +102,54 @@ fn rms_norm_of_ordinary_and_tiny_rows() {
 }
 
 #[test]
+fn a_norm_around_zero() {
+    let (x, w) = (param(&[3, 4], 1), param(&[4], 2));
+    let norm = RmsNorm::around_zero(&w, 1e-5);
+    check(&[&x, &w], || weigh(&record("norm", [&x.leaf()?], |tape, [x]| tape.rms_norm(&x, &norm))?));
+}
+
+#[test]
+fn gelus_at_zero_and_saturation() {
+    let gate =
+        Param::tracked(&Tensor::new(&[[0f64, 1e-3, -1.0, 3.0, -3.0, 9.0, -9.0]], &CPU).unwrap()).unwrap();
+    let up = param(&[1, 7], 2);
+    for activation in [Activation::Gelu, Activation::GeluTanh] {
+        gate.grad_buffer().unwrap().clear();
+        up.grad_buffer().unwrap().clear();
+        check(&[&gate, &up], || weigh(&gated(activation, &gate.leaf()?, &up.leaf()?)?));
+    }
+}
+
+#[test]
+fn soft_caps_at_zero_and_saturation() {
+    let by = SoftCap::new(2.0).at_temperature(0.5);
+    let x = Param::tracked(&Tensor::new(&[0f64, 0.1, -1.0, 4.0, -30.0], &CPU).unwrap()).unwrap();
+    check(&[&x], || weigh(&record("cap", [&x.leaf()?], |tape, [x]| tape.softcap(&x, by))?));
+
+    let (hidden, weight) = (param(&[3, 4], 1), param(&[6, 4], 2));
+    let labels = Tensor::new(&[5u32, 0, 5], &CPU).unwrap();
+    let head = Head { weight: weight.clone(), softcap: Some(SoftCap::new(0.5)) };
+    check(&[&hidden, &weight], || weigh(&head.log_probs(&hidden.leaf()?, &labels)?));
+
+    let [q, k, v] = [1, 2, 3].map(|seed| param(&[4, 2, 2], seed));
+    let segments = Segments::from(vec![Segment { queries: 0..4, keys: [0..4].to_vec() }]);
+    let looking = Looking { scale: 2.0, window: Some(3), softcap: Some(SoftCap::new(0.7)) };
+    check(&[&q, &k, &v], || {
+        weigh(&record("attend", [&q.leaf()?, &k.leaf()?, &v.leaf()?], |tape, [q, k, v]| {
+            tape.attention([&q, &k, &v], &segments, looking)
+        })?)
+    });
+}
+
+#[test]
 fn rope_at_repeated_and_distant_positions() {
     let x = param(&[4, 2, 6], 1);
     let rotation = Rope::new(&[0, 3, 3, 500], &[1.0, 0.1, 0.01], 1.0, DType::F64, &CPU).unwrap();
     check(&[&x], || weigh(&rope(&x.leaf()?, &rotation)?));
+    // A rotation of the first four of six elements.
+    let part = Rope::new(&[0, 3, 3, 500], &[1.0, 0.1], 1.5, DType::F64, &CPU).unwrap();
+    x.grad_buffer().unwrap().clear();
+    check(&[&x], || weigh(&rope(&x.leaf()?, &part)?));
 }
 
 #[test]

@@ -5,31 +5,24 @@
 
 use align_kernels::Params;
 use align_models::generation::{GenerationOptions, generate, generate_groups};
-use align_models::{CausalLm, DecoderConfig, RopeScaling, random_weights};
+use align_models::{CausalLm, DecoderConfig, random_weights};
 use candle_core::Device;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 
 const NEW_TOKENS: usize = 64;
 
 fn model() -> CausalLm {
-    let config = DecoderConfig {
-        vocab: 32_000,
-        hidden: 288,
-        intermediate: 768,
-        layers: 6,
-        heads: 6,
-        kv_heads: 6,
-        head_dim: 48,
-        norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
-        max_positions: 2048,
-        sliding_window: None,
-        attention_bias: false,
-        mlp_bias: false,
-        tied_embeddings: true,
-        initializer_range: 0.02,
-    };
+    let config = DecoderConfig::from_json(&serde_json::json!({
+        "model_type": "llama",
+        "vocab_size": 32_000,
+        "hidden_size": 288,
+        "intermediate_size": 768,
+        "num_hidden_layers": 6,
+        "num_attention_heads": 6,
+        "max_position_embeddings": 2048,
+        "tie_word_embeddings": true,
+    }));
+    let config = config.unwrap();
     CausalLm::new(&config, &Params::frozen(&random_weights(&config, 1, &Device::Cpu).unwrap())).unwrap()
 }
 

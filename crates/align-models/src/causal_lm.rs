@@ -1,16 +1,18 @@
 //! A decoder with a language-model head: log-probs for training and scoring, logits for sampling.
 
-use align_kernels::{Linear, Params, TokenStats, linear_log_probs, linear_log_probs_with_stats};
+use align_kernels::{Head, Params, SoftCap, TokenStats};
 use align_losses::sequence_log_probs;
 use candle_core::{Result, Tensor};
 
+use crate::plan::weight;
 use crate::{Decoder, DecoderConfig, KeyValues, Packed, Stream};
 
 /// A causal language model. Whether it can be trained depends on the parameters it was made from.
 #[derive(Clone, Debug)]
 pub struct CausalLm {
     decoder: Decoder,
-    head: Linear,
+    head: Head,
+    logit_scale: f64,
 }
 
 impl CausalLm {
@@ -20,12 +22,13 @@ impl CausalLm {
     /// If a parameter is missing.
     pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
         let decoder = Decoder::new(config, params)?;
-        let head = if config.tied_embeddings {
+        let weight = if config.tied_embeddings {
             decoder.embedding().clone()
         } else {
-            params.require("lm_head.weight")?.clone()
+            params.require(&weight(&config.head.name))?.clone()
         };
-        Ok(Self { decoder, head: Linear::new(&head, None)? })
+        let softcap = config.head.softcap.map(SoftCap::new);
+        Ok(Self { decoder, head: Head { weight, softcap }, logit_scale: config.head.scale })
     }
 
     /// See [`Decoder::with_gradient_checkpointing`].
@@ -41,13 +44,13 @@ impl CausalLm {
     /// Log-probs of the targets' labels, `[targets]`. The logits of all rows are never held at once.
     pub fn token_log_probs(&self, packed: &Packed) -> Result<Tensor> {
         let (hidden, labels) = self.target_rows(packed)?;
-        linear_log_probs(&hidden, self.head.weight(), &labels)
+        self.head.log_probs(&hidden, &labels)
     }
 
     /// [`CausalLm::token_log_probs`] with entropy and top-1 hits from the same pass.
     pub fn token_log_probs_with_stats(&self, packed: &Packed) -> Result<(Tensor, TokenStats)> {
         let (hidden, labels) = self.target_rows(packed)?;
-        linear_log_probs_with_stats(&hidden, self.head.weight(), &labels)
+        self.head.log_probs_with_stats(&hidden, &labels)
     }
 
     /// Log-probs of whole sequences, `[sequences]`: the sum over each sequence's targets, zero where a
@@ -58,7 +61,7 @@ impl CausalLm {
 
     /// Logits of the stream's rows `rows`, `[rows, vocab]`: for sampling a few rows, not for training.
     pub fn logits(&self, stream: &Stream, rows: &[u32], key_values: &mut impl KeyValues) -> Result<Tensor> {
-        self.head.forward(&self.decoder.hidden_with(stream, rows, key_values)?)
+        self.next_token_logits(&self.decoder.hidden_with(stream, rows, key_values)?, 1.0)
     }
 
     /// Log-probs `[rows]` of `labels` from the hidden states `[rows, hidden]` that predict them, with the logits divided
@@ -73,7 +76,8 @@ impl CausalLm {
         temperature: f64,
     ) -> Result<(Tensor, TokenStats)> {
         let labels = Tensor::new(labels, hidden.device())?;
-        linear_log_probs_with_stats(&at_temperature(hidden, temperature)?, self.head.weight(), &labels)
+        let (hidden, head) = self.at_temperature(hidden, temperature)?;
+        head.log_probs_with_stats(&hidden, &labels)
     }
 
     /// The logits behind [`CausalLm::label_log_probs`], `[rows, vocab]`: where something is differentiated that no
@@ -82,17 +86,24 @@ impl CausalLm {
     /// # Errors
     /// If the hidden states are not of the model's width.
     pub fn next_token_logits(&self, hidden: &Tensor, temperature: f64) -> Result<Tensor> {
-        self.head.forward(&at_temperature(hidden, temperature)?)
+        let (hidden, head) = self.at_temperature(hidden, temperature)?;
+        head.logits(&hidden)
     }
 
     fn target_rows(&self, packed: &Packed) -> Result<(Tensor, Tensor)> {
         let hidden = self.decoder.hidden(&packed.stream, &packed.targets.rows)?;
         let labels = Tensor::new(packed.targets.labels.as_slice(), hidden.device())?;
-        Ok((hidden, labels))
+        Ok((self.at_temperature(&hidden, 1.0)?.0, labels))
     }
-}
 
-/// The head is linear, so hidden states may be divided in place of the many more logits.
-fn at_temperature(hidden: &Tensor, temperature: f64) -> Result<Tensor> {
-    if temperature == 1.0 { Ok(hidden.clone()) } else { hidden / temperature }
+    /// Hidden states and the head after them whose logits are divided by the temperature. As far as the head is linear,
+    /// hidden states are multiplied in place of the many more logits.
+    fn at_temperature(&self, hidden: &Tensor, temperature: f64) -> Result<(Tensor, Head)> {
+        let (factor, softcap) = match self.head.softcap {
+            None => (self.logit_scale / temperature, None),
+            Some(cap) => (self.logit_scale, Some(cap.at_temperature(temperature))),
+        };
+        let hidden = if factor == 1.0 { hidden.clone() } else { (hidden * factor)? };
+        Ok((hidden, Head { weight: self.head.weight.clone(), softcap }))
+    }
 }

@@ -1,22 +1,23 @@
-//! One trainable decoder for every architecture: pre-norm residual blocks of attention and a gated
-//! feed-forward layer. It returns hidden states; heads are separate.
+//! One trainable decoder for every architecture: the layers of its plan, and the norm behind them. It returns hidden
+//! states; heads are separate.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use align_kernels::{Param, Params, Rope, Segments, Tape, Value, checkpoint, embedding, record, rms_norm};
+use align_kernels::{Param, Params, RmsNorm, Rope, Segments, Tape, Value, checkpoint, record};
 use candle_core::{DType, Result, Tensor};
 
-use crate::layer::Layer;
+use crate::layer::{Layer, norm};
+use crate::plan::weight;
 use crate::{DecoderConfig, Stream};
 
 /// A decoder over parameters that it shares with whoever holds the [`Params`].
 #[derive(Clone, Debug)]
 pub struct Decoder {
     config: DecoderConfig,
-    inverse_frequencies: Vec<f32>,
     embedding: Param,
     layers: Vec<Arc<Layer>>,
-    norm: Param,
+    norm: RmsNorm,
     gradient_checkpointing: bool,
 }
 
@@ -24,7 +25,9 @@ pub struct Decoder {
 #[derive(Debug)]
 pub(crate) struct Pass {
     pub(crate) segments: Segments,
-    pub(crate) rotation: Rope,
+    pub(crate) rotations: Vec<Rope>,
+    /// What queries are multiplied with, `[tokens, 1, 1]`, if not with 1.
+    pub(crate) query_scales: Option<Tensor>,
 }
 
 /// Where a layer's keys and values come from: the stream itself, or a cache that it extends.
@@ -41,12 +44,13 @@ impl Decoder {
     /// If a parameter is missing.
     pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
         Ok(Self {
-            inverse_frequencies: config.inverse_frequencies(),
-            embedding: params.require("model.embed_tokens.weight")?.clone(),
-            layers: (0..config.layers)
-                .map(|index| Layer::new(config, params, index).map(Arc::new))
+            embedding: params.require(&weight(&config.embedding))?.clone(),
+            layers: config
+                .layers
+                .iter()
+                .map(|plan| Ok(Arc::new(Layer::new(plan, params)?)))
                 .collect::<Result<_>>()?,
-            norm: params.require("model.norm.weight")?.clone(),
+            norm: norm(&config.norm, params)?,
             gradient_checkpointing: false,
             config: config.clone(),
         })
@@ -77,7 +81,7 @@ impl Decoder {
     pub fn hidden(&self, stream: &Stream, rows: &[u32]) -> Result<Tensor> {
         self.through_layers(stream, rows, |_, layer, pass, rows, hidden| {
             let (layer, pass) = (layer.clone(), pass.clone());
-            let run = move |tape: &mut Tape, x| layer.forward(tape, x, &pass, rows.as_ref());
+            let run = move |tape: &mut Tape, x| layer.forward(tape, x, &pass, rows.as_ref(), None);
             if self.gradient_checkpointing {
                 checkpoint("layer", hidden, run)
             } else {
@@ -101,7 +105,7 @@ impl Decoder {
                 key_values.extend(index, key.tensor().clone(), value.tensor().clone())
             };
             record("layer", [hidden], |tape, [x]| {
-                layer.forward_with(tape, x, pass, rows.as_ref(), &mut extend)
+                layer.forward(tape, x, pass, rows.as_ref(), Some(&mut extend))
             })
         })
     }
@@ -114,16 +118,44 @@ impl Decoder {
     ) -> Result<Tensor> {
         let device = self.embedding.device();
         let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
-        let rotation = Rope::new(&stream.positions, &self.inverse_frequencies, 1.0, self.dtype(), device)?;
-        let pass = Arc::new(Pass { segments: Segments::from(stream.segments.clone()), rotation });
+        let pass = Arc::new(self.pass(stream)?);
         let every = rows.iter().copied().eq(0..stream.tokens.len() as u32);
         let mut rows = if every { None } else { Some(Tensor::new(rows, device)?) };
-        let mut hidden = embedding(&tokens, &self.embedding)?;
+        let mut hidden = record("embedding", [], |tape, []| {
+            let rows = tape.embedding(&tokens, &self.embedding)?;
+            tape.scale(rows, self.config.embedding_scale)
+        })?;
         for (index, layer) in self.layers.iter().enumerate() {
             let wanted = if index + 1 == self.layers.len() { rows.take() } else { None };
             hidden = run(index, layer, &pass, wanted, &hidden)?;
         }
-        rms_norm(&hidden, &self.norm, self.config.norm_epsilon)
+        record("norm", [&hidden], |tape, [x]| tape.rms_norm(&x, &self.norm))
+    }
+
+    fn pass(&self, stream: &Stream) -> Result<Pass> {
+        let (device, dtype) = (self.embedding.device(), self.dtype());
+        let lengths = if self.config.depends_on_length() { stream.sequence_lengths() } else { Vec::new() };
+        let rotation = |rotary: &crate::Rotary| {
+            let frequencies: BTreeMap<u32, Vec<f32>> = lengths
+                .iter()
+                .chain([&0])
+                .map(|&length| (length, rotary.inverse_frequencies(length as usize)))
+                .collect();
+            let rows = stream.positions.iter().enumerate();
+            let rows = rows.map(|(row, &position)| {
+                (position, frequencies[&lengths.get(row).copied().unwrap_or(0)].as_slice())
+            });
+            Rope::of_rows(rows, rotary.dim / 2, rotary.attention_scaling(), dtype, device)
+        };
+        let query_scales = self.config.query_scaling.and_then(|scaling| scaling.of(&stream.positions));
+        let column = |scales: Vec<f32>| {
+            Tensor::from_vec(scales, (stream.positions.len(), 1, 1), device)?.to_dtype(dtype)
+        };
+        Ok(Pass {
+            segments: Segments::from(stream.segments.clone()),
+            rotations: self.config.rotaries.iter().map(rotation).collect::<Result<_>>()?,
+            query_scales: query_scales.map(column).transpose()?,
+        })
     }
 
     /// The dtype that hidden states have.

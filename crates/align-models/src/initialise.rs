@@ -6,10 +6,11 @@ use candle_core::{Device, Tensor};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
+use crate::plan::Init;
 use crate::{DecoderConfig, Result, weights};
 
-/// Normal weights of deviation `initializer_range`, zero biases and unit norms, as transformers
-/// initialises a Llama. The same seed gives the same weights.
+/// Normal weights of deviation `initializer_range`, zero biases and norms that multiply with 1, as transformers
+/// initialises them. The same seed gives the same weights.
 ///
 /// # Errors
 /// If there is not enough memory for them.
@@ -18,17 +19,19 @@ pub fn random_weights(
     seed: u64,
     device: &Device,
 ) -> Result<BTreeMap<String, Tensor>> {
-    let shapes = config.weight_shapes();
-    weights::check_memory("the model of config.json", &shapes)?;
+    weights::check_memory("the model of config.json", &config.weight_shapes())?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let tensors = shapes.into_iter().map(|(name, shape)| {
-        let count: usize = shape.iter().product();
-        let data: Vec<f32> = match () {
-            () if name.ends_with("norm.weight") => vec![1.0; count],
-            () if name.ends_with(".bias") => vec![0.0; count],
-            () => (0..count).map(|_| (normal(&mut rng) * config.initializer_range) as f32).collect(),
+    let params = config.tensors().into_iter().flat_map(|tensor| tensor.params);
+    let tensors = params.map(|param| {
+        let count: usize = param.shape.iter().product();
+        let data: Vec<f32> = match param.init {
+            Init::Ones => vec![1.0; count],
+            Init::Zeros => vec![0.0; count],
+            Init::Normal => {
+                (0..count).map(|_| (normal(&mut rng) * config.initializer_range) as f32).collect()
+            }
         };
-        Ok((name, Tensor::from_vec(data, shape, device)?))
+        Ok((param.name, Tensor::from_vec(data, param.shape, device)?))
     });
     tensors.collect()
 }

@@ -1,79 +1,58 @@
-//! A layer of a decoder: attention and a gated feed-forward layer, each over normalised rows and added to the rows.
+//! A layer of a decoder, as its plan says: attention and a gated feed-forward layer, each a branch that is added to the
+//! rows.
 
-use align_kernels::{Linear, Looking, Param, Params, Tape, Value};
+use align_kernels::{Activation, Linear, Looking, Params, RmsNorm, SoftCap, Tape, Value};
 use candle_core::{Result, Tensor, bail};
 
-use crate::DecoderConfig;
 use crate::decoder::Pass;
+use crate::plan::{AttentionPlan, LayerPlan, LinearPlan, MlpPlan, NormPlan, bias, weight};
+
+/// Puts the keys and values of a stream to those of before, and returns all that its segments refer to.
+pub(crate) type Extend<'a> = &'a mut dyn FnMut(&Value, &Value) -> Result<(Tensor, Tensor)>;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    input_norm: Param,
+    attention: Attention,
+    mlp: Mlp,
+    residual_scale: f64,
+}
+
+#[derive(Clone, Debug)]
+struct Attention {
+    norm: Option<RmsNorm>,
     query: Linear,
     key: Linear,
     value: Linear,
     output: Linear,
-    post_attention_norm: Param,
+    head_norms: Option<[RmsNorm; 2]>,
+    head_dim: usize,
+    rotary: Option<usize>,
+    looking: Looking,
+    post_norm: Option<RmsNorm>,
+}
+
+#[derive(Clone, Debug)]
+struct Mlp {
+    norm: Option<RmsNorm>,
     gate: Linear,
     up: Linear,
     down: Linear,
-    norm_epsilon: f64,
-    head_dim: usize,
-    looking: Looking,
+    activation: Activation,
+    post_norm: Option<RmsNorm>,
 }
 
-/// Puts the keys and values of a stream to those of before, and returns all that its segments refer to.
-type Extend<'a> = &'a mut dyn FnMut(&Value, &Value) -> Result<(Tensor, Tensor)>;
-
 impl Layer {
-    pub(crate) fn new(config: &DecoderConfig, params: &Params, index: usize) -> Result<Self> {
-        let param = |name: &str| params.require(&format!("model.layers.{index}.{name}.weight")).cloned();
-        let linear = |name: &str, with_bias: bool| -> Result<Linear> {
-            let bias = || params.require(&format!("model.layers.{index}.{name}.bias"));
-            Linear::new(&param(name)?, with_bias.then(bias).transpose()?)
-        };
+    pub(crate) fn new(plan: &LayerPlan, params: &Params) -> Result<Self> {
         Ok(Self {
-            input_norm: param("input_layernorm")?,
-            query: linear("self_attn.q_proj", config.attention_bias)?,
-            key: linear("self_attn.k_proj", config.attention_bias)?,
-            value: linear("self_attn.v_proj", config.attention_bias)?,
-            output: linear("self_attn.o_proj", config.attention_bias)?,
-            post_attention_norm: param("post_attention_layernorm")?,
-            gate: linear("mlp.gate_proj", config.mlp_bias)?,
-            up: linear("mlp.up_proj", config.mlp_bias)?,
-            down: linear("mlp.down_proj", config.mlp_bias)?,
-            norm_epsilon: config.norm_epsilon,
-            head_dim: config.head_dim,
-            looking: Looking { scale: 1.0 / (config.head_dim as f64).sqrt(), window: config.sliding_window },
+            attention: Attention::new(&plan.attention, params)?,
+            mlp: Mlp::new(&plan.mlp, params)?,
+            residual_scale: plan.residual_scale,
         })
     }
 
-    /// `[tokens, hidden]` → `[tokens, hidden]`; with `rows` only these rows, `[rows, hidden]`.
+    /// `[tokens, hidden]` → `[tokens, hidden]`; with `rows` only these rows, `[rows, hidden]`. Keys and values go through
+    /// `extend`, if there is one.
     pub(crate) fn forward(
-        &self,
-        tape: &mut Tape,
-        x: Value,
-        pass: &Pass,
-        rows: Option<&Tensor>,
-    ) -> Result<Value> {
-        let x = self.attention(tape, x, pass, rows, None)?;
-        self.feed_forward(tape, x)
-    }
-
-    /// [`Layer::forward`] where keys and values go through `extend`.
-    pub(crate) fn forward_with(
-        &self,
-        tape: &mut Tape,
-        x: Value,
-        pass: &Pass,
-        rows: Option<&Tensor>,
-        extend: Extend<'_>,
-    ) -> Result<Value> {
-        let x = self.attention(tape, x, pass, rows, Some(extend))?;
-        self.feed_forward(tape, x)
-    }
-
-    fn attention(
         &self,
         tape: &mut Tape,
         x: Value,
@@ -81,13 +60,73 @@ impl Layer {
         rows: Option<&Tensor>,
         extend: Option<Extend<'_>>,
     ) -> Result<Value> {
+        let mixed = self.attention.mix(tape, &x, pass, extend)?;
+        let (x, mixed) = match rows {
+            None => (x, mixed),
+            Some(rows) => (tape.rows(&x, rows)?, tape.rows(&mixed, rows)?),
+        };
+        let branch = tape.linear(&mixed, &self.attention.output)?;
+        let x = self.add(tape, &x, branch, self.attention.post_norm.as_ref())?;
+        let branch = self.mlp.forward(tape, &x)?;
+        self.add(tape, &x, branch, self.mlp.post_norm.as_ref())
+    }
+
+    fn add(&self, tape: &mut Tape, x: &Value, branch: Value, norm: Option<&RmsNorm>) -> Result<Value> {
+        let branch = norm.map_or(Ok(None), |norm| tape.rms_norm(&branch, norm).map(Some))?.unwrap_or(branch);
+        let branch = tape.scale(branch, self.residual_scale)?;
+        tape.add(x, branch)
+    }
+}
+
+impl Attention {
+    fn new(plan: &AttentionPlan, params: &Params) -> Result<Self> {
+        let head_norms = plan.head_norms.as_ref();
+        let head_norms =
+            head_norms.map(|[q, k]| Ok::<_, candle_core::Error>([norm(q, params)?, norm(k, params)?]));
+        Ok(Self {
+            norm: optional_norm(plan.norm.as_ref(), params)?,
+            query: linear(&plan.query, params)?,
+            key: linear(&plan.key, params)?,
+            value: linear(&plan.value, params)?,
+            output: linear(&plan.output, params)?,
+            head_norms: head_norms.transpose()?,
+            head_dim: plan.head_dim,
+            rotary: plan.rotary,
+            looking: Looking {
+                scale: plan.scale,
+                window: plan.window,
+                softcap: plan.softcap.map(SoftCap::new),
+            },
+            post_norm: optional_norm(plan.post_norm.as_ref(), params)?,
+        })
+    }
+
+    /// The values that each token sees, mixed: `[tokens, heads · head_dim]`.
+    fn mix(&self, tape: &mut Tape, x: &Value, pass: &Pass, extend: Option<Extend<'_>>) -> Result<Value> {
         let (tokens, dim) = (x.tensor().dim(0)?, self.head_dim);
-        let normalised = tape.rms_norm(&x, &self.input_norm, self.norm_epsilon)?;
-        let [query, key, value] = tape.linears(&normalised, [&self.query, &self.key, &self.value])?;
+        let layers = [&self.query, &self.key, &self.value];
+        let [query, key, value] = match &self.norm {
+            None => tape.linears(x, layers)?,
+            Some(norm) => {
+                let normalised = tape.rms_norm(x, norm)?;
+                tape.linears(&normalised, layers)?
+            }
+        };
+        let [query, key] = match &self.head_norms {
+            None => [query, key],
+            Some([q, k]) => [rows_of(tape, query, q)?, rows_of(tape, key, k)?],
+        };
         let query = tape.reshape(query, (tokens, self.query.outputs() / dim, dim))?;
         let key = tape.reshape(key, (tokens, self.key.outputs() / dim, dim))?;
         let value = tape.reshape(value, (tokens, self.value.outputs() / dim, dim))?;
-        let (query, key) = (tape.rope(&query, &pass.rotation)?, tape.rope(&key, &pass.rotation)?);
+        let (query, key) = match self.rotary.map(|index| &pass.rotations[index]) {
+            None => (query, key),
+            Some(rotation) => (tape.rope(&query, rotation)?, tape.rope(&key, rotation)?),
+        };
+        let query = match &pass.query_scales {
+            None => query,
+            Some(scales) => tape.scale_rows(&query, scales)?,
+        };
         let (key, value) = match extend {
             None => (key, value),
             Some(_) if key.is_tracked() || value.is_tracked() => bail!("a cache has no gradient"),
@@ -97,20 +136,54 @@ impl Layer {
             }
         };
         let mixed = tape.attention([&query, &key, &value], &pass.segments, self.looking)?;
-        let mixed = tape.reshape(mixed, (tokens, self.query.outputs()))?;
-        let (x, mixed) = match rows {
-            None => (x, mixed),
-            Some(rows) => (tape.rows(&x, rows)?, tape.rows(&mixed, rows)?),
-        };
-        let answer = tape.linear(&mixed, &self.output)?;
-        tape.add(&x, answer)
+        tape.reshape(mixed, (tokens, self.query.outputs()))
+    }
+}
+
+impl Mlp {
+    fn new(plan: &MlpPlan, params: &Params) -> Result<Self> {
+        Ok(Self {
+            norm: optional_norm(plan.norm.as_ref(), params)?,
+            gate: linear(&plan.gate, params)?,
+            up: linear(&plan.up, params)?,
+            down: linear(&plan.down, params)?,
+            activation: plan.activation,
+            post_norm: optional_norm(plan.post_norm.as_ref(), params)?,
+        })
     }
 
-    fn feed_forward(&self, tape: &mut Tape, x: Value) -> Result<Value> {
-        let normalised = tape.rms_norm(&x, &self.post_attention_norm, self.norm_epsilon)?;
-        let [gate, up] = tape.linears(&normalised, [&self.gate, &self.up])?;
-        let unit = tape.swiglu(&gate, &up)?;
-        let down = tape.linear(&unit, &self.down)?;
-        tape.add(&x, down)
+    fn forward(&self, tape: &mut Tape, x: &Value) -> Result<Value> {
+        let [gate, up] = match &self.norm {
+            None => tape.linears(x, [&self.gate, &self.up])?,
+            Some(norm) => {
+                let normalised = tape.rms_norm(x, norm)?;
+                tape.linears(&normalised, [&self.gate, &self.up])?
+            }
+        };
+        let unit = tape.gated(self.activation, &gate, &up)?;
+        tape.linear(&unit, &self.down)
     }
+}
+
+/// Queries or keys `[tokens, heads · head_dim]` in rows of the norm's width, normalised.
+fn rows_of(tape: &mut Tape, x: Value, norm: &RmsNorm) -> Result<Value> {
+    let shape = x.tensor().shape().clone();
+    let rows = tape.reshape(x, (shape.elem_count() / norm.width().max(1), norm.width()))?;
+    let rows = tape.rms_norm(&rows, norm)?;
+    tape.reshape(rows, shape)
+}
+
+fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
+    let bias = plan.bias.then(|| params.require(&bias(&plan.name))).transpose()?;
+    Linear::new(params.require(&weight(&plan.name))?, bias)
+}
+
+pub(crate) fn norm(plan: &NormPlan, params: &Params) -> Result<RmsNorm> {
+    let weight = params.require(&weight(&plan.name))?;
+    let norm = if plan.around_zero { RmsNorm::around_zero } else { RmsNorm::new };
+    Ok(norm(weight, plan.epsilon))
+}
+
+fn optional_norm(plan: Option<&NormPlan>, params: &Params) -> Result<Option<RmsNorm>> {
+    plan.map(|plan| norm(plan, params)).transpose()
 }

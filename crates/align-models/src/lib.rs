@@ -3,7 +3,6 @@
 mod architectures;
 mod carried;
 mod causal_lm;
-mod config;
 mod decoder;
 mod divergence;
 mod error;
@@ -12,19 +11,23 @@ mod initialise;
 mod layer;
 mod model_dir;
 mod packing;
+mod plan;
 mod reference;
 mod reward_dir;
 mod reward_model;
 mod weights;
 
 pub use causal_lm::CausalLm;
-pub use config::{DecoderConfig, RopeScaling};
 pub use decoder::{Decoder, KeyValues};
 pub use divergence::{Divergence, divergence};
 pub use error::{Error, Result};
 pub use initialise::random_weights;
 pub use model_dir::ModelDir;
 pub use packing::{Packed, Stream, Targets};
+pub use plan::{
+    AttentionPlan, DecoderConfig, HeadPlan, Init, LayerPlan, LinearPlan, MlpPlan, NormPlan, QueryScaling,
+    RopeScaling, Rotary, StoredParam, StoredTensor,
+};
 pub use reference::{LogProbCache, Reference, weights_hash};
 pub use reward_dir::PadToken;
 pub use reward_model::{RewardHead, RewardModel, RewardScorer};

@@ -117,7 +117,7 @@ impl ModelDir {
     /// If a file cannot be written.
     pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
         let staged = Staged::new(dir)?;
-        weights::save(params, staged.path())?;
+        weights::save(params, &self.decoder.tensors(), staged.path())?;
         let mut json = self.json.clone();
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };

@@ -15,9 +15,27 @@ pub struct Stream {
     pub positions: Vec<u32>,
     /// Runs of tokens and their contexts.
     pub segments: Vec<Segment>,
+    /// Tokens that the sequence of each segment will have, where that is stated; otherwise it is as long as the stream
+    /// makes it. Some rotary scalings turn the tokens of long sequences in another way.
+    pub stated_lengths: Option<Vec<u32>>,
 }
 
 impl Stream {
+    /// Tokens of the sequence of each row: of a prompt with several completions, that with the longest. So what is scored
+    /// depends on its own sequence, and on those that share its prompt, but not on what else is in the stream.
+    pub(crate) fn sequence_lengths(&self) -> Vec<u32> {
+        let longest = |segment: &Segment| {
+            let with_it = self.segments.iter().filter(|other| other.keys.contains(&segment.queries));
+            with_it.map(Segment::context).max().unwrap_or_else(|| segment.context()) as u32
+        };
+        let lengths: Vec<u32> = match &self.stated_lengths {
+            Some(lengths) => lengths.clone(),
+            None => self.segments.iter().map(longest).collect(),
+        };
+        let rows = self.segments.iter().zip(lengths);
+        rows.flat_map(|(segment, length)| segment.queries.clone().map(move |_| length)).collect()
+    }
+
     /// Appends tokens that continue after `context`, an already pushed run of `context.len()` tokens.
     fn push(&mut self, tokens: &[u32], context: Option<std::ops::Range<usize>>) -> std::ops::Range<usize> {
         let own = self.tokens.len()..self.tokens.len() + tokens.len();

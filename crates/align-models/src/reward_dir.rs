@@ -8,6 +8,7 @@ use candle_core::{Device, Tensor};
 use serde_json::json;
 
 use crate::model_dir::{read_json, write_json};
+use crate::plan::{Init, StoredTensor, weight};
 use crate::{Error, ModelDir, Result, RewardHead, weights};
 
 /// The token that batches are padded with. transformers takes a row's last token that is not this one for its
@@ -86,12 +87,13 @@ impl ModelDir {
             return Err(Error::invalid(self.path(), problem));
         }
         let head = saved.or(asked).unwrap_or(RewardHead::Linear);
-        let mut shapes = config.weight_shapes();
-        shapes.retain(|(name, _)| name != "lm_head.weight");
+        let mut table = config.backbone_tensors();
         if saved.is_some() {
-            shapes.extend(head.weight_shapes(config.hidden));
+            let shapes = head.weight_shapes(config.hidden).into_iter();
+            table.extend(shapes.map(|(name, shape)| StoredTensor::alone(name, &shape, Init::Normal)));
         }
-        let mut tensors = weights::load_tensors(self.path(), &shapes, &["lm_head.weight"], device)?;
+        let ignored = weight(&config.head.name);
+        let mut tensors = weights::load_tensors(self.path(), &table, &[&ignored], device)?;
         if saved.is_none() {
             tensors.extend(head.random_weights(config, seed, device)?);
         }

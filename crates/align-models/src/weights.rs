@@ -7,7 +7,7 @@ mod shards;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
-use align_kernels::Params;
+use align_kernels::{Param, Params};
 use candle_core::{Device, Tensor};
 use file::{WeightFile, converter};
 use rayon::prelude::*;
@@ -15,6 +15,7 @@ use safetensors::tensor::TensorInfo;
 use shards::files;
 pub(crate) use shards::{INDEX, SINGLE};
 
+use crate::plan::{StoredTensor, weight};
 use crate::{DecoderConfig, Error, Result};
 
 /// Names and shapes of tensors.
@@ -25,38 +26,55 @@ type Shapes = [(String, Vec<usize>)];
 /// # Errors
 /// If a file is missing or damaged, a tensor is missing, unknown or of another shape; too little memory.
 pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Result<BTreeMap<String, Tensor>> {
-    let ignored: &[&str] = if config.tied_embeddings { &["lm_head.weight"] } else { &[] };
-    load_tensors(dir, &config.weight_shapes(), ignored, device)
+    let head = weight(&config.head.name);
+    let ignored: &[&str] = if config.tied_embeddings { &[&head] } else { &[] };
+    load_tensors(dir, &config.tensors(), ignored, device)
 }
 
-/// Reads tensors by name and shape as [`load`] does; others may be there only if they are among the `ignored`.
+/// Reads the parameters of a table as [`load`] does; other tensors may be there only if they are among the `ignored`.
 ///
 /// # Errors
 /// As [`load`]; weights that the memory there is cannot hold, of which nothing is read.
 pub(crate) fn load_tensors(
     dir: &Path,
-    shapes: &Shapes,
+    table: &[StoredTensor],
     ignored: &[&str],
     device: &Device,
 ) -> Result<BTreeMap<String, Tensor>> {
     let files = files(dir)?.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
     let stored: BTreeMap<String, (&WeightFile, &TensorInfo)> =
         files.iter().flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info)))).collect();
-    refuse_unknown(dir, &stored, shapes, ignored)?;
-    let found = shapes.iter().map(|(name, shape)| Ok((name, find(dir, &stored, name, shape)?)));
+    refuse_unknown(dir, &stored, table, ignored)?;
+    let found = table.iter().map(|tensor| Ok((tensor, find(dir, &stored, &tensor.name, &tensor.shape())?)));
     let found = found.collect::<Result<Vec<_>>>()?;
-    check_memory(&format!("the weights in {} in f32", dir.display()), shapes)?;
-    let read = |(name, (file, info)): (&String, (&WeightFile, &TensorInfo))| {
-        let tensor = Tensor::from_vec(file.read(info)?, info.shape.as_slice(), &Device::Cpu)?;
-        Ok((name.clone(), tensor))
+    let shapes: Vec<_> = table.iter().map(|tensor| (tensor.name.clone(), tensor.shape())).collect();
+    check_memory(&format!("the weights in {} in f32", dir.display()), &shapes)?;
+    let read = |(tensor, (file, info)): (&StoredTensor, (&WeightFile, &TensorInfo))| {
+        split(tensor, &Tensor::from_vec(file.read(info)?, info.shape.as_slice(), &Device::Cpu)?)
     };
     // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
-    let read: Vec<Result<(String, Tensor)>> = found.into_par_iter().map(read).collect();
-    let to_device = |read: Result<(String, Tensor)>| {
-        let (name, tensor) = read?;
-        Ok((name, tensor.to_device(device)?))
-    };
-    read.into_iter().map(to_device).collect()
+    let read: Vec<Result<Vec<(String, Tensor)>>> = found.into_par_iter().map(read).collect();
+    let mut all = BTreeMap::new();
+    for params in read {
+        for (name, tensor) in params? {
+            all.insert(name, tensor.to_device(device)?);
+        }
+    }
+    Ok(all)
+}
+
+/// The parameters that a tensor holds.
+fn split(stored: &StoredTensor, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
+    if let [only] = stored.params.as_slice() {
+        return Ok(vec![(only.name.clone(), tensor.clone())]);
+    }
+    let mut first = 0;
+    let rows = stored.params.iter().map(|param| {
+        let rows = tensor.narrow(0, first, param.shape[0])?.force_contiguous()?;
+        first += param.shape[0];
+        Ok((param.name.clone(), rows))
+    });
+    rows.collect()
 }
 
 /// Refuses tensors of these shapes in f32 where the machine has no memory for them; `what` has them.
@@ -90,18 +108,33 @@ fn find<'a>(
     }
 }
 
+/// Tensors as they are stored, of a model that may have more parameters than the table, or fewer.
+fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap<String, Tensor>> {
+    let value = |param: &Param| Ok::<_, Error>(param.tensor().detach().contiguous()?);
+    let mut tensors = BTreeMap::new();
+    let mut rest: BTreeMap<&str, &Param> = params.iter().collect();
+    for stored in table.iter().filter(|stored| stored.params.len() > 1) {
+        let parts: Vec<_> =
+            stored.params.iter().filter_map(|param| rest.remove(param.name.as_str())).collect();
+        let parts = parts.into_iter().map(value).collect::<Result<Vec<_>>>()?;
+        tensors.insert(stored.name.clone(), Tensor::cat(&parts, 0)?);
+    }
+    for (name, param) in rest {
+        tensors.insert(name.to_owned(), value(param)?);
+    }
+    Ok(tensors)
+}
+
 /// Writes `params` as `model.safetensors` into a directory that nobody reads from yet, with the metadata transformers asks
 /// for, in their own dtype.
 ///
 /// # Errors
 /// If the file cannot be written.
-pub(crate) fn save(params: &Params, dir: &Path) -> Result<()> {
+pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path) -> Result<()> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let tensors = params.iter().map(|(name, param)| Ok((name, param.tensor().detach().contiguous()?)));
-    let tensors = tensors.collect::<Result<Vec<_>>>()?;
-    let data = tensors.iter().map(|(name, tensor)| (*name, tensor));
+    let tensors = joined(params, table)?;
     let path = dir.join(SINGLE);
-    safetensors::serialize_to_file(data, Some(metadata), &path)
+    safetensors::serialize_to_file(&tensors, Some(metadata), &path)
         .map_err(|error| Error::invalid(&path, format!("could not be written: {error}")))
 }
 
@@ -110,10 +143,10 @@ pub(crate) fn save(params: &Params, dir: &Path) -> Result<()> {
 fn refuse_unknown(
     dir: &Path,
     stored: &BTreeMap<String, (&WeightFile, &TensorInfo)>,
-    shapes: &Shapes,
+    table: &[StoredTensor],
     ignored: &[&str],
 ) -> Result<()> {
-    let known: BTreeSet<&str> = shapes.iter().map(|(name, _)| name.as_str()).collect();
+    let known: BTreeSet<&str> = table.iter().map(|tensor| tensor.name.as_str()).collect();
     let harmless = |name: &str| name.ends_with(".rotary_emb.inv_freq") || ignored.contains(&name);
     let unknown: Vec<&String> =
         stored.keys().filter(|name| !known.contains(name.as_str()) && !harmless(name)).collect();

@@ -7,31 +7,29 @@ use align_kernels::Params;
 use align_models::generation::{
     Completion, GenerationOptions, generate, generate_groups, generate_in_batches,
 };
-use align_models::{CausalLm, DecoderConfig, Error, Packed, RopeScaling, random_weights};
+use align_models::{CausalLm, DecoderConfig, Error, Packed, random_weights};
 use candle_core::Device;
 
 /// Tokens that end a text: about a twelfth of what the model samples.
 const EOS: [u32; 5] = [3, 14, 15, 92, 65];
 
 fn model(sliding_window: Option<usize>) -> CausalLm {
-    let config = DecoderConfig {
-        vocab: 101,
-        hidden: 24,
-        intermediate: 40,
-        layers: 3,
-        heads: 4,
-        kv_heads: 2,
-        head_dim: 6,
-        norm_epsilon: 1e-5,
-        rope_theta: 10_000.0,
-        rope_scaling: RopeScaling::None,
-        max_positions: 128,
-        sliding_window,
-        attention_bias: true,
-        mlp_bias: false,
-        tied_embeddings: true,
-        initializer_range: 0.3,
-    };
+    let config = DecoderConfig::from_json(&serde_json::json!({
+        "model_type": "mistral",
+        "vocab_size": 101,
+        "hidden_size": 24,
+        "intermediate_size": 40,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 6,
+        "rms_norm_eps": 1e-5,
+        "max_position_embeddings": 128,
+        "sliding_window": sliding_window,
+        "tie_word_embeddings": true,
+        "initializer_range": 0.3,
+    }));
+    let config = config.unwrap();
     let weights = random_weights(&config, 11, &Device::Cpu).unwrap();
     CausalLm::new(&config, &Params::frozen(&weights)).unwrap()
 }

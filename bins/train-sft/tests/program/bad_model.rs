@@ -85,7 +85,7 @@ fn a_model_directory_that_does_not_fit_is_named() {
     check_model(remove("model/config.json"), &["model `model`", "no config.json"]);
     check_model(spoil("model/config.json", "{"), &["model/config.json: malformed JSON"]);
     check_model(spoil("model/config.json", "[]"), &["model/config.json: ", "`model_type`"]);
-    check_model(with_config("model_type", json!("gpt2")), &["config.json", "`gpt2`", "supported: llama"]);
+    check_model(with_config("model_type", json!("gpt2")), &["config.json", "`gpt2`", "supported: gemma, "]);
     check_model(with_config("vocab_size", json!(100)), &["`vocab_size` is 100", "ids up to 1023"]);
     check_model(with_config("hidden_size", json!("32")), &["`hidden_size`", "\"32\""]);
     check_model(with_config("hidden_size", json!(-5)), &["`hidden_size`", "-5"]);

@@ -7,13 +7,15 @@ use std::ops::Range;
 use candle_core::{D, Result, Tensor, bail};
 
 use super::{Looking, Segment, Segments};
+use crate::tape::wide;
 
 /// The result for `q`, `k`, `v`; the segments are taken to fit.
 pub(super) fn forward([q, k, v]: &[Tensor; 3], segments: &Segments, looking: Looking) -> Result<Tensor> {
     let heads = q.dim(1)?;
     let outputs = segments.iter().map(|segment| {
         let own = Heads::of([q, k, v], segment)?;
-        ungroup(&own.probabilities(segments, looking)?.matmul(&own.v)?, heads, own.n)
+        let (p, _) = own.probabilities(segments, looking)?;
+        ungroup(&p.to_dtype(v.dtype())?.matmul(&own.v)?, heads, own.n)
     });
     Tensor::cat(&outputs.collect::<Result<Vec<_>>>()?, 0)
 }
@@ -32,11 +34,15 @@ pub(super) fn backward(
     let (mut dk, mut dv) = (RowSums::default(), RowSums::default());
     for segment in segments.iter() {
         let own = Heads::of([q, k, v], segment)?;
-        let p = own.probabilities(segments, looking)?; // [kv_heads, group · n, m]
+        let (p, slope) = own.probabilities(segments, looking)?; // [kv_heads, group · n, m]
         let g = group(&grad.narrow(0, segment.queries.start, own.n)?, kv_heads)?;
-        let dp = g.matmul(&own.v.transpose(1, 2)?)?;
+        let dp = wide(&g.matmul(&own.v.transpose(1, 2)?)?)?;
         let centre = (&p * &dp)?.sum_keepdim(D::Minus1)?;
-        let ds = ((&p * dp.broadcast_sub(&centre)?)? * looking.scale)?;
+        let mut ds = ((&p * dp.broadcast_sub(&centre)?)? * looking.scale)?;
+        if let Some(slope) = slope {
+            ds = (ds * slope)?;
+        }
+        let (ds, p) = (ds.to_dtype(q.dtype())?, p.to_dtype(q.dtype())?);
         dq.push(ungroup(&ds.matmul(&own.k)?, heads, own.n)?);
         dk.add(segment, &ds.transpose(1, 2)?.matmul(&own.q)?.transpose(0, 1)?)?;
         dv.add(segment, &p.transpose(1, 2)?.matmul(&g)?.transpose(0, 1)?)?;
@@ -63,16 +69,23 @@ impl Heads {
         })
     }
 
-    fn probabilities(&self, segments: &Segments, Looking { scale, window }: Looking) -> Result<Tensor> {
+    /// The probabilities `[kv_heads, group · n, m]`, and the slope of the scores' cap, if they have one. Scores of half
+    /// precision become f32 before the softmax, as in transformers.
+    fn probabilities(&self, segments: &Segments, looking: Looking) -> Result<(Tensor, Option<Tensor>)> {
         let (kv_heads, rows, m) = (self.k.dim(0)?, self.q.dim(1)?, self.k.dim(1)?);
-        let mut scores = (self.q.matmul(&self.k.transpose(1, 2)?)? * scale)?;
-        if let Some(mask) = segments.mask(self.n, m, window, scores.dtype(), scores.device())? {
+        let mut scores = (wide(&self.q.matmul(&self.k.transpose(1, 2)?)?)? * looking.scale)?;
+        let mut slope = None;
+        if let Some(by) = looking.softcap {
+            scores = by.of(&scores)?;
+            slope = Some(by.slope(&scores)?);
+        }
+        if let Some(mask) = segments.mask(self.n, m, looking.window, scores.dtype(), scores.device())? {
             let grouped = scores.reshape((kv_heads, rows / self.n, self.n, m))?;
             scores = grouped.broadcast_add(&mask)?.reshape((kv_heads, rows, m))?;
         }
         // Every row holds at least its own key, so the maximum is finite.
         let exp = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?)?.exp()?;
-        exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)
+        Ok((exp.broadcast_div(&exp.sum_keepdim(D::Minus1)?)?, slope))
     }
 }
 

@@ -14,6 +14,7 @@ mod tiles;
 use candle_core::{Result, Tensor};
 
 use super::{Looking, Segments};
+use crate::SoftCap;
 use crate::cpu::{Matrix, slice, tensor};
 use tiles::{Piece, Tile};
 
@@ -37,6 +38,7 @@ struct Operands<'a> {
     scale: f32,
     /// Keys that a query sees, its own included.
     window: usize,
+    softcap: Option<SoftCap>,
 }
 
 impl<'a> Operands<'a> {
@@ -85,7 +87,17 @@ impl<'a> Operands<'a> {
         let (_, heads, dim) = queries.dims3()?;
         let (_, kv_heads, _) = keys.dims3()?;
         let window = looking.window.unwrap_or(usize::MAX);
-        Ok(Self { q, k, v, heads, kv_heads, dim, scale: looking.scale as f32, window })
+        Ok(Self {
+            q,
+            k,
+            v,
+            heads,
+            kv_heads,
+            dim,
+            scale: looking.scale as f32,
+            window,
+            softcap: looking.softcap,
+        })
     }
 }
 

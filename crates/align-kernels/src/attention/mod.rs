@@ -9,7 +9,7 @@ mod segments;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::{Tape, Value, record};
+use crate::{SoftCap, Tape, Value, record};
 pub use segments::{Segment, Segments};
 
 /// How queries look at keys, beside who sees whom.
@@ -19,10 +19,12 @@ pub struct Looking {
     pub scale: f64,
     /// How many keys a query sees, its own included; none for all.
     pub window: Option<usize>,
+    /// What caps the scaled products.
+    pub softcap: Option<SoftCap>,
 }
 
 impl Tape {
-    /// Softmax attention `softmax(scale · q kᵀ) v` per segment.
+    /// Softmax attention `softmax(cap(scale · q kᵀ)) v` per segment.
     ///
     /// `q` is `[tokens, heads, head_dim]`, `k` and `v` are `[keys, kv_heads, head_dim]`; `heads` is a
     /// multiple of `kv_heads` (grouped-query attention, Ainslie et al. 2023). The result is
@@ -78,7 +80,7 @@ pub fn attention(
 ) -> Result<Tensor> {
     let segments = Segments::from(segments.to_vec());
     record("attention", [q, k, v], |tape, [q, k, v]| {
-        tape.attention([&q, &k, &v], &segments, Looking { scale, window })
+        tape.attention([&q, &k, &v], &segments, Looking { scale, window, softcap: None })
     })
 }
 

@@ -23,5 +23,5 @@ pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product};
 pub use simd::exp;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use simd::has_avx2;
-pub(crate) use simd::{dot, dot3, max, sigmoid, simd, sum};
+pub(crate) use simd::{dot, dot3, max, normal_share, sigmoid, simd, sum, tanh};
 pub(crate) use slices::{filled, is_f32_on_cpu, slice, tensor, update};

@@ -84,6 +84,36 @@ pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
 }
 
+/// tanh x, to six units in the last place.
+#[inline(always)]
+pub(crate) fn tanh(x: f32) -> f32 {
+    // Where 1 − 2 / (e²ˣ + 1) would cancel, the series; both are computed, so that the choice is a selection.
+    let square = x * x;
+    let mut series = 21_844.0 / 6_081_075.0;
+    series = series * square - 1_382.0 / 155_925.0;
+    series = series * square + 62.0 / 2_835.0;
+    series = series * square - 17.0 / 315.0;
+    series = series * square + 2.0 / 15.0;
+    series = series * square - 1.0 / 3.0;
+    let near = x + x * (square * series);
+    let far = 1.0 - 2.0 / (exp(2.0 * x) + 1.0);
+    if square < 0.09 { near } else { far }
+}
+
+/// Φ(x), the normal distribution's share below x, to 1e-7: Abramowitz and Stegun 1964, 7.1.26.
+#[inline(always)]
+pub(crate) fn normal_share(x: f32) -> f32 {
+    let z = x.abs() * std::f32::consts::FRAC_1_SQRT_2;
+    let t = 1.0 / (1.0 + 0.327_591_1 * z);
+    let mut p = 1.061_405_4;
+    p = p * t - 1.453_152;
+    p = p * t + 1.421_413_8;
+    p = p * t - 0.284_496_74;
+    p = p * t + 0.254_829_6;
+    let beyond = 0.5 * p * t * exp(-z * z);
+    if x < 0.0 { beyond } else { 1.0 - beyond }
+}
+
 /// Σ of `f` over three slices of the same length, in fixed lanes.
 #[inline(always)]
 fn sum_of(a: &[f32], b: &[f32], c: &[f32], f: impl Fn(f32, f32, f32) -> f32) -> f32 {
@@ -185,6 +215,22 @@ mod tests {
         assert_eq!(sigmoid(f32::NEG_INFINITY), 0.0);
         assert_eq!(sigmoid(f32::INFINITY), 1.0);
         assert_eq!(sigmoid(0.0), 0.5);
+    }
+
+    #[test]
+    fn tanh_and_the_normal_share_are_those_of_f64() {
+        for i in -4000..=4000 {
+            let x = i as f32 / 400.0;
+            assert!(ulps(tanh(x).abs(), f64::from(x).tanh().abs()) <= 6.0 || x == 0.0, "tanh {x}");
+        }
+        assert_eq!([tanh(0.0), tanh(200.0), tanh(-200.0)], [0.0, 1.0, -1.0]);
+        assert!(tanh(f32::NAN).is_nan());
+        // Φ(1), Φ(−2) and Φ(0.3) from tables.
+        for (x, share) in
+            [(0.0, 0.5), (1.0, 0.841_344_75), (-2.0, 0.022_750_132), (0.3, 0.617_911_4), (-30.0, 0.0)]
+        {
+            assert!((normal_share(x) - share).abs() < 2e-7, "{x}: {}", normal_share(x));
+        }
     }
 
     #[test]

@@ -7,20 +7,21 @@ use std::ops::Range;
 
 use candle_core::{D, Result, Tensor};
 
-use super::TokenStats;
-use crate::{Param, record};
+use super::{Head, TokenStats};
+use crate::record;
+use crate::tape::wide;
 
 /// Memory for one chunk of logits. Chunks of fewer than about 512 rows make the weight gradient's
 /// matrix product slow.
 const CHUNK_BYTES: usize = 128 << 20;
 
-/// See [`linear_log_probs`](super::linear_log_probs).
-pub(super) fn linear_log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
-    in_chunks(hidden, weight, labels, CHUNK_BYTES)
+/// See [`Head::log_probs`].
+pub(super) fn log_probs(hidden: &Tensor, head: &Head, labels: &Tensor) -> Result<Tensor> {
+    in_chunks(hidden, head, labels, CHUNK_BYTES)
 }
 
-fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usize) -> Result<Tensor> {
-    let chunks = Chunks::new(hidden, weight, labels, chunk_bytes)?;
+fn in_chunks(hidden: &Tensor, head: &Head, labels: &Tensor, chunk_bytes: usize) -> Result<Tensor> {
+    let chunks = Chunks::new(hidden, head, labels, chunk_bytes)?;
     let (mut log_probs, mut normalisers) = (Vec::new(), Vec::new());
     for range in chunks.ranges() {
         let logits = chunks.logits(&range)?;
@@ -31,13 +32,13 @@ fn in_chunks(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usiz
     chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)
 }
 
-/// See [`linear_log_probs_with_stats`](super::linear_log_probs_with_stats).
-pub(super) fn linear_log_probs_with_stats(
+/// See [`Head::log_probs_with_stats`].
+pub(super) fn log_probs_with_stats(
     hidden: &Tensor,
-    weight: &Param,
+    head: &Head,
     labels: &Tensor,
 ) -> Result<(Tensor, TokenStats)> {
-    let chunks = Chunks::new(hidden, weight, labels, CHUNK_BYTES)?;
+    let chunks = Chunks::new(hidden, head, labels, CHUNK_BYTES)?;
     let (mut log_probs, mut normalisers) = (Vec::new(), Vec::new());
     let (mut entropy, mut correct, mut log_sum_sq_probs) = (Vec::new(), Vec::new(), Vec::new());
     for range in chunks.ranges() {
@@ -65,20 +66,20 @@ pub(super) fn linear_log_probs_with_stats(
 /// The detached operands and how their rows are cut.
 struct Chunks {
     hidden: Tensor,
-    weight: Param,
+    head: Head,
     labels: Tensor,
     rows: usize,
     per_chunk: usize,
 }
 
 impl Chunks {
-    fn new(hidden: &Tensor, weight: &Param, labels: &Tensor, chunk_bytes: usize) -> Result<Self> {
+    fn new(hidden: &Tensor, head: &Head, labels: &Tensor, chunk_bytes: usize) -> Result<Self> {
         let (rows, _) = hidden.dims2()?;
-        let (vocab, _) = weight.tensor().dims2()?;
+        let (vocab, _) = head.weight.tensor().dims2()?;
         let row_bytes = vocab * hidden.dtype().size_in_bytes();
         Ok(Self {
             hidden: hidden.detach().contiguous()?,
-            weight: weight.clone(),
+            head: head.clone(),
             labels: labels.clone(),
             rows,
             per_chunk: (chunk_bytes / row_bytes).clamp(1, rows),
@@ -99,7 +100,8 @@ impl Chunks {
     }
 
     fn logits(&self, range: &Range<usize>) -> Result<Tensor> {
-        self.hidden(range)?.matmul(&self.weight.tensor().detach().t()?)
+        let logits = wide(&self.hidden(range)?.matmul(&self.head.weight.tensor().detach().t()?)?)?;
+        self.head.softcap.map_or(Ok(logits.clone()), |by| by.of(&logits))
     }
 
     fn label_logits(&self, logits: &Tensor, range: &Range<usize>) -> Result<Tensor> {
@@ -110,17 +112,22 @@ impl Chunks {
     /// gradient of its logits is `g (onehot(label) − p)`.
     fn record(self, hidden: &Tensor, log_probs: &Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
         let value = log_probs.squeeze(1)?.contiguous()?;
-        let (weight, buffer) = (self.weight.clone(), self.weight.grad_buffer().cloned());
+        let (weight, buffer) = (self.head.weight.clone(), self.head.weight.grad_buffer().cloned());
         let hidden_is_tracked = hidden.track_op();
         let backward = move |grad: &Tensor| {
             let mut d_hidden = Vec::new();
             for (range, normaliser) in self.ranges().zip(&normalisers) {
                 let grad = grad.narrow(0, range.start, range.len())?.unsqueeze(1)?.contiguous()?;
-                let p = self.logits(&range)?.broadcast_sub(normaliser)?.exp()?;
+                let logits = self.logits(&range)?;
+                let p = logits.broadcast_sub(normaliser)?.exp()?;
                 let labels = self.labels(&range)?.unsqueeze(1)?.contiguous()?;
-                let d_logits = p.broadcast_mul(&grad.neg()?)?.scatter_add(&labels, &grad, 1)?;
+                let mut d_logits = p.broadcast_mul(&grad.neg()?)?.scatter_add(&labels, &grad, 1)?;
+                if let Some(by) = self.head.softcap {
+                    d_logits = (d_logits * by.slope(&logits)?)?;
+                }
+                let d_logits = d_logits.to_dtype(self.hidden.dtype())?;
                 if hidden_is_tracked {
-                    d_hidden.push(d_logits.matmul(&self.weight.tensor().detach())?);
+                    d_hidden.push(d_logits.matmul(&self.head.weight.tensor().detach())?);
                 }
                 if let Some(buffer) = &buffer {
                     buffer.accumulate(&d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
@@ -145,7 +152,7 @@ mod tests {
     use candle_core::{Device, Result, Tensor};
 
     use super::in_chunks;
-    use crate::Param;
+    use crate::{Head, Param};
 
     #[test]
     fn chunks_change_neither_values_nor_gradients() -> Result<()> {
@@ -157,7 +164,7 @@ mod tests {
         let run = |chunk_bytes: usize| -> Result<[Vec<f64>; 3]> {
             let (hidden, weight) =
                 (Param::tracked(&values(5, 3, 0.1)?)?, Param::tracked(&values(7, 3, 5.3)?)?);
-            let log_probs = in_chunks(&hidden.leaf()?, &weight, &labels, chunk_bytes)?;
+            let log_probs = in_chunks(&hidden.leaf()?, &Head::new(&weight), &labels, chunk_bytes)?;
             (&log_probs * &log_probs)?.sum_all()?.backward()?;
             let grad = |p: &Param| p.grad_buffer().unwrap().get().unwrap().flatten_all()?.to_vec1::<f64>();
             Ok([log_probs.to_vec1()?, grad(&hidden)?, grad(&weight)?])

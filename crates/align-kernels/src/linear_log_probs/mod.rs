@@ -8,7 +8,7 @@ mod cpu;
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use crate::{Param, Tape};
+use crate::{Linear, Param, SoftCap, Tape, record};
 
 /// What a distribution says beside the label's log-prob; carries no gradient.
 #[derive(Clone, Debug)]
@@ -22,18 +22,89 @@ pub struct TokenStats {
     pub log_sum_sq_probs: Tensor,
 }
 
+/// The language-model head: a weight `[vocab, width]`, and what caps the logits.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The weight.
+    pub weight: Param,
+    /// The cap, if logits have one.
+    pub softcap: Option<SoftCap>,
+}
+
+impl Head {
+    /// A head without a cap.
+    pub fn new(weight: &Param) -> Self {
+        Self { weight: weight.clone(), softcap: None }
+    }
+
+    /// Log-probs of the labels `[rows]` (u32) after the hidden states `[rows, width]`: [`linear_log_probs`].
+    ///
+    /// # Errors
+    /// If the shapes do not fit or a label is outside the vocabulary.
+    pub fn log_probs(&self, hidden: &Tensor, labels: &Tensor) -> Result<Tensor> {
+        self.check(hidden, labels)?;
+        if self.has_cpu_form(hidden) {
+            cpu::log_probs(hidden, self, labels)
+        } else {
+            composed::log_probs(hidden, self, labels)
+        }
+    }
+
+    /// [`Head::log_probs`] with what else the distribution of each row says, from the same logits.
+    ///
+    /// # Errors
+    /// As [`Head::log_probs`].
+    pub fn log_probs_with_stats(&self, hidden: &Tensor, labels: &Tensor) -> Result<(Tensor, TokenStats)> {
+        self.check(hidden, labels)?;
+        if self.has_cpu_form(hidden) {
+            cpu::log_probs_with_stats(hidden, self, labels)
+        } else {
+            composed::log_probs_with_stats(hidden, self, labels)
+        }
+    }
+
+    /// All logits of the hidden states, `[rows, vocab]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
+        let layer = Linear::new(&self.weight, None)?;
+        record("logits", [hidden], |tape, [hidden]| {
+            let logits = tape.linear(&hidden, &layer)?;
+            match self.softcap {
+                None => Ok(logits),
+                Some(by) => tape.softcap(&logits, by),
+            }
+        })
+    }
+
+    fn check(&self, hidden: &Tensor, labels: &Tensor) -> Result<()> {
+        let (rows, width) = hidden.dims2()?;
+        let (_, expected) = self.weight.tensor().dims2()?;
+        if width != expected || labels.dims() != [rows] || labels.dtype() != DType::U32 || rows == 0 {
+            bail!(
+                "linear_log_probs: expected hidden [rows, {expected}] and u32 labels [rows], got {:?} and {:?} {:?}",
+                hidden.shape(),
+                labels.dtype(),
+                labels.shape()
+            );
+        }
+        Ok(())
+    }
+
+    fn has_cpu_form(&self, hidden: &Tensor) -> bool {
+        let weight = self.weight.tensor();
+        Tape::on_cpu(&[hidden, weight]) && weight.is_contiguous()
+    }
+}
+
 /// `log softmax(hidden Wᵀ)[label]` per row: `[rows]`, for `hidden` `[rows, hidden]`, `weight`
 /// `[vocab, hidden]` and `labels` `[rows]` (u32).
 ///
 /// # Errors
 /// If the shapes do not fit or a label is outside the vocabulary.
 pub fn linear_log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
-    check(hidden, weight, labels)?;
-    if has_cpu_form(hidden, weight) {
-        cpu::log_probs(hidden, weight, labels)
-    } else {
-        composed::linear_log_probs(hidden, weight, labels)
-    }
+    Head::new(weight).log_probs(hidden, labels)
 }
 
 /// [`linear_log_probs`] with what else the distribution of each row says, from the same logits.
@@ -45,28 +116,5 @@ pub fn linear_log_probs_with_stats(
     weight: &Param,
     labels: &Tensor,
 ) -> Result<(Tensor, TokenStats)> {
-    check(hidden, weight, labels)?;
-    if has_cpu_form(hidden, weight) {
-        cpu::log_probs_with_stats(hidden, weight, labels)
-    } else {
-        composed::linear_log_probs_with_stats(hidden, weight, labels)
-    }
-}
-
-fn check(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<()> {
-    let (rows, width) = hidden.dims2()?;
-    let (_, expected) = weight.tensor().dims2()?;
-    if width != expected || labels.dims() != [rows] || labels.dtype() != DType::U32 || rows == 0 {
-        bail!(
-            "linear_log_probs: expected hidden [rows, {expected}] and u32 labels [rows], got {:?} and {:?} {:?}",
-            hidden.shape(),
-            labels.dtype(),
-            labels.shape()
-        );
-    }
-    Ok(())
-}
-
-fn has_cpu_form(hidden: &Tensor, weight: &Param) -> bool {
-    Tape::on_cpu(&[hidden, weight.tensor()]) && weight.tensor().is_contiguous()
+    Head::new(weight).log_probs_with_stats(hidden, labels)
 }

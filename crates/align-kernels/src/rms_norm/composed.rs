@@ -1,24 +1,25 @@
-//! RMSNorm of tensor operations.
+//! RMSNorm of tensor operations. Half precision is computed in f32, as transformers does.
 
 use candle_core::{D, Result, Tensor};
 
-use crate::Param;
-use crate::tape::sum_of_rows;
+use super::RmsNorm;
+use crate::tape::{sum_of_rows, wide};
 
 /// The normalised rows, and the way back to `x`, if that is wanted.
 pub(super) fn rms_norm(
     x: &Tensor,
-    weight: &Param,
-    epsilon: f64,
+    norm: &RmsNorm,
     wanted: bool,
 ) -> Result<(Tensor, impl Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + use<>)> {
-    let (w, buffer) = (weight.tensor().detach(), weight.grad_buffer().cloned());
-    let inverse_root = (x.sqr()?.mean_keepdim(D::Minus1)? + epsilon)?.sqrt()?.recip()?; // [rows, 1]
+    let (dtype, buffer) = (x.dtype(), norm.weight.grad_buffer().cloned());
+    let (x, w) = (wide(x)?, wide(&norm.factors()?)?);
+    let inverse_root = (x.sqr()?.mean_keepdim(D::Minus1)? + norm.epsilon)?.sqrt()?.recip()?; // [rows, 1]
     let normalised = x.broadcast_mul(&inverse_root)?;
-    let value = normalised.broadcast_mul(&w)?;
+    let value = normalised.broadcast_mul(&w)?.to_dtype(dtype)?;
     let back = move |grad: &Tensor| {
+        let grad = wide(grad)?;
         if let Some(buffer) = &buffer {
-            buffer.accumulate(&sum_of_rows(&(grad * &normalised)?)?)?;
+            buffer.accumulate(&sum_of_rows(&(&grad * &normalised)?)?)?;
         }
         if !wanted {
             return Ok([None]);
@@ -26,7 +27,7 @@ pub(super) fn rms_norm(
         let weighted = grad.broadcast_mul(&w)?;
         let projection = (&weighted * &normalised)?.mean_keepdim(D::Minus1)?; // [rows, 1]
         let dx = (weighted - normalised.broadcast_mul(&projection)?)?.broadcast_mul(&inverse_root)?;
-        Ok([Some(dx)])
+        Ok([Some(dx.to_dtype(dtype)?)])
     };
     Ok((value, back))
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
+use super::RmsNorm;
+use crate::GradBuffer;
 use crate::cpu::{BLOCK_ROWS, add_assign, dot, dot3, filled, simd, slice, sum_blocks, tensor};
-use crate::{GradBuffer, Param};
 
 /// The normalised rows, and the way back. All f32 on the CPU, of fitting shapes.
-pub(super) fn rms_norm(x: &Tensor, weight: &Param, epsilon: f64) -> Result<(Tensor, Backward)> {
-    let (x, buffer) = (x.contiguous()?, weight.grad_buffer().cloned());
-    let weight = weight.tensor().detach().contiguous()?;
-    let (y, inverse_roots) = forward(&slice(&x)?, &slice(&weight)?, epsilon as f32);
+pub(super) fn rms_norm(x: &Tensor, norm: &RmsNorm) -> Result<(Tensor, Backward)> {
+    let (x, buffer, weight) = (x.contiguous()?, norm.weight.grad_buffer().cloned(), norm.factors()?);
+    let (y, inverse_roots) = forward(&slice(&x)?, &slice(&weight)?, norm.epsilon as f32);
     Ok((tensor(y, x.shape())?, Backward { x, weight, buffer, inverse_roots }))
 }
 

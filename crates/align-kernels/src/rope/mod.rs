@@ -8,16 +8,17 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 use crate::{Tape, Value, record};
 
-/// Cosines and sines of a stream of positions, made once per batch and shared by all layers.
+/// Cosines and sines of a stream of positions, made once per batch and shared by all layers that turn alike.
 #[derive(Clone, Debug)]
 pub struct Rope {
-    cos: Tensor, // [tokens, 1, head_dim / 2]
+    cos: Tensor, // [tokens, 1, half], half at most head_dim / 2
     sin: Tensor,
 }
 
 impl Rope {
     /// The rotation of `positions` by the angles `position · inverse_frequencies`, both scaled by
-    /// `attention_scaling` (1 for all but YaRN-like scalings).
+    /// `attention_scaling` (1 for all but YaRN-like scalings). Fewer frequencies than `head_dim / 2` rotate the first
+    /// elements of a head and leave the rest.
     ///
     /// Angles are computed in f32 as transformers does.
     pub fn new(
@@ -27,11 +28,25 @@ impl Rope {
         dtype: DType,
         device: &Device,
     ) -> Result<Self> {
-        let angles = positions.iter().flat_map(|&p| inverse_frequencies.iter().map(move |f| p as f32 * f));
+        let rows = positions.iter().map(|&position| (position, inverse_frequencies));
+        Self::of_rows(rows, inverse_frequencies.len(), attention_scaling, dtype, device)
+    }
+
+    /// [`Rope::new`] where each row has its position and its `half` frequencies: scalings that depend on how long the
+    /// sequence is.
+    pub fn of_rows<'a>(
+        rows: impl Iterator<Item = (u32, &'a [f32])>,
+        half: usize,
+        attention_scaling: f32,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let angles = rows.flat_map(|(position, row)| row.iter().map(move |f| position as f32 * f));
         let (cos, sin): (Vec<f32>, Vec<f32>) =
             angles.map(|a| (a.cos() * attention_scaling, a.sin() * attention_scaling)).unzip();
         let table = |values: Vec<f32>| {
-            Tensor::from_vec(values, (positions.len(), 1, inverse_frequencies.len()), device)?.to_dtype(dtype)
+            let rows = values.len() / half.max(1);
+            Tensor::from_vec(values, (rows, 1, half), device)?.to_dtype(dtype)
         };
         Ok(Self { cos: table(cos)?, sin: table(sin)? })
     }
@@ -42,7 +57,7 @@ impl Tape {
     /// rotation by the opposite angles.
     ///
     /// # Errors
-    /// If the shapes do not fit or `head_dim` is odd.
+    /// If the shapes do not fit.
     pub fn rope(&mut self, x: &Value, rotation: &Rope) -> Result<Value> {
         let input = x.tensor();
         check(input, rotation)?;
@@ -63,16 +78,20 @@ impl Tape {
 /// [`Tape::rope`] by itself.
 ///
 /// # Errors
-/// If the shapes do not fit or `head_dim` is odd.
+/// If the shapes do not fit.
 pub fn rope(x: &Tensor, rotation: &Rope) -> Result<Tensor> {
     record("rope", [x], |tape, [x]| tape.rope(&x, rotation))
 }
 
 fn check(x: &Tensor, rotation: &Rope) -> Result<()> {
     let (tokens, _, head_dim) = x.dims3()?;
-    let expected = [tokens, 1, head_dim / 2];
-    if rotation.cos.dims() != expected || head_dim % 2 != 0 {
-        bail!("rope: expected a rotation {expected:?} for {:?}, got {:?}", x.shape(), rotation.cos.shape());
+    let (found, half) = (rotation.cos.dims(), rotation.cos.dim(2)?);
+    if found != [tokens, 1, half] || 2 * half > head_dim {
+        bail!(
+            "rope: expected a rotation [{tokens}, 1, {} or less] for {:?}, got {found:?}",
+            head_dim / 2,
+            x.shape()
+        );
     }
     Ok(())
 }

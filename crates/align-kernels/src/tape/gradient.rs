@@ -68,6 +68,14 @@ pub(super) fn sum_of(a: Gradient, b: Gradient) -> Result<Tensor> {
     Ok(total.tensor)
 }
 
+/// At least f32: what half precision is summed in.
+pub(crate) fn wide(x: &Tensor) -> Result<Tensor> {
+    match x.dtype() {
+        DType::BF16 | DType::F16 => x.to_dtype(DType::F32),
+        _ => Ok(x.clone()),
+    }
+}
+
 /// `[rows, columns]` → `[columns]`: a product with ones, because candle's sum over rows is many times slower.
 pub(crate) fn sum_of_rows(x: &Tensor) -> Result<Tensor> {
     Tensor::ones((1, x.dim(0)?), x.dtype(), x.device())?.matmul(x)?.squeeze(0)

@@ -15,7 +15,7 @@ use candle_core::{Result, Tensor};
 
 use crate::{Param, cpu};
 use gradient::Gradient;
-pub(crate) use gradient::{add_in_place, sum_of_rows};
+pub(crate) use gradient::{add_in_place, sum_of_rows, wide};
 pub use record::{checkpoint, record};
 
 /// Where ops note their way back.
@@ -143,6 +143,14 @@ impl Tape {
         }
         let scaled = (x.tensor() * factor)?;
         Ok(self.push("scale", [&x], [], scaled, move |grad: &Tensor| Ok([Some((grad * factor)?)])))
+    }
+
+    /// Each row of `x` times its entry of `scales`, which has the same number of dimensions.
+    pub fn scale_rows(&mut self, x: &Value, scales: &Tensor) -> Result<Value> {
+        let (scaled, scales) = (x.tensor().broadcast_mul(scales)?, scales.clone());
+        Ok(self.push("scale_rows", [x], [], scaled, move |grad: &Tensor| {
+            Ok([Some(grad.broadcast_mul(&scales)?)])
+        }))
     }
 
     /// The same elements in another shape.

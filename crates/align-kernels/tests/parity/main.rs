@@ -9,7 +9,10 @@
 
 mod tape;
 
-use align_kernels::{Param, Rope, composed, embedding, linear, rms_norm, rope, swiglu};
+use align_kernels::{
+    Activation, Head, Param, RmsNorm, Rope, SoftCap, composed, embedding, gated, linear, record, rms_norm,
+    rope,
+};
 use candle_core::{DType, Device, Result, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -115,9 +118,17 @@ fn rms_norm_of_zeros_is_zero_with_finite_gradients() {
 
 #[test]
 fn rope_agrees() {
-    for (tokens, heads, head_dim) in [(1, 1, 2), (5, 3, 6), (64, 2, 48), (131, 1, 64), (67, 9, 10)] {
+    for (tokens, heads, head_dim, half) in [
+        (1, 1, 2, 1),
+        (5, 3, 6, 3),
+        (64, 2, 48, 24),
+        (131, 1, 64, 32),
+        (67, 9, 10, 5),
+        (67, 2, 10, 3),
+        (3, 2, 7, 1),
+    ] {
         let positions: Vec<u32> = (0..tokens).map(|i| i * 37 % 1000).collect();
-        let frequencies: Vec<f32> = (0..head_dim / 2).map(|i| 0.7f32.powi(i as i32)).collect();
+        let frequencies: Vec<f32> = (0..half).map(|i| 0.7f32.powi(i as i32)).collect();
         let rotation = |dtype| Rope::new(&positions, &frequencies, 1.25, dtype, &CPU).unwrap();
         check(
             &|p| rope(p[0].tensor(), &rotation(DType::F32)),
@@ -128,22 +139,58 @@ fn rope_agrees() {
 }
 
 #[test]
-fn rope_refuses_odd_heads() {
-    let rotation = Rope::new(&[0], &[1.0], 1.0, DType::F32, &CPU).unwrap();
+fn rope_refuses_more_angles_than_a_head_has_pairs() {
+    let rotation = Rope::new(&[0], &[1.0, 1.0], 1.0, DType::F32, &CPU).unwrap();
     let message = rope(&values(&[1, 1, 3], 1, 1.0), &rotation).unwrap_err().to_string();
     assert!(message.contains("rope: expected"), "{message}");
 }
 
 #[test]
-fn swiglu_agrees() {
-    for (rows, hidden) in SIZES {
-        for scale in [1.0, 30.0, 200.0] {
-            check(
-                &|p| swiglu(p[0].tensor(), p[1].tensor()),
-                &|p| composed(|| swiglu(p[0].tensor(), p[1].tensor())),
-                &[values(&[rows, hidden], 4, scale), values(&[rows, hidden], 5, 1.0)],
-            );
+fn gated_units_agree() {
+    for activation in [Activation::Silu, Activation::Gelu, Activation::GeluTanh] {
+        for (rows, hidden) in SIZES {
+            // Of a single entry far out nothing is left but the last digits of e⁻ˣ.
+            let scales: &[f32] = if rows * hidden < 10 { &[1.0] } else { &[1.0, 30.0, 200.0] };
+            for &scale in scales {
+                check(
+                    &|p| gated(activation, p[0].tensor(), p[1].tensor()),
+                    &|p| composed(|| gated(activation, p[0].tensor(), p[1].tensor())),
+                    &[values(&[rows, hidden], 4, scale), values(&[rows, hidden], 5, 1.0)],
+                );
+            }
         }
+    }
+}
+
+#[test]
+fn norms_around_zero_agree() {
+    let norm = |p: &[Param]| {
+        let norm = RmsNorm::around_zero(&p[1], 1e-5);
+        record("norm", [p[0].tensor()], |tape, [x]| tape.rms_norm(&x, &norm))
+    };
+    for (rows, hidden) in [(3, 16), (65, 288)] {
+        let inputs = [values(&[rows, hidden], 1, 2.0), values(&[hidden], 2, 0.5)];
+        check(&norm, &|p| composed(|| norm(p)), &inputs);
+    }
+}
+
+#[test]
+fn soft_caps_agree() {
+    let by = SoftCap::new(3.0).at_temperature(0.7);
+    let capped = |p: &[Param]| record("cap", [p[0].tensor()], |tape, [x]| tape.softcap(&x, by));
+    for (rows, hidden) in SIZES {
+        for scale in [0.01, 1.0, 30.0] {
+            check(&capped, &|p| composed(|| capped(p)), &[values(&[rows, hidden], 4, scale)]);
+        }
+    }
+    for (rows, width, vocab) in [(1, 5, 7), (13, 9, 2503)] {
+        let labels = Tensor::from_iter((0..rows as u32).map(|i| i * 31 % vocab as u32), &CPU).unwrap();
+        let log_probs = |p: &[Param]| {
+            let head = Head { weight: p[1].clone(), softcap: Some(by) };
+            head.log_probs(p[0].tensor(), &labels)
+        };
+        let inputs = [values(&[rows, width], 1, 1.0), values(&[vocab, width], 2, 2.0)];
+        check_within(5e-6, &log_probs, &|p| composed(|| log_probs(p)), &inputs);
     }
 }
 
@@ -219,6 +266,6 @@ fn operands_need_not_be_contiguous() {
     let error = (found - expected).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
     assert!(error < 1e-5, "{error}");
     let copied = xt.contiguous().unwrap();
-    let twice = |t: &Tensor| swiglu(t, t).unwrap().to_vec2::<f32>().unwrap();
+    let twice = |t: &Tensor| gated(Activation::Silu, t, t).unwrap().to_vec2::<f32>().unwrap();
     assert_eq!(twice(&xt), twice(&copied));
 }

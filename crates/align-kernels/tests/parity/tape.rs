@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use align_kernels::{
-    Linear, Looking, Param, Rope, Segment, Segments, attention, composed, linear, record, rms_norm, rope,
-    swiglu,
+    Activation, Linear, Looking, Param, RmsNorm, Rope, Segment, Segments, SoftCap, attention, composed,
+    linear, record, rms_norm, rope, swiglu,
 };
 use candle_core::{DType, Result, Tensor};
 
@@ -31,9 +31,9 @@ fn mlp(x: &Tensor, p: &[Param]) -> Result<Tensor> {
     let [gate, up, down] = [&p[1], &p[2], &p[3]].map(|weight| Linear::new(weight, None));
     let (gate, up, down) = (gate?, up?, down?);
     record("mlp", [x], |tape, [x]| {
-        let normalised = tape.rms_norm(&x, &p[0], 0.1)?;
+        let normalised = tape.rms_norm(&x, &RmsNorm::new(&p[0], 0.1))?;
         let [gate, up] = tape.linears(&normalised, [&gate, &up])?;
-        let unit = tape.swiglu(&gate, &up)?;
+        let unit = tape.gated(Activation::Silu, &gate, &up)?;
         let y = tape.linear(&unit, &down)?;
         tape.add(&x, y)
     })
@@ -110,13 +110,13 @@ fn attend(p: &[Param], dim: usize, window: Option<usize>, rows: Option<&Tensor>)
     let [q, k, v, o] = [2, 3, 4, 5].map(|i| Linear::new(&p[i], p.get(i + 4)));
     let layers = [q?, k?, v?, o?];
     record("attend", [x], |tape, [x]| {
-        let normalised = tape.rms_norm(&x, &p[1], 1e-2)?;
+        let normalised = tape.rms_norm(&x, &RmsNorm::new(&p[1], 1e-2))?;
         let [q, k, v, o] = &layers;
         let heads = [q, k, v].map(|layer| (tokens, layer.outputs() / dim, dim));
         let [q, k, v] = tape.linears(&normalised, [q, k, v])?;
         let (q, k, v) = (tape.reshape(q, heads[0])?, tape.reshape(k, heads[1])?, tape.reshape(v, heads[2])?);
         let (q, k) = (tape.rope(&q, &rotation)?, tape.rope(&k, &rotation)?);
-        let mixed = tape.attention([&q, &k, &v], &segments, Looking { scale: 0.4, window })?;
+        let mixed = tape.attention([&q, &k, &v], &segments, Looking { scale: 0.4, window, softcap: None })?;
         let mixed = tape.reshape(mixed, (tokens, heads[0].1 * dim))?;
         let (x, mixed) = match rows {
             None => (x, mixed),
@@ -186,4 +186,23 @@ fn an_output_of_another_width_is_refused() {
     let params: Vec<_> = inputs.iter().map(|t| Param::tracked(t).unwrap()).collect();
     let refused = attend(&params, 4, None, None).unwrap_err().to_string();
     assert!(refused.contains("two tensors of one shape"), "{refused}");
+}
+
+#[test]
+fn attention_with_a_soft_cap_agrees() {
+    for (tokens, heads, kv_heads, dim) in [(5, 1, 1, 2), (23, 4, 2, 6), (140, 6, 3, 16)] {
+        for (scale, cap) in [(0.3, 2.0), (3.0, 0.5), (0.01, 50.0)] {
+            let attend = |p: &[Param]| {
+                let looking = Looking { scale, window: Some(50), softcap: Some(SoftCap::new(cap)) };
+                let segments = Segments::from(segments(tokens));
+                let [q, k, v] = [p[0].tensor(), p[1].tensor(), p[2].tensor()];
+                record("attend", [q, k, v], |tape, [q, k, v]| {
+                    tape.attention([&q, &k, &v], &segments, looking)
+                })
+            };
+            let kv = [tokens, kv_heads, dim];
+            let inputs = [values(&[tokens, heads, dim], 1, 1.0), values(&kv, 2, 1.0), values(&kv, 3, 1.0)];
+            check_within(ATTENTION, &attend, &|p| composed(|| attend(p)), &inputs);
+        }
+    }
 }

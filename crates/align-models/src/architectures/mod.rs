@@ -1,115 +1,60 @@
-//! One short file per architecture: how its `config.json` maps onto the decoder.
+//! One short file per architecture: how its `config.json` maps onto the plan of a decoder.
+//!
+//! Read as transformers 4 writes it (`rope_theta`, `rope_scaling`) and as 5 does (`rope_parameters`, flat or per kind of
+//! layer). What an architecture's file does not read and would change the function is refused.
 
+mod fields;
+mod gemma;
+mod granite;
 mod llama;
+mod mistral;
+mod olmo;
+mod phi;
+mod qwen;
+mod rope;
+mod sizes;
+mod smollm;
+mod unsupported;
 
-use std::ops::RangeInclusive;
 use std::path::Path;
 
-use align_text::shortened;
+use fields::Fields;
 use serde_json::Value;
 
 use crate::{DecoderConfig, Error, Result};
 
+type Read = fn(&Fields<'_>) -> Result<DecoderConfig>;
+
+/// All that are supported, by `model_type`.
+const FAMILIES: [(&str, Read); 14] = [
+    ("gemma", gemma::gemma),
+    ("gemma2", gemma::gemma2),
+    ("gemma3_text", gemma::gemma3),
+    ("granite", granite::decoder),
+    ("llama", llama::decoder),
+    ("ministral", mistral::ministral),
+    ("ministral3", mistral::ministral3),
+    ("mistral", mistral::mistral),
+    ("olmo2", olmo::olmo2),
+    ("olmo3", olmo::olmo3),
+    ("phi3", phi::decoder),
+    ("qwen2", qwen::qwen2),
+    ("qwen3", qwen::qwen3),
+    ("smollm3", smollm::decoder),
+];
+
 /// Reads the config of any supported architecture.
 pub(crate) fn decoder_config(path: &Path, config: &Value) -> Result<DecoderConfig> {
     let model_type = config.get("model_type").and_then(Value::as_str).unwrap_or_default();
-    match model_type {
-        "llama" => llama::decoder_config(path, config),
-        "" => Err(Error::invalid(path, "has no `model_type`; expected a Hugging Face model config")),
-        other => {
-            let other = shortened(other, SHOWN);
-            Err(Error::invalid(path, format!("`model_type` is `{other}`; supported: llama")))
-        }
+    if model_type.is_empty() {
+        return Err(Error::invalid(path, "has no `model_type`; expected a Hugging Face model config"));
     }
-}
-
-/// Characters of a wrong value that an error repeats.
-const SHOWN: usize = 200;
-
-/// The largest sizes that are read: ten times those of the largest models, and so small that the products of two of them
-/// are numbers of 64 bits.
-mod most {
-    pub(super) const VOCAB: usize = 1 << 24;
-    pub(super) const WIDTH: usize = 1 << 22;
-    pub(super) const LAYERS: usize = 10_000;
-    pub(super) const HEADS: usize = 1 << 16;
-    pub(super) const POSITIONS: usize = 1 << 30;
-}
-
-/// Reads fields of a `config.json` with errors that name the field.
-struct Fields<'a> {
-    path: &'a Path,
-    config: &'a Value,
-}
-
-impl<'a> Fields<'a> {
-    /// The field's value; absent and null are the same, as in transformers.
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.config.get(name).filter(|value| !value.is_null())
-    }
-
-    fn fail<T>(&self, name: &str, expected: &str) -> Result<T> {
-        let found = self.get(name).map_or_else(|| "nothing".to_owned(), Value::to_string);
-        let found = shortened(&found, SHOWN);
-        Err(Error::invalid(self.path, format!("`{name}`: expected {expected}, found {found}")))
-    }
-
-    /// A whole number from 1 to `most`.
-    fn size(&self, name: &str, most: usize) -> Result<usize> {
-        let value = self.get(name).and_then(Value::as_u64).and_then(|value| usize::try_from(value).ok());
-        match value.filter(|value| (1..=most).contains(value)) {
-            Some(value) => Ok(value),
-            None => self.fail(name, &format!("a whole number from 1 to {most}")),
-        }
-    }
-
-    fn size_or(&self, name: &str, default: usize, most: usize) -> Result<usize> {
-        if self.get(name).is_some() { self.size(name, most) } else { Ok(default) }
-    }
-
-    /// A number of the range; NaN and infinity are in none.
-    fn number_in(&self, name: &str, default: f64, range: RangeInclusive<f64>) -> Result<f64> {
-        let number = self.number_or(name, default)?;
-        let expected = || format!("a number from {:e} to {:e}", range.start(), range.end());
-        if range.contains(&number) { Ok(number) } else { self.fail(name, &expected()) }
-    }
-
-    /// The object of that name.
-    fn object(&self, name: &str) -> Result<Option<Self>> {
-        match self.get(name) {
-            None => Ok(None),
-            Some(config) if config.is_object() => Ok(Some(Self { path: self.path, config })),
-            Some(_) => self.fail(name, "an object"),
-        }
-    }
-
-    fn number_or(&self, name: &str, default: f64) -> Result<f64> {
-        match self.get(name) {
-            None => Ok(default),
-            Some(value) => match value.as_f64() {
-                Some(number) => Ok(number),
-                None => self.fail(name, "a number"),
-            },
-        }
-    }
-
-    fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
-        match self.get(name) {
-            None => Ok(default),
-            Some(value) => match value.as_bool() {
-                Some(flag) => Ok(flag),
-                None => self.fail(name, "true or false"),
-            },
-        }
-    }
-
-    fn text_or(&self, name: &str, default: &'a str) -> Result<&'a str> {
-        match self.get(name) {
-            None => Ok(default),
-            Some(value) => match value.as_str() {
-                Some(text) => Ok(text),
-                None => self.fail(name, "a string"),
-            },
-        }
-    }
+    let Some((_, read)) = FAMILIES.iter().find(|(name, _)| *name == model_type) else {
+        let names = FAMILIES.map(|(name, _)| name);
+        return Err(Error::invalid(path, unsupported::architecture(model_type, &names)));
+    };
+    let fields = Fields::new(path, config);
+    let decoder = read(&fields)?;
+    unsupported::check(&fields)?;
+    Ok(decoder)
 }

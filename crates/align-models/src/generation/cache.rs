@@ -27,7 +27,9 @@ enum Destinations {
 
 /// Bytes that a token takes in all layers.
 pub(super) fn token_bytes(config: &DecoderConfig, dtype: DType) -> usize {
-    2 * config.layers * config.kv_heads * config.head_dim * dtype.size_in_bytes()
+    let widths =
+        config.layers.iter().map(|layer| layer.attention.key.outputs + layer.attention.value.outputs);
+    widths.sum::<usize>() * dtype.size_in_bytes()
 }
 
 impl Cache {
@@ -41,8 +43,9 @@ impl Cache {
     ) -> Result<Self> {
         let rows = capacity.min(at_first);
         let buffers = || -> Result<Vec<Tensor>> {
-            let shape = (rows, config.kv_heads, config.head_dim);
-            (0..config.layers).map(|_| Tensor::zeros(shape, dtype, device)).collect()
+            let attentions = config.layers.iter().map(|layer| &layer.attention);
+            let shapes = attentions.map(|attention| (rows, attention.kv_heads(), attention.head_dim));
+            shapes.map(|shape| Tensor::zeros(shape, dtype, device)).collect()
         };
         let destinations = Destinations::Rows(Vec::new());
         Ok(Self { keys: buffers()?, values: buffers()?, rows, capacity, destinations })

@@ -145,8 +145,12 @@ impl<'a> Underway<'a> {
     /// that each of these tokens goes to.
     fn stream(&self, arriving: &[Vec<Sequence>]) -> (Stream, Vec<u32>) {
         let (mut stream, mut destinations) = (Stream::default(), Vec::new());
-        let mut push = |tokens: &[u32], first: usize, keys: Vec<Range<usize>>| {
-            let row = stream.tokens.len();
+        let mut lengths = Vec::new();
+        let mut push = |sequence: &Sequence, first: usize, keys: Vec<Range<usize>>| {
+            let (tokens, row) = (&sequence.tokens[first..], stream.tokens.len());
+            let prompt = sequence.tokens.len() - sequence.completion().len();
+            // Keys are in the cache before the sequence has its length: the longest that it may have counts.
+            lengths.push((prompt + self.options.max_new_tokens) as u32);
             let end = keys.last().map_or(0, |range| range.end);
             stream.tokens.extend(tokens);
             stream.positions.extend((first as u32..).take(tokens.len()));
@@ -157,11 +161,12 @@ impl<'a> Underway<'a> {
             let own = sequence.lane.start..sequence.lane.start + sequence.completion().len();
             let keys = self.groups[sequence.group].context(own);
             let newest = sequence.tokens.len() - 1;
-            push(&sequence.tokens[newest..], newest, keys);
+            push(sequence, newest, keys);
         }
         for sequence in arriving.iter().filter_map(|sequences| sequences.first()) {
-            push(&sequence.tokens, 0, vec![self.groups[sequence.group].prompt.clone()]);
+            push(sequence, 0, vec![self.groups[sequence.group].prompt.clone()]);
         }
+        stream.stated_lengths = Some(lengths);
         (stream, destinations)
     }
 
@@ -213,27 +218,21 @@ mod tests {
     use candle_core::Device;
 
     use super::*;
-    use crate::{DecoderConfig, RopeScaling, random_weights};
+    use crate::{DecoderConfig, random_weights};
 
     fn model() -> CausalLm {
-        let config = DecoderConfig {
-            vocab: 50,
-            hidden: 16,
-            intermediate: 24,
-            layers: 2,
-            heads: 4,
-            kv_heads: 2,
-            head_dim: 4,
-            norm_epsilon: 1e-5,
-            rope_theta: 10_000.0,
-            rope_scaling: RopeScaling::None,
-            max_positions: 64,
-            sliding_window: None,
-            attention_bias: false,
-            mlp_bias: false,
-            tied_embeddings: false,
-            initializer_range: 0.5,
-        };
+        let config = DecoderConfig::from_json(&serde_json::json!({
+            "model_type": "llama",
+            "vocab_size": 50,
+            "hidden_size": 16,
+            "intermediate_size": 24,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "max_position_embeddings": 64,
+            "initializer_range": 0.5,
+        }));
+        let config = config.unwrap();
         let weights = random_weights(&config, 5, &Device::Cpu).unwrap();
         CausalLm::new(&config, &Params::frozen(&weights)).unwrap()
     }

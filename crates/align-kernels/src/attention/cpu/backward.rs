@@ -17,6 +17,7 @@ use super::Operands;
 use super::forward::{WORTH_THREADS, cost, score};
 use super::tiles::{KEYS, LANES, ROWS, Tile, context, hide, lines_seen, load_columns, pieces};
 use crate::cpu::{Matrix, MatrixMut, Start, Threads, dot, exp, matmul, simd};
+use crate::softcap::{cap, scale_by_slope};
 
 /// Gradients of the queries, keys and values; rows of keys that no segment saw have the gradient zero.
 pub(super) fn backward(
@@ -123,11 +124,20 @@ impl Pass<'_> {
                 score(operands.keys(piece, kv_head), &scratch.queries, piece, padded, &mut scratch.scores);
                 score(operands.values(piece, kv_head), &scratch.grads, piece, padded, &mut scratch.slopes);
             }
+            let lines = block.len() * ROWS;
+            if let Some(by) = operands.softcap {
+                cap(&mut scratch.scores[..lines], by);
+                scratch.capped.clear();
+                scratch.capped.extend_from_slice(&scratch.scores[..lines]);
+            }
             hide(&mut scratch.scores, &pieces, &block, tile, operands.window);
             for row in (0..padded).step_by(LANES) {
                 let seen = lines_seen(&pieces, row) * ROWS;
                 let (scores, slopes) = (&mut scratch.scores[..seen], &mut scratch.slopes[..seen]);
                 differentiate(scores, slopes, row, &scratch.log_sums, &scratch.delta, operands.scale);
+            }
+            if let Some(by) = operands.softcap {
+                scale_by_slope(&mut scratch.slopes[..lines], &scratch.capped, by);
             }
             for piece in &pieces {
                 let (rows, first) = (tile.rows - piece.first_row, piece.line * ROWS + piece.first_row);
@@ -173,6 +183,8 @@ struct Scratch {
     scores: Vec<f32>,
     /// Gradient of the weights of a block, then of the scores, `[KEYS, ROWS]`.
     slopes: Vec<f32>,
+    /// Scores of a block after their cap, where they have one.
+    capped: Vec<f32>,
     /// Gradient of the queries so far, `[dim, ROWS]`.
     dq: Vec<f32>,
     log_sums: [f32; ROWS],
@@ -183,7 +195,16 @@ impl Scratch {
     fn new(dim: usize) -> Self {
         let [queries, grads, dq] = [(); 3].map(|()| vec![0.0; dim * ROWS]);
         let [scores, slopes] = [(); 2].map(|()| vec![0.0; KEYS * ROWS]);
-        Self { queries, grads, scores, slopes, dq, log_sums: [0.0; ROWS], delta: [0.0; ROWS] }
+        Self {
+            queries,
+            grads,
+            scores,
+            slopes,
+            capped: Vec::new(),
+            dq,
+            log_sums: [0.0; ROWS],
+            delta: [0.0; ROWS],
+        }
     }
 
     fn load(&mut self, pass: &Pass<'_>, tile: &Tile, head: usize) {

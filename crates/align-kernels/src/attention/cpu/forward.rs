@@ -9,6 +9,7 @@ use super::Operands;
 use super::one_row::one_row;
 use super::tiles::{KEYS, LANES, Piece, ROWS, Tile, context, hide, lines_seen, load_columns, pieces};
 use crate::cpu::{Matrix, MatrixMut, Start, Threads, exp, matmul, simd};
+use crate::softcap::cap;
 
 /// Multiply-adds below which waking the threads costs more than they save.
 pub(super) const WORTH_THREADS: usize = 1 << 20;
@@ -140,6 +141,9 @@ impl Scratch {
             let pieces = pieces(context, &block, tile.own);
             for piece in &pieces {
                 score(operands.keys(piece, kv_head), &self.queries, piece, padded, &mut self.scores);
+            }
+            if let Some(by) = operands.softcap {
+                cap(&mut self.scores[..block.len() * ROWS], by);
             }
             hide(&mut self.scores, &pieces, &block, tile, operands.window);
             let mut shrink = [1.0; ROWS];

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Operands;
 use super::tiles::{KEYS, Piece, ROWS, Tile, pieces};
 use crate::cpu::{dot, exp, max, simd, sum};
+use crate::softcap::cap;
 
 /// The heads `heads` at a tile of one row: `out` is `[heads, dim]` and zero, `log_sums` `[heads]`.
 pub(super) fn one_row(
@@ -29,6 +30,9 @@ pub(super) fn one_row(
             }
             for (head, out) in out.chunks_exact_mut(operands.dim).enumerate() {
                 let scores = &mut scores[head * KEYS..][..block.len()];
+                if let Some(by) = operands.softcap {
+                    cap(scores, by);
+                }
                 let shrink = weigh(scores, &mut largest[head], &mut total[head]);
                 out.iter_mut().for_each(|x| *x *= shrink);
             }

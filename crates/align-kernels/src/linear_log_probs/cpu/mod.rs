@@ -18,31 +18,31 @@ use candle_core::{Result, Tensor, bail};
 use self::passes::Operands;
 use self::rows::{Row, Softmax, SoftmaxAndStats};
 use self::sums::Sum;
-use super::TokenStats;
+use super::{Head, TokenStats};
 use crate::cpu::{slice, tensor};
-use crate::{Param, record};
+use crate::record;
 
 /// Logits of at most this size are kept for the backward pass: 2097 rows at a vocabulary of 32000.
 const KEPT_BYTES: usize = 256 << 20;
 
-/// See [`linear_log_probs`](super::linear_log_probs).
-pub(super) fn log_probs(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
-    within(KEPT_BYTES, hidden, weight, labels)
+/// See [`Head::log_probs`].
+pub(super) fn log_probs(hidden: &Tensor, head: &Head, labels: &Tensor) -> Result<Tensor> {
+    within(KEPT_BYTES, hidden, head, labels)
 }
 
-fn within(kept_bytes: usize, hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Tensor> {
-    let head = Head::new(hidden, weight, labels)?;
+fn within(kept_bytes: usize, hidden: &Tensor, head: &Head, labels: &Tensor) -> Result<Tensor> {
+    let head = Run::new(hidden, head, labels)?;
     let (rows, kept) = head.forward::<Softmax>(kept_bytes)?;
     head.record(hidden, rows, kept)
 }
 
-/// See [`linear_log_probs_with_stats`](super::linear_log_probs_with_stats).
+/// See [`Head::log_probs_with_stats`].
 pub(super) fn log_probs_with_stats(
     hidden: &Tensor,
-    weight: &Param,
+    head: &Head,
     labels: &Tensor,
 ) -> Result<(Tensor, TokenStats)> {
-    let head = Head::new(hidden, weight, labels)?;
+    let head = Run::new(hidden, head, labels)?;
     let (rows, kept) = head.forward::<SoftmaxAndStats>(KEPT_BYTES)?;
     let per_row = |value: fn(&SoftmaxAndStats) -> f32| tensor(rows.iter().map(value).collect(), rows.len());
     let stats = TokenStats {
@@ -55,40 +55,40 @@ pub(super) fn log_probs_with_stats(
 }
 
 /// The detached operands.
-struct Head {
+struct Run {
     hidden: Tensor,
-    weight: Param,
+    head: Head,
     labels: Vec<u32>,
     hidden_is_tracked: bool,
 }
 
-impl Head {
-    fn new(hidden: &Tensor, weight: &Param, labels: &Tensor) -> Result<Self> {
-        let (vocab, _) = weight.tensor().dims2()?;
+impl Run {
+    fn new(hidden: &Tensor, head: &Head, labels: &Tensor) -> Result<Self> {
+        let (vocab, _) = head.weight.tensor().dims2()?;
         let labels = labels.to_vec1::<u32>()?;
         if let Some(label) = labels.iter().find(|&&label| label as usize >= vocab) {
             bail!("linear_log_probs: label {label} is outside the vocabulary of {vocab}");
         }
         Ok(Self {
             hidden: hidden.detach().contiguous()?,
-            weight: weight.clone(),
+            head: head.clone(),
             labels,
             hidden_is_tracked: hidden.track_op(),
         })
     }
 
     fn is_recorded(&self) -> bool {
-        self.hidden_is_tracked || self.weight.is_tracked()
+        self.hidden_is_tracked || self.head.weight.is_tracked()
     }
 
     fn operands<'a>(&self, hidden: &'a [f32], weight: &'a [f32]) -> Result<Operands<'a>> {
-        let (vocab, width) = self.weight.tensor().dims2()?;
-        Ok(Operands::new(hidden, weight, [self.labels.len(), vocab, width]))
+        let (vocab, width) = self.head.weight.tensor().dims2()?;
+        Ok(Operands::new(hidden, weight, [self.labels.len(), vocab, width], self.head.softcap))
     }
 
     /// The rows' sums, and the logits if they are wanted again and take at most `kept_bytes`.
     fn forward<R: Row>(&self, kept_bytes: usize) -> Result<(Vec<R>, Option<Vec<f32>>)> {
-        let (hidden, weight) = (slice(&self.hidden)?, slice(self.weight.tensor())?);
+        let (hidden, weight) = (slice(&self.hidden)?, slice(self.head.weight.tensor())?);
         let operands = self.operands(&hidden, &weight)?;
         let keep = self.is_recorded() && operands.logits() * size_of::<f32>() <= kept_bytes;
         let mut rows: Vec<R> = self.labels.iter().map(|&label| R::new(label)).collect();
@@ -102,7 +102,7 @@ impl Head {
         let value = tensor(rows.iter().map(Softmax::log_prob).collect(), rows.len())?;
         let kept = Mutex::new(kept);
         record("linear_log_probs", [hidden], |tape, [hidden]| {
-            let weight = self.weight.clone();
+            let weight = self.head.weight.clone();
             Ok(tape.push("linear_log_probs", [&hidden], [&weight], value, move |grad: &Tensor| {
                 // The first backward pass overwrites what was kept; a second one computes it again.
                 let kept = kept.lock().expect("no holder of this lock can panic").take();
@@ -114,7 +114,7 @@ impl Head {
     /// The gradient of the hidden states, if they are tracked; the weight's goes to its buffer.
     fn backward(&self, rows: &[Softmax], kept: Option<Vec<f32>>, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
-        let (hidden, weight, grad) = (slice(&self.hidden)?, slice(self.weight.tensor())?, slice(&grad)?);
+        let (hidden, weight, grad) = (slice(&self.hidden)?, slice(self.head.weight.tensor())?, slice(&grad)?);
         let operands = self.operands(&hidden, &weight)?;
         let d_hidden = RefCell::new(self.hidden_is_tracked.then(|| Vec::with_capacity(hidden.len())));
         let kept = RefCell::new(kept);
@@ -122,10 +122,10 @@ impl Head {
             let mut d_hidden = d_hidden.borrow_mut();
             operands.backward(rows, &grad, kept.take(), d_hidden.as_mut().map(Sum::New), d_weight);
         };
-        match self.weight.grad_buffer() {
+        match self.head.weight.grad_buffer() {
             None => run(None),
             Some(buffer) => buffer.accumulate_in_place(
-                self.weight.tensor().shape(),
+                self.head.weight.tensor().shape(),
                 || {
                     let mut d_weight = Vec::with_capacity(weight.len());
                     run(Some(Sum::New(&mut d_weight)));

@@ -8,7 +8,9 @@ use rayon::prelude::*;
 use super::rows::{Row, Softmax};
 use super::sums::{Sum, append_product};
 use super::tiles::{Tile, largest, tiles};
+use crate::SoftCap;
 use crate::cpu::Matrix;
+use crate::softcap::{cap, scale_by_slope};
 
 /// Rows of a tile that a thread takes at once: some 10 µs of work.
 const ROWS_PER_TASK: usize = 8;
@@ -21,12 +23,18 @@ pub(super) struct Operands<'a> {
     rows: usize,
     vocab: usize,
     width: usize,
+    softcap: Option<SoftCap>,
 }
 
 impl<'a> Operands<'a> {
     /// `hidden` `[rows, width]` and `weight` `[vocab, width]`.
-    pub(super) fn new(hidden: &'a [f32], weight: &'a [f32], [rows, vocab, width]: [usize; 3]) -> Self {
-        Self { hidden, weight, rows, vocab, width }
+    pub(super) fn new(
+        hidden: &'a [f32],
+        weight: &'a [f32],
+        [rows, vocab, width]: [usize; 3],
+        softcap: Option<SoftCap>,
+    ) -> Self {
+        Self { hidden, weight, rows, vocab, width, softcap }
     }
 
     /// Number of logits.
@@ -51,9 +59,12 @@ impl<'a> Operands<'a> {
                 let columns = tile.columns.len();
                 rows[tile.rows.clone()]
                     .par_chunks_mut(ROWS_PER_TASK)
-                    .zip(logits[start..].par_chunks(ROWS_PER_TASK * columns))
-                    .flat_map_iter(|(rows, logits)| rows.iter_mut().zip(logits.chunks(columns)))
-                    .for_each(|(row, logits)| row.absorb(logits, tile.columns.start));
+                    .zip(logits[start..].par_chunks_mut(ROWS_PER_TASK * columns))
+                    .flat_map_iter(|(rows, logits)| rows.iter_mut().zip(logits.chunks_mut(columns)))
+                    .for_each(|(row, logits)| {
+                        self.softcap.iter().for_each(|&by| cap(logits, by));
+                        row.absorb(logits, tile.columns.start);
+                    });
             }
         });
     }
@@ -85,7 +96,17 @@ impl<'a> Operands<'a> {
                     .zip(rows[tile.rows.clone()].par_chunks(ROWS_PER_TASK))
                     .zip(grad[tile.rows.clone()].par_chunks(ROWS_PER_TASK))
                     .flat_map_iter(|((logits, rows), grad)| logits.chunks_mut(columns).zip(rows).zip(grad))
-                    .for_each(|((logits, row), &grad)| row.differentiate(logits, tile.columns.start, grad));
+                    .for_each(|((logits, row), &grad)| {
+                        let Some(by) = self.softcap else {
+                            return row.differentiate(logits, tile.columns.start, grad);
+                        };
+                        if !keep {
+                            cap(logits, by);
+                        }
+                        let capped = logits.to_vec();
+                        row.differentiate(logits, tile.columns.start, grad);
+                        scale_by_slope(logits, &capped, by);
+                    });
                 let d_logits = Matrix::new(logits, height, columns);
                 if let Some(sum) = &mut d_hidden {
                     sum.add(tile.rows.start * self.width, d_logits, self.weight(&tile), [height, self.width]);

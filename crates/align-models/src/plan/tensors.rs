@@ -1,0 +1,122 @@
+//! The one table of a model's tensors: what is stored under which name, and which parameters it holds.
+
+use super::{DecoderConfig, LinearPlan, NormPlan};
+
+/// A tensor on disk: one parameter, or several whose rows follow one another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTensor {
+    /// Its name.
+    pub name: String,
+    /// What it holds, in order.
+    pub params: Vec<StoredParam>,
+}
+
+/// A parameter of the decoder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredParam {
+    /// Its name, which is that of the tensor where it is alone there.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// How it starts in a model that is trained from scratch.
+    pub init: Init,
+}
+
+/// How parameters start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Init {
+    /// Normal, with the model's `initializer_range`.
+    Normal,
+    /// All 0.
+    Zeros,
+    /// All 1.
+    Ones,
+}
+
+impl StoredTensor {
+    /// Its shape.
+    pub fn shape(&self) -> Vec<usize> {
+        let rows = self.params.iter().map(|param| param.shape[0]).sum();
+        let rest = self.params.first().map_or(&[][..], |param| &param.shape[1..]);
+        [&[rows], rest].concat()
+    }
+
+    /// A parameter alone in its tensor.
+    pub(crate) fn alone(name: String, shape: &[usize], init: Init) -> Self {
+        Self { params: vec![StoredParam { name: name.clone(), shape: shape.to_vec(), init }], name }
+    }
+}
+
+impl DecoderConfig {
+    /// All tensors of a language model, in the order of the layers.
+    pub fn tensors(&self) -> Vec<StoredTensor> {
+        let mut tensors = self.backbone_tensors();
+        if !self.tied_embeddings {
+            let shape = [self.vocab, self.hidden];
+            tensors.push(StoredTensor::alone(weight(&self.head.name), &shape, Init::Normal));
+        }
+        tensors
+    }
+
+    /// Those of [`DecoderConfig::tensors`] that are not the head's.
+    pub fn backbone_tensors(&self) -> Vec<StoredTensor> {
+        let mut table = Table(Vec::new());
+        table.push(&self.embedding, None, ".weight", &[self.vocab, self.hidden], Init::Normal);
+        for layer in &self.layers {
+            let (attention, mlp) = (&layer.attention, &layer.mlp);
+            let linears = [&attention.query, &attention.key, &attention.value, &attention.output];
+            linears
+                .into_iter()
+                .chain([&mlp.gate, &mlp.up, &mlp.down])
+                .for_each(|linear| table.linear(linear));
+            let norms =
+                [&attention.norm, &attention.post_norm, &mlp.norm, &mlp.post_norm].into_iter().flatten();
+            norms.chain(attention.head_norms.iter().flatten()).for_each(|norm| table.norm(norm));
+        }
+        table.norm(&self.norm);
+        table.0
+    }
+
+    /// Names and shapes of all parameters of a language model.
+    pub fn weight_shapes(&self) -> Vec<(String, Vec<usize>)> {
+        let params = self.tensors().into_iter().flat_map(|tensor| tensor.params);
+        params.map(|param| (param.name, param.shape)).collect()
+    }
+}
+
+pub(crate) fn weight(module: &str) -> String {
+    format!("{module}.weight")
+}
+
+pub(crate) fn bias(module: &str) -> String {
+    format!("{module}.bias")
+}
+
+struct Table(Vec<StoredTensor>);
+
+impl Table {
+    fn push(&mut self, module: &str, fused_in: Option<&str>, what: &str, shape: &[usize], init: Init) {
+        let name = format!("{}{what}", fused_in.unwrap_or(module));
+        let param = StoredParam { name: format!("{module}{what}"), shape: shape.to_vec(), init };
+        match self.0.iter_mut().rev().take(MOST_FUSED).find(|tensor| tensor.name == name) {
+            Some(tensor) => tensor.params.push(param),
+            None => self.0.push(StoredTensor { name, params: vec![param] }),
+        }
+    }
+
+    fn linear(&mut self, linear: &LinearPlan) {
+        let fused_in = linear.fused_in.as_deref();
+        self.push(&linear.name, fused_in, ".weight", &[linear.outputs, linear.inputs], Init::Normal);
+        if linear.bias {
+            self.push(&linear.name, fused_in, ".bias", &[linear.outputs], Init::Zeros);
+        }
+    }
+
+    fn norm(&mut self, norm: &NormPlan) {
+        let init = if norm.around_zero { Init::Zeros } else { Init::Ones };
+        self.push(&norm.name, None, ".weight", &[norm.width], init);
+    }
+}
+
+/// Tensors between the first and the last part of one that is fused: its weight and bias.
+const MOST_FUSED: usize = 2;
