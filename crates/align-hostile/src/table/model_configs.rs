@@ -65,8 +65,14 @@ fn shapes() -> Vec<Row> {
             .set(CONFIG, "/max_position_embeddings", 4_294_967_295_u64)
             .refused(&["max-new-tokens"]),
         field("/vocab_size", json!(1025)).refused(&["embed_tokens"]),
-        refused("/hidden_act", json!("gelu")),
+        refused("/hidden_act", json!("relu")),
         refused("/hidden_act", json!(3)),
+        refused("/final_logit_softcapping", json!(30.0)),
+        refused("/attention_multiplier", json!(0.5)),
+        refused("/quantization_config", json!({ "quant_method": "bitsandbytes" })),
+        refused("/layer_types", json!(["sliding_attention"])),
+        refused("/num_experts", json!(8)),
+        field("/final_logit_softcapping", Value::Null).ends(&[0], &[]),
         refused("/attention_bias", json!("yes")),
         field("/attention_bias", json!(true)).refused(&["bias"]),
         refused("/tie_word_embeddings", json!("yes")),
@@ -124,7 +130,7 @@ fn rope() -> Vec<Row> {
     for value in [json!(5), json!("default"), json!([1])] {
         rows.push(refused("/rope_parameters", value));
     }
-    rows.push(refused("/rope_parameters/rope_type", json!("yarn")).refused(&["config.json", "yarn"]));
+    rows.push(refused("/rope_parameters/rope_type", json!("ntk")).refused(&["config.json", "ntk"]));
     rows.push(refused("/rope_parameters/rope_type", json!(3)));
     let scaled = |name: &str, parameters: Value, says: &[&str]| {
         row(&format!("rope: {name}"), "generate")
@@ -132,6 +138,34 @@ fn rope() -> Vec<Row> {
             .refused(&[&["config.json"], says].concat())
     };
     rows.extend([
+        scaled("yarn without a factor", json!({ "rope_type": "yarn" }), &["factor"]),
+        scaled(
+            "yarn from no positions",
+            json!({ "rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 0 }),
+            &["original_max_position_embeddings"],
+        ),
+        scaled(
+            "yarn with a ramp of no turns",
+            json!({ "rope_type": "yarn", "factor": 4, "beta_fast": "many" }),
+            &["beta_fast"],
+        ),
+        scaled("dynamic by a text", json!({ "rope_type": "dynamic", "factor": "2" }), &["factor"]),
+        scaled(
+            "longrope without divisors",
+            json!({ "rope_type": "longrope", "factor": 2 }),
+            &["short_factor"],
+        ),
+        scaled(
+            "longrope with too few divisors",
+            json!({ "rope_type": "longrope", "short_factor": [1, 1], "long_factor": [1, 1] }),
+            &["short_factor"],
+        ),
+        scaled(
+            "a part of each head",
+            json!({ "rope_type": "default", "partial_rotary_factor": 0.5 }),
+            &["partial_rotary_factor"],
+        ),
+        scaled("a parameter of nothing", json!({ "rope_type": "default", "stretch": 3 }), &["stretch"]),
         scaled("linear without a factor", json!({ "rope_type": "linear" }), &["factor"]),
         scaled("a factor of 0", json!({ "rope_type": "linear", "factor": 0 }), &["factor"]),
         scaled("a negative factor", json!({ "rope_type": "linear", "factor": -2 }), &["factor"]),

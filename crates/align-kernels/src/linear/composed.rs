@@ -3,14 +3,10 @@
 use candle_core::{Result, Tensor};
 
 use super::Linear;
-use crate::tape::sum_of_rows;
+use crate::tape::{WayBack, sum_of_rows};
 
 /// The output, and the way back to the input, if that is wanted.
-pub(super) fn linear(
-    x: &Tensor,
-    layer: &Linear,
-    wanted: bool,
-) -> Result<(Tensor, impl Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + use<>)> {
+pub(super) fn linear(x: &Tensor, layer: &Linear, wanted: bool) -> Result<(Tensor, WayBack)> {
     let (x, layer) = (x.contiguous()?, layer.clone());
     let weight = layer.weight.tensor().detach();
     let mut y = x.matmul(&weight.t()?)?;
@@ -27,5 +23,5 @@ pub(super) fn linear(
         }
         Ok([if wanted { Some(grad.matmul(&weight)?) } else { None }])
     };
-    Ok((y, back))
+    Ok((y, Box::new(back)))
 }

@@ -3,14 +3,10 @@
 use candle_core::{D, Result, Tensor};
 
 use super::RmsNorm;
-use crate::tape::{sum_of_rows, wide};
+use crate::tape::{WayBack, sum_of_rows, wide};
 
 /// The normalised rows, and the way back to `x`, if that is wanted.
-pub(super) fn rms_norm(
-    x: &Tensor,
-    norm: &RmsNorm,
-    wanted: bool,
-) -> Result<(Tensor, impl Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + use<>)> {
+pub(super) fn rms_norm(x: &Tensor, norm: &RmsNorm, wanted: bool) -> Result<(Tensor, WayBack)> {
     let (dtype, buffer) = (x.dtype(), norm.weight.grad_buffer().cloned());
     let (x, w) = (wide(x)?, wide(&norm.factors()?)?);
     let inverse_root = (x.sqr()?.mean_keepdim(D::Minus1)? + norm.epsilon)?.sqrt()?.recip()?; // [rows, 1]
@@ -29,5 +25,5 @@ pub(super) fn rms_norm(
         let dx = (weighted - normalised.broadcast_mul(&projection)?)?.broadcast_mul(&inverse_root)?;
         Ok([Some(dx.to_dtype(dtype)?)])
     };
-    Ok((value, back))
+    Ok((value, Box::new(back)))
 }

@@ -37,6 +37,9 @@ pub struct Value {
     shared: Cell<bool>,
 }
 
+/// From the gradient of an op's value to that of its one input.
+pub(crate) type WayBack = Box<dyn Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + Send + Sync>;
+
 type Back = Box<dyn Fn(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync>;
 
 /// The way back through an op.
@@ -130,6 +133,10 @@ impl Tape {
     }
 
     /// `x + y`, in the storage of `y` where nobody else holds it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "it is given up: the sum may be written to its storage"
+    )]
     pub fn add(&mut self, x: &Value, y: Value) -> Result<Value> {
         let sum = gradient::sum_of(Gradient::of(&y), Gradient::shared(x.tensor.clone()))?;
         let both = |grad: Gradient| Ok(vec![Some(grad.share()), Some(grad.share())]);
@@ -154,6 +161,7 @@ impl Tape {
     }
 
     /// The same elements in another shape.
+    #[expect(clippy::needless_pass_by_value, reason = "it is given up: the result has its storage")]
     pub fn reshape(&mut self, x: Value, shape: impl Into<candle_core::Shape>) -> Result<Value> {
         let (before, after) = (x.tensor.shape().clone(), x.tensor.reshape(shape.into())?);
         // A tensor that is not contiguous is copied.

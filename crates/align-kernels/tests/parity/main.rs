@@ -128,7 +128,7 @@ fn rope_agrees() {
         (3, 2, 7, 1),
     ] {
         let positions: Vec<u32> = (0..tokens).map(|i| i * 37 % 1000).collect();
-        let frequencies: Vec<f32> = (0..half).map(|i| 0.7f32.powi(i as i32)).collect();
+        let frequencies: Vec<f32> = (0..half).map(|i| 0.7f32.powi(i)).collect();
         let rotation = |dtype| Rope::new(&positions, &frequencies, 1.25, dtype, &CPU).unwrap();
         check(
             &|p| rope(p[0].tensor(), &rotation(DType::F32)),
