@@ -25,6 +25,10 @@ pub struct CommonOptions {
     #[arg(long, default_value = "main", value_name = "REV")]
     pub model_revision: String,
 
+    /// Give the model rows for the tokens of its tokenizer that it has none for; each starts as the mean of the others
+    #[arg(long)]
+    pub resize_token_embeddings: bool,
+
     /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
     #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
     pub device: DeviceChoice,

@@ -13,6 +13,7 @@ mod model_dir;
 mod packing;
 mod plan;
 mod reference;
+mod resize;
 mod reward_dir;
 mod reward_model;
 mod weights;

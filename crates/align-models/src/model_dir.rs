@@ -22,6 +22,8 @@ pub struct ModelDir {
     path: PathBuf,
     json: Value,
     decoder: DecoderConfig,
+    /// The shape of what is on disk, where that is another.
+    on_disk: Option<DecoderConfig>,
     carried: CarriedOver,
     /// What the tokenizer's files are to name as the pad token, where it need not be what they name now.
     pad: Option<PadToken>,
@@ -38,7 +40,7 @@ impl ModelDir {
         let json = read_json(&config)?;
         let decoder = architectures::decoder_config(&config, &json)?;
         let carried = CarriedOver::read(path)?;
-        Ok(Self { path: path.to_owned(), json, decoder, carried, pad: None })
+        Ok(Self { path: path.to_owned(), json, decoder, on_disk: None, carried, pad: None })
     }
 
     /// The decoder's shape.
@@ -60,7 +62,7 @@ impl ModelDir {
             let problem = format!("is a reward model with {head}; expected a language model");
             return Err(Error::invalid(&self.path, problem));
         }
-        weights::load(&self.path, &self.decoder, device)
+        self.with_missing_rows(weights::load(&self.path, self.on_disk(), device)?)
     }
 
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model
@@ -89,7 +91,8 @@ impl ModelDir {
         }
         let vocab = self.decoder.vocab;
         let problem = format!(
-            "`vocab_size` is {vocab}, but the tokenizer has ids up to {}; use the tokenizer the model was made with",
+            "`vocab_size` is {vocab}, but the tokenizer has ids up to {}; use the tokenizer the model was made with, \
+             or train it with `--resize-token-embeddings`",
             tokenizer_vocab - 1
         );
         Err(Error::invalid(self.path.join("config.json"), problem))
@@ -160,6 +163,17 @@ impl ModelDir {
     /// `config.json`.
     pub(crate) fn json(&self) -> &Value {
         &self.json
+    }
+
+    /// The shape of the weights on disk.
+    pub(crate) fn on_disk(&self) -> &DecoderConfig {
+        self.on_disk.as_ref().unwrap_or(&self.decoder)
+    }
+
+    /// The same place, of which a model of another shape is made.
+    pub(crate) fn resized(&self, json: Value) -> Result<Self> {
+        let decoder = architectures::decoder_config(&self.path.join(CONFIG), &json)?;
+        Ok(Self { json, decoder, on_disk: Some(self.on_disk().clone()), ..self.clone() })
     }
 
     /// The same place, to be saved with another `config.json` and pad token.

@@ -87,13 +87,14 @@ impl ModelDir {
             return Err(Error::invalid(self.path(), problem));
         }
         let head = saved.or(asked).unwrap_or(RewardHead::Linear);
-        let mut table = config.backbone_tensors();
+        let mut table = self.on_disk().backbone_tensors();
         if saved.is_some() {
             let shapes = head.weight_shapes(config.hidden).into_iter();
             table.extend(shapes.map(|(name, shape)| StoredTensor::alone(name, &shape, Init::Normal)));
         }
         let ignored = weight(&config.head.name);
-        let mut tensors = weights::load_tensors(self.path(), &table, &[&ignored], device)?;
+        let tensors = weights::load_tensors(self.path(), &table, &[&ignored], device)?;
+        let mut tensors = self.with_missing_rows(tensors)?;
         if saved.is_none() {
             tensors.extend(head.random_weights(config, seed, device)?);
         }

@@ -62,6 +62,10 @@ impl<'a> Opening<'a> {
         let hub = Hub::from_env();
         let model = ModelDir::open(&hub.model(&common.model_name_or_path, &common.model_revision)?)?;
         let tokenizer = Tokenizer::load(model.path())?;
+        let model = match common.resize_token_embeddings {
+            true => model.with_vocabulary(tokenizer.vocab_size())?,
+            false => model,
+        };
         let dataset = hub.dataset(&data.dataset_name)?;
         let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
         if dataset.is_file() {

@@ -16,3 +16,4 @@ mod replay;
 mod resume;
 mod stage;
 mod support;
+mod vocabulary;

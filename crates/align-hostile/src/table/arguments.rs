@@ -110,6 +110,7 @@ fn values() -> Vec<Row> {
             &[
                 "device",
                 "dtype",
+                "resize-token-embeddings",
                 "truncation-mode",
                 "add-bos-token",
                 "train-sampling-strategy",
