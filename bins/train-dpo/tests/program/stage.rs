@@ -60,6 +60,7 @@ pub(crate) const TESTS: &[&str] = &[
     include_str!("../../../train-sft/tests/program/flags.rs"),
     include_str!("../../../train-sft/tests/program/invocation.rs"),
     include_str!("../../../train-sft/tests/program/resume.rs"),
+    include_str!("../../../train-sft/tests/program/vocabulary.rs"),
     include_str!("method_refusals.rs"),
     include_str!("method_state.rs"),
     include_str!("methods.rs"),

@@ -26,3 +26,5 @@ mod replay;
 mod resume;
 #[path = "../../../train-sft/tests/program/support.rs"]
 mod support;
+#[path = "../../../train-sft/tests/program/vocabulary.rs"]
+mod vocabulary;

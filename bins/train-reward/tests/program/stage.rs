@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[&str] = &[
     include_str!("../../../train-sft/tests/program/flags.rs"),
     include_str!("../../../train-sft/tests/program/invocation.rs"),
     include_str!("../../../train-sft/tests/program/resume.rs"),
+    include_str!("../../../train-sft/tests/program/vocabulary.rs"),
     include_str!("reward.rs"),
 ];
 

@@ -23,6 +23,7 @@ pub(crate) const TESTS: &[&str] = &[
     include_str!("flags.rs"),
     include_str!("invocation.rs"),
     include_str!("resume.rs"),
+    include_str!("vocabulary.rs"),
     include_str!("demonstrations.rs"),
 ];
 
