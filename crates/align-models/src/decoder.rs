@@ -1,7 +1,7 @@
 //! One trainable decoder for every architecture: the layers of its plan, and the norm behind them. It returns hidden
 //! states; heads are separate.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use align_kernels::{Param, Params, RmsNorm, Rope, Segments, Tape, Value, checkpoint, record};
@@ -9,12 +9,14 @@ use candle_core::{DType, Result, Tensor};
 
 use crate::layer::{Layer, norm};
 use crate::plan::weight;
-use crate::{DecoderConfig, Stream};
+use crate::{DecoderConfig, Rotary, Stream};
 
 /// A decoder over parameters that it shares with whoever holds the [`Params`].
 #[derive(Clone, Debug)]
 pub struct Decoder {
     config: DecoderConfig,
+    /// Of each rotation, where they do not depend on the sequence's length.
+    frequencies: Vec<Vec<f32>>,
     embedding: Param,
     layers: Vec<Arc<Layer>>,
     norm: RmsNorm,
@@ -44,6 +46,7 @@ impl Decoder {
     /// If a parameter is missing.
     pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
         Ok(Self {
+            frequencies: config.rotaries.iter().map(|rotary| rotary.inverse_frequencies(0)).collect(),
             embedding: params.require(&weight(&config.embedding))?.clone(),
             layers: config
                 .layers
@@ -135,17 +138,19 @@ impl Decoder {
     fn pass(&self, stream: &Stream) -> Result<Pass> {
         let (device, dtype) = (self.embedding.device(), self.dtype());
         let lengths = if self.config.depends_on_length() { stream.sequence_lengths() } else { Vec::new() };
-        let rotation = |rotary: &crate::Rotary| {
-            let frequencies: BTreeMap<u32, Vec<f32>> = lengths
-                .iter()
-                .chain([&0])
-                .map(|&length| (length, rotary.inverse_frequencies(length as usize)))
+        let rotation = |(rotary, plain): (&Rotary, &Vec<f32>)| {
+            let scaling = rotary.attention_scaling();
+            if !rotary.depends_on_length() {
+                return Rope::new(&stream.positions, plain, scaling, dtype, device);
+            }
+            let distinct: BTreeSet<u32> = lengths.iter().copied().collect();
+            let frequencies: BTreeMap<u32, Vec<f32>> = distinct
+                .into_iter()
+                .map(|length| (length, rotary.inverse_frequencies(length as usize)))
                 .collect();
-            let rows = stream.positions.iter().enumerate();
-            let rows = rows.map(|(row, &position)| {
-                (position, frequencies[&lengths.get(row).copied().unwrap_or(0)].as_slice())
-            });
-            Rope::of_rows(rows, rotary.dim / 2, rotary.attention_scaling(), dtype, device)
+            let rows = stream.positions.iter().zip(&lengths);
+            let rows = rows.map(|(&position, length)| (position, frequencies[length].as_slice()));
+            Rope::of_rows(rows, rotary.dim / 2, scaling, dtype, device)
         };
         let query_scales = self.config.query_scaling.and_then(|scaling| scaling.of(&stream.positions));
         let column = |scales: Vec<f32>| {
@@ -153,7 +158,13 @@ impl Decoder {
         };
         Ok(Pass {
             segments: Segments::from(stream.segments.clone()),
-            rotations: self.config.rotaries.iter().map(rotation).collect::<Result<_>>()?,
+            rotations: self
+                .config
+                .rotaries
+                .iter()
+                .zip(&self.frequencies)
+                .map(rotation)
+                .collect::<Result<_>>()?,
             query_scales: query_scales.map(column).transpose()?,
         })
     }

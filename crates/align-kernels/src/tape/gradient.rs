@@ -1,7 +1,6 @@
 //! How gradients add up on a tape.
 
-use candle_core::backend::BackendStorage as _;
-use candle_core::{CpuStorage, DType, InplaceOp2, Layout, Result, Shape, Tensor, WithDType, bail};
+use candle_core::{DType, Result, Shape, Tensor, bail};
 
 use super::Value;
 use crate::cpu::{add_all, is_f32_on_cpu, slice, update};
@@ -57,15 +56,11 @@ pub(super) fn sum_of(a: Gradient, b: Gradient) -> Result<Tensor> {
     if a.tensor.shape() != b.tensor.shape() {
         bail!("expected two tensors of one shape, got {:?} and {:?}", a.tensor.shape(), b.tensor.shape());
     }
-    let writable = |x: &Gradient| !x.shared && is_f32_on_cpu(&[&x.tensor]) && x.tensor.is_contiguous();
-    let (total, other) = if writable(&a) { (a, b) } else { (b, a) };
-    if !writable(&total) || !is_f32_on_cpu(&[&other.tensor]) {
-        return &total.tensor + &other.tensor;
+    match (a.shared, b.shared) {
+        (false, _) => add_in_place(a.tensor, &b.tensor),
+        (true, false) => add_in_place(b.tensor, &a.tensor),
+        (true, true) => a.tensor + b.tensor,
     }
-    let other = other.tensor.contiguous()?;
-    let other = slice(&other)?;
-    update(&total.tensor, |total| add_all(total, &other))?;
-    Ok(total.tensor)
 }
 
 /// At least f32: what half precision is summed in.
@@ -86,55 +81,11 @@ pub(crate) fn add_in_place(total: Tensor, grad: &Tensor) -> Result<Tensor> {
     if total.shape() != grad.shape() {
         bail!("gradient {:?} does not fit the buffer {:?}", grad.shape(), total.shape());
     }
-    if total.device().is_cpu() && total.is_contiguous() && matches!(total.dtype(), DType::F32 | DType::F64) {
-        total.inplace_op2(&grad.contiguous()?, &AddAssign)?;
-        Ok(total)
-    } else {
-        &total + grad
+    if !is_f32_on_cpu(&[&total, grad]) || !total.is_contiguous() {
+        return &total + grad;
     }
-}
-
-struct AddAssign;
-
-impl InplaceOp2 for AddAssign {
-    fn name(&self) -> &'static str {
-        "add-assign"
-    }
-
-    fn cpu_fwd(
-        &self,
-        total: &mut CpuStorage,
-        total_layout: &Layout,
-        grad: &CpuStorage,
-        grad_layout: &Layout,
-    ) -> Result<()> {
-        match (total, grad) {
-            (CpuStorage::F32(total), CpuStorage::F32(grad)) => {
-                add_slices(total, total_layout, grad, grad_layout)
-            }
-            (CpuStorage::F64(total), CpuStorage::F64(grad)) => {
-                add_slices(total, total_layout, grad, grad_layout)
-            }
-            (total, grad) => {
-                bail!("cannot add a {:?} gradient to a {:?} buffer", grad.dtype(), total.dtype())
-            }
-        }
-    }
-}
-
-fn add_slices<T: WithDType>(
-    total: &mut [T],
-    total_layout: &Layout,
-    grad: &[T],
-    grad_layout: &Layout,
-) -> Result<()> {
-    let (Some((total_start, total_end)), Some((start, end))) =
-        (total_layout.contiguous_offsets(), grad_layout.contiguous_offsets())
-    else {
-        bail!("add-assign needs contiguous operands");
-    };
-    for (total, grad) in total[total_start..total_end].iter_mut().zip(&grad[start..end]) {
-        *total += *grad;
-    }
-    Ok(())
+    let grad = grad.contiguous()?;
+    let grad = slice(&grad)?;
+    update(&total, |total| add_all(total, &grad))?;
+    Ok(total)
 }

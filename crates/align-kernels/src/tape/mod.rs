@@ -164,11 +164,9 @@ impl Tape {
     #[expect(clippy::needless_pass_by_value, reason = "it is given up: the result has its storage")]
     pub fn reshape(&mut self, x: Value, shape: impl Into<candle_core::Shape>) -> Result<Value> {
         let (before, after) = (x.tensor.shape().clone(), x.tensor.reshape(shape.into())?);
-        // A tensor that is not contiguous is copied.
-        let shared = x.shared.get() || !x.tensor.is_contiguous();
         let back = move |grad: Gradient| Ok(vec![Some(grad.reshape(&before)?)]);
         let value = self.push_step("reshape", [&x], [], after, back);
-        value.shared.set(shared);
+        value.shared.set(x.shared.get());
         Ok(value)
     }
 

@@ -75,15 +75,12 @@ fn of(
     share: Option<f64>,
 ) -> Result<Rotary> {
     let Some(inner) = inner else {
-        let dim = turned(defaults.head_dim, share.unwrap_or(1.0));
+        let dim = turned(fields, defaults.head_dim, share.unwrap_or(1.0))?;
         return Ok(Rotary { theta: defaults.theta as f32, dim, scaling: RopeScaling::None });
     };
     let theta = inner.number_in("rope_theta", defaults.theta, THETAS)?;
     let share = inner.optional_number("partial_rotary_factor", &SHARES)?.or(share).unwrap_or(1.0);
-    let dim = turned(defaults.head_dim, share);
-    if dim == 0 {
-        return inner.fail("partial_rotary_factor", "a share of a head that is two elements or more");
-    }
+    let dim = turned(inner, defaults.head_dim, share)?;
     let written = inner.text_or("rope_type", inner.text_or("type", "default")?)?;
     let kind = match defaults.kinds.iter().find(|(name, _)| *name == written) {
         None if !defaults.kinds.is_empty() => return inner.fail("rope_type", "default or longrope"),
@@ -143,8 +140,11 @@ fn of(
 }
 
 /// Elements of a head that are turned.
-fn turned(head_dim: usize, share: f64) -> usize {
-    (head_dim as f64 * share) as usize / 2 * 2
+fn turned(fields: &Fields<'_>, head_dim: usize, share: f64) -> Result<usize> {
+    match (head_dim as f64 * share) as usize / 2 * 2 {
+        0 => fields.fail("partial_rotary_factor", "a share of a head that is two elements or more"),
+        dim => Ok(dim),
+    }
 }
 
 /// As transformers' `_compute_yarn_parameters`.
