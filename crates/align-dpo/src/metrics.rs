@@ -1,51 +1,57 @@
 //! What training reports, under TRL's names.
 
-use align_losses::orpo_odds_ratio;
+use align_losses::{PairLengths, PairLogProbs, PairRewards, orpo_odds_ratio};
 use align_train::{Metrics, Result};
 use candle_core::{DType, Tensor};
 
-use crate::objective::Computed;
 use crate::{Basis, PairBatch, PairLoss, PairMethod, UnpairedBatch};
 
-/// Metrics of preference pairs; a tie counts half a hit, so that an untrained policy has 0.5. Where the method
-/// takes log-probs per token, `logps/*` are per token too.
-pub(crate) fn pair_metrics(
-    method: &PairMethod,
-    batch: &PairBatch,
-    computed: &Computed,
-    labelled_tokens: usize,
-) -> Result<Metrics> {
-    let rewards = computed.ratios.rewards(method.beta)?;
-    let (chosen, rejected) = (values(&rewards.chosen)?, values(&rewards.rejected)?);
-    let pairs = batch.len() as f64;
-    let mut metrics = Metrics::default();
-    metrics.mean("rewards/chosen", sum(&chosen), pairs);
-    metrics.mean("rewards/rejected", sum(&rejected), pairs);
-    metrics.mean("rewards/margins", sum(&chosen) - sum(&rejected), pairs);
-    let hits = chosen.iter().zip(&rejected).map(|(chosen, rejected)| hit(chosen - rejected));
-    metrics.mean("rewards/accuracies", hits.sum(), pairs);
-    let (mut chosen, mut rejected) = (values(&computed.policy.chosen)?, values(&computed.policy.rejected)?);
-    if matches!(method.basis, Basis::Policy { per_token: true, .. }) {
-        let per_token = |log_probs: &mut [f64], lengths: &Tensor| -> Result<()> {
-            let lengths = values(lengths)?;
-            log_probs.iter_mut().zip(lengths).for_each(|(log_prob, length)| *log_prob /= length.max(1.0));
-            Ok(())
-        };
-        per_token(&mut chosen, &computed.lengths.chosen)?;
-        per_token(&mut rejected, &computed.lengths.rejected)?;
+/// What is reported of preference pairs, still on the device; all of it detached.
+pub(crate) struct Measured {
+    pub(crate) rewards: PairRewards,
+    pub(crate) policy: PairLogProbs,
+    pub(crate) lengths: PairLengths,
+    /// Σ −log π over the tokens of the likelihood term, and how many those are.
+    pub(crate) nll: Option<Tensor>,
+    pub(crate) labelled_tokens: usize,
+}
+
+impl Measured {
+    /// Metrics of preference pairs; a tie counts half a hit, so that an untrained policy has 0.5. Where the method
+    /// takes log-probs per token, `logps/*` are per token too.
+    pub(crate) fn metrics(self, method: &PairMethod, batch: &PairBatch) -> Result<Metrics> {
+        let Self { rewards, policy, lengths, nll, labelled_tokens } = self;
+        let (chosen, rejected) = (values(&rewards.chosen)?, values(&rewards.rejected)?);
+        let pairs = batch.len() as f64;
+        let mut metrics = Metrics::default();
+        metrics.mean("rewards/chosen", sum(&chosen), pairs);
+        metrics.mean("rewards/rejected", sum(&rejected), pairs);
+        metrics.mean("rewards/margins", sum(&chosen) - sum(&rejected), pairs);
+        let hits = chosen.iter().zip(&rejected).map(|(chosen, rejected)| hit(chosen - rejected));
+        metrics.mean("rewards/accuracies", hits.sum(), pairs);
+        let (mut chosen, mut rejected) = (values(&policy.chosen)?, values(&policy.rejected)?);
+        if matches!(method.basis, Basis::Policy { per_token: true, .. }) {
+            let per_token = |log_probs: &mut [f64], lengths: &Tensor| -> Result<()> {
+                let lengths = values(lengths)?;
+                log_probs.iter_mut().zip(lengths).for_each(|(log_prob, length)| *log_prob /= length.max(1.0));
+                Ok(())
+            };
+            per_token(&mut chosen, &lengths.chosen)?;
+            per_token(&mut rejected, &lengths.rejected)?;
+        }
+        metrics.mean("logps/chosen", sum(&chosen), pairs);
+        metrics.mean("logps/rejected", sum(&rejected), pairs);
+        if let Some(nll) = nll {
+            metrics.mean("nll_loss", sum(&values(&nll.reshape(1)?)?), labelled_tokens as f64);
+        }
+        if method.losses.iter().any(|(loss, _)| *loss == PairLoss::OddsRatio) {
+            let odds = orpo_odds_ratio(&policy, &lengths)?;
+            metrics.mean("log_odds_chosen", sum(&values(&odds.log_odds)?), pairs);
+            metrics.mean("log_odds_ratio", sum(&values(&odds.log_sigmoid)?), pairs);
+        }
+        metrics.total("num_tokens", batch.num_tokens() as f64);
+        Ok(metrics)
     }
-    metrics.mean("logps/chosen", sum(&chosen), pairs);
-    metrics.mean("logps/rejected", sum(&rejected), pairs);
-    if let Some(nll) = &computed.nll {
-        metrics.mean("nll_loss", sum(&values(&nll.reshape(1)?)?), labelled_tokens as f64);
-    }
-    if method.losses.iter().any(|(loss, _)| *loss == PairLoss::OddsRatio) {
-        let odds = orpo_odds_ratio(&computed.policy, &computed.lengths)?;
-        metrics.mean("log_odds_chosen", sum(&values(&odds.log_odds)?), pairs);
-        metrics.mean("log_odds_ratio", sum(&values(&odds.log_sigmoid)?), pairs);
-    }
-    metrics.total("num_tokens", batch.num_tokens() as f64);
-    Ok(metrics)
 }
 
 /// Metrics of single answers. In `training`, `rewards/margins` is the difference of the two means of a

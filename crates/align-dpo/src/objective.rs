@@ -9,7 +9,7 @@ use align_train::{Error, Objective, Result, StepLoss, Update, Weights};
 use candle_core::Tensor;
 
 use crate::displacement::DisplacementMonitor;
-use crate::metrics::{largest, pair_metrics};
+use crate::metrics::{Measured, largest};
 use crate::{Labels, MovingReference, PairBatch, PairMethod, Pairs, Scoring};
 
 /// The term of the losses per pair: every pair counts the same.
@@ -94,7 +94,7 @@ impl Preference {
         let device = sums.device();
         let (policy, lengths) = (batch.by_answer(&sums)?, batch.answer_lengths(device)?);
         let reference = match &self.reference {
-            None => PairLogProbs { chosen: policy.chosen.detach(), rejected: policy.rejected.detach() },
+            None => policy.detach(),
             Some(reference) => {
                 let live = |model: &CausalLm| self.method.score(model, batch);
                 let log_probs = reference.log_probs(&batch.answer_numbers(), device, live);
@@ -198,14 +198,21 @@ impl Objective for Preference {
         Weights::of(PAIRS, batch.len() as f64).with(TOKENS, self.labelled_tokens(batch) as f64)
     }
 
-    fn loss(&self, batch: &PairBatch, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a PairBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let computed = self.compute(batch)?;
         let mut loss = (computed.losses.sum_all()? / totals.get(PAIRS))?;
         if let (Some(nll), Some((_, weight))) = (&computed.nll, self.method.likelihood) {
             loss = (loss + (nll * (weight / totals.get(TOKENS)))?)?;
         }
-        let metrics = pair_metrics(&self.method, batch, &computed, self.labelled_tokens(batch))?;
-        Ok(StepLoss { loss, metrics })
+        let Computed { ratios, policy, lengths, nll, .. } = computed;
+        let measured = Measured {
+            rewards: ratios.rewards(self.method.beta)?,
+            policy: policy.detach(),
+            lengths,
+            nll: nll.map(|nll| nll.detach()),
+            labelled_tokens: self.labelled_tokens(batch),
+        };
+        Ok(StepLoss::new(loss, move || measured.metrics(&self.method, batch)))
     }
 
     fn rows(&self, batch: &PairBatch) -> Vec<String> {

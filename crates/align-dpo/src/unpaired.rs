@@ -159,12 +159,11 @@ impl Objective for Unpaired {
         Weights::of(ROWS, batch.len() as f64)
     }
 
-    fn loss(&self, batch: &UnpairedBatch, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a UnpairedBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let Computed { losses, rewards, policy, kl } = self.compute(batch)?;
-        Ok(StepLoss {
-            loss: (losses.sum_all()? / totals.get(ROWS))?,
-            metrics: unpaired_metrics(batch, &rewards, &policy, kl.as_ref(), self.learns)?,
-        })
+        let policy = policy.detach();
+        let metrics = move || unpaired_metrics(batch, &rewards, &policy, kl.as_ref(), self.learns);
+        Ok(StepLoss::new((losses.sum_all()? / totals.get(ROWS))?, metrics))
     }
 
     fn rows(&self, batch: &UnpairedBatch) -> Vec<String> {

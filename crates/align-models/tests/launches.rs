@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
+use std::fs;
+use std::path::Path;
+
 use align_kernels::{Params, composed};
 use align_models::{CausalLm, DecoderConfig, Packed, random_weights};
 use candle_core::{Device, Tensor};
@@ -54,3 +57,37 @@ fn a_layer_makes_few_tensors() {
 /// As counted when the layer became one op, and a little.
 const FORWARD: usize = 110;
 const BACKWARD: usize = 145;
+
+/// A layer's share of a pass: what is read from the host (token ids, rows, rotations, masks) is read once per pass, and
+/// nothing is read back.
+#[test]
+fn a_layer_copies_nothing_between_host_and_device() {
+    let kernels = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../align-kernels/src"));
+    let mut sources = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src/layer.rs")];
+    for ops in fs::read_dir(kernels).unwrap() {
+        let ops = ops.unwrap().path();
+        sources.push(ops.join("composed.rs"));
+        if ops.ends_with("tape") {
+            sources.extend(fs::read_dir(&ops).unwrap().map(|file| file.unwrap().path()));
+        }
+    }
+    let mut read = 0;
+    for path in sources.iter().filter(|path| path.is_file()) {
+        let source = fs::read_to_string(path).unwrap();
+        let source = source.split("#[cfg(test)]").next().unwrap();
+        for copy in [
+            "Tensor::new",
+            "from_vec",
+            "from_slice",
+            "from_iter",
+            "to_vec0",
+            "to_vec1",
+            "to_vec2",
+            "to_scalar",
+        ] {
+            assert!(!source.contains(copy), "{}: `{copy}`", path.display());
+        }
+        read += 1;
+    }
+    assert!(read >= 12, "only {read} sources of composed ops were found");
+}

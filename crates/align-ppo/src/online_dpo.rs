@@ -137,7 +137,7 @@ impl Objective for PairObjective {
         Weights::of(PAIRS, batch.rows.len() as f64)
     }
 
-    fn loss(&self, batch: &OwnPairs, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a OwnPairs, totals: &Weights) -> Result<StepLoss<'a>> {
         let Packed { targets, sequences, .. } = &batch.packed;
         let (tokens, stats) = self.log_probs(&batch.packed)?;
         let device = tokens.device();
@@ -147,20 +147,23 @@ impl Objective for PairObjective {
         let loss = (dpo(&ratios, self.beta)?.sum_all()? / totals.get(PAIRS))?;
 
         let rewards = ratios.rewards(self.beta)?;
-        let (chosen, rejected) = (values(&rewards.chosen)?, values(&rewards.rejected)?);
-        let pairs = batch.rows.len() as f64;
-        let mut metrics = Metrics::default();
-        metrics.mean("rewards/chosen", chosen.iter().sum(), pairs);
-        metrics.mean("rewards/rejected", rejected.iter().sum(), pairs);
-        let margins: Vec<f64> =
-            chosen.iter().zip(&rejected).map(|(chosen, rejected)| chosen - rejected).collect();
-        metrics.mean("rewards/margins", margins.iter().sum(), pairs);
-        let hit = |margin: &f64| if *margin == 0.0 { 0.5 } else { f64::from(u8::from(*margin > 0.0)) };
-        metrics.mean("rewards/accuracies", margins.iter().map(hit).sum(), pairs);
-        metrics.mean("logps/chosen", values(&policy.chosen)?.iter().sum(), pairs);
-        metrics.mean("logps/rejected", values(&policy.rejected)?.iter().sum(), pairs);
-        metrics.mean("entropy", values(&stats.entropy)?.iter().sum(), targets.len() as f64);
-        Ok(StepLoss { loss, metrics })
+        let (policy, entropy) = (policy.detach(), stats.entropy.detach());
+        Ok(StepLoss::new(loss, move || {
+            let (chosen, rejected) = (values(&rewards.chosen)?, values(&rewards.rejected)?);
+            let pairs = batch.rows.len() as f64;
+            let mut metrics = Metrics::default();
+            metrics.mean("rewards/chosen", chosen.iter().sum(), pairs);
+            metrics.mean("rewards/rejected", rejected.iter().sum(), pairs);
+            let margins: Vec<f64> =
+                chosen.iter().zip(&rejected).map(|(chosen, rejected)| chosen - rejected).collect();
+            metrics.mean("rewards/margins", margins.iter().sum(), pairs);
+            let hit = |margin: &f64| if *margin == 0.0 { 0.5 } else { f64::from(u8::from(*margin > 0.0)) };
+            metrics.mean("rewards/accuracies", margins.iter().map(hit).sum(), pairs);
+            metrics.mean("logps/chosen", values(&policy.chosen)?.iter().sum(), pairs);
+            metrics.mean("logps/rejected", values(&policy.rejected)?.iter().sum(), pairs);
+            metrics.mean("entropy", values(&entropy)?.iter().sum(), targets.len() as f64);
+            Ok(metrics)
+        }))
     }
 
     fn rows(&self, batch: &OwnPairs) -> Vec<String> {

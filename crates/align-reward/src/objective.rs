@@ -184,16 +184,21 @@ impl Objective for Ranked {
         Weights::of(ROWS, batch.len() as f64)
     }
 
-    fn loss(&self, batch: &RankingBatch, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a RankingBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let (rewards, likelihood) = self.rewards_and_likelihood(batch)?;
         let mut loss = self.losses(batch, &rewards)?.sum_all()?;
-        let mut metrics = metrics(batch, &values(&rewards)?);
-        if let Some(likelihood) = likelihood {
-            let nll = likelihood.sum_all()?;
-            metrics.mean("nll_loss", values(&nll.reshape(1)?)?[0], batch.len() as f64);
+        let nll = likelihood.map(|likelihood| likelihood.sum_all()).transpose()?;
+        if let Some(nll) = &nll {
             loss = (loss + (nll * self.method.sft_coefficient)?)?;
         }
-        Ok(StepLoss { loss: (loss / totals.get(ROWS))?, metrics })
+        let (rewards, nll) = (rewards.detach(), nll.map(|nll| nll.detach()));
+        Ok(StepLoss::new((loss / totals.get(ROWS))?, move || {
+            let mut metrics = metrics(batch, &values(&rewards)?);
+            if let Some(nll) = nll {
+                metrics.mean("nll_loss", values(&nll.reshape(1)?)?[0], batch.len() as f64);
+            }
+            Ok(metrics)
+        }))
     }
 
     fn rows(&self, batch: &RankingBatch) -> Vec<String> {

@@ -32,23 +32,29 @@ impl Objective for Supervised {
     }
 
     /// The sum over the micro-batch's labels, divided by the labels of the whole window.
-    fn loss(&self, batch: &ExampleBatch, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a ExampleBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let tokens = batch.packed.targets.len() as f64;
         let (log_probs, stats) = self.policy.token_log_probs_with_stats(&batch.packed)?;
-        let sum = |values: &Tensor| values.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>().map(f64::from);
-        let mut metrics = Metrics::default();
-        metrics.mean("entropy", sum(&stats.entropy)?, tokens);
-        metrics.mean("mean_token_accuracy", sum(&stats.correct)?, tokens);
-        metrics.total("num_tokens", batch.packed.stream.tokens.len() as f64);
         let learned = log_probs.ones_like()?;
         let losses = match self.loss {
             LossType::Nll => nll(&log_probs, &learned)?,
             LossType::Dft => dft(&log_probs, &learned)?,
         };
-        Ok(StepLoss { loss: (losses.sum_all()? / totals.get(TOKENS))?, metrics })
+        let (entropy, correct) = (stats.entropy.detach(), stats.correct.detach());
+        Ok(StepLoss::new((losses.sum_all()? / totals.get(TOKENS))?, move || {
+            let mut metrics = Metrics::default();
+            metrics.mean("entropy", sum(&entropy)?, tokens);
+            metrics.mean("mean_token_accuracy", sum(&correct)?, tokens);
+            metrics.total("num_tokens", batch.packed.stream.tokens.len() as f64);
+            Ok(metrics)
+        }))
     }
 
     fn rows(&self, batch: &ExampleBatch) -> Vec<String> {
         batch.origins.clone()
     }
+}
+
+fn sum(values: &Tensor) -> candle_core::Result<f64> {
+    values.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>().map(f64::from)
 }

@@ -45,9 +45,10 @@ fn window(cut: &[&[usize]]) -> (f32, f64, Vec<f32>) {
     let (mut loss, mut metrics) = (0.0, align_train::Metrics::default());
     for batch in &batches {
         let share = objective.loss(batch, &totals).unwrap();
-        loss += share.loss.to_scalar::<f32>().unwrap();
-        metrics.merge(&share.metrics);
         drop(share.loss.backward().unwrap());
+        let (of_batch, reported) = share.read().unwrap();
+        loss += of_batch as f32;
+        metrics.merge(&reported);
     }
     let grads = params.iter().flat_map(|(_, param)| {
         param.grad_buffer().unwrap().get().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()

@@ -1,7 +1,7 @@
 //! Evaluation with a training objective: the same loss over held-out batches, without an update.
 
 use crate::interrupt::go_on;
-use crate::updater::{scalar, totals};
+use crate::updater::totals;
 use crate::{Batches, Error, Metrics, Objective, Result};
 
 /// The objective's loss and metrics over one epoch of `batches`, as if all of it were one batch: each
@@ -26,15 +26,14 @@ where
     let mut loss = 0.0;
     for batch in &epoch {
         go_on()?;
-        let share = objective.loss(batch, &totals)?;
-        let share_of_loss = scalar(&share.loss)?;
-        let mut measured = std::iter::once(("loss", share_of_loss)).chain(share.metrics.values());
+        let (share_of_loss, of_batch) = objective.loss(batch, &totals)?.read()?;
+        let mut measured = std::iter::once(("loss", share_of_loss)).chain(of_batch.values());
         if let Some((metric, value)) = measured.find(|(_, value)| !value.is_finite()) {
             let rows = objective.rows(batch).join(", ");
             return Err(Error::NotMeasured { metric: metric.to_owned(), value, rows });
         }
         loss += share_of_loss;
-        metrics.merge(&share.metrics);
+        metrics.merge(&of_batch);
     }
     if !epoch.is_empty() {
         metrics.mean("loss", loss, 1.0);

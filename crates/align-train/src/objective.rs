@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use serde_json::Value;
 
 use crate::{Metrics, Result, Update, Weights};
@@ -24,7 +24,7 @@ pub trait Objective {
     /// # Errors
     /// Whatever keeps the loss from being computed. A loss that is not finite is no error here: the
     /// engine finds it and names the rows.
-    fn loss(&self, batch: &Self::Batch, totals: &Weights) -> Result<StepLoss>;
+    fn loss<'a>(&'a self, batch: &'a Self::Batch, totals: &Weights) -> Result<StepLoss<'a>>;
 
     /// The rows in the micro-batch, as a person would look them up: `preferences.jsonl:17`. They are
     /// counted as samples, and named when the loss or a gradient is not finite.
@@ -57,12 +57,54 @@ pub trait Objective {
     }
 }
 
-/// One micro-batch's share of the window's loss, and what it reports.
-pub struct StepLoss {
+/// One micro-batch's share of the window's loss, and what it will report.
+///
+/// Reading a number from a device waits for all that was asked of it before. So metrics are read when the backward
+/// passes of the whole window have been asked for, and computed only then.
+pub struct StepLoss<'a> {
     /// Scalar. The sum over a window's micro-batches is the window's loss.
     pub loss: Tensor,
-    /// Detached values under TRL's names. The loss itself is reported by the engine.
-    pub metrics: Metrics,
+    metrics: Later<'a>,
+}
+
+/// Metrics that have not been read yet.
+type Later<'a> = Box<dyn FnOnce() -> Result<Metrics> + 'a>;
+
+impl<'a> StepLoss<'a> {
+    /// A loss, and how to read what is reported beside it: values under TRL's names, the loss itself not among them.
+    /// What `metrics` holds of the graph lives until the end of the window, with all activations behind it: give it
+    /// detached tensors.
+    pub fn new(loss: Tensor, metrics: impl FnOnce() -> Result<Metrics> + 'a) -> Self {
+        Self { loss, metrics: Box::new(metrics) }
+    }
+
+    /// The loss and the metrics as numbers.
+    ///
+    /// # Errors
+    /// If they cannot be computed or read.
+    pub fn read(self) -> Result<(f64, Metrics)> {
+        Ok((scalar(&self.loss)?, (self.metrics)()?))
+    }
+
+    /// The same without the graph of the loss.
+    pub(crate) fn detach(self) -> Self {
+        Self { loss: self.loss.detach(), ..self }
+    }
+}
+
+/// A loss beside which nothing is reported.
+impl From<Tensor> for StepLoss<'_> {
+    fn from(loss: Tensor) -> Self {
+        Self::new(loss, || Ok(Metrics::default()))
+    }
+}
+
+/// The value of a scalar tensor. Via f32 because not every device has f64.
+fn scalar(tensor: &Tensor) -> Result<f64> {
+    Ok(match tensor.dtype() {
+        DType::F64 => tensor.to_scalar::<f64>()?,
+        _ => f64::from(tensor.to_dtype(DType::F32)?.to_scalar::<f32>()?),
+    })
 }
 
 /// Where a source of batches stands: JSON of its own, saved in every checkpoint.

@@ -4,10 +4,9 @@
 //! AdamW. It owns no batches and no loop: `fit` calls it for the offline stages, PPO from its own loop.
 
 use align_kernels::Params;
-use candle_core::{DType, Tensor};
 
 use crate::{
-    AdamW, AdamWConfig, Checkpoint, Error, Metrics, Objective, Result, Schedule, Weights, gradients,
+    AdamW, AdamWConfig, Checkpoint, Error, Metrics, Objective, Result, Schedule, StepLoss, Weights, gradients,
 };
 
 /// Makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
@@ -96,10 +95,19 @@ impl Updater {
         }
         self.params.clear_grads();
         let totals = totals(objective, window);
+        let mut shares = Vec::with_capacity(window.len());
+        for batch in window {
+            shares.push(self.accumulate(objective, batch, &totals)?);
+        }
         let mut metrics = Metrics::default();
         let mut loss = 0.0;
-        for batch in window {
-            loss += self.accumulate(objective, batch, &totals, &mut metrics)?;
+        for (share, batch) in shares.into_iter().zip(window) {
+            let (share, of_batch) = share.read()?;
+            if !share.is_finite() {
+                return Err(self.not_finite(objective, batch, format!("the loss is {share}")));
+            }
+            loss += share;
+            metrics.merge(&of_batch);
         }
 
         let grad_norm = gradients::global_norm(&self.params)?;
@@ -159,27 +167,21 @@ impl Updater {
         &self.optimizer
     }
 
-    /// Forward and backward of one micro-batch; its share of the loss. The graph and candle's gradient
-    /// store hold all activations, so both are gone when this returns.
-    fn accumulate<O: Objective>(
+    /// Forward and backward of one micro-batch; its share of the loss, not yet read. The graph and candle's
+    /// gradient store hold all activations, so both are gone when this returns.
+    fn accumulate<'a, O: Objective>(
         &mut self,
-        objective: &O,
-        batch: &O::Batch,
+        objective: &'a O,
+        batch: &'a O::Batch,
         totals: &Weights,
-        metrics: &mut Metrics,
-    ) -> Result<f64> {
+    ) -> Result<StepLoss<'a>> {
         let share = objective.loss(batch, totals)?;
-        let loss = scalar(&share.loss)?;
-        if !loss.is_finite() {
-            return Err(self.not_finite(objective, batch, format!("the loss is {loss}")));
-        }
-        metrics.merge(&share.metrics);
         drop(share.loss.backward()?);
         if !self.covered {
             gradients::check_coverage(&self.params)?;
             self.covered = true;
         }
-        Ok(loss)
+        Ok(share.detach())
     }
 
     /// Which micro-batch made the gradients not finite: each alone again, from the same weights.
@@ -191,7 +193,7 @@ impl Updater {
     ) -> Result<Error> {
         for batch in window {
             self.params.clear_grads();
-            self.accumulate(objective, batch, totals, &mut Metrics::default())?;
+            self.accumulate(objective, batch, totals)?;
             if let Some(names) = gradients::not_finite(&self.params)? {
                 return Ok(self.not_finite(
                     objective,
@@ -220,12 +222,4 @@ pub(crate) fn totals<O: Objective>(objective: &O, window: &[O::Batch]) -> Weight
 /// What gradients are multiplied by. The 1e-6 is torch's `clip_grad_norm_`.
 fn clip_factor(norm: f64, max_norm: Option<f64>) -> f64 {
     max_norm.map_or(1.0, |max_norm| (max_norm / (norm + 1e-6)).min(1.0))
-}
-
-/// The value of a scalar tensor. Via f32 because not every device has f64.
-pub(crate) fn scalar(tensor: &Tensor) -> Result<f64> {
-    Ok(match tensor.dtype() {
-        DType::F64 => tensor.to_scalar::<f64>()?,
-        _ => f64::from(tensor.to_dtype(DType::F32)?.to_scalar::<f32>()?),
-    })
 }

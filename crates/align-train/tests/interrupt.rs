@@ -38,7 +38,7 @@ impl Objective for Terminated {
         self.inner.weights(batch)
     }
 
-    fn loss(&self, batch: &Vec<Row>, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a Vec<Row>, totals: &Weights) -> Result<StepLoss<'a>> {
         if let Told::Update(at, signal) = self.told
             && self.inner.steps_seen + 1 == at
         {

@@ -73,6 +73,17 @@ pub struct ClipRatios {
 }
 
 impl Surrogate {
+    /// The same as constants.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        let Self { losses, clipped_low, clipped_high } = self;
+        Self {
+            losses: losses.detach(),
+            clipped_low: clipped_low.detach(),
+            clipped_high: clipped_high.detach(),
+        }
+    }
+
     /// The shares of tokens, for log-ratios of tokens. Sequences without tokens say nothing; all are 0 if there
     /// is no token at all.
     ///

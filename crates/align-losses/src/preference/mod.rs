@@ -52,6 +52,14 @@ pub struct PairLogProbs {
     pub rejected: Tensor,
 }
 
+impl PairLogProbs {
+    /// The same as constants.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self { chosen: self.chosen.detach(), rejected: self.rejected.detach() }
+    }
+}
+
 /// Completion tokens of preference pairs; numbers of any type, held constant.
 #[derive(Debug, Clone)]
 pub struct PairLengths {

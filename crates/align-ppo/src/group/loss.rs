@@ -1,10 +1,10 @@
 //! What a group's log-probs cost: a loss per token or completion, a penalty, and one number.
 
 use align_losses::{
-    Clip, ClipRatios, SapoTemperatures, Sequences, Surrogate, VespoShapes, bias_corrected_k3, cispo,
-    clipped_surrogate, gmpo, k3, log_ratios, off_policy_mask, rloo, sapo, seq_mean_token_mean,
-    seq_mean_token_sum, seq_mean_token_sum_norm, sequence_log_ratios, sequence_token_log_ratios, token_mean,
-    top_entropy_mask, two_sided_surrogate, vespo,
+    Clip, SapoTemperatures, Sequences, Surrogate, VespoShapes, bias_corrected_k3, cispo, clipped_surrogate,
+    gmpo, k3, log_ratios, off_policy_mask, rloo, sapo, seq_mean_token_mean, seq_mean_token_sum,
+    seq_mean_token_sum_norm, sequence_log_ratios, sequence_token_log_ratios, token_mean, top_entropy_mask,
+    two_sided_surrogate, vespo,
 };
 use align_train::Weights;
 use candle_core::{Result, Tensor};
@@ -116,14 +116,17 @@ pub(super) struct Computed {
     pub(super) clipped: Clipped,
 }
 
-/// Where a bound held.
+/// Where a bound held, still on the device and detached.
 pub(super) enum Clipped {
     Nowhere,
-    Ratios(ClipRatios),
-    /// Share of tokens over the cap.
-    Cap(f64),
-    /// Mean weight of the completions.
-    Weight(f64),
+    /// Of the ratios of tokens.
+    Tokens(Surrogate),
+    /// Of the ratios of completions.
+    Sequences(Surrogate),
+    /// 1 where a token is over the cap, `[tokens]`.
+    Cap(Tensor),
+    /// Weights of the completions.
+    Weights(Tensor),
 }
 
 /// Losses of tokens or of whole completions.
@@ -179,31 +182,27 @@ impl GroupLoss {
                     None => clipped_surrogate(ratios, advantages, clip)?,
                     Some(delta) => two_sided_surrogate(ratios, advantages, clip, delta)?,
                 };
-                let clipped = self.clip_ratios(&surrogate, sequences)?;
-                Ok((surrogate.losses, Clipped::Ratios(clipped)))
+                let clipped = self.clipped(&surrogate);
+                Ok((surrogate.losses, clipped))
             }),
             PolicyLoss::Sapo(temperatures) => self.weighed(group, ratios, |ratios, advantages| {
                 Ok((sapo(ratios, advantages, temperatures)?, Clipped::Nowhere))
             }),
             PolicyLoss::Cispo { cap } => {
                 let computed = cispo(log_probs, old_log_probs, &of_tokens()?, sequences, cap)?;
-                let share = mean(&computed.clipped)?;
-                Ok((Losses::Tokens(computed.losses), Clipped::Cap(share)))
+                Ok((Losses::Tokens(computed.losses), Clipped::Cap(computed.clipped)))
             }
             PolicyLoss::Vespo(shapes) => {
                 let computed = vespo(log_probs, old_log_probs, advantages, sequences, shapes)?;
-                let weight = mean(&computed.weights)?;
-                Ok((Losses::Tokens(computed.losses), Clipped::Weight(weight)))
+                Ok((Losses::Tokens(computed.losses), Clipped::Weights(computed.weights)))
             }
             PolicyLoss::Gmpo(clip) => {
                 let surrogate = gmpo(ratios, advantages, sequences, clip)?;
-                let clipped = surrogate.token_clip_ratios(sequences)?;
-                Ok((Losses::Sequences(surrogate.losses), Clipped::Ratios(clipped)))
+                Ok((Losses::Sequences(surrogate.losses.clone()), Clipped::Tokens(surrogate.detach())))
             }
             PolicyLoss::Rloo(clip) => {
                 let surrogate = rloo(log_probs, old_log_probs, advantages, sequences, clip)?;
-                let clipped = surrogate.sequence_clip_ratios()?;
-                Ok((Losses::Sequences(surrogate.losses), Clipped::Ratios(clipped)))
+                Ok((Losses::Sequences(surrogate.losses.clone()), Clipped::Sequences(surrogate.detach())))
             }
         }
     }
@@ -229,10 +228,10 @@ impl GroupLoss {
         Ok((Losses::Tokens(losses), clipped))
     }
 
-    fn clip_ratios(&self, surrogate: &Surrogate, sequences: &Sequences) -> Result<ClipRatios> {
+    fn clipped(&self, surrogate: &Surrogate) -> Clipped {
         match self.importance {
-            Importance::Sequence => surrogate.sequence_clip_ratios(),
-            _ => surrogate.token_clip_ratios(sequences),
+            Importance::Sequence => Clipped::Sequences(surrogate.detach()),
+            Importance::Token | Importance::SequenceToken => Clipped::Tokens(surrogate.detach()),
         }
     }
 
@@ -274,10 +273,4 @@ impl GroupLoss {
             }
         }
     }
-}
-
-/// The mean of a tensor's entries, on the host.
-fn mean(values: &Tensor) -> Result<f64> {
-    let values: Vec<f32> = values.detach().flatten_all()?.to_dtype(candle_core::DType::F32)?.to_vec1()?;
-    Ok(values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len().max(1) as f64)
 }

@@ -1,12 +1,12 @@
 //! What an update on groups minimises.
 
-use align_losses::log_ratios;
+use align_losses::{Sequences, log_ratios};
 use align_models::{CausalLm, Packed};
 use align_train::{Metrics, Objective, Result, StepLoss, Weights};
 use candle_core::{DType, Tensor};
 
 use super::GroupBatch;
-use super::loss::{Clipped, Computed, Group, GroupLoss, MICRO_BATCHES, SEQUENCES, TOKENS};
+use super::loss::{Clipped, Group, GroupLoss, MICRO_BATCHES, SEQUENCES, TOKENS};
 
 /// A policy under a [`GroupLoss`].
 pub struct GroupObjective {
@@ -45,7 +45,7 @@ impl Objective for GroupObjective {
             .with(MICRO_BATCHES, batch.micro_batches() as f64)
     }
 
-    fn loss(&self, batch: &GroupBatch, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a GroupBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let (log_probs, entropies) = self.log_probs(&batch.packed)?;
         let device = log_probs.device();
         let sequences = batch.sequences(device)?;
@@ -60,8 +60,16 @@ impl Objective for GroupObjective {
             sequences: &sequences,
         };
         let computed = self.loss.compute(&group, self.beta, totals)?;
-        let metrics = metrics(&group, &computed)?;
-        Ok(StepLoss { loss: computed.loss, metrics })
+        let log_probs = log_probs.detach();
+        let ratios = log_ratios(&log_probs, &old_log_probs, &sequences)?.exp()?;
+        let measured = Measured {
+            entropies: entropies.detach(),
+            kl: computed.kl.map(|kl| kl.detach()),
+            ratios,
+            clipped: computed.clipped,
+            sequences,
+        };
+        Ok(StepLoss::new(computed.loss, move || measured.metrics()))
     }
 
     fn rows(&self, batch: &GroupBatch) -> Vec<String> {
@@ -69,33 +77,57 @@ impl Objective for GroupObjective {
     }
 }
 
-/// What TRL reports of an update, under its names; and `val/ratio`, the mean importance ratio of the tokens.
-fn metrics(group: &Group<'_>, computed: &Computed) -> Result<Metrics> {
-    let tokens = group.sequences.tokens() as f64;
-    let completions = group.sequences.lengths().iter().filter(|&&length| length > 0).count() as f64;
-    let mut metrics = Metrics::default();
-    metrics.mean("entropy", sum(group.entropies)?, tokens);
-    if let Some(kl) = &computed.kl {
-        metrics.mean("kl", sum(kl)?, tokens);
-    }
-    let ratios = log_ratios(&group.log_probs.detach(), group.old_log_probs, group.sequences)?.exp()?;
-    metrics.mean("val/ratio", sum(&ratios)?, tokens);
-    match &computed.clipped {
-        Clipped::Nowhere => {}
-        Clipped::Cap(share) => metrics.mean("cispo_clip_ratio", share * tokens, tokens),
-        Clipped::Weight(weight) => metrics.mean("vespo/phi_seq_mean", weight * completions, completions),
-        Clipped::Ratios(ratios) => {
-            metrics.mean("clip_ratio/low_mean", ratios.low_mean * tokens, tokens);
-            metrics.mean("clip_ratio/high_mean", ratios.high_mean * tokens, tokens);
-            metrics.mean("clip_ratio/region_mean", ratios.region_mean * tokens, tokens);
-            metrics.mean("clip_ratio/low_min", ratios.low_min, 1.0);
-            metrics.mean("clip_ratio/high_max", ratios.high_max, 1.0);
+/// What is reported of an update, still on the device; all of it detached.
+struct Measured {
+    /// `[tokens]`.
+    entropies: Tensor,
+    /// `[tokens]`.
+    kl: Option<Tensor>,
+    /// Importance ratios, `[tokens]`.
+    ratios: Tensor,
+    clipped: Clipped,
+    sequences: Sequences,
+}
+
+impl Measured {
+    /// What TRL reports of an update, under its names; and `val/ratio`, the mean importance ratio of the tokens.
+    fn metrics(self) -> Result<Metrics> {
+        let Self { entropies, kl, ratios, clipped, sequences } = self;
+        let tokens = sequences.tokens() as f64;
+        let completions = sequences.lengths().iter().filter(|&&length| length > 0).count() as f64;
+        let mut metrics = Metrics::default();
+        metrics.mean("entropy", sum(&entropies)?, tokens);
+        if let Some(kl) = kl {
+            metrics.mean("kl", sum(&kl)?, tokens);
         }
+        metrics.mean("val/ratio", sum(&ratios)?, tokens);
+        let clip_ratios = match clipped {
+            Clipped::Nowhere => return Ok(metrics),
+            Clipped::Cap(clipped) => {
+                metrics.mean("cispo_clip_ratio", mean(&clipped)? * tokens, tokens);
+                return Ok(metrics);
+            }
+            Clipped::Weights(weights) => {
+                metrics.mean("vespo/phi_seq_mean", mean(&weights)? * completions, completions);
+                return Ok(metrics);
+            }
+            Clipped::Tokens(surrogate) => surrogate.token_clip_ratios(&sequences)?,
+            Clipped::Sequences(surrogate) => surrogate.sequence_clip_ratios()?,
+        };
+        metrics.mean("clip_ratio/low_mean", clip_ratios.low_mean * tokens, tokens);
+        metrics.mean("clip_ratio/high_mean", clip_ratios.high_mean * tokens, tokens);
+        metrics.mean("clip_ratio/region_mean", clip_ratios.region_mean * tokens, tokens);
+        metrics.mean("clip_ratio/low_min", clip_ratios.low_min, 1.0);
+        metrics.mean("clip_ratio/high_max", clip_ratios.high_max, 1.0);
+        Ok(metrics)
     }
-    Ok(metrics)
 }
 
 fn sum(values: &Tensor) -> candle_core::Result<f64> {
-    let values: Vec<f32> = values.detach().to_dtype(DType::F32)?.to_vec1()?;
+    let values: Vec<f32> = values.flatten_all()?.to_dtype(DType::F32)?.to_vec1()?;
     Ok(values.iter().map(|&value| f64::from(value)).sum())
+}
+
+fn mean(values: &Tensor) -> candle_core::Result<f64> {
+    Ok(sum(values)? / values.elem_count().max(1) as f64)
 }

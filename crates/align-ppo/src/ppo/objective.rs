@@ -104,7 +104,7 @@ impl Objective for PpoObjective {
         Weights::of(TOKENS, batch.packed.targets.len() as f64).with(PLACES, batch.value_rows.len() as f64)
     }
 
-    fn loss(&self, batch: &PpoBatch, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a PpoBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let PpoLoss { cliprange, cliprange_value, vf_coef, entropy_coef } = self.loss;
         let ActorCritic { policy, critic } = &self.models;
         let (targets, places) = (&batch.packed.targets, &batch.value_rows);
@@ -129,21 +129,24 @@ impl Objective for PpoObjective {
             loss = (loss - (share(&entropies, TOKENS)? * entropy_coef)?)?;
         }
 
-        let mut metrics = Metrics::default();
-        let mut mean = |name: &str, values: &Tensor| -> Result<()> {
-            let sum: f64 = values.to_vec1::<f32>()?.into_iter().map(f64::from).sum();
-            metrics.mean(name, sum, values.elem_count() as f64);
-            Ok(())
-        };
         let log_probs = log_probs.detach();
-        mean("loss/policy_avg", &surrogate.losses.detach())?;
-        mean("loss/value_avg", &value_loss.losses.detach())?;
-        mean("policy/approxkl_avg", &k2(&log_probs, &old)?)?;
-        mean("policy/clipfrac_avg", &(surrogate.clipped_low + surrogate.clipped_high)?)?;
-        mean("policy/entropy_avg", &stats.entropy)?;
-        mean("val/clipfrac_avg", &value_loss.clipped)?;
-        mean("val/ratio", &(log_probs - old)?.exp()?)?;
-        Ok(StepLoss { loss, metrics })
+        let reported = [
+            ("loss/policy_avg", surrogate.losses.detach()),
+            ("loss/value_avg", value_loss.losses.detach()),
+            ("policy/approxkl_avg", k2(&log_probs, &old)?),
+            ("policy/clipfrac_avg", (surrogate.clipped_low + surrogate.clipped_high)?),
+            ("policy/entropy_avg", stats.entropy.detach()),
+            ("val/clipfrac_avg", value_loss.clipped),
+            ("val/ratio", (log_probs - old)?.exp()?),
+        ];
+        Ok(StepLoss::new(loss, move || {
+            let mut metrics = Metrics::default();
+            for (name, values) in reported {
+                let sum = values.to_vec1::<f32>()?.into_iter().map(f64::from).sum();
+                metrics.mean(name, sum, values.elem_count() as f64);
+            }
+            Ok(metrics)
+        }))
     }
 
     fn rows(&self, batch: &PpoBatch) -> Vec<String> {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::toy::{Finished, Loader, Regression, Row, options, rows, train, train_with};
 use align_kernels::{Param, Params};
-use align_train::{Metrics, Objective, Result, StepLoss, Weights, evaluate};
+use align_train::{Objective, Result, StepLoss, Weights, evaluate};
 use candle_core::{Device, Tensor};
 
 fn message(result: Result<Finished>) -> String {
@@ -61,10 +61,13 @@ impl Objective for Unmeasured {
         self.0.weights(batch)
     }
 
-    fn loss(&self, batch: &Vec<Row>, totals: &Weights) -> Result<StepLoss> {
-        let mut step = self.0.loss(batch, totals)?;
-        step.metrics.mean("ratio", f64::NAN, 2.0);
-        Ok(step)
+    fn loss<'a>(&'a self, batch: &'a Vec<Row>, totals: &Weights) -> Result<StepLoss<'a>> {
+        let step = self.0.loss(batch, totals)?;
+        Ok(StepLoss::new(step.loss.clone(), || {
+            let (_, mut metrics) = step.read()?;
+            metrics.mean("ratio", f64::NAN, 2.0);
+            Ok(metrics)
+        }))
     }
 
     fn rows(&self, batch: &Vec<Row>) -> Vec<String> {
@@ -82,11 +85,11 @@ impl Objective for Kinked {
         Weights::of("rows", batch.len() as f64)
     }
 
-    fn loss(&self, batch: &Vec<Row>, _: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a Vec<Row>, _: &Weights) -> Result<StepLoss<'a>> {
         let y = Tensor::new(batch[0].y, &Device::Cpu)?;
         let length = self.0.require("weight")?.leaf()?.broadcast_mul(&y)?.sqr()?.sum_all()?.sqrt()?;
         let loss = (length + self.0.require("bias")?.leaf()?.sum_all()?)?;
-        Ok(StepLoss { loss, metrics: Metrics::default() })
+        Ok(loss.into())
     }
 
     fn rows(&self, batch: &Vec<Row>) -> Vec<String> {
@@ -118,10 +121,10 @@ impl Objective for Severed {
         Weights::of("rows", batch.len() as f64)
     }
 
-    fn loss(&self, _: &Vec<Row>, _: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, _: &'a Vec<Row>, _: &Weights) -> Result<StepLoss<'a>> {
         let weight = self.0.require("weight")?.tensor().detach().sum_all()?;
         let loss = (self.0.require("bias")?.leaf()?.sum_all()? * weight)?;
-        Ok(StepLoss { loss, metrics: Metrics::default() })
+        Ok(loss.into())
     }
 
     fn rows(&self, _: &Vec<Row>) -> Vec<String> {

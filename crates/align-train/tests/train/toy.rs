@@ -62,7 +62,7 @@ impl Objective for Regression {
             .with("tokens", batch.iter().map(|row| f64::from(row.tokens)).sum())
     }
 
-    fn loss(&self, batch: &Vec<Row>, totals: &Weights) -> Result<StepLoss> {
+    fn loss<'a>(&'a self, batch: &'a Vec<Row>, totals: &Weights) -> Result<StepLoss<'a>> {
         let column = |values: Vec<f32>| Tensor::from_vec(values, (batch.len(), 1), &Device::Cpu);
         let x: Vec<f32> = batch.iter().flat_map(|row| row.x).collect();
         let x = Tensor::from_vec(x, (batch.len(), 2), &Device::Cpu)?;
@@ -73,11 +73,14 @@ impl Objective for Regression {
         let error = (x.matmul(&weight.t()?)?.broadcast_add(&bias)? - y)?;
         let squared = (error.sqr()?.sum_all()? / totals.get("rows"))?;
         let linear = ((&error * tokens)?.sum_all()? * (0.5 / totals.get("tokens")))?;
-        let mut metrics = Metrics::default();
-        let absolute: Vec<f32> = error.abs()?.flatten_all()?.to_vec1()?;
-        metrics.mean("absolute_error", absolute.iter().map(|&e| f64::from(e)).sum(), batch.len() as f64);
-        metrics.total("num_tokens", batch.iter().map(|row| f64::from(row.tokens)).sum());
-        Ok(StepLoss { loss: (squared + linear)?, metrics })
+        let absolute = error.detach().abs()?.flatten_all()?;
+        Ok(StepLoss::new((squared + linear)?, move || {
+            let mut metrics = Metrics::default();
+            let absolute: Vec<f32> = absolute.to_vec1()?;
+            metrics.mean("absolute_error", absolute.iter().map(|&e| f64::from(e)).sum(), batch.len() as f64);
+            metrics.total("num_tokens", batch.iter().map(|row| f64::from(row.tokens)).sum());
+            Ok(metrics)
+        }))
     }
 
     fn rows(&self, batch: &Vec<Row>) -> Vec<String> {
