@@ -1,7 +1,7 @@
 //! What one layer of composed ops asks of a device: the tensors that candle makes, forward and backward, counted here and
 //! launched as kernels on a GPU (views among them are free).
 //!
-//! candle numbers tensors as it makes them, for the whole process: this test has one of its own.
+//! candle numbers tensors as it makes them, for the whole process: only one test here may make any.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
