@@ -51,7 +51,8 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         },
         FOR_EVALUATION,
     )?;
-    let positions = opening.model.decoder_config().max_positions;
+    let model = opening.model.decoder_config();
+    let positions = model.max_positions;
     for row in data.train.iter().chain(&data.held_out) {
         let (length, most) = (row.tokens.len(), sampling.max_new_tokens());
         ensure!(
@@ -60,6 +61,13 @@ fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
              max_position_embeddings {positions}; give `--max-prompt-length {}`",
             row.task.prompt.origin,
             positions.saturating_sub(most)
+        );
+        ensure!(
+            !model.changes_between(length, length + most),
+            "{}: the prompt has {length} tokens and `max_new_tokens` is {most}; between the two the model changes its rotary \
+             frequencies (`rope_type`), so that an answer would be sampled under another function than it is learned \
+             under; take shorter prompts and answers, or longer prompts",
+            row.task.prompt.origin,
         );
     }
     let order = opening.order(data.train.iter().map(|row| row.tokens.len()).collect())?;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 /// This crate's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
+/// Characters of a wrong value that an error repeats.
+pub(crate) const SHOWN: usize = 200;
+
 /// Errors say which file or tensor, what was expected, and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use align_files::Staged;
 use align_kernels::Params;
+use align_text::shortened;
 use candle_core::{Device, Tensor};
 use serde_json::{Value, json};
 
 use crate::carried::CarriedOver;
+use crate::error::SHOWN;
 use crate::{DecoderConfig, Error, PadToken, Result, architectures, weights};
 
 const CONFIG: &str = "config.json";
@@ -150,8 +152,7 @@ impl ModelDir {
         let id = |value: &Value| {
             let id = value.as_u64().and_then(|id| u32::try_from(id).ok());
             id.filter(|&id| (id as usize) < self.decoder.vocab).ok_or_else(|| {
-                let (vocab, found) = (self.decoder.vocab, value.to_string());
-                let found: String = found.chars().take(200).collect();
+                let (vocab, found) = (self.decoder.vocab, shortened(&value.to_string(), SHOWN));
                 let problem =
                     format!("`eos_token_id`: expected token ids below vocab_size = {vocab}, found {found}");
                 Error::invalid(self.path.join(file), problem)

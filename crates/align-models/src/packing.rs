@@ -4,6 +4,8 @@
 //! demonstration is a sequence of its own. Exact, because a completion's positions continue after its
 //! prompt. Lengths are explicit: nothing is ever inferred from pad ids.
 
+use std::collections::HashMap;
+
 use align_kernels::Segment;
 
 /// What a decoder runs over: tokens, their positions, and who sees whom.
@@ -24,13 +26,20 @@ impl Stream {
     /// Tokens of the sequence of each row: of a prompt with several completions, that with the longest. So what is scored
     /// depends on its own sequence, and on those that share its prompt, but not on what else is in the stream.
     pub(crate) fn sequence_lengths(&self) -> Vec<u32> {
-        let longest = |segment: &Segment| {
-            let with_it = self.segments.iter().filter(|other| other.keys.contains(&segment.queries));
-            with_it.map(Segment::context).max().unwrap_or_else(|| segment.context()) as u32
+        let mut longest: HashMap<(usize, usize), usize> = HashMap::new();
+        for segment in &self.segments {
+            for keys in &segment.keys {
+                let longest = longest.entry((keys.start, keys.end)).or_default();
+                *longest = segment.context().max(*longest);
+            }
+        }
+        let of = |segment: &Segment| {
+            let own = (segment.queries.start, segment.queries.end);
+            longest.get(&own).copied().unwrap_or_else(|| segment.context()) as u32
         };
         let lengths: Vec<u32> = match &self.stated_lengths {
             Some(lengths) => lengths.clone(),
-            None => self.segments.iter().map(longest).collect(),
+            None => self.segments.iter().map(of).collect(),
         };
         let rows = self.segments.iter().zip(lengths);
         rows.flat_map(|(segment, length)| segment.queries.clone().map(move |_| length)).collect()

@@ -7,6 +7,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
+use crate::error::SHOWN;
 use crate::model_dir::{read_json, write_json};
 use crate::plan::{Init, StoredTensor, weight};
 use crate::{Error, ModelDir, Result, RewardHead, weights};
@@ -55,7 +56,7 @@ impl ModelDir {
             }
             _ => {
                 let most = RewardHead::WIDEST;
-                let found: String = head.to_string().chars().take(200).collect();
+                let found = align_text::shortened(&head.to_string(), SHOWN);
                 wrong(format!(
                     "`{HEAD}`: expected {{\"type\": \"mlp\", \"hidden_size\": N}} with N from 1 to {most}, found {found}"
                 ))

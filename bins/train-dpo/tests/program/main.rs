@@ -19,6 +19,8 @@ mod bad_data;
 mod bad_input;
 #[path = "../../../train-sft/tests/program/bad_model.rs"]
 mod bad_model;
+#[path = "../../../train-sft/tests/program/families.rs"]
+mod families;
 #[path = "../../../train-sft/tests/program/flags.rs"]
 mod flags;
 #[path = "../../../train-sft/tests/program/invocation.rs"]

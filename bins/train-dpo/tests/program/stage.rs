@@ -104,3 +104,8 @@ pub(crate) fn value_of(trainer: &str, name: &str, value: &str) -> String {
         _ => value.to_owned(),
     }
 }
+
+/// Makes an update of any small model.
+pub(crate) const FAMILY: &str = "--learning-rate 1e-3 --max-length 60 --per-device-train-batch-size 2";
+/// Whether what is saved has a head of its own in place of the language model's.
+pub(crate) const WITHOUT_HEAD: bool = false;

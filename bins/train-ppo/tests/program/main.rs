@@ -10,5 +10,7 @@ mod stage;
 mod supervised;
 
 #[expect(dead_code, reason = "shared with programs that are tested in more ways")]
+#[path = "../../../train-sft/tests/program/families.rs"]
+mod families;
 #[path = "../../../train-sft/tests/program/support.rs"]
 mod support;

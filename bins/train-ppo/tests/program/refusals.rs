@@ -167,3 +167,12 @@ fn what_is_in_the_way_is_found_before_the_run_before_is_gone() {
     place.write("out/checkpoint-0/notes.txt", "mine");
     check(&place, &overwrite, &["out/checkpoint-0: is in the way of a checkpoint"]);
 }
+
+#[test]
+fn an_answer_that_would_change_the_model_on_the_way_is_refused() {
+    let place = Place::new();
+    crate::families::start_from(&place, "phi3-longrope");
+    let options = |prompt: usize| format!("{QUICK} --resize-token-embeddings --max-prompt-length {prompt}");
+    check(&place, &training("out", &options(12)), &["data.jsonl:", "`rope_type`", "`max_new_tokens` is 12"]);
+    place.train("short", &format!("{} --total-episodes 8", options(4)));
+}

@@ -14,3 +14,8 @@ pub(crate) const QUICK: &str = "--reward-funcs length:1..30 --max-new-tokens 12 
 /// What differs between two runs of the same computation beside what all programs have.
 pub(crate) const TIMINGS: &[&str] =
     &["time/generation", "time/scoring", "time/update", "time/generated_tokens_per_second"];
+
+/// Makes an update of any small model.
+pub(crate) const FAMILY: &str = QUICK;
+/// Whether what is saved has a head of its own in place of the language model's.
+pub(crate) const WITHOUT_HEAD: bool = false;

@@ -8,6 +8,7 @@ mod bad_data;
 mod bad_input;
 mod bad_model;
 mod demonstrations;
+mod families;
 mod flags;
 mod hostile;
 mod invocation;

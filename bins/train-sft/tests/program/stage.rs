@@ -46,3 +46,8 @@ pub(crate) fn loss_of(_trainer: &str) -> &'static str {
 pub(crate) fn value_of(_trainer: &str, _name: &str, value: &str) -> String {
     value.to_owned()
 }
+
+/// Makes an update of any small model.
+pub(crate) const FAMILY: &str = "--learning-rate 1e-3 --max-length 60 --per-device-train-batch-size 2";
+/// Whether what is saved has a head of its own in place of the language model's.
+pub(crate) const WITHOUT_HEAD: bool = false;

@@ -9,10 +9,7 @@ use align_kernels::Activation;
 use align_text::shortened;
 use serde_json::Value;
 
-use crate::{Error, Result};
-
-/// Characters of a wrong value that an error repeats.
-pub(super) const SHOWN: usize = 200;
+use crate::error::{Error, Result, SHOWN};
 
 /// The largest sizes that are read: ten times those of the largest models, and so small that the products of two of them
 /// are numbers of 64 bits.

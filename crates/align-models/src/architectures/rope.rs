@@ -118,7 +118,7 @@ fn of(
         "yarn" => yarn(fields, inner, (theta, dim), positions()?)?,
         "longrope" => longrope(inner, dim, positions()?, defaults.max_positions)?,
         other => {
-            let other = align_text::shortened(other, super::fields::SHOWN);
+            let other = align_text::shortened(other, crate::error::SHOWN);
             return inner.invalid(&format!(
                 "rope type `{other}` is not supported; supported: default, linear, dynamic, llama3, yarn, longrope"
             ));

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, SHOWN};
+use super::fields::Fields;
 use crate::Result;
+use crate::error::SHOWN;
 
 /// Words for an architecture that is not supported: its name, and the nearest that is.
 pub(super) fn architecture(model_type: &str, supported: &[&str]) -> String {

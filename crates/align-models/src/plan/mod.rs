@@ -181,4 +181,9 @@ impl DecoderConfig {
     pub fn depends_on_length(&self) -> bool {
         self.rotaries.iter().any(|rotary| rotary.depends_on_length())
     }
+
+    /// Whether a sequence that grows from `from` tokens to `to` has another function at the end than on the way.
+    pub fn changes_between(&self, from: usize, to: usize) -> bool {
+        self.rotaries.iter().any(|rotary| rotary.changes_between(from, to))
+    }
 }

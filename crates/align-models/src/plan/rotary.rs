@@ -67,6 +67,18 @@ impl Rotary {
         matches!(self.scaling, RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
     }
 
+    /// Whether a sequence that grows from `from` tokens to `to` is turned otherwise at the end than on the way: then
+    /// what is sampled token by token is not what the same tokens are given as a whole.
+    pub fn changes_between(&self, from: usize, to: usize) -> bool {
+        match self.scaling {
+            RopeScaling::Dynamic { original_max_positions, .. } => to > original_max_positions,
+            RopeScaling::LongRope { original_max_positions, .. } => {
+                (from..to).contains(&original_max_positions)
+            }
+            _ => false,
+        }
+    }
+
     /// What cosines and sines are multiplied with.
     pub fn attention_scaling(&self) -> f32 {
         match self.scaling {

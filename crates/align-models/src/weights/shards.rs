@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde_json::Value;
 
+use crate::error::SHOWN;
 use crate::model_dir::read_json;
 use crate::{Error, Result};
 
@@ -36,7 +37,7 @@ pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>> {
     match names.iter().find(|name| !is_plain(name)) {
         None => Ok(names.into_iter().map(|name| dir.join(name)).collect()),
         Some(name) => {
-            let name: String = name.chars().take(200).collect();
+            let name = align_text::shortened(name, SHOWN);
             Err(Error::invalid(
                 &index,
                 format!("`weight_map`: expected names of files beside it, found `{name}`"),
