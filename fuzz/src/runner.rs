@@ -53,7 +53,7 @@ pub fn fuzz(target: &Target, seed: u64, amount: Amount) -> Result<String, String
         number += 1;
     }
     let (name, seeds, seconds) = (target.name, corpus.len(), start.elapsed().as_secs());
-    let memory = align_cli::peak_memory_mb().unwrap_or(0.0);
+    let memory = align_hub::policy::peak_memory_mb().unwrap_or(0.0);
     Ok(format!("{name}: {seeds} inputs, {number} made of them, {seconds} s, at most {memory:.0} MB"))
 }
 
@@ -98,7 +98,7 @@ fn watch() {
                 std::thread::sleep(Duration::from_millis(200));
                 let begun = BEGUN.load(Ordering::Relaxed);
                 let taken = if begun == 0 { 0 } else { milliseconds().saturating_sub(begun) };
-                let memory = align_cli::peak_memory_mb().unwrap_or(0.0);
+                let memory = align_hub::policy::peak_memory_mb().unwrap_or(0.0);
                 if taken > PATIENCE.as_millis() as u64 || memory > MEMORY {
                     let folder = std::env::temp_dir();
                     let line =

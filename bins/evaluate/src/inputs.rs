@@ -1,8 +1,8 @@
 //! Everything that is read before the first model is loaded: what is missing or wrong is found at once.
 
-use align_cli::Hub;
 use align_data::Demonstration;
 use align_eval::{PairSet, PolicyDir, Principle, PromptRow, load_text, named, with_sets};
+use align_hub::Hub;
 use align_models::generation::check_completions;
 use align_report::Run;
 use align_world_judge::WorldQuality;

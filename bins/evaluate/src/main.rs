@@ -65,7 +65,7 @@ fn evaluate(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     report.fill_costs();
     report.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
     report.seconds = Some(start.elapsed().as_secs_f64());
-    report.peak_memory_mb = align_cli::peak_memory_mb();
+    report.peak_memory_mb = align_hub::policy::peak_memory_mb();
     report.write(dir).with_context(|| format!("output_dir {}", dir.display()))?;
     drop(output);
     align_cli::print(align_report::summary(&report))?;

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use align_cli::Hub;
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_eval::named;
+use align_hub::Hub;
 use align_kernels::Params;
 use align_models::{ModelDir, RewardModel};
 use align_reward::ModelReward;

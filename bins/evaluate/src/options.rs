@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use align_cli::DeviceChoice;
+use align_hub::DeviceChoice;
 use align_models::generation::GenerationOptions;
 use serde::Serialize;
 

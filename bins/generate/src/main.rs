@@ -8,8 +8,9 @@ use std::iter::{repeat_n, zip};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use align_cli::{Hub, Invocation, Program};
+use align_cli::{Invocation, Program};
 use align_data::Tokenizer;
+use align_hub::Hub;
 use align_kernels::Params;
 use align_models::generation::generate_in_batches;
 use align_models::{CausalLm, ModelDir};
@@ -28,15 +29,19 @@ fn main() -> ExitCode {
 
 fn complete(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     options.check()?;
-    invocation.refuse_revision_of_directory(&options.common.model_name_or_path)?;
+    invocation.refuse_revision_of_directory(&options.model.model_name_or_path)?;
     let mut output = Output::open(options.output.as_deref())?;
-    let device = options.common.device.open()?;
+    let device = options.model.device.open()?;
 
     // Prompts, as records and as token ids.
     let hub = Hub::from_env();
     let model =
-        ModelDir::open(&hub.model(&options.common.model_name_or_path, &options.common.model_revision)?)?;
+        ModelDir::open(&hub.model(&options.model.model_name_or_path, &options.model.model_revision)?)?;
     let tokenizer = Tokenizer::load(model.path())?;
+    let model = match options.model.resize_token_embeddings {
+        true => model.with_vocabulary(tokenizer.vocab_size())?,
+        false => model,
+    };
     model.check_vocabulary(tokenizer.vocab_size())?;
     let prompts = options.prompts.read(&hub, &tokenizer)?;
     let (longest, room) = (options.generation.max_new_tokens, model.decoder_config().max_positions);
@@ -48,7 +53,7 @@ fn complete(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     let eos = [vec![tokenizer.eos_id()?], model.eos_token_ids()?].concat();
     let times = options.num_return_sequences;
     let mut batches =
-        generate_in_batches(&lm, &tokens, times, &eos, &options.generation, options.common.seed)?;
+        generate_in_batches(&lm, &tokens, times, &eos, &options.generation, options.model.seed)?;
 
     // Completions, in the order of the prompts.
     invocation.work_starts();

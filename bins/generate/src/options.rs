@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use align_cli::CommonOptions;
 use align_models::generation::GenerationOptions;
+use align_stage::ModelOptions;
 use anyhow::ensure;
 use serde::Serialize;
 
@@ -12,8 +12,11 @@ use crate::prompts::PromptOptions;
 /// The command line, flattened from its parts.
 #[derive(Clone, Debug, Serialize, clap::Args)]
 pub(crate) struct Options {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE", help_heading = "Model and device")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) common: CommonOptions,
+    pub(crate) model: ModelOptions,
     #[command(flatten)]
     pub(crate) prompts: PromptOptions,
     #[command(flatten, next_help_heading = "Generation")]

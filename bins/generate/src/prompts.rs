@@ -8,11 +8,11 @@ use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use align_cli::Hub;
 use align_data::{
     Message, Origin, PromptOnly, TemplateArguments, Text, TokenizeOptions, Tokenizer, load_prompts,
     tokenize_prompts,
 };
+use align_hub::Hub;
 use anyhow::{Context as _, bail, ensure};
 use serde::Serialize;
 

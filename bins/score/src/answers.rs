@@ -3,8 +3,8 @@
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 
-use align_cli::Hub;
 use align_data::{Candidates, stream_candidates};
+use align_hub::Hub;
 use align_reward::Task;
 use anyhow::{bail, ensure};
 

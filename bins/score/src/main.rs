@@ -8,7 +8,8 @@ mod rows;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use align_cli::{Hub, Invocation, JsonLines, Program};
+use align_cli::{Invocation, JsonLines, Program};
+use align_hub::Hub;
 use align_reward::{Reward as _, RewardError};
 use answers::Answers;
 use options::Options;

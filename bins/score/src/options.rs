@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use align_cli::{DeviceChoice, Invocation};
+use align_cli::Invocation;
+use align_hub::DeviceChoice;
 use align_reward::{RewardKind, RewardSpec};
 use anyhow::ensure;
 use serde::Serialize;

@@ -1,7 +1,7 @@
 //! From options to what gives the scores: a reward model, rules, or their sum.
 
-use align_cli::Hub;
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
+use align_hub::Hub;
 use align_kernels::Params;
 use align_models::{ModelDir, RewardModel};
 use align_reward::{ModelReward, Reward, RewardNormalization, RewardSpec, WeightedSum};

@@ -1,17 +1,11 @@
 //! Preference training: a model and preference data in, an aligned Hugging Face model out.
 
-mod judged;
-mod options;
-mod pairs;
-mod reference;
-mod unpaired;
-
 use std::process::ExitCode;
 
-use align_cli::{Invocation, Program};
-use align_dpo::Method;
-use align_recipe::Opening;
-use options::Options;
+use align_cli::Program;
+use align_dpo::Job;
+use align_stage::{Host, Judge, Result};
+use align_world_judge::{JudgeOptions, WorldQuality};
 
 const PROGRAM: Program = Program {
     name: "train-dpo",
@@ -19,20 +13,32 @@ const PROGRAM: Program = Program {
     recipe: Some(include_str!("../recipe.toml")),
 };
 
-fn main() -> ExitCode {
-    align_cli::main(&PROGRAM, train)
+/// The job, and who judges what comes of it.
+#[derive(Clone, Debug, clap::Args)]
+struct Options {
+    #[command(flatten)]
+    job: Job,
+    #[command(flatten, next_help_heading = "Held-out answers")]
+    judge: JudgeOptions,
 }
 
-fn train(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
-    let Options { common, output, data, dpo, train, .. } = options;
-    let mut opening = Opening::new(invocation, common, output, data, train, dpo.default_learning_rate())?;
-    let method = dpo.method(train.least_examples(), opening.data.tokenize.max_length)?;
-    opening.defaulted.extend(dpo.defaulted());
-    if let Some(notice) = dpo.notice_of_cut(opening.config.gradient_accumulation_steps) {
-        tracing::warn!("{notice}");
-    }
-    match &method {
-        Method::Pairs(method) => pairs::train(&opening, options, method),
-        Method::Unpaired(method) => unpaired::train(&opening, options, method),
+fn main() -> ExitCode {
+    align_cli::train(&PROGRAM, train)
+}
+
+fn train(options: &Options, host: &Host<'_>) -> Result<()> {
+    let judge = options.judge.judge.map(|_| Judge {
+        name: "the judge of the fixtures' world",
+        check: &|prompt, origin| Ok(WorldQuality::check([(prompt, origin)])?),
+        quality: &|prompt, answer, origin| Ok(WorldQuality::of(prompt, answer, origin)?),
+    });
+    align_dpo::train(&options.job, host, judge).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
     }
 }

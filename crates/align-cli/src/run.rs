@@ -10,8 +10,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use align_hub::policy;
+
 use crate::arguments::{self, ArgumentError, Parsed, Program};
-use crate::{logging, policy, signals};
+use crate::{logging, signals};
 
 /// One call of a program.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Invocation {
     /// The options that were set to something other than the default, as [`crate::Parsed::given`].
     pub given: BTreeSet<String>,
     /// All options that the program has, as [`crate::Parsed::known`].
-    known: BTreeSet<String>,
+    pub(crate) known: BTreeSet<String>,
     working: AtomicBool,
 }
 
@@ -63,7 +65,7 @@ impl Invocation {
     }
 
     /// All input has been checked: failures from now on are not the user's (exit code 1).
-    /// [`crate::Session::training_starts`] calls this.
+    /// A training program's job says so.
     pub fn work_starts(&self) {
         self.working.store(true, Ordering::Relaxed);
     }
@@ -77,7 +79,7 @@ impl Invocation {
 /// Runs a program; the whole of a binary's `main`.
 ///
 /// The policies for memory and threads come first, while there is one thread. `work` gets the options and the
-/// invocation, from which a training binary opens its [`crate::Session`].
+/// invocation; [`crate::train`] is this for training programs.
 pub fn main<C: clap::Args>(
     program: &Program,
     work: impl FnOnce(&C, &Invocation) -> anyhow::Result<()>,

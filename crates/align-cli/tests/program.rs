@@ -2,11 +2,12 @@
 //! program. That needs a `main` of its own, so the checks are plain functions.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use align_cli::{CommonOptions, Invocation, OutputOptions, Program, SETTINGS_FILE, Session};
-use align_files::Resume;
+use align_cli::{Invocation, Program};
+use align_files::{OutputDir, Resume};
+use align_stage::{ModelOptions, OutputOptions, SETTINGS_FILE};
 use anyhow::Context as _;
 
 const PROGRAM: Program = Program {
@@ -20,17 +21,20 @@ const CHILD: &str = "ALIGN_CLI_TEST_CHILD";
 
 #[derive(clap::Args)]
 struct Options {
+    #[arg(long)]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    common: CommonOptions,
+    model: ModelOptions,
     #[command(flatten)]
     output: OutputOptions,
+    #[arg(long)]
+    dry_run: bool,
     /// How the program ends
     #[arg(long, default_value = "well")]
     end: String,
 }
 
 fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
-    let session = Session::open(invocation, &options.common, &options.output, &Resume::No)?;
     tracing::debug!("opened");
     match options.end.as_str() {
         "bad-data" => return Err(anyhow::anyhow!("data.jsonl:3: no `chosen`")).context("loading"),
@@ -48,15 +52,23 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
         "rows" => (0..100_000).try_for_each(align_cli::print_row)?,
         _ => {}
     }
-    if session.dry_run {
+    if options.dry_run {
         return Ok(());
     }
-    let directory = session.training_starts("")?;
+    let OutputOptions { output_dir, overwrite_output_dir } = &options.output;
+    let output = match output_dir {
+        Some(directory) => OutputDir::take(directory, *overwrite_output_dir, &Resume::No)?,
+        None => OutputDir::numbered("runs", "demo")?,
+    };
+    output.claim([SETTINGS_FILE])?;
+    invocation.work_starts();
+    output.begin()?;
+    align_files::write(output.path().join(SETTINGS_FILE), &invocation.settings)?;
     if options.end == "nan" {
         anyhow::bail!("the loss is NaN at step 3");
     }
     tracing::info!("trained");
-    align_cli::print(directory.display())
+    align_cli::print(output.path().display())
 }
 
 #[expect(clippy::print_stdout, reason = "what a dependency might do")]

@@ -31,6 +31,9 @@ pub enum DataError {
         /// The names found there, or `nothing`.
         found: String,
     },
+    /// A model that takes token ids for other text than the model whose ids they are.
+    #[error("{0}")]
+    OtherTokenizer(String),
     /// A data file without a single row.
     #[error("{} holds no rows", .0.display())]
     NoRows(PathBuf),

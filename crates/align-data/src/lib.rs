@@ -16,6 +16,7 @@ mod template;
 
 // How its text becomes token ids.
 mod tokenizer;
+mod tokenizer_pair;
 
 mod tokenize;
 

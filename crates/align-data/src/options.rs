@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use clap::Args;
 use serde::Serialize;
 
 use crate::error::{DataError, Result};
@@ -12,7 +11,8 @@ use crate::order::SamplingStrategy;
 use crate::tokenize::{TokenizeOptions, TruncationMode};
 
 /// Which data to read and how to tokenize it.
-#[derive(Args, Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct DataOptions {
     /// Training data: a .jsonl or .json file (plain, .gz or .zst), a directory with files per split, or a hub id
     #[arg(long, visible_alias = "dataset", value_name = "PATH")]
@@ -57,7 +57,8 @@ pub struct DataOptions {
 }
 
 /// What only supervised fine-tuning asks about its data.
-#[derive(Args, Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct DemonstrationOptions {
     /// Whether only completions are learned, not their prompts [default: true for prompt-completion data]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
@@ -141,29 +142,11 @@ impl DataOptions {
     }
 }
 
-impl Default for DataOptions {
-    /// What the command line gives without arguments, but for the required data set, which is empty here.
-    fn default() -> Self {
-        Self {
-            dataset_name: String::new(),
-            dataset_train_split: "train".to_owned(),
-            dataset_test_split: "test".to_owned(),
-            eval_dataset: None,
-            max_length: Some(1024),
-            max_prompt_length: None,
-            max_completion_length: None,
-            truncation_mode: TruncationMode::default(),
-            add_bos_token: None,
-            train_sampling_strategy: SamplingStrategy::default(),
-        }
-    }
-}
-
 fn wrong<T>(field: &'static str, rule: impl Into<String>, value: impl fmt::Display) -> Result<T> {
     Err(DataError::Option { field, rule: rule.into(), value: value.to_string() })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "clap"))]
 mod tests {
     use clap::Parser as _;
 

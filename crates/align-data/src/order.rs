@@ -4,16 +4,16 @@
 //! earlier epochs, on the batch size or on where a run was resumed, so a cursor of two numbers is enough to
 //! continue exactly where a checkpoint stopped.
 
-use clap::ValueEnum;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 /// How the rows of an epoch are ordered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
-#[clap(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum SamplingStrategy {
     /// Shuffled anew every epoch.
     #[default]

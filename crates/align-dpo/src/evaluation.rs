@@ -6,7 +6,7 @@ use align_models::generation::{GenerationOptions, generate};
 use align_models::{CausalLm, divergence};
 use align_stage::{Pack, RowBatches};
 use align_stats::ci95_of_several;
-use align_train::{Error, Evaluate, Metrics, Objective, Result, evaluate, go_on};
+use align_train::{Error, Evaluate, Metrics, Objective, Result, Stop, evaluate};
 
 /// Prompts whose completions are compared before and after.
 const COMPARED: usize = 12;
@@ -120,11 +120,11 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
     ///
     /// # Errors
     /// As [`Evaluate::evaluate`].
-    pub fn look(&mut self, step: usize) -> Result<Look> {
+    pub fn look(&mut self, step: usize, stop: &Stop) -> Result<Look> {
         let held = self.last.take().filter(|last| last.step == step && self.how.ends_with_last);
         let Evaluation { metrics, kl, .. } = match held {
             Some(evaluation) => evaluation,
-            None => self.measured(step)?,
+            None => self.measured(step, stop)?,
         };
         let missing = || Error::stage("the evaluation has no `rewards/accuracies`");
         let of_prompts: Vec<(f64, f64)> = kl.iter().map(|&kl| (kl, 1.0)).collect();
@@ -139,9 +139,9 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         })
     }
 
-    fn measured(&self, step: usize) -> Result<Evaluation> {
+    fn measured(&self, step: usize, stop: &Stop) -> Result<Evaluation> {
         let mut batches = RowBatches::in_order(self.rows, self.how.batch_size, &self.pack)?;
-        let (mut metrics, mut kl) = (evaluate(&self.objective, &mut batches)?, Vec::new());
+        let (mut metrics, mut kl) = (evaluate(&self.objective, &mut batches, stop)?, Vec::new());
         // Single answers have a margin over all rows only: a batch may hold one kind.
         let rewards = (metrics.get("rewards/chosen"), metrics.get("rewards/rejected"));
         if let ((Some(chosen), Some(rejected)), None) = (rewards, metrics.get("rewards/margins")) {
@@ -150,7 +150,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         let prompts = self.prompts(self.how.num_kl_prompts);
         let prompts: Vec<Vec<u32>> = prompts.into_iter().map(|(_, prompt)| prompt).collect();
         if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
-            go_on()?;
+            stop.go_on()?;
             let seed = self.how.seed.wrapping_add(step as u64);
             let divergence =
                 divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
@@ -199,8 +199,8 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
 }
 
 impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
-    fn evaluate(&mut self, step: usize) -> Result<Metrics> {
-        let evaluation = self.measured(step)?;
+    fn evaluate(&mut self, step: usize, stop: &Stop) -> Result<Metrics> {
+        let evaluation = self.measured(step, stop)?;
         let metrics = evaluation.metrics.clone();
         self.last = Some(evaluation);
         Ok(metrics)

@@ -8,6 +8,7 @@
 mod batch;
 mod displacement;
 mod evaluation;
+mod job;
 mod loss_type;
 mod method;
 mod metrics;
@@ -21,6 +22,7 @@ mod unpaired_batch;
 
 pub use batch::PairBatch;
 pub use evaluation::{HeldOut, Look, Measuring, Prompted};
+pub use job::{Job, train};
 pub use loss_type::LossType;
 pub use method::{Basis, Labels, Method, PairLoss, PairMethod, Pairs, UnpairedLoss, UnpairedMethod};
 pub use objective::Preference;

@@ -3,11 +3,11 @@
 //! Names are TRL's; where TRL gives a method a trainer of its own, the trainer's name comes first
 //! (`cpo_hinge`, `tpo_l`) or is the name (`orpo`, `kto`).
 
-use clap::ValueEnum as _;
 use serde::Serialize;
 
 /// What a run minimises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum LossType {
@@ -139,7 +139,7 @@ impl LossType {
     /// Whether the option, one of those that are not for every loss, has an effect on this one.
     pub(crate) fn uses(self, option: &str) -> bool {
         debug_assert!(
-            Self::value_variants().iter().any(|loss| loss.options().any(|used| used == option)),
+            Self::ALL.iter().any(|loss| loss.options().any(|used| used == option)),
             "no loss uses an option `{option}`"
         );
         self.options().any(|used| used == option)
@@ -187,14 +187,9 @@ impl LossType {
             _ => 1e-6,
         }
     }
-
-    /// The name that a user writes.
-    pub(crate) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "clap"))]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -215,7 +210,7 @@ mod tests {
 
     #[test]
     fn losses_and_the_schema_have_the_same_options() {
-        let losses = LossType::value_variants().iter();
+        let losses = LossType::ALL.iter();
         let used: BTreeSet<String> = losses.flat_map(|loss| loss.options()).map(str::to_owned).collect();
         assert_eq!(used, schema());
     }

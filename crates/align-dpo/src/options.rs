@@ -10,7 +10,8 @@ use serde::Serialize;
 use crate::LossType;
 
 /// The divergence that holds the policy to the reference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum FDivergenceType {
@@ -25,11 +26,12 @@ pub enum FDivergenceType {
 }
 
 /// The preference objective, its reference, and how it is measured.
-#[derive(Clone, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Preference objective")]
 pub struct DpoOptions {
     /// The loss, or several, separated by commas: their sum, weighted by loss_weights
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "sigmoid", hide_possible_values = false)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [LossType::Sigmoid], hide_possible_values = false)]
     pub loss_type: Vec<LossType>,
     /// A weight for each of several losses, or of one that compares with a reference; by default 1 each
     #[arg(long, value_parser = align_limits::finite(), value_delimiter = ',', value_name = "W,W,…")]
@@ -118,14 +120,6 @@ pub struct DpoOptions {
     pub max_new_tokens: usize,
 }
 
-impl FDivergenceType {
-    /// The name that a user writes.
-    pub(crate) fn name(self) -> String {
-        use clap::ValueEnum as _;
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
-    }
-}
-
 impl DpoOptions {
     /// TRL's default for the loss.
     pub fn default_learning_rate(&self) -> f64 {
@@ -153,7 +147,7 @@ impl DpoOptions {
             number("beta", self.beta),
             number("label_smoothing", self.label_smoothing),
             switch("reference_free", self.reference_free),
-            text("f_divergence_type", self.f_divergence_type.map(FDivergenceType::name)),
+            text("f_divergence_type", self.f_divergence_type.map(|kind| kind.name().to_owned())),
             number("f_alpha_divergence_coef", self.f_alpha_divergence_coef),
             number("ld_alpha", self.ld_alpha),
             switch("use_weighting", self.use_weighting),

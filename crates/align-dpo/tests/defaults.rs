@@ -1,4 +1,5 @@
 //! What an option is where it was not given: the values that a run records are those it used.
+#![cfg(feature = "clap")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use align_dpo::{DpoOptions, LossType};

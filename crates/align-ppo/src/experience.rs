@@ -17,7 +17,8 @@ use crate::Rollouts;
 use crate::scoring::moments;
 
 /// The estimate of the divergence that is taken off the reward.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum KlEstimator {
     /// log π − log π_ref: unbiased, may be negative
@@ -28,7 +29,8 @@ pub enum KlEstimator {
 }
 
 /// The token whose reward holds the completion's score.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ScorePosition {

@@ -12,6 +12,7 @@ mod completions;
 mod experience;
 mod group;
 mod held_out;
+mod job;
 mod method;
 mod online_dpo;
 mod ppo;
@@ -33,6 +34,7 @@ pub use group::{
     ScaleRewards, soft_overlong_punishment,
 };
 pub use held_out::{HeldOut, Look, Sampled};
+pub use job::{Job, MethodName, RewardOptions, RolloutOptions, train};
 pub use method::{Learned, Method, Phase};
 pub use online_dpo::{OnlineDpo, OnlineDpoConfig};
 pub use ppo::{

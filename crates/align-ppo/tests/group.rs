@@ -1,5 +1,5 @@
 //! The critic-free family on a tiny golden model: what an update does to the completions that it is made of.
-
+#![cfg(feature = "clap")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bench;
@@ -10,7 +10,6 @@ use align_ppo::{
 };
 use align_train::{Objective as _, Weights};
 use bench::{ALGORITHMS, Bench, SCORES, config, training};
-use clap::ValueEnum as _;
 
 #[test]
 fn every_algorithm_makes_the_better_completions_likelier_and_the_others_less() {
@@ -87,7 +86,7 @@ fn an_update_does_not_depend_on_how_it_is_cut() {
         let completions: Vec<_> = numbers.map(completion).collect();
         GroupBatch::new(&completions, Vec::new()).unwrap()
     };
-    for loss in GroupLossType::value_variants().iter().filter(|loss| **loss != GroupLossType::Bnpo) {
+    for loss in GroupLossType::ALL.iter().filter(|loss| **loss != GroupLossType::Bnpo) {
         let options = GroupOptions { loss_type: Some(*loss), beta: Some(0.1), ..GroupOptions::default() };
         let config = config(GroupAlgorithm::Grpo, &options).unwrap();
         let objective = GroupObjective::new(bench.policy(), config.loss, 0.1, 1.0);

@@ -3,7 +3,7 @@
 //! The runs are those of `fixtures/golden/runs`, or of the folder that the environment variable `ALIGN_GOLDEN_RUNS`
 //! names, in the same layout: `model/`, and for each run `log.json`, `batches.json` and `final.safetensors`.
 //! `--nocapture` shows what was replayed and how close it came.
-
+#![cfg(feature = "clap")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

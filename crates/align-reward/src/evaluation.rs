@@ -2,7 +2,7 @@
 
 use align_data::TokenizedRanking;
 use align_stage::{Pack, RowBatches};
-use align_train::{Batches, Error, Evaluate, Metrics, Result, evaluate};
+use align_train::{Batches, Error, Evaluate, Metrics, Result, Stop, evaluate};
 
 use crate::{Ranked, RankingBatch};
 
@@ -92,8 +92,8 @@ impl<'a> HeldOut<'a> {
 }
 
 impl Evaluate for HeldOut<'_> {
-    fn evaluate(&mut self, _step: usize) -> Result<Metrics> {
+    fn evaluate(&mut self, _step: usize, stop: &Stop) -> Result<Metrics> {
         let mut batches = RowBatches::in_order(self.rows, self.batch_size, &self.pack)?;
-        evaluate(&self.objective, &mut batches)
+        evaluate(&self.objective, &mut batches, stop)
     }
 }

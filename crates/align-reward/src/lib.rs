@@ -3,6 +3,7 @@
 mod batch;
 mod check;
 mod evaluation;
+mod job;
 mod normalization;
 mod objective;
 mod options;
@@ -14,6 +15,7 @@ pub use align_stats::{Calibration, ReliabilityBin};
 pub use batch::{RankingBatch, first_answers};
 pub use check::check_rows;
 pub use evaluation::{HeldOut, Judged, accuracy, judge};
+pub use job::{Job, train};
 pub use normalization::RewardNormalization;
 pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};

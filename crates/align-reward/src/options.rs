@@ -11,7 +11,8 @@ pub const DEFAULT_LEARNING_RATE: f64 = 1e-4;
 const HEAD_HIDDEN_SIZE: usize = 256;
 
 /// The kind of an untrained head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 pub enum HeadType {
     /// One layer without bias, as transformers has it
@@ -21,7 +22,8 @@ pub enum HeadType {
 }
 
 /// How a list of more than two answers becomes a loss.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum RankingLoss {
@@ -33,7 +35,8 @@ pub enum RankingLoss {
 }
 
 /// The reward model, its objective, and how it is reported.
-#[derive(Clone, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Reward model")]
 pub struct RewardOptions {
     /// The head that a language model gets; a saved reward model keeps its own [default: linear]

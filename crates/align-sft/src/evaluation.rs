@@ -2,7 +2,7 @@
 
 use align_data::TokenizedExample;
 use align_stage::RowBatches;
-use align_train::{Evaluate, Metrics, Result, evaluate};
+use align_train::{Evaluate, Metrics, Result, Stop, evaluate};
 
 use crate::{ExampleBatch, Supervised};
 
@@ -21,8 +21,8 @@ impl<'a> HeldOut<'a> {
 }
 
 impl Evaluate for HeldOut<'_> {
-    fn evaluate(&mut self, _step: usize) -> Result<Metrics> {
+    fn evaluate(&mut self, _step: usize, stop: &Stop) -> Result<Metrics> {
         let mut batches = RowBatches::in_order(self.examples, self.batch_size, ExampleBatch::new)?;
-        evaluate(&self.objective, &mut batches)
+        evaluate(&self.objective, &mut batches, stop)
     }
 }

@@ -2,12 +2,14 @@
 
 mod batch;
 mod evaluation;
+mod job;
 mod objective;
 mod options;
 mod report;
 
 pub use batch::ExampleBatch;
 pub use evaluation::HeldOut;
+pub use job::{Job, StartOptions, train};
 pub use objective::Supervised;
 pub use options::{LossType, SftOptions};
 pub use report::Report;

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 /// What is minimised on every label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum LossType {
@@ -15,10 +16,11 @@ pub enum LossType {
 }
 
 /// The supervised objective.
-#[derive(Clone, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Supervised objective")]
 pub struct SftOptions {
     /// The loss
-    #[arg(long, value_enum, default_value = "nll")]
+    #[arg(long, value_enum, default_value_t = LossType::Nll)]
     pub loss_type: LossType,
 }

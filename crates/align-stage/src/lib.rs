@@ -1,13 +1,31 @@
-//! What the stages share: rows of align-data as batches of align-train, the figures of a finished run, the answers
-//! that it changed, and what its answers give away by themselves. Neither of those crates knows the other; a stage knows both, and would otherwise repeat
-//! this.
+#![doc = include_str!("../README.md")]
 
 mod answers_only;
 mod batches;
 mod changed;
+mod error;
 mod figures;
+mod given;
+mod host;
+mod job;
+mod judge;
+mod opening;
+mod options;
+mod place;
+mod reference;
+mod training;
 
 pub use answers_only::{Answers, AnswersOnly};
 pub use batches::{Pack, RowBatches};
 pub use changed::{ChangedAnswer, JudgedChanges};
+pub use error::{Error, ErrorKind, Result};
 pub use figures::RunFigures;
+pub use given::Given;
+pub use host::{Event, Heard, Host, Look};
+pub use job::Job;
+pub use judge::{Judge, Verdict, check_judge};
+pub use opening::{Opening, given};
+pub use options::{ModelOptions, OutputOptions};
+pub use place::{Place, PlaceError, SETTINGS_FILE};
+pub use reference::open_reference;
+pub use training::{Ended, Fixed, Trained, Training, publish, start, told, went_on};

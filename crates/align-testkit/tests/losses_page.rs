@@ -19,8 +19,8 @@ const OPTIONS: [&str; 9] = [
     "crates/align-reward/src/options.rs",
     "crates/align-ppo/src/ppo/options.rs",
     "crates/align-ppo/src/group/options.rs",
-    "bins/train-ppo/src/options.rs",
-    "bins/train-ppo/src/reward.rs",
+    "crates/align-ppo/src/job/options.rs",
+    "crates/align-ppo/src/job/reward.rs",
 ];
 /// Where what Config calls a loss is the variant of an enum: its file, its name, and whether the page must name all.
 const CHOICES: [(&str, &str, bool); 4] = [
@@ -28,7 +28,7 @@ const CHOICES: [(&str, &str, bool); 4] = [
     ("crates/align-sft/src/options.rs", "LossType", true),
     ("crates/align-ppo/src/group/algorithm.rs", "GroupLossType", true),
     // Online DPO has the loss of `sigmoid`.
-    ("bins/train-ppo/src/method.rs", "MethodName", false),
+    ("crates/align-ppo/src/job/method.rs", "MethodName", false),
 ];
 
 fn read(path: &str) -> String {

@@ -119,9 +119,9 @@ pub enum Error {
         /// What is wrong in it.
         reason: Box<Self>,
     },
-    /// A signal asked to stop while something was measured.
-    #[error("signal {0}: stopped")]
-    Interrupted(i32),
+    /// Somebody asked to stop while something was measured.
+    #[error("{0}: stopped")]
+    Interrupted(crate::StopReason),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),

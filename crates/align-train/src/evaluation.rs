@@ -1,8 +1,7 @@
 //! Evaluation with a training objective: the same loss over held-out batches, without an update.
 
-use crate::interrupt::go_on;
 use crate::updater::totals;
-use crate::{Batches, Error, Metrics, Objective, Result};
+use crate::{Batches, Error, Metrics, Objective, Result, Stop};
 
 /// The objective's loss and metrics over one epoch of `batches`, as if all of it were one batch: each
 /// loss term is divided by its amount in the whole epoch, whatever the micro-batch size.
@@ -11,8 +10,9 @@ use crate::{Batches, Error, Metrics, Objective, Result};
 /// its policy as a view, so that no graph is recorded.
 ///
 /// # Errors
-/// What `batches` and the objective raise; a loss or metric that is not finite, with its rows; [`Error::Interrupted`] once a signal asked to stop.
-pub fn evaluate<O, B>(objective: &O, batches: &mut B) -> Result<Metrics>
+/// What `batches` and the objective raise; a loss or metric that is not finite, with its rows; [`Error::Interrupted`] once `stop`
+/// asks.
+pub fn evaluate<O, B>(objective: &O, batches: &mut B, stop: &Stop) -> Result<Metrics>
 where
     O: Objective,
     B: Batches<Batch = O::Batch>,
@@ -25,7 +25,7 @@ where
     let mut metrics = Metrics::default();
     let mut loss = 0.0;
     for batch in &epoch {
-        go_on()?;
+        stop.go_on()?;
         let (share_of_loss, of_batch) = objective.loss(batch, &totals)?.read()?;
         let mut measured = std::iter::once(("loss", share_of_loss)).chain(of_batch.values());
         if let Some((metric, value)) = measured.find(|(_, value)| !value.is_finite()) {

@@ -9,9 +9,7 @@ use std::time::Instant;
 use align_files::write_json;
 
 use crate::windows::Windows;
-use crate::{
-    Batches, Cursor, Error, Evaluate, Every, Interrupt, Objective, Result, Run, Updater, Verdict, interrupt,
-};
+use crate::{Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, StopReason, Updater, Verdict};
 
 const DATA_CURSOR: &str = "data_cursor.json";
 const OBJECTIVE: &str = "objective";
@@ -23,10 +21,10 @@ pub enum Outcome {
     Completed,
     /// An evaluation metric stopped improving.
     StoppedEarly,
-    /// A signal asked to stop; the run can be resumed from the checkpoint.
+    /// Somebody asked to stop; the run can be resumed from the checkpoint.
     Interrupted {
-        /// SIGINT, SIGTERM or SIGHUP; by convention the exit code is 128 more.
-        signal: i32,
+        /// Who.
+        reason: StopReason,
         /// Where to go on.
         checkpoint: PathBuf,
     },
@@ -70,7 +68,7 @@ where
             "needs evaluation data; give eval_dataset",
         ));
     }
-    let interrupt = Interrupt::listen()?;
+    let listening = run.stop().listen();
     let batches_per_epoch = batches.batches_per_epoch()?;
     restore(objective, batches, updater, run)?;
     run.begin(updater, batches_per_epoch)?;
@@ -79,8 +77,8 @@ where
     let mut verdict = Verdict { is_best: false, stop: run.patience_is_used_up() };
     if run.progress.evaluation_pending || (config.eval_on_start && updater.step() == 0) {
         verdict = evaluate(&mut evaluation, updater, run)?;
-        if let Some(signal) = interrupt.received() {
-            return stopped(signal, save(objective, &windows.cursor(), updater, run)?, run);
+        if let Some(reason) = listening.received() {
+            return stopped(reason, save(objective, &windows.cursor(), updater, run)?, run);
         }
         if verdict.is_best && run.ends_with_best() {
             save(objective, &windows.cursor(), updater, run)?;
@@ -98,11 +96,11 @@ where
         if is_due(config.evaluate) {
             verdict = evaluate(&mut evaluation, updater, run)?;
         }
-        let stopping = interrupt.received();
+        let stopping = listening.received();
         if is_due(config.save) || (verdict.is_best && run.ends_with_best()) || stopping.is_some() {
             let checkpoint = save(objective, &windows.cursor(), updater, run)?;
-            if let Some(signal) = stopping {
-                return stopped(signal, checkpoint, run);
+            if let Some(reason) = stopping {
+                return stopped(reason, checkpoint, run);
             }
         }
     }
@@ -141,7 +139,7 @@ fn evaluate(
         return Ok(Verdict::default());
     };
     let began = Instant::now();
-    let measured = interrupt::go_on().and_then(|()| evaluation.evaluate(updater.step()));
+    let measured = run.stop().go_on().and_then(|()| evaluation.evaluate(updater.step(), run.stop()));
     // An evaluation can take minutes, which a process that was told to stop may not have: the run that goes on makes it.
     run.progress.evaluation_pending = matches!(measured, Err(Error::Interrupted(_)));
     match measured {
@@ -150,10 +148,10 @@ fn evaluate(
     }
 }
 
-/// The end of a run that a signal stopped and that goes on from this checkpoint.
-fn stopped(signal: i32, checkpoint: PathBuf, run: &mut Run<'_>) -> Result<Outcome> {
+/// The end of a run that was asked to stop and that goes on from this checkpoint.
+fn stopped(reason: StopReason, checkpoint: PathBuf, run: &mut Run<'_>) -> Result<Outcome> {
     run.pause()?;
-    Ok(Outcome::Interrupted { signal, checkpoint })
+    Ok(Outcome::Interrupted { reason, checkpoint })
 }
 
 fn save<O: Objective>(

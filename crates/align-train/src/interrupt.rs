@@ -1,7 +1,9 @@
-//! SIGINT, SIGTERM and SIGHUP: the first lets the current step finish, the second ends the process.
+//! What asks a run to stop: the program that it is part of, or SIGINT, SIGTERM and SIGHUP where the program listens to them.
 //!
-//! SIGHUP is that of a terminal that closes. Where the process was started to ignore it (`nohup`), it stays ignored.
+//! The first signal lets the current step finish, the second ends the process. SIGHUP is that of a terminal that closes.
+//! Where the process was started to ignore it (`nohup`), it stays ignored.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,85 +12,130 @@ use signal_hook::flag;
 
 use crate::{Error, Result};
 
+/// A stop token: asks a run to finish its step, save a checkpoint and end. Clones are the same token.
+#[derive(Clone, Debug, Default)]
+pub struct Stop {
+    requested: Arc<AtomicBool>,
+    signals: Option<&'static Signals>,
+}
+
+/// Who asked a run to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// [`Stop::request`] was called.
+    Requested,
+    /// A signal came; by convention the exit code is 128 more.
+    Signal(i32),
+}
+
 /// Signals are the process's, so what they are noted in is too.
-struct Noted {
+#[derive(Debug)]
+struct Signals {
     /// The signal that asked to stop; 0 for none.
     signal: Arc<AtomicUsize>,
     /// Whether a signal ends the process at once: outside of training, and after a first signal.
     fatal: Arc<AtomicBool>,
 }
 
-static NOTED: OnceLock<Noted> = OnceLock::new();
+static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
-/// While it lives, a first signal is noted instead of ending the process.
-pub struct Interrupt {
-    noted: &'static Noted,
-    said: AtomicBool,
-}
-
-impl Interrupt {
-    /// Starts to listen.
+impl Stop {
+    /// A token that the process's signals ask too, while a run listens to it. They are handled from now on, for the whole
+    /// process: outside of a run they end it, as they would by themselves.
     ///
     /// # Errors
     /// If the system refuses a signal handler.
-    pub fn listen() -> Result<Self> {
-        let noted = match NOTED.get() {
-            Some(noted) => noted,
+    pub fn on_signals() -> Result<Self> {
+        let signals = match SIGNALS.get() {
+            Some(signals) => signals,
             None => {
-                let noted = register().map_err(Error::stage)?;
-                NOTED.get_or_init(|| noted)
+                let signals = register().map_err(Error::stage)?;
+                SIGNALS.get_or_init(|| signals)
             }
         };
-        noted.signal.store(0, Ordering::SeqCst);
-        noted.fatal.store(false, Ordering::SeqCst);
-        Ok(Self { noted, said: AtomicBool::new(false) })
+        Ok(Self { requested: Arc::default(), signals: Some(signals) })
     }
 
-    /// The signal that has asked to stop, if one has. What follows is said once.
-    pub fn received(&self) -> Option<i32> {
-        let signal = self.noted.received()?;
-        if !self.said.swap(true, Ordering::SeqCst) {
-            tracing::warn!(
-                "signal {signal}: saving a checkpoint, then stopping; a second signal stops at once"
-            );
+    /// Asks.
+    pub fn request(&self) {
+        self.requested.store(true, Ordering::SeqCst);
+    }
+
+    /// Who has asked, if anybody has.
+    pub fn reason(&self) -> Option<StopReason> {
+        if self.requested.load(Ordering::SeqCst) {
+            return Some(StopReason::Requested);
         }
-        Some(signal)
+        let signal = self.signals?.signal.load(Ordering::SeqCst) as i32;
+        (signal != 0).then_some(StopReason::Signal(signal))
+    }
+
+    /// Fails if somebody has asked: for what takes minutes and can be done again, between its parts.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`].
+    pub fn go_on(&self) -> Result<()> {
+        self.reason().map_or(Ok(()), |reason| Err(Error::Interrupted(reason)))
+    }
+
+    /// From now on a first signal is noted instead of ending the process.
+    pub fn listen(&self) -> Listening {
+        if let Some(signals) = self.signals {
+            signals.signal.store(0, Ordering::SeqCst);
+            signals.fatal.store(false, Ordering::SeqCst);
+        }
+        Listening { stop: self.clone(), said: AtomicBool::new(false) }
     }
 }
 
-/// Fails if a signal has asked to stop: for what takes minutes and can be done again, between its parts.
-///
-/// # Errors
-/// [`Error::Interrupted`].
-pub fn go_on() -> Result<()> {
-    match NOTED.get().and_then(Noted::received) {
-        None => Ok(()),
-        Some(signal) => Err(Error::Interrupted(signal)),
+/// A run that listens to a stop token. When it is dropped signals end the process again.
+pub struct Listening {
+    stop: Stop,
+    said: AtomicBool,
+}
+
+impl Listening {
+    /// Who has asked to stop. What follows is said once.
+    pub fn received(&self) -> Option<StopReason> {
+        let reason = self.stop.reason()?;
+        if !self.said.swap(true, Ordering::SeqCst) {
+            let second = match reason {
+                StopReason::Requested => "",
+                StopReason::Signal(_) => "; a second signal stops at once",
+            };
+            tracing::warn!("{reason}: saving a checkpoint, then stopping{second}");
+        }
+        Some(reason)
     }
 }
 
-impl Noted {
-    fn received(&self) -> Option<i32> {
-        Some(self.signal.load(Ordering::SeqCst) as i32).filter(|signal| *signal != 0)
-    }
-}
-
-impl Drop for Interrupt {
+impl Drop for Listening {
     fn drop(&mut self) {
-        self.noted.signal.store(0, Ordering::SeqCst);
-        self.noted.fatal.store(true, Ordering::SeqCst);
+        if let Some(signals) = self.stop.signals {
+            signals.signal.store(0, Ordering::SeqCst);
+            signals.fatal.store(true, Ordering::SeqCst);
+        }
     }
 }
 
-fn register() -> std::io::Result<Noted> {
-    let noted = Noted { signal: Arc::default(), fatal: Arc::new(AtomicBool::new(true)) };
+impl fmt::Display for StopReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requested => f.write_str("asked to stop"),
+            Self::Signal(signal) => write!(f, "signal {signal}"),
+        }
+    }
+}
+
+fn register() -> std::io::Result<Signals> {
+    let signals = Signals { signal: Arc::default(), fatal: Arc::new(AtomicBool::new(true)) };
     for signal in [SIGINT, SIGTERM].into_iter().chain(hangup()) {
         // In this order: the first signal finds `fatal` unset and sets it for the second.
-        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&noted.fatal))?;
-        flag::register(signal, Arc::clone(&noted.fatal))?;
-        flag::register_usize(signal, Arc::clone(&noted.signal), signal as usize)?;
+        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&signals.fatal))?;
+        flag::register(signal, Arc::clone(&signals.fatal))?;
+        flag::register_usize(signal, Arc::clone(&signals.signal), signal as usize)?;
     }
-    Ok(noted)
+    Ok(signals)
 }
 
 /// SIGHUP, unless the process was started to ignore it.

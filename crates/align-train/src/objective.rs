@@ -5,7 +5,7 @@ use std::path::Path;
 use candle_core::{DType, Tensor};
 use serde_json::Value;
 
-use crate::{Metrics, Result, Update, Weights};
+use crate::{Metrics, Result, Stop, Update, Weights};
 
 /// What a stage minimises.
 ///
@@ -141,12 +141,13 @@ pub trait Batches {
 
 /// What is measured every `eval_steps`.
 pub trait Evaluate {
-    /// Measures the model as it is after `step` updates. Names carry no prefix: the engine adds `eval_`.
+    /// Measures the model as it is after `step` updates, unless `stop` asks meanwhile. Names carry no prefix: the engine adds
+    /// `eval_`.
     ///
     /// For a resumed run to equal one that never stopped, the result may depend on the weights and the
     /// step only: random streams are seeded by the step, not carried on.
     ///
     /// # Errors
-    /// Whatever keeps the model from being measured.
-    fn evaluate(&mut self, step: usize) -> Result<Metrics>;
+    /// Whatever keeps the model from being measured; [`crate::Error::Interrupted`] once `stop` asks.
+    fn evaluate(&mut self, step: usize, stop: &Stop) -> Result<Metrics>;
 }

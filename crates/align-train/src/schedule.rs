@@ -8,7 +8,8 @@ use std::f64::consts::PI;
 use serde::{Deserialize, Serialize};
 
 /// How the learning rate moves over a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum LrSchedulerType {

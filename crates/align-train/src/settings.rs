@@ -13,10 +13,7 @@ use crate::{Checkpoint, Error, Result};
 /// Options that leave the updates themselves as they are: the group that a program has them in, and the name. Nothing else
 /// that has the same name is meant.
 pub const FREE_OPTIONS: &[(&str, &str)] = &[
-    ("common", "config"),
-    ("common", "device"),
-    ("output", "dry_run"),
-    ("output", "inspect"),
+    ("model", "device"),
     ("output", "output_dir"),
     ("output", "overwrite_output_dir"),
     ("rollout", "total_episodes"),
@@ -49,18 +46,11 @@ const BY_CONTENT: &[(&str, &str)] = &[
     ("rollout.ref_model", "frozen.reference"),
     ("reward.reward_model_path", "frozen.reward_model"),
     // Where no other is named the reference is the model; elsewhere it says nothing of it.
-    ("common.model_name_or_path", "frozen.reference"),
+    ("model.model_name_or_path", "frozen.reference"),
 ];
 
 /// Those of them that every resume changes, or that say nothing of the run.
-const UNSAID: &[&str] = &[
-    "common.config",
-    "output.dry_run",
-    "output.inspect",
-    "output.output_dir",
-    "output.overwrite_output_dir",
-    "train.resume_from_checkpoint",
-];
+const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "train.resume_from_checkpoint"];
 
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
@@ -142,7 +132,7 @@ fn has_same_content(name: &str, old: &Map<String, Value>, new: &Map<String, Valu
     let is_given = |settings: &Map<String, Value>| settings.contains_key(name);
     let names_reference =
         |settings: &Map<String, Value>| settings.keys().any(|name| name.ends_with(".ref_model"));
-    let says_it = *option != "common.model_name_or_path" || !(names_reference(old) || names_reference(new));
+    let says_it = *option != "model.model_name_or_path" || !(names_reference(old) || names_reference(new));
     says_it && is_given(old) && is_given(new) && old.contains_key(*hash) && old.get(*hash) == new.get(*hash)
 }
 
@@ -176,7 +166,7 @@ mod tests {
 
     #[test]
     fn only_the_option_that_is_meant_is_free() {
-        for name in ["common.config", "options.train.eval_steps", "rollout.total_episodes", "eval_steps"] {
+        for name in ["model.device", "options.train.eval_steps", "rollout.total_episodes", "eval_steps"] {
             assert!(is_free(name), "{name}");
         }
         for name in [
@@ -201,7 +191,7 @@ mod tests {
 
         let settings = |dataset: &str, model: &str, rows: &str, reference: Option<&str>| {
             let options = serde_json::json!({
-                "common": { "model_name_or_path": model },
+                "model": { "model_name_or_path": model },
                 "data": { "dataset_name": dataset },
                 "dpo": { "ref_model": reference },
             });
@@ -209,7 +199,7 @@ mod tests {
                 "options": options, "training_rows": rows, "frozen": { "reference": "1f" }
             }))
         };
-        let (data, model) = ("options.data.dataset_name", "options.common.model_name_or_path");
+        let (data, model) = ("options.data.dataset_name", "options.model.model_name_or_path");
         let old = settings("a.jsonl", "m", "77", None);
         assert!(has_same_content(data, &old, &settings("b.jsonl", "m", "77", None)));
         assert!(!has_same_content(data, &old, &settings("b.jsonl", "m", "78", None)));
@@ -222,6 +212,7 @@ mod tests {
         assert!(!has_same_content("options.train.seed", &old, &old));
     }
 
+    #[cfg(feature = "clap")]
     #[test]
     fn every_free_training_option_exists() {
         use clap::Args as _;

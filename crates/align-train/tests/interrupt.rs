@@ -8,8 +8,8 @@ mod toy;
 use std::path::Path;
 
 use align_train::{
-    Batches, Evaluate, Metrics, Objective, Outcome, OutputDir, Result, Run, StepLoss, Strategy, TrainOptions,
-    Update, Weights, fit,
+    Batches, Evaluate, Metrics, Objective, Outcome, OutputDir, Result, Run, RunControl, StepLoss, Stop,
+    StopReason, Strategy, TrainOptions, Update, Weights, fit,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::raise;
@@ -71,24 +71,25 @@ struct Watched {
 }
 
 impl Evaluate for Watched {
-    fn evaluate(&mut self, step: usize) -> Result<Metrics> {
+    fn evaluate(&mut self, step: usize, stop: &Stop) -> Result<Metrics> {
         if let Told::Evaluation(at, signal) = self.told
             && step == at
         {
             raise(signal).unwrap();
         }
-        self.inner.evaluate(step)
+        self.inner.evaluate(step, stop)
     }
 }
 
-fn train(dir: &Path, options: &TrainOptions, told: Told) -> (Outcome, toy::Finished) {
+fn train(dir: &Path, options: &TrainOptions, told: Told, stop: Stop) -> (Outcome, toy::Finished) {
     let config = options.check(1e-3).unwrap();
     let mut objective = Terminated { inner: Regression::new(), told };
     let params = objective.inner.params.clone();
     let mut batches = Loader::new(rows(8), config.per_device_train_batch_size);
     let steps = config.total_steps(batches.batches_per_epoch().unwrap());
     let output = OutputDir::take(dir, false, &config.resume).unwrap();
-    let mut run = Run::open(output, &config, options, |dir: &Path| save_model(&params, dir)).unwrap();
+    let accepted = Run::accept(output, &config, options, |dir: &Path| save_model(&params, dir)).unwrap();
+    let mut run = accepted.begin(RunControl { stop, ..RunControl::default() }).unwrap();
     let mut updater = config.updater(&params, steps).unwrap();
     let mut held_out = Watched { inner: HeldOut::of(&objective.inner), told };
     let outcome = fit(&mut objective, Some(&mut held_out), &mut batches, &mut updater, &mut run).unwrap();
@@ -106,7 +107,7 @@ fn a_run_that_is_told_to_stop_finishes_its_step_saves_and_goes_on_exactly() {
     });
     let resumed = TrainOptions { resume_from_checkpoint: Some("last".into()), ..fresh.clone() };
     let whole_dir = tempfile::tempdir().unwrap();
-    let (outcome, whole) = train(whole_dir.path(), &fresh, Told::Never);
+    let (outcome, whole) = train(whole_dir.path(), &fresh, Told::Never, Stop::default());
     assert_eq!(outcome, Outcome::Completed);
     for told in [
         Told::Update(1, SIGTERM),
@@ -121,9 +122,13 @@ fn a_run_that_is_told_to_stop_finishes_its_step_saves_and_goes_on_exactly() {
         }
         let (Told::Update(at, signal) | Told::Evaluation(at, signal)) = told else { unreachable!() };
         let dir = tempfile::tempdir().unwrap();
-        let (outcome, stopped) = train(dir.path(), &fresh, told);
+        let (outcome, stopped) = train(dir.path(), &fresh, told, Stop::on_signals().unwrap());
         let checkpoint = dir.path().join(format!("checkpoint-{at}"));
-        assert_eq!(outcome, Outcome::Interrupted { signal, checkpoint }, "{told:?}");
+        assert_eq!(
+            outcome,
+            Outcome::Interrupted { reason: StopReason::Signal(signal), checkpoint },
+            "{told:?}"
+        );
         assert_eq!(stopped.state.global_step, at);
         let evaluated = stopped
             .state
@@ -132,11 +137,23 @@ fn a_run_that_is_told_to_stop_finishes_its_step_saves_and_goes_on_exactly() {
             .any(|entry| entry.contains_key("eval_loss") && entry["step"].as_u64() == Some(at as u64));
         assert!(!evaluated, "an evaluation delayed the end");
 
-        let (outcome, again) = train(dir.path(), &resumed, Told::Never);
+        let (outcome, again) = train(dir.path(), &resumed, Told::Never, Stop::default());
         assert_eq!(outcome, Outcome::Completed);
         assert_eq!(again.objective.bits(), whole.objective.bits(), "{told:?}");
         assert_eq!(again.timeless_log(), whole.timeless_log(), "{told:?}");
     }
+}
+
+#[test]
+fn a_program_that_asks_stops_a_run_after_its_step() {
+    let fresh = options(|options| options.save_strategy = Strategy::No);
+    let dir = tempfile::tempdir().unwrap();
+    let stop = Stop::default();
+    stop.clone().request();
+    let (outcome, stopped) = train(dir.path(), &fresh, Told::Never, stop);
+    let checkpoint = dir.path().join("checkpoint-1");
+    assert_eq!(outcome, Outcome::Interrupted { reason: StopReason::Requested, checkpoint });
+    assert_eq!(stopped.state.global_step, 1);
 }
 
 /// Whether this process was started by `nohup` or its like: then no hangup reaches it, which is right.

@@ -7,7 +7,8 @@ use serde::Serialize;
 use crate::WorldQuality;
 
 /// Who judges held-out answers, beside what training maximises.
-#[derive(Clone, Copy, Debug, Default, Serialize, clap::Args)]
+#[derive(Clone, Copy, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct JudgeOptions {
     /// Who says how good held-out answers are, before training and after it [default: nobody]
     #[arg(long, value_enum, value_name = "JUDGE")]
@@ -15,7 +16,8 @@ pub struct JudgeOptions {
 }
 
 /// The judges that need no model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum JudgeName {

@@ -55,6 +55,10 @@ impl Reward for WorldQuality {
         "world"
     }
 
+    fn knows(&self, prompt: &Text, origin: &Origin) -> Result<(), RewardError> {
+        Self::check([(prompt, origin)])
+    }
+
     fn rewards(&self, tasks: &[Task]) -> Result<Vec<Vec<f64>>, RewardError> {
         let of_task = |task: &Task| {
             let candidates = &task.candidates;

@@ -37,13 +37,6 @@ pub struct Program {
     pub recipe: Option<&'static str>,
 }
 
-impl Program {
-    /// The name without its verb: `dpo` for `train-dpo`. Names the directories under `runs/`.
-    pub fn stage(&self) -> &'static str {
-        self.name.strip_prefix("train-").unwrap_or(self.name)
-    }
-}
-
 /// Options as a program receives them.
 #[derive(Debug, Clone)]
 pub struct Parsed<C> {

@@ -90,8 +90,8 @@ fn the_settings_give_the_same_options_again() {
     assert_eq!(again.options.common.model_name_or_path, "we\"ird\\name");
     assert_eq!(again.options.common.device, DeviceChoice::Cuda(1));
     let output = &again.options.output;
-    assert!(output.output_dir.is_none() && !output.overwrite_output_dir && !output.dry_run);
-    assert!(first.options.output.dry_run);
+    assert!(output.output_dir.is_none() && !output.overwrite_output_dir && !again.options.look.dry_run);
+    assert!(first.options.look.dry_run);
     assert_eq!(first.options.output.output_dir.as_deref(), Some(Path::new("out")));
 }
 

@@ -7,18 +7,34 @@ mod words;
 
 use std::path::{Path, PathBuf};
 
-use align_cli::{ArgumentError, CommonOptions, DeviceChoice, OutputOptions, Parsed, Program, parse};
+use align_cli::{ArgumentError, Parsed, Program, parse};
+use align_hub::DeviceChoice;
+use align_stage::{ModelOptions, OutputOptions};
 
 #[derive(Debug, Clone, clap::Args)]
 struct Demo {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE", help_heading = "Model and device")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    common: CommonOptions,
+    common: ModelOptions,
     #[command(flatten)]
     output: OutputOptions,
+    #[command(flatten)]
+    look: LookOptions,
     #[command(flatten)]
     train: TrainOptions,
     /// Prompts
     prompts: Vec<String>,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Output")]
+struct LookOptions {
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(long)]
+    inspect: bool,
 }
 
 #[derive(Debug, Clone, clap::Args)]

@@ -15,9 +15,10 @@ use super::report::DropReason;
 use crate::tokenizer::Tokenizer;
 
 /// Which side loses tokens where `max_length` is exceeded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "snake_case")]
-#[clap(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum TruncationMode {
     /// The end is cut: completions get shorter, and rows whose prompt fills `max_length` are dropped.
     #[default]

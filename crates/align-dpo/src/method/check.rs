@@ -128,8 +128,7 @@ impl DpoOptions {
             if self.loss_type.iter().any(|loss| loss.uses(option)) {
                 continue;
             }
-            use clap::ValueEnum as _;
-            let users = LossType::value_variants().iter().filter(|loss| loss.uses(option));
+            let users = LossType::ALL.iter().filter(|loss| loss.uses(option));
             let users = users.map(|loss| loss.name()).collect::<Vec<_>>().join(", ");
             let losses = self.loss_type.iter().map(|loss| loss.name()).collect::<Vec<_>>().join(",");
             let problem = format!("has no effect with loss_type {losses}, only with {users}; remove it");

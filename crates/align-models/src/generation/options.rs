@@ -12,7 +12,8 @@ const TEMPERATURES: RangeInclusive<f64> = 1e-4..=1e4;
 const PENALTIES: RangeInclusive<f64> = 1e-3..=1e3;
 
 /// Settings of one call of [`generate`](super::generate).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, clap::Args)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct GenerationOptions {
     /// Longest completion, in tokens.
     #[arg(long, value_parser = align_limits::tokens(), default_value_t = 64)]

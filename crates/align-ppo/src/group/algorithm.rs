@@ -27,7 +27,8 @@ pub enum GroupAlgorithm {
 }
 
 /// The loss of [`GroupAlgorithm::Grpo`]: TRL's `loss_type`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum GroupLossType {
@@ -137,11 +138,5 @@ impl GroupLossType {
     /// Whether it clips a ratio on both sides of 1.
     pub(super) fn clips(self) -> bool {
         !matches!(self, Self::Cispo | Self::Sapo | Self::Vespo)
-    }
-
-    /// The name that a user writes.
-    pub(super) fn name(self) -> String {
-        use clap::ValueEnum as _;
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }

@@ -10,7 +10,8 @@ use super::loss::Importance;
 use super::{GroupAlgorithm, GroupConfig, GroupLossType};
 
 /// What an advantage is divided by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ScaleRewards {
@@ -23,7 +24,8 @@ pub enum ScaleRewards {
 }
 
 /// Groups, their advantages and their loss.
-#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Critic-free methods")]
 pub struct GroupOptions {
     /// Completions of each prompt [default: 8; rloo: 2; reinforce_pp: 1]
@@ -113,22 +115,21 @@ pub struct GroupSetting<'a> {
 impl GroupOptions {
     /// The options that not every algorithm uses and that were given, with their values.
     pub fn given(&self) -> Vec<(&'static str, String)> {
-        use clap::ValueEnum as _;
         let number = |name, value: Option<f64>| value.map(|value| (name, value.to_string()));
         let count = |name, value: Option<usize>| value.map(|value| (name, value.to_string()));
         let switch = |name, on: bool| on.then(|| (name, true.to_string()));
-        let level = self.importance_sampling_level.and_then(|level| level.to_possible_value());
-        let scale = self.scale_rewards.and_then(|scale| scale.to_possible_value());
+        let level = self.importance_sampling_level.map(|it| it.name());
+        let scale = self.scale_rewards.map(|it| it.name());
         [
             count("num_generations", self.num_generations),
-            self.loss_type.map(|loss| ("loss_type", loss.name())),
+            self.loss_type.map(|loss| ("loss_type", loss.name().to_owned())),
             number("beta", self.beta),
-            scale.map(|scale| ("scale_rewards", scale.get_name().to_owned())),
+            scale.map(|scale| ("scale_rewards", scale.to_owned())),
             switch("normalize_advantages", self.normalize_advantages),
             number("epsilon", self.epsilon),
             number("epsilon_high", self.epsilon_high),
             number("delta", self.delta),
-            level.map(|level| ("importance_sampling_level", level.get_name().to_owned())),
+            level.map(|level| ("importance_sampling_level", level.to_owned())),
             number("sapo_temperature_pos", self.sapo_temperature_pos),
             number("sapo_temperature_neg", self.sapo_temperature_neg),
             number("vespo_k_pos", self.vespo_k_pos),
@@ -182,7 +183,7 @@ impl GroupOptions {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "clap"))]
 mod tests {
     use std::collections::BTreeSet;
 

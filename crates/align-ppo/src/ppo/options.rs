@@ -21,7 +21,8 @@ const TARGET_KL: f64 = 6.0;
 const HORIZON: f64 = 10_000.0;
 
 /// Where the critic comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ValueModel {
@@ -33,7 +34,8 @@ pub enum ValueModel {
 }
 
 /// PPO with a critic.
-#[derive(Clone, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "PPO")]
 pub struct PpoOptions {
     /// Updates on each completion: passes over a phase's completions

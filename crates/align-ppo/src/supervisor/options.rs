@@ -14,7 +14,8 @@ const LEARNING_RATE_FACTOR: f64 = 0.3;
 const MAX_ROLL_BACKS: usize = 3;
 
 /// When the supervisor steps in, and how: a threshold for each rule, and `on_RULE` with what follows.
-#[derive(Clone, Debug, Default, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Supervisor")]
 pub struct SupervisorOptions {
     /// Mean score of a phase's completions [default: 10]
@@ -281,13 +282,5 @@ impl SupervisorOptions {
                 default: (0.0, RollBack),
             },
         ]
-    }
-}
-
-impl Response {
-    /// The name that a user writes.
-    pub(super) fn name(self) -> String {
-        use clap::ValueEnum as _;
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 }

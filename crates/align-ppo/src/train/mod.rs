@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use align_data::{Order, TokenizedTask, Tokenizer};
 use align_models::CausalLm;
-use align_train::{Checkpoint, Error, Interrupt, LogEntry, Metrics, Outcome, Result, Run, Updater};
+use align_train::{Checkpoint, Error, LogEntry, Metrics, Outcome, Result, Run, Updater};
 use sampled::Sampled;
 use state::{State, method_folder, restore, save};
 
@@ -70,7 +70,7 @@ impl OnPolicy<'_> {
         updater: &mut Updater,
         run: &mut Run<'_>,
     ) -> Result<Ending> {
-        let interrupt = Interrupt::listen()?;
+        let listening = run.stop().listen();
         let mut state = restore(method, watch, updater, run)?;
         run.keep(state.last_good.as_deref());
         run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)))?;
@@ -129,10 +129,10 @@ impl OnPolicy<'_> {
             let epoch = |phase: usize| phase * prompts_per_phase(method) / self.tasks.len();
             let ends_epoch = epoch(state.phase) > epoch(state.phase - 1);
             state.save_pending |= run.save_is_due(before, updater.step(), ends_epoch, ends_run);
-            if let Some(signal) = interrupt.received() {
+            if let Some(reason) = listening.received() {
                 let checkpoint = save(&mut state, method, watch, updater, run)?.path().to_owned();
                 run.pause()?;
-                let outcome = Outcome::Interrupted { signal, checkpoint };
+                let outcome = Outcome::Interrupted { reason, checkpoint };
                 return Ok(Ending { outcome, alarms: state.alarms });
             }
             if state.healthy && state.save_pending {

@@ -9,7 +9,7 @@ mod number;
 mod rules;
 mod spec;
 
-use align_data::Candidates;
+use align_data::{Candidates, Origin, Text};
 
 pub use combine::{Aggregate, Ensemble, WeightedSum};
 pub use model::ModelReward;
@@ -77,4 +77,12 @@ pub trait Reward {
     /// # Errors
     /// Answers that it cannot read, or that lack what it compares with.
     fn rewards(&self, tasks: &[Task]) -> Result<Vec<Vec<f64>>, RewardError>;
+
+    /// Refuses a prompt that it knows nothing of, before anybody answers it.
+    ///
+    /// # Errors
+    /// Names the prompt.
+    fn knows(&self, _prompt: &Text, _origin: &Origin) -> Result<(), RewardError> {
+        Ok(())
+    }
 }

@@ -17,11 +17,11 @@ use serde::Deserialize;
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 
-/// Below the layers: files and locks, limits. The mathematics does no input or output and may not know them.
-const FOUNDATIONS: [&str; 3] = ["align-files", "align-limits", "align-text"];
+/// Below the layers: files and locks, limits, how an option is written. The mathematics does no input or output and may not know them.
+const FOUNDATIONS: [&str; 4] = ["align-files", "align-limits", "align-options", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 15] = [
+const LAYERS: [(&str, u8); 16] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
@@ -30,6 +30,7 @@ const LAYERS: [(&str, u8); 15] = [
     ("align-world", 0),
     ("align-train", 1),
     ("align-models", 1),
+    ("align-hub", 1),
     ("align-stage", 2),
     ("align-sft", 3),
     ("align-reward", 3),
@@ -38,10 +39,8 @@ const LAYERS: [(&str, u8); 15] = [
     ("align-world-judge", 4),
     ("align-eval", 4),
 ];
-/// Beside the layers: what all binaries share, the recipe that training binaries share on top of it, and what tests
-/// share.
+/// Beside the layers: what all binaries share, and what tests share.
 const CLI: &str = "align-cli";
-const RECIPE: &str = "align-recipe";
 const FOR_TESTS: [&str; 2] = ["align-testkit", "align-hostile"];
 /// A method each. align-reward is one too, and the only one that others (PPO, evaluation) build on.
 const STAGES: [&str; 4] = ["align-sft", "align-reward", "align-dpo", "align-ppo"];
@@ -65,6 +64,7 @@ struct Dependency {
     /// `None` is a normal dependency, else "dev" or "build".
     kind: Option<String>,
     path: Option<PathBuf>,
+    optional: bool,
 }
 
 impl Package {
@@ -134,11 +134,11 @@ fn layers_only_point_down() {
     for package in libraries() {
         let from = package.name.as_str();
         let mut parts = package.parts().filter(|part| !FOUNDATIONS.contains(part));
-        if from == CLI || FOUNDATIONS.contains(&from) || FOR_TESTS.contains(&from) {
+        if FOUNDATIONS.contains(&from) || FOR_TESTS.contains(&from) {
             wrong.extend(parts.map(|to| format!("{from} → {to}: it stands apart from the layers")));
             continue;
         }
-        if from == RECIPE {
+        if from == CLI {
             let methods = parts.filter(|part| STAGES.contains(part));
             wrong.extend(methods.map(|to| format!("{from} → {to}: it is the same for all methods")));
             continue;
@@ -166,6 +166,19 @@ fn a_stage_knows_no_other_stage() {
         for part in package.parts() {
             let other = STAGES.contains(&part) && part != SHARED_STAGE;
             assert!(!other, "{} → {part}", package.name);
+        }
+    }
+}
+
+#[test]
+fn a_command_line_is_for_programs() {
+    for package in libraries().iter().filter(|package| package.name != CLI) {
+        let carried = |dependency: &&Dependency| {
+            (dependency.name == "clap" && !dependency.optional) || dependency.name == "anyhow"
+        };
+        if !FOR_TESTS.contains(&package.name.as_str()) {
+            let carried: Vec<_> = package.shipped().filter(carried).map(|it| &it.name).collect();
+            assert!(carried.is_empty(), "{} carries {carried:?}", package.name);
         }
     }
 }

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::LrSchedulerType;
 
 /// When something is done that is not done after every step.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum Strategy {
@@ -28,7 +29,8 @@ pub enum Strategy {
 }
 
 /// Where metrics go beside `metrics.jsonl` and `trainer_state.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum ReportTo {
@@ -39,7 +41,8 @@ pub enum ReportTo {
 }
 
 /// Training: length, batches, optimizer, schedule, logging, evaluation, checkpoints.
-#[derive(Clone, Debug, PartialEq, clap::Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainOptions {
     /// Number of updates, in place of `num_train_epochs`; -1: as many as the epochs have
@@ -72,7 +75,7 @@ pub struct TrainOptions {
     #[arg(long, value_parser = align_limits::finite(), help_heading = "Optimizer")]
     pub learning_rate: Option<f64>,
     /// How the learning rate moves over the run
-    #[arg(long, value_enum, default_value = "linear", help_heading = "Optimizer")]
+    #[arg(long, value_enum, default_value_t = LrSchedulerType::Linear, help_heading = "Optimizer")]
     pub lr_scheduler_type: LrSchedulerType,
     /// Updates over which the learning rate first rises from 0; below 1: a fraction of the run
     #[arg(long, value_parser = align_limits::number(0.0..=1e9), help_heading = "Optimizer")]
@@ -107,11 +110,11 @@ pub struct TrainOptions {
           action = clap::ArgAction::Set, help_heading = "Logging")]
     pub logging_first_step: bool,
     /// Where metrics go beside metrics.jsonl and trainer_state.json
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "tensorboard", help_heading = "Logging")]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [ReportTo::Tensorboard], help_heading = "Logging")]
     pub report_to: Vec<ReportTo>,
 
     /// When to evaluate
-    #[arg(long, value_enum, default_value = "no", help_heading = "Evaluation")]
+    #[arg(long, value_enum, default_value_t = Strategy::No, help_heading = "Evaluation")]
     pub eval_strategy: Strategy,
     /// Updates between two evaluations; default: as `logging_steps`
     #[arg(long, value_parser = align_limits::steps(), help_heading = "Evaluation")]
@@ -138,7 +141,7 @@ pub struct TrainOptions {
     pub early_stopping_threshold: Option<f64>,
 
     /// When to save a checkpoint
-    #[arg(long, value_enum, default_value = "steps", help_heading = "Checkpoints")]
+    #[arg(long, value_enum, default_value_t = Strategy::Steps, help_heading = "Checkpoints")]
     pub save_strategy: Strategy,
     /// Updates between two checkpoints; default: 500
     #[arg(long, value_parser = align_limits::steps(), help_heading = "Checkpoints")]
@@ -152,44 +155,5 @@ pub struct TrainOptions {
     pub resume_from_checkpoint: Option<String>,
 }
 
-impl Default for TrainOptions {
-    fn default() -> Self {
-        Self {
-            max_steps: -1,
-            num_train_epochs: 3.0,
-            per_device_train_batch_size: 8,
-            per_device_eval_batch_size: 8,
-            max_tokens_per_micro_batch: None,
-            gradient_accumulation_steps: 1,
-            gradient_checkpointing: false,
-            learning_rate: None,
-            lr_scheduler_type: LrSchedulerType::Linear,
-            warmup_steps: None,
-            warmup_ratio: None,
-            num_decay_steps: None,
-            weight_decay: 0.0,
-            adam_beta1: 0.9,
-            adam_beta2: 0.999,
-            adam_epsilon: 1e-8,
-            max_grad_norm: 1.0,
-            logging_steps: 10,
-            logging_first_step: false,
-            report_to: vec![ReportTo::Tensorboard],
-            eval_strategy: Strategy::No,
-            eval_steps: None,
-            eval_on_start: false,
-            load_best_model_at_end: false,
-            metric_for_best_model: None,
-            greater_is_better: None,
-            early_stopping_patience: None,
-            early_stopping_threshold: None,
-            save_strategy: Strategy::Steps,
-            save_steps: None,
-            save_total_limit: None,
-            resume_from_checkpoint: None,
-        }
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, feature = "clap"))]
 mod tests;

@@ -41,7 +41,7 @@ impl Reports {
     }
 
     /// Shows the bar of a run that stands at `step` of `total`.
-    pub(crate) fn begin(&mut self, step: usize, total: usize) {
+    pub(crate) fn show_bar(&mut self, step: usize, total: usize) {
         self.bar = Bar::new(step, total);
     }
 

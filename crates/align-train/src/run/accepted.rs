@@ -7,7 +7,7 @@ use align_files::{OutputDir, Use};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{PROGRESS, Run, SETTINGS, SaveModel, TRAINER_STATE};
+use super::{PROGRESS, Run, RunControl, SETTINGS, SaveModel, TRAINER_STATE};
 use crate::progress::Progress;
 use crate::report::Reports;
 use crate::{Checkpoint, Error, Noted, Result, TrainConfig, TrainerState, checkpoints, settings};
@@ -102,7 +102,7 @@ impl<'a> AcceptedRun<'a> {
     ///
     /// # Errors
     /// What cannot be removed or written.
-    pub fn begin(self) -> Result<Run<'a>> {
+    pub fn begin(self, control: RunControl<'a>) -> Result<Run<'a>> {
         let Self { output, config, settings, save_model, start, events } = self;
         output.begin()?;
         checkpoints::set_aside_damaged(&output, start.step())?;
@@ -120,6 +120,7 @@ impl<'a> AcceptedRun<'a> {
             progress,
             batches_per_epoch: 1,
             reports,
+            control,
             started: Instant::now(),
         })
     }

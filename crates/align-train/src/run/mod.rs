@@ -4,6 +4,7 @@
 //! everything about a run that is not in the updater, the objective or the source of batches.
 
 mod accepted;
+mod control;
 mod saving;
 
 use std::path::{Path, PathBuf};
@@ -17,9 +18,10 @@ use crate::checkpoint;
 use crate::progress::Progress;
 use crate::report::Reports;
 use crate::selection::{self, Verdict};
-use crate::{Checkpoint, Every, LogEntry, Metrics, Result, TrainConfig, TrainerState, Update, Updater};
+use crate::{Checkpoint, Every, LogEntry, Metrics, Result, Stop, TrainConfig, TrainerState, Update, Updater};
 
 pub use accepted::AcceptedRun;
+pub use control::RunControl;
 
 const TRAINER_STATE: &str = "trainer_state.json";
 const PROGRESS: &str = "progress.json";
@@ -43,6 +45,7 @@ pub struct Run<'a> {
     pub(crate) progress: Progress,
     batches_per_epoch: usize,
     reports: Reports,
+    control: RunControl<'a>,
     started: Instant,
 }
 
@@ -57,7 +60,7 @@ impl<'a> Run<'a> {
         settings: &impl Serialize,
         save_model: impl Fn(&Path) -> Result<()> + 'a,
     ) -> Result<Self> {
-        Self::accept(output, config, settings, save_model)?.begin()
+        Self::accept(output, config, settings, save_model)?.begin(RunControl::default())
     }
 
     /// Where everything is written.
@@ -85,6 +88,11 @@ impl<'a> Run<'a> {
         self.resume.as_ref()
     }
 
+    /// What asks the run to stop.
+    pub fn stop(&self) -> &Stop {
+        &self.control.stop
+    }
+
     /// What the run has done so far, with everything that was logged.
     pub fn state(&self) -> &TrainerState {
         &self.state
@@ -109,7 +117,9 @@ impl<'a> Run<'a> {
         self.state.eval_steps = steps(self.config.evaluate);
         self.state.save_steps = steps(self.config.save);
         self.started = Instant::now();
-        self.reports.begin(updater.step(), updater.total_steps());
+        if self.control.progress_bar {
+            self.reports.show_bar(updater.step(), updater.total_steps());
+        }
         Ok(())
     }
 
@@ -266,6 +276,9 @@ impl<'a> Run<'a> {
         entry.insert("epoch".into(), self.state.epoch.into());
         entry.insert("step".into(), self.state.global_step.into());
         self.reports.log(self.state.global_step, &entry)?;
+        if let Some(on_log) = self.control.on_log {
+            on_log(&entry)?;
+        }
         self.state.log_history.push(entry);
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use align_kernels::{Param, Params};
 use align_train::{
     Batches, Cursor, Error, Evaluate, LogEntry, Metrics, Objective, Outcome, OutputDir, Result, Run,
-    StepLoss, TrainConfig, TrainOptions, Update, Updater, Weights, evaluate, fit,
+    StepLoss, Stop, TrainConfig, TrainOptions, Update, Updater, Weights, evaluate, fit,
 };
 use candle_core::{Device, Tensor};
 
@@ -168,8 +168,8 @@ impl HeldOut {
 }
 
 impl Evaluate for HeldOut {
-    fn evaluate(&mut self, _step: usize) -> Result<Metrics> {
-        evaluate(&self.objective, &mut self.batches)
+    fn evaluate(&mut self, _step: usize, stop: &Stop) -> Result<Metrics> {
+        evaluate(&self.objective, &mut self.batches, stop)
     }
 }
 

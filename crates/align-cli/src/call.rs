@@ -1,0 +1,99 @@
+//! A training program: a job from the command line, and what is said of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use align_stage::{Error, Event, Given, Heard, Host, Look};
+use align_train::{Error as TrainError, Stop, StopReason};
+
+use crate::{Invocation, Program, input_error, interrupted, print, print_coloured};
+
+/// What a command line says beside the job's options.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Call<J: clap::Args> {
+    #[command(flatten)]
+    config: ConfigOption,
+    /// The job.
+    #[command(flatten)]
+    pub job: J,
+    #[command(flatten)]
+    look: LookOptions,
+}
+
+/// Where options come from.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Model and device")]
+struct ConfigOption {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// The two ways of only looking.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Output")]
+struct LookOptions {
+    /// Load and check everything, then stop before the first step; nothing is written
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print one batch as text with its mask and stop; nothing is written
+    #[arg(long)]
+    inspect: bool,
+}
+
+/// Runs a training program; the whole of its `main`. `train` runs its job for the host that it gets.
+pub fn train<J: clap::Args>(
+    program: &Program,
+    train: impl FnOnce(&J, &Host<'_>) -> align_stage::Result<()>,
+) -> ExitCode {
+    crate::main(program, |call: &Call<J>, invocation| {
+        let listener = |event: Event<'_>| heard(&event, invocation);
+        let config = call.config.config.iter();
+        let host = Host {
+            listener: Some(&listener),
+            stop: Stop::on_signals()?,
+            progress_bar: true,
+            look: match call.look {
+                LookOptions { inspect: true, .. } => Look::AtABatch,
+                LookOptions { dry_run: true, .. } => Look::DryRun,
+                LookOptions { .. } => Look::No,
+            },
+            given: Some(Given::new(invocation.given.clone(), invocation.known.clone())),
+            settings: Some(invocation.settings.clone()),
+            also_read: config.map(|path| ("the config file", path.display().to_string())).collect(),
+        };
+        train(&call.job, &host).map_err(ended)
+    })
+}
+
+/// What is printed of a job.
+fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
+    match event {
+        Event::Findings(findings) => print(findings)?,
+        Event::Advice(advice) => print(advice)?,
+        Event::Row(row) => print_coloured(row)?,
+        Event::WouldTrain { steps } => {
+            print(format_args!("{steps} steps would be made; nothing was written"))?;
+        }
+        Event::Starts { .. } => invocation.work_starts(),
+        Event::Report { report, output_dir } => {
+            print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))?;
+        }
+        // The log says it.
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The error that a program ends with.
+fn ended(error: Error) -> anyhow::Error {
+    match error {
+        Error::Interrupted { reason: StopReason::Signal(signal), checkpoint } => {
+            interrupted(signal, format_args!("go on with --resume-from-checkpoint {}", checkpoint.display()))
+        }
+        // A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.
+        error @ Error::Train(TrainError::Resume { .. }) => input_error(error),
+        error => error.into(),
+    }
+}

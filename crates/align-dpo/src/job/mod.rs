@@ -1,0 +1,73 @@
+//! Preference training as a whole: a model and preference data in, an aligned model on disk out.
+
+mod judged;
+mod pairs;
+mod reference;
+mod unpaired;
+
+use align_data::DataOptions;
+use align_stage::{Host, Judge, ModelOptions, Opening, OutputOptions, Result, Trained};
+use align_train::TrainOptions;
+use serde::Serialize;
+
+use crate::{DpoOptions, Measuring, Method, Report};
+
+/// A preference training job: all its options.
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct Job {
+    /// The model, the device and the seed.
+    #[command(flatten)]
+    pub model: ModelOptions,
+    /// Where it writes.
+    #[command(flatten)]
+    pub output: OutputOptions,
+    /// The preference data, and how it is read.
+    #[command(flatten, next_help_heading = "Data")]
+    pub data: DataOptions,
+    /// The objective, its reference, and how it is measured.
+    #[command(flatten)]
+    pub dpo: DpoOptions,
+    /// How it is trained.
+    #[command(flatten)]
+    pub train: TrainOptions,
+}
+
+align_stage::job!(Job, "dpo");
+
+/// Options that only matter with held-out rows.
+const FOR_EVALUATION: &[&str] = &["num_kl_prompts", "max_new_tokens", "per_device_eval_batch_size"];
+
+/// Trains, and saves the model with its report, in which a judge, if there is one, says which answers became better. None if
+/// `host` only looks.
+///
+/// # Errors
+/// Options, data or models that are wrong, before anything is written; a loss that is not finite; files that cannot be
+/// written; somebody who asked to stop.
+pub fn train(job: &Job, host: &Host<'_>, judge: Option<Judge<'_>>) -> Result<Option<Trained<Report>>> {
+    let mut opening = Opening::new(host, job, job.dpo.default_learning_rate())?;
+    let method = job.dpo.method(job.train.least_examples(), opening.data.tokenize.max_length)?;
+    opening.defaults(job.dpo.defaulted());
+    if let Some(notice) = job.dpo.notice_of_cut(opening.config.gradient_accumulation_steps) {
+        tracing::warn!("{notice}");
+    }
+    match &method {
+        Method::Pairs(method) => pairs::train(&opening, job, judge, method),
+        Method::Unpaired(method) => unpaired::train(&opening, job, judge, method),
+    }
+}
+
+impl Job {
+    /// How held-out rows are measured.
+    fn measuring<'a>(&self, opening: &'a Opening<'_>) -> Result<Measuring<'a>> {
+        Ok(Measuring {
+            tokenizer: &opening.tokenizer,
+            eos: opening.eos_token_ids()?,
+            batch_size: opening.config.per_device_eval_batch_size,
+            num_kl_prompts: self.dpo.num_kl_prompts,
+            max_new_tokens: self.dpo.max_new_tokens,
+            seed: opening.place.seed,
+            ends_with_last: !opening.config.selection.as_ref().is_some_and(|s| s.load_best_model_at_end),
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Training on preference pairs: prompts with a chosen and a rejected answer.
+
+use align_data::{MaskStyle, TokenizedPair, inspect_pair, prepare_pairs, prepare_pairs_with_reference};
+use align_kernels::Params;
+use align_models::{CausalLm, Reference};
+use align_stage::{AnswersOnly, Fixed, Judge, Opening, Result, RowBatches, Trained, Training, publish};
+
+use crate::{HeldOut, Labels, PairMethod, Preference, Report, Scoring as _};
+
+use super::judged::JudgedTexts;
+use super::reference::RunReference;
+use super::{FOR_EVALUATION, Job};
+
+pub(super) fn train(
+    opening: &Opening<'_>,
+    job: &Job,
+    judge: Option<Judge<'_>>,
+    method: &PairMethod,
+) -> Result<Option<Trained<Report>>> {
+    // Data: prompts and answers as token ids.
+    let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
+    let prepare = if has_gold { prepare_pairs_with_reference } else { prepare_pairs };
+    let data = opening.rows(prepare, FOR_EVALUATION)?;
+    let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
+    let judged = JudgedTexts::new(judge, prompts.collect())?;
+    let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;
+    let show = |row: usize| inspect_pair(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    if opening.looked(&order, show)? {
+        return Ok(None);
+    }
+
+    // Models: the policy, what it is held to, and views of both to measure with.
+    let weights = opening.model.load(&opening.place.device)?;
+    let params = Params::tracked(&weights)?;
+    let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
+    let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
+    let (mut compared, mut moving, mut live, mut hash) = (None, None, None, None);
+    if method.needs_reference() {
+        let reference = RunReference::open(opening, &job.dpo, &params, weights)?;
+        compared = Some(reference.compared(opening, &job.dpo, method, &data.train, None)?);
+        hash = Some(reference.hash()?);
+        (moving, live) = (reference.moving, Some(reference.model));
+    } else {
+        drop(weights);
+        opening.given.refuse(&["num_kl_prompts"], "the method has no reference to measure the KL from")?;
+    }
+    let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let objective = Preference::new(policy, compared, method.clone()).with_moving_reference(moving);
+    let mut first = order.clone().next_batch().unwrap_or_default();
+    first.truncate(2); // The check costs a forward pass; losses that compare rows need two.
+    objective.check_start(&pack(&data.train, &first), job.dpo.ref_model.is_none())?;
+
+    // Training, and what changed.
+    let view = lm(&params.view())?;
+    let frozen = live.clone().map(|model| Reference::Live(Box::new(model)));
+    let measured = Preference::new(view.clone(), frozen, method.clone());
+    let held_out = HeldOut::new(&data.held_out, pack, measured, (view, live), job.measuring(opening)?)?;
+    let batches = RowBatches::new(&data.train, order, pack);
+    let rows = data.train.len();
+    let fixed = Fixed { rows: &data.fingerprint, models: hash.into_iter().collect() };
+    let training = Training { params: &params, objective, batches, rows, fixed };
+    let ended = training.run(opening, held_out, |held_out, step, stop| held_out.look(step, stop))?;
+    let Some(ended) = ended else { return Ok(None) };
+    let changes = judged.changes(ended.looks.as_ref())?;
+    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
+    let without_prompts = (answers_only, data.findings.known_answers());
+    publish(opening.host, ended.output_dir, Report::new(ended.figures, ended.looks, without_prompts, changes))
+        .map(Some)
+}

@@ -1,0 +1,88 @@
+//! Training on single answers that are desirable or not.
+
+use align_data::{MaskStyle, SamplingStrategy, TokenizedCompletion, inspect_completion, prepare_unpaired};
+use align_kernels::Params;
+use align_models::CausalLm;
+use align_stage::{
+    AnswersOnly, Error, Event, Fixed, Judge, Opening, Result, RowBatches, Trained, Training, publish,
+};
+
+use crate::{HeldOut, Report, Scoring as _, Unpaired, UnpairedLoss, UnpairedMethod};
+
+use super::judged::JudgedTexts;
+use super::reference::RunReference;
+use super::{FOR_EVALUATION, Job};
+
+pub(super) fn train(
+    opening: &Opening<'_>,
+    job: &Job,
+    judge: Option<Judge<'_>>,
+    method: &UnpairedMethod,
+) -> Result<Option<Trained<Report>>> {
+    // Data: prompts, answers and their labels.
+    let data = opening.rows(prepare_unpaired, FOR_EVALUATION)?;
+    let counts = data.findings.checks.unpaired.as_ref().map(|checks| (checks.desirable, checks.undesirable));
+    if let Some(advice) = counts.and_then(|(desirable, undesirable)| method.advice(desirable, undesirable)) {
+        opening.host.tell(Event::Advice(&advice))?;
+    }
+    if data.train.len() < 2 && method.loss == UnpairedLoss::Kto {
+        let problem = "dataset_name: kto compares a row with others, and there is one row";
+        return Err(Error::Inputs(problem.to_owned()));
+    }
+    let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
+    let judged = JudgedTexts::new(judge, prompts.collect())?;
+    let order = opening.order(data.train.iter().map(TokenizedCompletion::token_count).collect())?;
+    let show = |row: usize| inspect_completion(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    if opening.looked(&order, show)? {
+        return Ok(None);
+    }
+
+    // Models: the policy, what it is held to, and views of both to measure with.
+    let weights = opening.model.load(&opening.place.device)?;
+    let params = Params::tracked(&weights)?;
+    let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
+    let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
+    let reference = RunReference::open(opening, &job.dpo, &params, weights)?;
+    let neighbours = rows_compared(opening, job, method)?;
+    let compared = reference.compared(opening, &job.dpo, method, &data.train, neighbours)?;
+    let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let fixed = Fixed { rows: &data.fingerprint, models: [reference.hash()?].into() };
+    let objective = Unpaired::new(policy, compared, *method).with_moving_reference(reference.moving);
+    let first = order.clone().next_batch().unwrap_or_default();
+    objective.check_start(&pack(&data.train, &first), job.dpo.ref_model.is_none())?;
+
+    // Training, and what changed.
+    let (view, live) = (lm(&params.view())?, reference.model);
+    let measured = objective.measuring(view.clone(), live.clone());
+    let models = (view, Some(live));
+    let held_out = HeldOut::new(&data.held_out, pack, measured, models, job.measuring(opening)?)?;
+    let batches = RowBatches::new(&data.train, order, pack);
+    let rows = data.train.len();
+    let training = Training { params: &params, objective, batches, rows, fixed };
+    let ended = training.run(opening, held_out, |held_out, step, stop| held_out.look(step, stop))?;
+    let Some(ended) = ended else { return Ok(None) };
+    let changes = judged.changes(ended.looks.as_ref())?;
+    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
+    let without_prompts = (answers_only, data.findings.known_answers());
+    publish(opening.host, ended.output_dir, Report::new(ended.figures, ended.looks, without_prompts, changes))
+        .map(Some)
+}
+
+/// The rows of a micro-batch where a precomputed reference depends on them: KTO also scores each prompt with the
+/// answer of its neighbour, so its micro-batches must be the same in every epoch.
+fn rows_compared(opening: &Opening<'_>, job: &Job, method: &UnpairedMethod) -> Result<Option<usize>> {
+    if method.loss != UnpairedLoss::Kto || !job.dpo.precompute_ref_log_probs {
+        return Ok(None);
+    }
+    if opening.data.train_sampling_strategy != SamplingStrategy::Sequential {
+        let problem = "precompute_ref_log_probs: kto compares neighbours within a micro-batch, which shuffling changes; give \
+         `--train-sampling-strategy sequential`, or leave the reference live";
+        return Err(Error::Inputs(problem.to_owned()));
+    }
+    if opening.config.max_tokens_per_micro_batch.is_some() {
+        let problem = "precompute_ref_log_probs: kto compares neighbours within a micro-batch; give `per_device_train_batch_size` \
+         instead of `max_tokens_per_micro_batch`";
+        return Err(Error::Inputs(problem.to_owned()));
+    }
+    Ok(Some(opening.config.per_device_train_batch_size))
+}

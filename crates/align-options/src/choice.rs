@@ -1,0 +1,39 @@
+//! The names of the values of an option.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Data, DeriveInput, Error, Result};
+
+/// `ALL` and `name()`.
+pub(crate) fn names(item: &DeriveInput) -> Result<TokenStream> {
+    let Data::Enum(data) = &item.data else {
+        return Err(Error::new_spanned(item, "a choice is an enum"));
+    };
+    let name = &item.ident;
+    let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
+    let names = variants.iter().map(|variant| snake_case(&variant.to_string()));
+    Ok(quote! {
+        impl #name {
+            /// All values, in the order of the help.
+            pub const ALL: &[Self] = &[#(Self::#variants),*];
+
+            /// The name that a user writes.
+            pub fn name(self) -> &'static str {
+                match self {
+                    #(Self::#variants => #names),*
+                }
+            }
+        }
+    })
+}
+
+fn snake_case(name: &str) -> String {
+    let mut snake = String::new();
+    for letter in name.chars() {
+        if letter.is_uppercase() && !snake.is_empty() {
+            snake.push('_');
+        }
+        snake.extend(letter.to_lowercase());
+    }
+    snake
+}

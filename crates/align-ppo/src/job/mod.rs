@@ -1,0 +1,95 @@
+//! Reinforcement learning as a whole: a model, prompts and what scores answers in, an aligned model on disk out.
+
+mod method;
+mod models;
+mod options;
+mod reward;
+mod run;
+
+use align_data::prepare_tasks;
+use align_reward::Reward;
+use align_stage::{Host, Opening, Result, Trained, check_judge, ensure, given};
+
+use crate::{Report, Sampling, Supervisor};
+use models::Models;
+use options::FOR_EVALUATION;
+use reward::Rewards;
+use run::OnPolicyRun;
+
+pub use method::MethodName;
+pub use options::{Job, RolloutOptions};
+pub use reward::RewardOptions;
+
+/// Trains, and saves the model with its report, in which a judge, if there is one, compares held-out answers before and after.
+/// None if `host` only looks.
+///
+/// # Errors
+/// Options, data or models that are wrong, before anything is written; an update that is not finite; a run that the
+/// supervisor stopped; files that cannot be written; somebody who asked to stop.
+pub fn train(
+    job: &Job,
+    host: &Host<'_>,
+    judge: Option<(String, Box<dyn Reward>)>,
+) -> Result<Option<Trained<Report>>> {
+    job.refuse_what_has_no_effect(&given(host, job)?)?;
+    let mut opening = Opening::new(host, job, job.rollout.method.default_learning_rate())?;
+    let chosen = job.rollout.method.check(job, &opening.given)?;
+    opening.defaults(chosen.defaulted(job));
+    let supervised = chosen.supervised();
+    let mut watch = Supervisor::new(job.supervisor.check(&supervised)?);
+    opening.defaults(job.supervisor.defaulted(&supervised));
+    if let Some(notice) = chosen.notice_of_cut() {
+        tracing::warn!("{notice}");
+    }
+    let sampling = Sampling::new(job.generation()?, opening.eos_token_ids()?)?;
+
+    // Data: prompts as token ids, each with room for an answer.
+    let data = opening.rows(
+        |dataset, eval_dataset, config, tokenizer| {
+            prepare_tasks(dataset, eval_dataset, config, &job.rollout.reference_column, tokenizer)
+        },
+        FOR_EVALUATION,
+    )?;
+    check_judge(judge.is_some(), data.held_out.len())?;
+    let model = opening.model.decoder_config();
+    let positions = model.max_positions;
+    for row in data.train.iter().chain(&data.held_out) {
+        let (length, most) = (row.tokens.len(), sampling.max_new_tokens());
+        ensure!(
+            length.saturating_add(most) <= positions,
+            "{}: the prompt has {length} tokens; with `max_new_tokens` {most} that is more than the model's \
+             max_position_embeddings {positions}; give `--max-prompt-length {}`",
+            row.task.prompt.origin,
+            positions.saturating_sub(most)
+        );
+        ensure!(
+            !model.changes_between(length, length + most),
+            "{}: the prompt has {length} tokens and `max_new_tokens` is {most}; between the two the model changes its rotary \
+             frequencies (`rope_type`), so that an answer would be sampled under another function than it is learned \
+             under; take shorter prompts and answers, or longer prompts",
+            row.task.prompt.origin,
+        );
+    }
+    let order = opening.order(data.train.iter().map(|row| row.tokens.len()).collect())?;
+    if opening.looked(&order, |row| opening.tokenizer.decode(&data.train[row].tokens, false))? {
+        return Ok(None);
+    }
+
+    // Models: the policy, its critic, what it is held to, and what scores its answers.
+    let mut rewards = Rewards::open(&opening, &job.reward)?;
+    let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
+    let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
+    let scorer = rewards.scorer(job)?;
+
+    // Training, and what changed.
+    let run = OnPolicyRun {
+        opening: &opening,
+        job,
+        data: &data,
+        models: &models,
+        rewards: &rewards,
+        scorer: &scorer,
+        sampling,
+    };
+    run.train(method.as_mut(), &mut watch, judge)
+}

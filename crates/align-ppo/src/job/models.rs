@@ -1,0 +1,163 @@
+//! The models of a run and the parameters that they share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use align_kernels::Params;
+use align_models::{CausalLm, DecoderConfig, ModelDir, weights_hash};
+use align_stage::{Error, Opening, Result, open_reference};
+use align_train::Error as TrainError;
+use candle_core::Tensor;
+
+use super::Job;
+use super::reward::Rewards;
+use crate::{ActorCritic, CriticStart, ValueModel};
+
+/// What the critic's weights are called in checkpoints, beside the policy's `model.safetensors`.
+const CRITIC: &str = "value_model.safetensors";
+
+/// The policy, its critic and the reference.
+pub(super) struct Models {
+    config: DecoderConfig,
+    gradient_checkpointing: bool,
+    policy: Params,
+    critic: Option<(CriticStart, Params)>,
+    all: Params,
+    reference: CausalLm,
+    reference_hash: String,
+}
+
+impl Models {
+    /// Loads the policy once: the reference, unless another is named, is made of the same tensors, and the policy trains a
+    /// copy.
+    pub(super) fn open(
+        opening: &Opening<'_>,
+        job: &Job,
+        rewards: &mut Rewards,
+        has_critic: bool,
+    ) -> Result<Self> {
+        let (config, device) = (opening.model.decoder_config().clone(), &opening.place.device);
+        let weights = opening.model.load(device)?;
+        let policy = Params::tracked(&weights)?;
+        if let Some(model) = rewards.model_mut() {
+            share_equal(&mut model.weights, &weights)?;
+        }
+        let held = |config: &DecoderConfig, weights: &BTreeMap<String, Tensor>| {
+            let params = Params::frozen(weights);
+            Ok::<_, Error>((CausalLm::new(config, &params)?, weights_hash(config, &params)?))
+        };
+        let (reference, reference_hash) = match &job.rollout.ref_model {
+            None => held(&config, &weights)?,
+            Some(name) => {
+                let dir = open_reference(opening, name)?;
+                let mut own = dir.load(device)?;
+                share_equal(&mut own, &weights)?;
+                held(dir.decoder_config(), &own)?
+            }
+        };
+        let critic = match has_critic {
+            false => None,
+            true => {
+                let start = critic_start(opening, job, rewards)?;
+                let own = start.params(&config, device)?;
+                Some((start, own))
+            }
+        };
+        let own = critic.iter().flat_map(|(_, own)| own.iter());
+        let all = policy.iter().chain(own).map(|(name, param)| (name.to_owned(), param.clone())).collect();
+        let gradient_checkpointing = opening.config.gradient_checkpointing;
+        Ok(Self { config, gradient_checkpointing, policy, critic, all, reference, reference_hash })
+    }
+
+    /// Everything that is trained.
+    pub(super) fn params(&self) -> &Params {
+        &self.all
+    }
+
+    /// The policy to sample from: sees every update and records nothing.
+    pub(super) fn view(&self) -> Result<CausalLm> {
+        Ok(CausalLm::new(&self.config, &self.policy.view())?)
+    }
+
+    /// The policy to train.
+    pub(super) fn policy(&self) -> Result<CausalLm> {
+        let policy = CausalLm::new(&self.config, &self.policy)?;
+        Ok(policy.with_gradient_checkpointing(self.gradient_checkpointing))
+    }
+
+    /// The model that the policy is held to.
+    pub(super) fn reference(&self) -> CausalLm {
+        self.reference.clone()
+    }
+
+    /// Which model that is.
+    pub(super) fn reference_hash(&self) -> (&'static str, String) {
+        ("reference", self.reference_hash.clone())
+    }
+
+    /// The policy with its critic, to train or as a view.
+    pub(super) fn actor_critic(&self, tracked: bool) -> Result<ActorCritic> {
+        let held = |params: &Params| if tracked { params.clone() } else { params.view() };
+        let policy = CausalLm::new(&self.config, &held(&self.policy))?;
+        let checkpointing = tracked && self.gradient_checkpointing;
+        let (start, own) = self.critic.as_ref().expect("the method has a critic");
+        let critic = start.critic(&held(own))?.with_gradient_checkpointing(checkpointing);
+        Ok(ActorCritic { policy: policy.with_gradient_checkpointing(checkpointing), critic })
+    }
+
+    /// Writes the policy as a model.
+    pub(super) fn save_policy(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
+        model.save(&self.policy, dir).map_err(TrainError::stage)
+    }
+
+    /// Writes the policy as a model, and the critic beside it.
+    pub(super) fn save(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
+        self.save_policy(model, dir)?;
+        let Some((_, own)) = &self.critic else { return Ok(()) };
+        let tensors = own.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach()));
+        let path = dir.join(CRITIC);
+        let unwritable =
+            |error| TrainError::stage(format!("{}: could not be written: {error}", path.display()));
+        candle_core::safetensors::save(&tensors.collect(), &path).map_err(unwritable)
+    }
+}
+
+/// Replaces tensors by those of the same name and content in `with`, so that models which have a frozen backbone in common
+/// hold it once.
+fn share_equal(own: &mut BTreeMap<String, Tensor>, with: &BTreeMap<String, Tensor>) -> Result<()> {
+    let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+    let mut shared = 0;
+    for (name, tensor) in own.iter_mut() {
+        let Some(other) = with.get(name) else { continue };
+        if other.shape() == tensor.shape() && values(other)? == values(tensor)? {
+            *tensor = other.clone();
+            shared += 1;
+        }
+    }
+    if shared > 0 {
+        tracing::info!("{shared} of {} tensors are the model's own and are held once", own.len());
+    }
+    Ok(())
+}
+
+/// Where the critic comes from: the reward model if there is one that can read the policy's tokens.
+fn critic_start(opening: &Opening<'_>, job: &Job, rewards: &Rewards) -> Result<CriticStart> {
+    let readable = rewards.model().filter(|model| model.shares_tokenizer);
+    let seed = opening.place.seed;
+    match (job.ppo.value_model, readable) {
+        (Some(ValueModel::Head), _) | (None, None) => Ok(CriticStart::Head { seed }),
+        (None | Some(ValueModel::RewardModel), Some(model)) => {
+            let (scale, shift) = model.score_units(&job.reward);
+            Ok(CriticStart::Model {
+                config: Box::new(model.config.clone()),
+                head: model.head,
+                weights: model.weights.clone(),
+                scale,
+                shift,
+            })
+        }
+        (Some(ValueModel::RewardModel), None) => Err(Error::Inputs(
+            "`value_model` = reward_model: there is no reward model that reads the policy's tokens; give `head`".to_owned(),
+        )),
+    }
+}

@@ -1,0 +1,206 @@
+//! What gives scores: a reward model, rules on the text, or a weighted sum of them.
+
+use std::collections::BTreeMap;
+
+use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
+use align_kernels::Params;
+use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel, weights_hash};
+use align_reward::{ModelReward, RewardNormalization, RewardSpec};
+use align_stage::{Error, Opening, Result, ensure};
+use candle_core::Tensor;
+use serde::Serialize;
+
+use super::Job;
+use crate::{ScoreSource, Scorer};
+
+/// Prompts per pass of a reward model that reads texts.
+const TEXTS_PER_PASS: usize = 16;
+
+/// Where scores come from.
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[command(next_help_heading = "Reward")]
+pub struct RewardOptions {
+    /// Reward model: a directory that train-reward wrote, or a hub id
+    #[arg(long, visible_alias = "reward-model", value_name = "DIR|ID")]
+    pub reward_model_path: Option<String>,
+    /// Whether the reward model reads texts, tokenized by its own tokenizer, instead of the policy's tokens: for reward
+    /// models with another vocabulary
+    #[arg(long)]
+    pub reward_from_text: bool,
+    /// Whether scores of the reward model get mean 0 and deviation 1 on the reference set of its training [default: true
+    /// if that is stored beside it]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub normalize_scores: Option<bool>,
+    /// Rules, 1 where they hold: exact_match, numeric_answer (both against `reference_column`), format:REGEX,
+    /// length:MIN..MAX in characters, with a weight before it as in 0.5*exact_match
+    #[arg(long, value_delimiter = ',', value_name = "[WEIGHT*]RULE", allow_hyphen_values = true)]
+    pub reward_funcs: Vec<RewardSpec>,
+    /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1, and those written with
+    /// the rules]
+    #[arg(long, value_parser = align_limits::finite(), value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
+    pub reward_weights: Vec<f64>,
+}
+
+/// The reward model as it was loaded, once: the critic starts from the same tensors.
+pub(super) struct Rewards {
+    model: Option<LoadedModel>,
+}
+
+pub(super) struct LoadedModel {
+    pub(super) config: DecoderConfig,
+    pub(super) head: RewardHead,
+    pub(super) weights: BTreeMap<String, Tensor>,
+    /// What is done to its output before it is a score.
+    normalization: Option<RewardNormalization>,
+    tokenizer: Tokenizer,
+    /// Whether it knows the policy's token ids.
+    pub(super) shares_tokenizer: bool,
+}
+
+impl Rewards {
+    /// Finds and loads what the options name.
+    pub(super) fn open(opening: &Opening<'_>, options: &RewardOptions) -> Result<Self> {
+        let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } = options;
+        let Some(name) = &options.reward_model_path else {
+            ensure!(
+                !reward_funcs.is_empty(),
+                "nothing gives scores: name a reward model with `--reward-model-path`, or rules with `--reward-funcs`"
+            );
+            let without = "without `--reward-model-path`; remove it";
+            ensure!(!reward_from_text, "`reward_from_text`: has no effect {without}");
+            ensure!(normalize_scores.is_none(), "`normalize_scores`: has no effect {without}");
+            return Ok(Self { model: None });
+        };
+        let members = 1 + reward_funcs.len();
+        ensure!(
+            reward_weights.is_empty() || reward_weights.len() == members,
+            "`reward_weights`: expected one for the reward model and one for each rule, {members} in all, found {}",
+            reward_weights.len()
+        );
+        let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
+        ensure!(
+            dir.reward_head()?.is_some(),
+            "reward_model_path {name}: is a language model; expected a reward model, which train-reward makes"
+        );
+        let tokenizer = Tokenizer::load(dir.path())?;
+        dir.check_vocabulary(tokenizer.vocab_size())?;
+        let fits = opening.tokenizer.check_same(&format!("reward_model_path {name}"), &tokenizer);
+        let fits = fits.map_err(Error::from).and_then(|()| {
+            let (found, expected) = (dir.decoder_config().vocab, opening.model.decoder_config().vocab);
+            ensure!(
+                found >= opening.tokenizer.vocab_size(),
+                "reward_model_path {name}: has a vocabulary of {found}, the model one of {expected}"
+            );
+            Ok(())
+        });
+        let shares_tokenizer = fits.is_ok();
+        if !reward_from_text {
+            let instead = "`--reward-from-text` would have it read texts instead of the policy's tokens";
+            fits.map_err(|error| Error::Inputs(format!("{instead}: {error}")))?;
+        }
+        let (head, weights) = dir.load_reward_model(None, opening.place.seed, &opening.place.device)?;
+        let config = dir.decoder_config().clone();
+        let normalization = normalization(&dir, *normalize_scores)?;
+        let model = LoadedModel { config, head, weights, normalization, tokenizer, shares_tokenizer };
+        Ok(Self { model: Some(model) })
+    }
+
+    /// The reward model, if there is one.
+    pub(super) fn model(&self) -> Option<&LoadedModel> {
+        self.model.as_ref()
+    }
+
+    /// The same, to share what it has in common with another.
+    pub(super) fn model_mut(&mut self) -> Option<&mut LoadedModel> {
+        self.model.as_mut()
+    }
+
+    /// Which reward model it is, and what is done to its output.
+    pub(super) fn hashes(&self) -> Result<Vec<(&'static str, String)>> {
+        let Some(model) = &self.model else { return Ok(Vec::new()) };
+        let mut hashes =
+            vec![("reward_model", weights_hash(&model.config, &Params::frozen(&model.weights))?)];
+        if let Some(normalization) = &model.normalization {
+            hashes
+                .push(("reward_normalization", serde_json::to_string(normalization).map_err(Error::method)?));
+        }
+        Ok(hashes)
+    }
+
+    /// What scores completions. The tensors are shared with whoever else has them.
+    pub(super) fn scorer(&self, job: &Job) -> Result<Scorer> {
+        let RewardOptions { reward_funcs, reward_weights, .. } = &job.reward;
+        let mut sources = Vec::new();
+        if let Some(model) = &self.model {
+            sources.push((1.0, model.source(&job.reward)?));
+        }
+        for spec in reward_funcs {
+            let Some(rule) = spec.rule() else {
+                let problem = format!("`{spec}` is no rule; name a reward model with `--reward-model-path`");
+                return Err(Error::option("reward_funcs", problem));
+            };
+            ensure!(
+                spec.weight == 1.0 || reward_weights.is_empty(),
+                "`reward_weights`: `{spec}` has a weight of its own; give weights in one of the two"
+            );
+            sources.push((spec.weight, ScoreSource::Texts(rule)));
+        }
+        if !reward_weights.is_empty() {
+            ensure!(
+                reward_weights.len() == sources.len(),
+                "`reward_weights`: expected {} of them, one for each reward, found {}",
+                sources.len(),
+                reward_weights.len()
+            );
+            sources.iter_mut().zip(reward_weights).for_each(|(source, weight)| source.0 = *weight);
+        }
+        let penalty = job.rollout.missing_eos_penalty.unwrap_or(0.0);
+        Ok(Scorer::new(sources, penalty)?)
+    }
+}
+
+impl RewardOptions {
+    /// Whether a rule compares with the right answer, so that every row must have one.
+    pub(super) fn compares(&self) -> bool {
+        self.reward_funcs.iter().any(RewardSpec::needs_reference)
+    }
+}
+
+/// The stored normalisation, unless it is not wanted.
+fn normalization(dir: &ModelDir, wanted: Option<bool>) -> Result<Option<RewardNormalization>> {
+    Ok(match (wanted, RewardNormalization::read(dir.path())?) {
+        (Some(false), _) | (None, None) => None,
+        (None | Some(true), Some(stored)) => Some(stored),
+        (Some(true), None) => {
+            let (dir, file) = (dir.path().display(), RewardNormalization::FILE);
+            let problem = format!("{dir} has no {file}, which train-reward writes; remove the option");
+            return Err(Error::option("normalize_scores", problem));
+        }
+    })
+}
+
+impl LoadedModel {
+    /// Scale and shift that make a score of the model's output.
+    pub(super) fn score_units(&self, options: &RewardOptions) -> (f64, f64) {
+        let weight = options.reward_weights.first().copied().unwrap_or(1.0);
+        let (mean, std) = self.normalization.map_or((0.0, 1.0), |normal| (normal.mean, normal.std));
+        (weight / std, -weight * mean / std)
+    }
+
+    fn source(&self, options: &RewardOptions) -> Result<ScoreSource> {
+        let model = RewardModel::new(&self.config, self.head, &Params::frozen(&self.weights))?;
+        let normalization = self.normalization;
+        if !options.reward_from_text {
+            return Ok(ScoreSource::Model { model: Box::new(model), normalization });
+        }
+        let tokenize = TokenizeOptions {
+            max_length: Some(self.config.max_positions),
+            truncation_mode: TruncationMode::KeepEnd,
+            ..TokenizeOptions::default()
+        };
+        let tokenizer = Tokenizer::load(self.tokenizer.dir())?;
+        let reward = ModelReward::new(model, tokenizer, tokenize, normalization, TEXTS_PER_PASS);
+        Ok(ScoreSource::Texts(Box::new(reward)))
+    }
+}

@@ -1,0 +1,99 @@
+//! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
+
+use align_data::{DataOptions, DemonstrationOptions, MaskStyle, inspect_example, prepare_demonstrations};
+use align_kernels::Params;
+use align_models::{CausalLm, random_weights};
+use align_stage::{
+    Fixed, Host, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
+};
+use align_train::{Evaluate as _, TrainOptions};
+use serde::Serialize;
+
+use crate::{DEFAULT_LEARNING_RATE, ExampleBatch, HeldOut, Report, SftOptions, Supervised};
+
+/// A supervised fine-tuning job: all its options.
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+pub struct Job {
+    /// The model, the device and the seed.
+    #[command(flatten)]
+    pub model: ModelOptions,
+    /// Where it writes.
+    #[command(flatten)]
+    pub output: OutputOptions,
+    /// The demonstrations, and how they are read.
+    #[command(flatten, next_help_heading = "Data")]
+    pub data: DataOptions,
+    /// Which part of them is learned.
+    #[command(flatten, next_help_heading = "Data")]
+    pub demonstrations: DemonstrationOptions,
+    /// The objective.
+    #[command(flatten)]
+    pub sft: SftOptions,
+    /// Where the weights come from.
+    #[command(flatten)]
+    pub start: StartOptions,
+    /// How it is trained.
+    #[command(flatten)]
+    pub train: TrainOptions,
+}
+
+/// Where the weights come from.
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[command(next_help_heading = "Model and device")]
+pub struct StartOptions {
+    /// Start from random weights of the model's config.json instead of its weights
+    #[arg(long)]
+    pub from_scratch: bool,
+}
+
+align_stage::job!(Job, "sft");
+
+/// Options that only matter with held-out rows.
+const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size"];
+
+/// Trains, and saves the model with its report. None if `host` only looks.
+///
+/// # Errors
+/// Options, data or a model that are wrong, before anything is written; a loss that is not finite; files that cannot be
+/// written; somebody who asked to stop.
+pub fn train(job: &Job, host: &Host<'_>) -> Result<Option<Trained<Report>>> {
+    let opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
+
+    // Data: demonstrations as token ids, the part that is learned marked.
+    let completion_only = job.demonstrations.completion_only_loss;
+    let data = opening.rows(
+        |dataset, eval_dataset, config, tokenizer| {
+            prepare_demonstrations(dataset, eval_dataset, config, completion_only, tokenizer)
+        },
+        FOR_EVALUATION,
+    )?;
+    let order = opening.order(data.train.iter().map(|example| example.tokens.len()).collect())?;
+    let show = |row: usize| inspect_example(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    if opening.looked(&order, show)? {
+        return Ok(None);
+    }
+
+    // Model: trainable parameters, and a view of them to measure with.
+    let (config, device) = (opening.model.decoder_config(), &opening.place.device);
+    let weights = if job.start.from_scratch {
+        random_weights(config, opening.place.seed, device)?
+    } else {
+        opening.model.load(device)?
+    };
+    let params = Params::tracked(&weights)?;
+    drop(weights);
+    let policy =
+        CausalLm::new(config, &params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
+    let objective = Supervised::new(policy, job.sft.loss_type);
+    let view = Supervised::new(CausalLm::new(config, &params.view())?, job.sft.loss_type);
+
+    // Training, and what changed.
+    let held_out = HeldOut::new(&data.held_out, view, opening.config.per_device_eval_batch_size);
+    let batches = RowBatches::new(&data.train, order, ExampleBatch::new);
+    let fixed = Fixed { rows: &data.fingerprint, ..Fixed::default() };
+    let training = Training { params: &params, objective, batches, rows: data.train.len(), fixed };
+    let ended = training.run(&opening, held_out, |held_out, step, stop| held_out.evaluate(step, stop))?;
+    ended.map(|ended| publish(host, ended.output_dir, Report::new(ended.figures, ended.looks))).transpose()
+}

@@ -1,0 +1,96 @@
+//! Who runs a job: what a job says, to whom, and what stops it.
+
+use std::fmt::Display;
+use std::path::Path;
+
+use align_data::Findings;
+use align_train::{LogEntry, RunControl, Stop};
+
+use crate::{Error, Given, Result};
+
+/// Something that a job has to say while it runs.
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// What was found in the data.
+    Findings(&'a Findings),
+    /// Something to think about before it trains.
+    Advice(&'a str),
+    /// A row of the first micro-batch, in [`Look::AtABatch`].
+    Row(&'a dyn Display),
+    /// [`Look::DryRun`] found nothing wrong: so many updates would be made.
+    WouldTrain {
+        /// Updates.
+        steps: usize,
+    },
+    /// Everything is checked and the output directory is the run's: what fails from now on is not the input's fault.
+    Starts {
+        /// Where it writes.
+        output_dir: &'a Path,
+    },
+    /// An entry of the log.
+    Logged(&'a LogEntry),
+    /// What is to be said of the run, whose model is saved.
+    Report {
+        /// `report.json` in words.
+        report: &'a dyn Display,
+        /// Where both are.
+        output_dir: &'a Path,
+    },
+}
+
+/// How far a job goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    /// To its end.
+    #[default]
+    No,
+    /// Everything is loaded and checked, and nothing written.
+    DryRun,
+    /// The first micro-batch is shown, and nothing written.
+    AtABatch,
+}
+
+/// What a listener answers: an error ends the job.
+pub type Heard = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+/// Takes an entry of the log.
+type OnLog<'a> = dyn Fn(&LogEntry) -> align_train::Result<()> + 'a;
+
+/// Who runs a job. By default nobody listens, nothing stops it, and what is given is what differs from the defaults.
+#[derive(Default)]
+pub struct Host<'a> {
+    /// Is told what happens.
+    pub listener: Option<&'a dyn Fn(Event<'_>) -> Heard>,
+    /// What asks the run to stop.
+    pub stop: Stop,
+    /// Whether a terminal gets a progress bar.
+    pub progress_bar: bool,
+    /// How far it goes.
+    pub look: Look,
+    /// The options that were given, where somebody knows better than by comparing with the defaults.
+    pub given: Option<Given>,
+    /// All options as the text that repeats the run, where somebody has them so.
+    pub settings: Option<String>,
+    /// What is read beside what the options name, and what it is: nothing of it may lie in a directory that is replaced.
+    pub also_read: Vec<(&'static str, String)>,
+}
+
+impl Host<'_> {
+    /// Tells the listener.
+    ///
+    /// # Errors
+    /// If it cannot take it.
+    pub fn tell(&self, event: Event<'_>) -> Result<()> {
+        self.listener.map_or(Ok(()), |listener| listener(event).map_err(Error::Listener))
+    }
+
+    /// Whether it is a run, and no look at one.
+    pub fn trains(&self) -> bool {
+        self.look == Look::No
+    }
+
+    /// Control of the run; `on_log` is told its log.
+    pub(crate) fn control<'b>(&self, on_log: &'b OnLog<'b>) -> RunControl<'b> {
+        RunControl { stop: self.stop.clone(), progress_bar: self.progress_bar, on_log: Some(on_log) }
+    }
+}

@@ -1,0 +1,70 @@
+//! What every training job is made of.
+
+use align_data::DataOptions;
+use align_train::TrainOptions;
+use serde::Serialize;
+
+use crate::{ModelOptions, OutputOptions};
+
+/// A training job: all its options, in groups, each with a default.
+pub trait Job: Serialize + Default {
+    /// Which stage it is, as directories and reports call it: `dpo`.
+    const STAGE: &'static str;
+
+    /// The model, the device and the seed.
+    fn model(&self) -> &ModelOptions;
+
+    /// Where it writes.
+    fn output(&self) -> &OutputOptions;
+
+    /// The data, and how it is read.
+    fn data(&self) -> DataOptions;
+
+    /// How it is trained.
+    fn train(&self) -> &TrainOptions;
+}
+
+/// Makes a struct with the groups `model`, `output`, `data` and `train` a [`Job`] of a stage, and gives it a `new`.
+#[macro_export]
+macro_rules! job {
+    ($job:ty, $stage:literal) => {
+        $crate::job!($job, $stage, |job| job.data.clone());
+    };
+    ($job:ty, $stage:literal, |$this:ident| $data:expr) => {
+        impl $job {
+            /// The job over a model and a data set by name, into a directory; everything else is as by default.
+            pub fn new(
+                model: impl Into<String>,
+                dataset: impl Into<String>,
+                output_dir: impl Into<std::path::PathBuf>,
+            ) -> Self {
+                let mut job = Self::default();
+                job.model.model_name_or_path = model.into();
+                job.data.dataset_name = dataset.into();
+                job.output.output_dir = Some(output_dir.into());
+                job
+            }
+        }
+
+        impl $crate::Job for $job {
+            const STAGE: &'static str = $stage;
+
+            fn model(&self) -> &$crate::ModelOptions {
+                &self.model
+            }
+
+            fn output(&self) -> &$crate::OutputOptions {
+                &self.output
+            }
+
+            fn data(&self) -> align_data::DataOptions {
+                let $this = self;
+                $data
+            }
+
+            fn train(&self) -> &align_train::TrainOptions {
+                &self.train
+            }
+        }
+    };
+}

@@ -1,0 +1,234 @@
+//! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
+
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use align_data::{BatchSize, DataConfig, MicroBatches, Order, Prepared, Tokenizer};
+use align_hub::Hub;
+use align_models::ModelDir;
+use align_train::{Length, TrainConfig};
+use serde_json::Value;
+
+use crate::place::Named;
+use crate::{Error, Event, Given, Host, Job, Look, Place, Result};
+
+/// A job that has read its options and found its model.
+pub struct Opening<'a> {
+    /// Who runs it.
+    pub host: &'a Host<'a>,
+    /// The run's directory, device and seed.
+    pub place: Place<'a>,
+    /// Where models and data sets come from.
+    pub hub: Hub,
+    /// How to train.
+    pub config: TrainConfig,
+    /// How to read and tokenize.
+    pub data: DataConfig,
+    /// The model to train.
+    pub model: ModelDir,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// Which options were given.
+    pub given: Given,
+    /// All options, group by group, as if what was defaulted had been given: a run that is resumed may then give it.
+    options: Value,
+    /// Options that were not given and whose defaults depend on others, with their values.
+    defaulted: Vec<(&'static str, Value)>,
+    dataset: PathBuf,
+    eval_dataset: Option<PathBuf>,
+}
+
+impl<'a> Opening<'a> {
+    /// Checks the options and finds what they name. `default_learning_rate` is the method's.
+    ///
+    /// # Errors
+    /// Options that make no sense, an output directory that is occupied, a model or data set that is not there.
+    pub fn new<J: Job>(host: &'a Host<'a>, job: &J, default_learning_rate: f64) -> Result<Self> {
+        let (model, train) = (job.model(), job.train());
+        let options = serde_json::to_value(job).map_err(Error::method)?;
+        let given = given(host, job)?;
+        let config = train.check(default_learning_rate)?;
+        let data = job.data().check()?;
+        if train.max_tokens_per_micro_batch.is_some() {
+            given.refuse(&["per_device_train_batch_size"], "because `max_tokens_per_micro_batch` decides")?;
+        }
+        if matches!(config.length, Length::Steps(_)) {
+            given.refuse(&["num_train_epochs"], "because `max_steps` is given")?;
+        }
+        if Path::new(&model.model_name_or_path).is_dir() {
+            given.refuse(&["model_revision"], "the model is a directory, and revisions are of the hub")?;
+        }
+        let read = named(&options, &given);
+        let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
+        let hub = Hub::from_env();
+        let dir = ModelDir::open(&hub.model(&model.model_name_or_path, &model.model_revision)?)?;
+        let tokenizer = Tokenizer::load(dir.path())?;
+        let dir = match model.resize_token_embeddings {
+            true => dir.with_vocabulary(tokenizer.vocab_size())?,
+            false => dir,
+        };
+        let dataset = hub.dataset(&data.dataset_name)?;
+        let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
+        if dataset.is_file() {
+            given.refuse(&["dataset_train_split"], "the data set is a file, which is read whole")?;
+        }
+        if eval_dataset.as_ref().unwrap_or(&dataset).is_file() {
+            let because = "the data that would be evaluated on is a file, which is read whole";
+            given.refuse(&["dataset_test_split"], because)?;
+        }
+        let mut opening = Self {
+            host,
+            place,
+            hub,
+            config,
+            data,
+            model: dir,
+            tokenizer,
+            given,
+            options,
+            defaulted: Vec::new(),
+            dataset,
+            eval_dataset,
+        };
+        if train.learning_rate.is_none() {
+            opening.defaults([("learning_rate", opening.config.learning_rate.into())]);
+        }
+        Ok(opening)
+    }
+
+    /// Options that were not given and whose defaults depend on others, with their values: all are recorded with the
+    /// options of the run.
+    pub fn defaults(&mut self, defaulted: impl IntoIterator<Item = (&'static str, Value)>) {
+        for (option, value) in defaulted {
+            let groups = self.options.as_object_mut().into_iter().flat_map(|groups| groups.values_mut());
+            for group in groups.filter_map(Value::as_object_mut) {
+                if let Some(absent @ Value::Null) = group.get_mut(option) {
+                    *absent = value.clone();
+                }
+            }
+            self.defaulted.push((option, value));
+        }
+    }
+
+    /// Reads and tokenizes the run's data with `prepare` (of align-data), and tells what was found in it.
+    /// `for_evaluation` are the options that would have no effect without held-out rows.
+    ///
+    /// # Errors
+    /// If the data cannot be read or does not fit the model; if evaluation is asked for and there are no
+    /// held-out rows.
+    pub fn rows<T>(
+        &self,
+        prepare: impl FnOnce(&Path, Option<&Path>, &DataConfig, &Tokenizer) -> align_data::Result<Prepared<T>>,
+        for_evaluation: &[&str],
+    ) -> Result<Prepared<T>> {
+        let rows = prepare(&self.dataset, self.eval_dataset.as_deref(), &self.data, &self.tokenizer)?;
+        self.model.check_data(self.tokenizer.vocab_size(), rows.longest)?;
+        self.config.check_evaluation(!rows.held_out.is_empty())?;
+        if rows.held_out.is_empty() {
+            self.given.refuse(for_evaluation, "there are no held-out rows (give `--eval-dataset`)")?;
+        }
+        self.host.tell(Event::Findings(&rows.findings))?;
+        if let Some(notice) = rows.findings.known_answers().and_then(|known| known.notice()) {
+            tracing::warn!("{notice}");
+        }
+        Ok(rows)
+    }
+
+    /// The order of the training rows, whose lengths in tokens are given.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub fn order(&self, lengths: Vec<usize>) -> Result<MicroBatches> {
+        let order = Order { strategy: self.data.train_sampling_strategy, seed: self.place.seed };
+        let size = match self.config.max_tokens_per_micro_batch {
+            Some(tokens) => BatchSize::Tokens(tokens),
+            None => BatchSize::Examples(self.config.per_device_train_batch_size),
+        };
+        Ok(MicroBatches::new(lengths, size, order)?)
+    }
+
+    /// Shows the first micro-batch if that is what the job was run for; then there is nothing more to do.
+    ///
+    /// # Errors
+    /// What `show` returns.
+    pub fn looked<D: Display>(
+        &self,
+        order: &MicroBatches,
+        show: impl Fn(usize) -> align_data::Result<D>,
+    ) -> Result<bool> {
+        let looks = self.host.look == Look::AtABatch;
+        if looks {
+            for index in order.clone().next_batch().unwrap_or_default() {
+                self.host.tell(Event::Row(&show(index)?))?;
+            }
+        }
+        Ok(looks)
+    }
+
+    /// Says that the method writes a file of this name beside the model, while it is not too late to refuse.
+    ///
+    /// # Errors
+    /// An output directory that cannot be taken; somebody else's file of that name.
+    pub fn announce(&self, name: &str) -> Result<()> {
+        if !self.host.trains() {
+            return Ok(());
+        }
+        Ok(self.place.create_output_dir()?.claim([name])?)
+    }
+
+    /// All options with what was defaulted, as they are recorded.
+    pub(crate) fn options(&self) -> &Value {
+        &self.options
+    }
+
+    /// All options as the text that repeats the run, with what was defaulted and clap does not know.
+    pub(crate) fn settings(&self) -> String {
+        // What JSON calls numbers, strings and lists of them is the same in TOML.
+        let line = |(option, value): (&str, &Value)| format!("{option} = {value}\n");
+        match &self.host.settings {
+            Some(settings) => {
+                let defaulted = self.defaulted.iter().map(|(option, value)| line((option, value)));
+                settings.clone() + &defaulted.collect::<String>()
+            }
+            None => {
+                let groups = self.options.as_object().into_iter().flat_map(|groups| groups.values());
+                let options = groups.filter_map(Value::as_object).flatten();
+                let options =
+                    options.filter(|(name, value)| !value.is_null() && !OF_ONE_RUN.contains(&name.as_str()));
+                options.map(|(name, value)| line((name, value))).collect()
+            }
+        }
+    }
+
+    /// Tokens that end a completion: the tokenizer's and the model's.
+    ///
+    /// # Errors
+    /// If the tokenizer has none.
+    pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
+        Ok([vec![self.tokenizer.eos_id()?], self.model.eos_token_ids()?].concat())
+    }
+}
+
+/// Options of one run, which its repeat does not have.
+const OF_ONE_RUN: [&str; 3] = ["output_dir", "overwrite_output_dir", "resume_from_checkpoint"];
+
+/// Which options were given: as the host says, or those that differ from the defaults.
+///
+/// # Errors
+/// Options that cannot be written as JSON.
+pub fn given<J: Job>(host: &Host<'_>, job: &J) -> Result<Given> {
+    let options = |job: &J| serde_json::to_value(job).map_err(Error::method);
+    host.given.clone().map_or_else(|| Ok(Given::of(&options(job)?, &options(&J::default())?)), Ok)
+}
+
+/// The texts in the values of options that were given.
+fn named(options: &Value, given: &Given) -> Vec<Named> {
+    let groups = options.as_object().into_iter().flat_map(|groups| groups.values());
+    let options = groups.filter_map(Value::as_object).flatten();
+    let options = options.filter(|(name, _)| given.has(name) && !OF_ONE_RUN.contains(&name.as_str()));
+    let texts = |(name, value): (&String, &Value)| {
+        let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+        list.iter().filter_map(|text| Some((name.clone(), text.as_str()?.to_owned()))).collect::<Vec<_>>()
+    };
+    options.flat_map(texts).collect()
+}

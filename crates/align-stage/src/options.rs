@@ -1,0 +1,50 @@
+//! The options that every job has: which model, where to compute, where to write.
+
+use std::path::PathBuf;
+
+use align_hub::{DeviceChoice, Dtype};
+use serde::Serialize;
+
+/// What to load and where to compute.
+#[derive(Debug, Clone, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[command(next_help_heading = "Model and device")]
+pub struct ModelOptions {
+    /// Model: a directory in Hugging Face layout, or a hub id such as `org/model`
+    #[arg(long, visible_alias = "model", value_name = "DIR|ID")]
+    pub model_name_or_path: String,
+
+    /// Branch, tag or commit of a model that comes from the hub
+    #[arg(long, default_value = "main", value_name = "REV")]
+    pub model_revision: String,
+
+    /// Give the model rows for the tokens of its tokenizer that it has none for; each starts as the mean of the others
+    #[arg(long)]
+    pub resize_token_embeddings: bool,
+
+    /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
+    #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
+    pub device: DeviceChoice,
+
+    /// Precision of the weights; only float32, trainable weights are never anything else
+    #[arg(long, default_value_t = Dtype::Float32, value_name = "DTYPE")]
+    pub dtype: Dtype,
+
+    /// Seed of every random choice
+    #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
+    pub seed: u64,
+}
+
+/// Where a run writes.
+#[derive(Debug, Clone, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
+#[command(next_help_heading = "Output")]
+pub struct OutputOptions {
+    /// Directory of the run; without it a new one is made, such as runs/dpo-1
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
+
+    /// Replace the run that the output directory holds
+    #[arg(long)]
+    pub overwrite_output_dir: bool,
+}

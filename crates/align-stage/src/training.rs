@@ -1,0 +1,163 @@
+//! From an objective to a trained model on disk: the run, what was measured before and after it, the report.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
+use align_files::write_json;
+use align_hub::policy::peak_memory_mb;
+use align_kernels::Params;
+use align_models::ModelDir;
+use align_train::{
+    Batches, Error as TrainError, Evaluate, LogEntry, Objective, Outcome, Run, Stop, Updater, fit,
+};
+use serde::Serialize;
+
+use crate::{Error, Event, Host, Look, Opening, Result, RunFigures};
+
+const REPORT: &str = "report.json";
+
+/// What is to be trained, on what.
+pub struct Training<'a, O, B> {
+    /// The trainable parameters.
+    pub params: &'a Params,
+    /// What is minimised.
+    pub objective: O,
+    /// Where micro-batches come from.
+    pub batches: B,
+    /// Rows in an epoch.
+    pub rows: usize,
+    /// What a run can only be resumed on.
+    pub fixed: Fixed<'a>,
+}
+
+/// What is neither an option nor in a checkpoint and must be the same in a run that is resumed.
+#[derive(Default)]
+pub struct Fixed<'a> {
+    /// Hash of the rows' token ids.
+    pub rows: &'a str,
+    /// Hashes of models that are not trained, by what they are for.
+    pub models: BTreeMap<&'static str, String>,
+}
+
+/// A run that has ended well, and whose model is saved.
+pub struct Ended<L> {
+    /// What every run has to say.
+    pub figures: RunFigures,
+    /// How held-out rows looked before and after, if there are any.
+    pub looks: Option<(L, L)>,
+    /// Where it wrote.
+    pub output_dir: PathBuf,
+}
+
+/// A trained model.
+#[derive(Clone, Debug)]
+pub struct Trained<R> {
+    /// Its directory.
+    pub output_dir: PathBuf,
+    /// What is to be said of the run: `report.json` there.
+    pub report: R,
+}
+
+impl<O, B> Training<'_, O, B>
+where
+    O: Objective,
+    B: Batches<Batch = O::Batch>,
+{
+    /// Trains from the beginning or from where a checkpoint stands, and saves the model. `look` measures
+    /// `held_out` after so many updates: before the first and after the last. None after a dry run, which
+    /// makes no step and writes nothing.
+    ///
+    /// # Errors
+    /// What the objective, the batches and the evaluation raise, and files that cannot be written.
+    /// [`Error::Interrupted`] if somebody asked to stop.
+    pub fn run<H: Evaluate, L>(
+        mut self,
+        opening: &Opening<'_>,
+        mut held_out: Option<H>,
+        look: impl Fn(&mut H, usize, &Stop) -> align_train::Result<L>,
+    ) -> Result<Option<Ended<L>>> {
+        let Opening { host, config, model, .. } = opening;
+        let total_steps = config.total_steps(self.batches.batches_per_epoch()?);
+        let save = |dir: &Path| model.save(self.params, dir).map_err(TrainError::stage);
+        let on_log = |entry: &LogEntry| told(opening, entry);
+        let started = start(opening, self.params, total_steps, &self.fixed, save, &on_log)?;
+        let Some((mut updater, mut run)) = started else { return Ok(None) };
+        let before = held_out.as_mut().map(|held_out| look(held_out, 0, &host.stop)).transpose()?;
+        let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
+        let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
+        let outcome = went_on(outcome)?;
+        run.output().check_held()?;
+        save(run.output_dir())?;
+        let after =
+            held_out.as_mut().map(|held_out| look(held_out, updater.step(), &host.stop)).transpose()?;
+        let figures = RunFigures::new(opening.place.stage(), &outcome, &run, self.rows, peak_memory_mb());
+        Ok(Some(Ended { figures, looks: before.zip(after), output_dir: run.output_dir().to_owned() }))
+    }
+}
+
+/// Opens the run and what makes its `total_steps` updates of `params`; training starts. None in a dry run, of which it
+/// says how long it would be. `save` writes the model as it is at that moment into a directory; `on_log` is [`told`].
+///
+/// # Errors
+/// Options that do not fit the length of the run, a checkpoint that cannot be resumed, files that cannot be written.
+pub fn start<'a>(
+    opening: &Opening<'_>,
+    params: &Params,
+    total_steps: usize,
+    fixed: &Fixed<'_>,
+    save: impl Fn(&Path) -> align_train::Result<()> + 'a,
+    on_log: &'a (dyn Fn(&LogEntry) -> align_train::Result<()> + 'a),
+) -> Result<Option<(Updater, Run<'a>)>> {
+    let Opening { host, place, config, model, .. } = opening;
+    let updater = config.updater(params, total_steps)?;
+    let settings = serde_json::json!({
+        "options": opening.options(), "training_rows": fixed.rows, "frozen": fixed.models,
+    });
+    if host.look == Look::DryRun {
+        if let Some((directory, kind)) = place.named() {
+            Run::check_resume(directory, kind, config, &settings)?;
+        }
+        host.tell(Event::WouldTrain { steps: total_steps })?;
+        return Ok(None);
+    }
+    let output = place.create_output_dir()?;
+    ModelDir::file_names().into_iter().try_for_each(|name| output.refuse_foreign(name))?;
+    output.claim(model.saved_names().chain([REPORT]))?;
+    let accepted = Run::accept(output.clone(), config, &settings, save)?;
+    place.training_starts(&opening.settings())?;
+    Ok(Some((updater, accepted.begin(host.control(on_log))?)))
+}
+
+/// Tells the host an entry of the log.
+///
+/// # Errors
+/// If it cannot take it.
+pub fn told(opening: &Opening<'_>, entry: &LogEntry) -> align_train::Result<()> {
+    opening.host.tell(Event::Logged(entry)).map_err(TrainError::stage)
+}
+
+/// The outcome of a run that came to its end.
+///
+/// # Errors
+/// [`Error::Interrupted`] otherwise.
+pub fn went_on(outcome: Outcome) -> Result<Outcome> {
+    match outcome {
+        Outcome::Interrupted { reason, checkpoint } => Err(Error::Interrupted { reason, checkpoint }),
+        outcome => Ok(outcome),
+    }
+}
+
+/// Writes a report to the run's directory, and tells the host.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn publish<R: Serialize + Display>(
+    host: &Host<'_>,
+    output_dir: PathBuf,
+    report: R,
+) -> Result<Trained<R>> {
+    write_json(output_dir.join(REPORT), &report)?;
+    host.tell(Event::Report { report: &report, output_dir: &output_dir })?;
+    Ok(Trained { output_dir, report })
+}

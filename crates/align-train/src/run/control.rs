@@ -1,0 +1,14 @@
+//! Who has a say in a run.
+
+use crate::{LogEntry, Result, Stop};
+
+/// Control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
+#[derive(Clone, Default)]
+pub struct RunControl<'a> {
+    /// What asks the run to stop.
+    pub stop: Stop,
+    /// Whether stderr, if it is a terminal, gets a progress bar.
+    pub progress_bar: bool,
+    /// Is told every log entry, as `metrics.jsonl` has it.
+    pub on_log: Option<&'a dyn Fn(&LogEntry) -> Result<()>>,
+}
