@@ -146,7 +146,8 @@ fn wrong<T>(field: &'static str, rule: impl Into<String>, value: impl fmt::Displ
     Err(DataError::Option { field, rule: rule.into(), value: value.to_string() })
 }
 
-#[cfg(all(test, feature = "clap"))]
+#[cfg(feature = "clap")]
+#[cfg(test)]
 mod tests {
     use clap::Parser as _;
 

@@ -189,7 +189,8 @@ impl LossType {
     }
 }
 
-#[cfg(all(test, feature = "clap"))]
+#[cfg(feature = "clap")]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use align_data::Findings;
-use align_train::{LogEntry, RunControl, Stop};
+use align_train::{LogEntry, OnLog, RunControl, Stop};
 
 use crate::{Error, Given, Result};
 
@@ -52,9 +52,6 @@ pub enum Look {
 
 /// What a listener answers: an error ends the job.
 pub type Heard = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
-
-/// Takes an entry of the log.
-type OnLog<'a> = dyn Fn(&LogEntry) -> align_train::Result<()> + 'a;
 
 /// Who runs a job. By default nobody listens, nothing stops it, and what is given is what differs from the defaults.
 #[derive(Default)]

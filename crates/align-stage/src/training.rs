@@ -9,7 +9,7 @@ use align_hub::policy::peak_memory_mb;
 use align_kernels::Params;
 use align_models::ModelDir;
 use align_train::{
-    Batches, Error as TrainError, Evaluate, LogEntry, Objective, Outcome, Run, Stop, Updater, fit,
+    Batches, Error as TrainError, Evaluate, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater, fit,
 };
 use serde::Serialize;
 
@@ -107,7 +107,7 @@ pub fn start<'a>(
     total_steps: usize,
     fixed: &Fixed<'_>,
     save: impl Fn(&Path) -> align_train::Result<()> + 'a,
-    on_log: &'a (dyn Fn(&LogEntry) -> align_train::Result<()> + 'a),
+    on_log: &'a OnLog<'a>,
 ) -> Result<Option<(Updater, Run<'a>)>> {
     let Opening { host, place, config, model, .. } = opening;
     let updater = config.updater(params, total_steps)?;

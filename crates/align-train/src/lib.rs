@@ -40,7 +40,7 @@ pub use metrics::Metrics;
 pub use noted::Noted;
 pub use objective::{Batches, Cursor, Evaluate, Objective, StepLoss};
 pub use options::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
-pub use run::{AcceptedRun, Run, RunControl};
+pub use run::{AcceptedRun, OnLog, Run, RunControl};
 pub use schedule::{LrSchedulerType, Schedule};
 pub use selection::Verdict;
 pub use settings::FREE_OPTIONS;

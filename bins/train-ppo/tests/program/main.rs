@@ -9,8 +9,8 @@ mod rounds;
 mod stage;
 mod supervised;
 
-#[expect(dead_code, reason = "shared with programs that are tested in more ways")]
 #[path = "../../../train-sft/tests/program/families.rs"]
 mod families;
+#[expect(dead_code, reason = "shared with programs that are tested in more ways")]
 #[path = "../../../train-sft/tests/program/support.rs"]
 mod support;

@@ -183,7 +183,8 @@ impl GroupOptions {
     }
 }
 
-#[cfg(all(test, feature = "clap"))]
+#[cfg(feature = "clap")]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 

@@ -53,7 +53,7 @@ pub(super) fn verified(
     let read = judge(compared, &read, RankingBatch::new, batch_size)?;
     let difference = rewards(&read).zip(rewards(&live)).map(|(a, b)| (a - b).abs() / b.abs().max(1.0));
     let difference = difference.fold(0.0, f64::max);
-    if !(difference <= TOLERANCE) {
+    if difference.is_nan() || difference > TOLERANCE {
         return Err(Error::Outcome(format!(
             "{}: the saved model's rewards differ from the trained one's by {difference:.1e}; do not use it",
             output_dir.display()

@@ -155,5 +155,6 @@ pub struct TrainOptions {
     pub resume_from_checkpoint: Option<String>,
 }
 
-#[cfg(all(test, feature = "clap"))]
+#[cfg(feature = "clap")]
+#[cfg(test)]
 mod tests;

@@ -2,6 +2,9 @@
 
 use crate::{LogEntry, Result, Stop};
 
+/// Takes an entry of the log; an error ends the run.
+pub type OnLog<'a> = dyn Fn(&LogEntry) -> Result<()> + 'a;
+
 /// Control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
 #[derive(Clone, Default)]
 pub struct RunControl<'a> {
@@ -10,5 +13,5 @@ pub struct RunControl<'a> {
     /// Whether stderr, if it is a terminal, gets a progress bar.
     pub progress_bar: bool,
     /// Is told every log entry, as `metrics.jsonl` has it.
-    pub on_log: Option<&'a dyn Fn(&LogEntry) -> Result<()>>,
+    pub on_log: Option<&'a OnLog<'a>>,
 }

@@ -21,7 +21,7 @@ use crate::selection::{self, Verdict};
 use crate::{Checkpoint, Every, LogEntry, Metrics, Result, Stop, TrainConfig, TrainerState, Update, Updater};
 
 pub use accepted::AcceptedRun;
-pub use control::RunControl;
+pub use control::{OnLog, RunControl};
 
 const TRAINER_STATE: &str = "trainer_state.json";
 const PROGRESS: &str = "progress.json";
