@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use align_stage::{Error, Event, Given, Heard, Host, Look};
+use align_stage::{Error, Event, Heard, Host, Look};
 use align_train::{Error as TrainError, Stop, StopReason};
 
 use crate::{Invocation, Program, input_error, interrupted, print, print_coloured};
@@ -59,7 +59,7 @@ pub fn train<J: clap::Args>(
                 LookOptions { dry_run: true, .. } => Look::DryRun,
                 LookOptions { .. } => Look::No,
             },
-            given: Some(Given::new(invocation.given.clone(), invocation.known.clone())),
+            given: Some(invocation.given()),
             settings: Some(invocation.settings.clone()),
             also_read: config.map(|path| ("the config file", path.display().to_string())).collect(),
         };

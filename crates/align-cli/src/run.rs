@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use align_hub::policy;
+use align_stage::Given;
 
 use crate::arguments::{self, ArgumentError, Parsed, Program};
 use crate::{logging, signals};
@@ -25,7 +26,7 @@ pub struct Invocation {
     /// The options that were set to something other than the default, as [`crate::Parsed::given`].
     pub given: BTreeSet<String>,
     /// All options that the program has, as [`crate::Parsed::known`].
-    pub(crate) known: BTreeSet<String>,
+    known: BTreeSet<String>,
     working: AtomicBool,
 }
 
@@ -47,10 +48,12 @@ impl Invocation {
         for name in names {
             debug_assert!(self.known.contains(*name), "{} has no option `{name}`", self.program.name);
         }
-        match names.iter().find(|name| self.given.contains(**name)) {
-            None => Ok(()),
-            Some(name) => Err(anyhow::anyhow!("`{name}`: has no effect, {because}; remove it")),
-        }
+        Ok(self.given().refuse(names, because)?)
+    }
+
+    /// The same as a job's host has it.
+    pub(crate) fn given(&self) -> Given {
+        Given::new(self.given.clone(), self.known.clone())
     }
 
     /// Refuses `model_revision` beside a model that does not come from the hub.

@@ -20,12 +20,11 @@ const ONLINE_DPO_LEARNING_RATE: f64 = 5e-7;
 const ONLINE_DPO_BETA: f64 = 0.1;
 
 /// A method by its name.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, align_options::Choice)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
 #[serde(rename_all = "snake_case")]
 pub enum MethodName {
-    #[default]
     /// Proximal policy optimization, with a critic
     Ppo,
     /// Group relative policy optimization, with any loss of TRL's GRPOTrainer
