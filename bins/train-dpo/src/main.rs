@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use align_cli::Program;
-use align_dpo::Job;
+use align_dpo::{Job, Parts};
 use align_stage::{Host, Judge, Result};
 use align_world_judge::{JudgeOptions, WorldQuality};
 
@@ -32,7 +32,7 @@ fn train(options: &Options, host: &Host<'_>) -> Result<()> {
         check: &|prompt, origin| Ok(WorldQuality::check([(prompt, origin)])?),
         quality: &|prompt, answer, origin| Ok(WorldQuality::of(prompt, answer, origin)?),
     });
-    align_dpo::train(&options.job, host, judge).map(drop)
+    align_dpo::train(&options.job, host, Parts { judge, ..Parts::default() }).map(drop)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use align_cli::Program;
-use align_ppo::Job;
+use align_ppo::{Job, Parts};
 use align_stage::{Host, Result};
 use align_world_judge::{JudgeOptions, WorldQuality};
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 
 fn train(options: &Options, host: &Host<'_>) -> Result<()> {
     let judge = options.judge.judge.map(|_| ("world judge".to_owned(), Box::new(WorldQuality) as _));
-    align_ppo::train(&options.job, host, judge).map(drop)
+    align_ppo::train(&options.job, host, Parts { judge, ..Parts::default() }).map(drop)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use align_cli::Program;
-use align_reward::Job;
+use align_reward::{Job, Parts};
 
 const PROGRAM: Program = Program {
     name: "train-reward",
@@ -12,7 +12,7 @@ const PROGRAM: Program = Program {
 };
 
 fn main() -> ExitCode {
-    align_cli::train(&PROGRAM, |job: &Job, host| align_reward::train(job, host).map(drop))
+    align_cli::train(&PROGRAM, |job: &Job, host| align_reward::train(job, host, Parts::default()).map(drop))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use align_cli::Program;
-use align_sft::Job;
+use align_sft::{Job, Parts};
 
 const PROGRAM: Program = Program {
     name: "train-sft",
@@ -12,7 +12,7 @@ const PROGRAM: Program = Program {
 };
 
 fn main() -> ExitCode {
-    align_cli::train(&PROGRAM, |job: &Job, host| align_sft::train(job, host).map(drop))
+    align_cli::train(&PROGRAM, |job: &Job, host| align_sft::train(job, host, Parts::default()).map(drop))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod tokenize;
 
 // All of that for a run's data.
 mod prepare;
+mod records;
 
 // When it is visited.
 mod order;
@@ -50,13 +51,14 @@ pub use error::{DataError, Result};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{
-    Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_pairs_with_reference,
-    prepare_rankings, prepare_tasks, prepare_unpaired,
+    Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_rankings, prepare_tasks,
+    prepare_unpaired,
 };
 pub use record::{
     Candidates, Demonstration, DemonstrationBody, JudgedPair, Message, Origin, PreferencePair, PromptOnly,
     PromptTask, Ranking, TemplateArguments, Text, UnpairedPreference, Vote, unpair_preferences,
 };
+pub use records::Records;
 pub use source::{
     JudgedPairs, LeftOut, has_split, load_candidates, load_demonstrations, load_judged_pairs, load_pairs,
     load_pairs_with_reference, load_prompts, load_rankings, load_tasks, load_unpaired, stream_candidates,

@@ -68,7 +68,7 @@ pub struct DemonstrationOptions {
 /// Checked [`DataOptions`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataConfig {
-    /// Where the training data is.
+    /// Where the training data is; empty where the records are a caller's own.
     pub dataset_name: String,
     /// Split to train on.
     pub dataset_train_split: String,
@@ -89,7 +89,6 @@ impl DataOptions {
     /// Empty names, limits that leave no room for a prompt and a completion, or that cannot take effect.
     pub fn check(self) -> Result<DataConfig> {
         let names = [
-            ("dataset_name", Some(self.dataset_name.as_str())),
             ("dataset_train_split", Some(self.dataset_train_split.as_str())),
             ("dataset_test_split", Some(self.dataset_test_split.as_str())),
             ("eval_dataset", self.eval_dataset.as_deref()),

@@ -1,6 +1,4 @@
-//! A run's whole data in one call: read, checked, tokenized, held-out rows apart.
-
-use std::path::Path;
+//! A run's records as token ids: checked, tokenized, held-out rows apart.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -8,16 +6,13 @@ use sha2::{Digest as _, Sha256};
 use crate::checks::{
     DatasetChecks, KnownAnswers, check_demonstrations, check_pairs, check_prompts, check_unpaired,
 };
-use crate::error::{DataError, Result};
-use crate::options::DataConfig;
+use crate::error::Result;
 use crate::record::{Demonstration, PreferencePair, PromptTask, Ranking, Text, UnpairedPreference};
-use crate::source::{
-    has_split, load_demonstrations, load_pairs, load_pairs_with_reference, load_rankings, load_tasks,
-    load_unpaired,
-};
+use crate::records::Records;
 use crate::tokenize::{
-    TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking, TokenizedTask,
-    tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_tasks, tokenize_unpaired,
+    TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking,
+    TokenizedTask, tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_tasks,
+    tokenize_unpaired,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -67,69 +62,52 @@ impl std::fmt::Display for Findings {
     }
 }
 
-/// Preference pairs of `dataset`; held-out ones from `eval_dataset`, else from the dataset's test split if
-/// it has one.
+/// Preference pairs as token ids.
 ///
 /// # Errors
-/// As [`load_pairs`] and [`tokenize_pairs`].
+/// As [`tokenize_pairs`].
 pub fn prepare_pairs(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
+    records: &Records<PreferencePair>,
     tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedPair>> {
-    let load = |path: &Path, split: &str| load_pairs(path, split);
-    pairs(dataset, eval_dataset, config, load, tokenizer)
+    let tokenize = |pairs: &[_]| tokenize_pairs(pairs, tokenizer, options);
+    let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
+        hash.add(&pair.prompt);
+        pair.answers().for_each(|ids| hash.add(ids));
+        pair.prompt.len() + pair.answers().map(Vec::len).max().unwrap_or(0)
+    };
+    prepare(records, check_pairs, tokenize, ids)
 }
 
-/// Preference pairs with their gold answers, as [`prepare_pairs`].
+/// Labelled answers as token ids.
 ///
 /// # Errors
-/// As [`load_pairs_with_reference`] and [`tokenize_pairs`].
-pub fn prepare_pairs_with_reference(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
-    tokenizer: &Tokenizer,
-) -> Result<Prepared<TokenizedPair>> {
-    let load = |path: &Path, split: &str| load_pairs_with_reference(path, split);
-    pairs(dataset, eval_dataset, config, load, tokenizer)
-}
-
-/// Labelled answers, as [`prepare_pairs`].
-///
-/// # Errors
-/// As [`load_unpaired`] and [`tokenize_unpaired`].
+/// As [`tokenize_unpaired`].
 pub fn prepare_unpaired(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
+    records: &Records<UnpairedPreference>,
     tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedCompletion>> {
-    let tokenize = |rows: &[_]| tokenize_unpaired(rows, tokenizer, &config.tokenize);
-    let load = |path: &Path, split: &str| load_unpaired(path, split);
+    let tokenize = |rows: &[_]| tokenize_unpaired(rows, tokenizer, options);
     let ids = |row: &TokenizedCompletion, hash: &mut Fingerprint| {
         [&row.prompt, &row.completion, &row.cut_off].into_iter().for_each(|ids| hash.add(ids));
         hash.add(&[u32::from(row.desirable)]);
         row.token_count()
     };
-    prepare(dataset, eval_dataset, config, load, check_unpaired, tokenize, ids)
+    prepare(records, check_unpaired, tokenize, ids)
 }
 
-/// Ranked answers, as [`prepare_pairs`]; `source_column` as in [`load_rankings`]. What is checked of the rows is of
-/// their best and their worst answer.
+/// Ranked answers as token ids. What is checked of the rows is of their best and their worst answer.
 ///
 /// # Errors
-/// As [`load_rankings`] and [`tokenize_rankings`].
+/// As [`tokenize_rankings`].
 pub fn prepare_rankings(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
-    source_column: &str,
+    records: &Records<Ranking>,
     tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedRanking>> {
-    let tokenize = |rows: &[_]| tokenize_rankings(rows, tokenizer, &config.tokenize);
-    let load = |path: &Path, split: &str| load_rankings(path, split, source_column);
+    let tokenize = |rows: &[_]| tokenize_rankings(rows, tokenizer, options);
     let check = |training: &[Ranking], evaluation: Option<&[Ranking]>| {
         let pairs = |rows: &[Ranking]| rows.iter().map(Ranking::extremes).collect::<Vec<_>>();
         check_pairs(&pairs(training), evaluation.map(pairs).as_deref())
@@ -142,92 +120,57 @@ pub fn prepare_rankings(
         hash.add(&[bits as u32, (bits >> 32) as u32]);
         answers.prompt.len() + answers.completions.iter().map(Vec::len).max().unwrap_or(0)
     };
-    prepare(dataset, eval_dataset, config, load, check, tokenize, ids)
+    prepare(records, check, tokenize, ids)
 }
 
-/// Demonstrations, as [`prepare_pairs`].
+/// Demonstrations as token ids.
 ///
 /// # Errors
-/// As [`load_demonstrations`] and [`tokenize_demonstrations`].
+/// As [`tokenize_demonstrations`].
 pub fn prepare_demonstrations(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
-    completion_only_loss: Option<bool>,
+    records: &Records<Demonstration>,
     tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+    completion_only_loss: Option<bool>,
 ) -> Result<Prepared<TokenizedExample>> {
-    let tokenize =
-        |rows: &[_]| tokenize_demonstrations(rows, tokenizer, &config.tokenize, completion_only_loss);
-    let load = |path: &Path, split: &str| load_demonstrations(path, split);
+    let tokenize = |rows: &[_]| tokenize_demonstrations(rows, tokenizer, options, completion_only_loss);
     let ids = |example: &TokenizedExample, hash: &mut Fingerprint| {
         hash.add(&example.tokens);
         hash.add(&example.mask.iter().map(|&learned| u32::from(learned)).collect::<Vec<_>>());
         example.tokens.len()
     };
-    prepare(dataset, eval_dataset, config, load, check_demonstrations, tokenize, ids)
+    prepare(records, check_demonstrations, tokenize, ids)
 }
 
-/// Prompts to answer, as [`prepare_pairs`]; `reference_column` as in [`load_tasks`].
+/// Prompts to answer as token ids.
 ///
 /// # Errors
-/// As [`load_tasks`] and [`tokenize_tasks`].
+/// As [`tokenize_tasks`].
 pub fn prepare_tasks(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
-    reference_column: &str,
+    records: &Records<PromptTask>,
     tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedTask>> {
-    let tokenize = |rows: &[_]| tokenize_tasks(rows, tokenizer, &config.tokenize);
-    let load = |path: &Path, split: &str| load_tasks(path, split, reference_column);
+    let tokenize = |rows: &[_]| tokenize_tasks(rows, tokenizer, options);
     let ids = |row: &TokenizedTask, hash: &mut Fingerprint| {
         hash.add(&row.tokens);
         hash.add(&row.task.reference.iter().flat_map(|text| text.chars()).map(u32::from).collect::<Vec<_>>());
         row.tokens.len()
     };
-    prepare(dataset, eval_dataset, config, load, check_prompts, tokenize, ids)
-}
-
-fn pairs(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
-    load: impl Fn(&Path, &str) -> Result<Vec<PreferencePair>>,
-    tokenizer: &Tokenizer,
-) -> Result<Prepared<TokenizedPair>> {
-    let tokenize = |pairs: &[_]| tokenize_pairs(pairs, tokenizer, &config.tokenize);
-    let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
-        hash.add(&pair.prompt);
-        pair.answers().for_each(|ids| hash.add(ids));
-        pair.prompt.len() + pair.answers().map(Vec::len).max().unwrap_or(0)
-    };
-    prepare(dataset, eval_dataset, config, load, check_pairs, tokenize, ids)
+    prepare(records, check_prompts, tokenize, ids)
 }
 
 fn prepare<R: Prompted, T>(
-    dataset: &Path,
-    eval_dataset: Option<&Path>,
-    config: &DataConfig,
-    load: impl Fn(&Path, &str) -> Result<Vec<R>>,
+    records: &Records<R>,
     check: impl Fn(&[R], Option<&[R]>) -> DatasetChecks,
     tokenize: impl Fn(&[R]) -> Result<(Vec<T>, TokenizeReport)>,
     ids: impl Fn(&T, &mut Fingerprint) -> usize,
 ) -> Result<Prepared<T>> {
-    refuse_split_of_a_file(dataset, "dataset_train_split", &config.dataset_train_split, "train")?;
-    if let Some(path) = eval_dataset {
-        refuse_split_of_a_file(path, "dataset_test_split", &config.dataset_test_split, "test")?;
-    }
-    let training = load(dataset, &config.dataset_train_split)?;
-    let test_split = &config.dataset_test_split;
-    let evaluation = match eval_dataset {
-        Some(path) => Some(load(path, test_split)?),
-        None if has_split(dataset, test_split) => Some(load(dataset, test_split)?),
-        None => None,
-    };
-    let checks = check(&training, evaluation.as_deref());
-    let prompts = evaluation.iter().flatten().filter_map(|row| row.prompt().cloned()).collect();
-    let (train, train_report) = tokenize(&training)?;
-    let (held_out, held_out_report) = evaluation.map(|rows| tokenize(&rows)).transpose()?.unzip();
+    let evaluation = Some(records.held_out.as_slice()).filter(|rows| !rows.is_empty());
+    let checks = check(&records.train, evaluation);
+    let prompts = records.held_out.iter().filter_map(|row| row.prompt().cloned()).collect();
+    let (train, train_report) = tokenize(&records.train)?;
+    let (held_out, held_out_report) = evaluation.map(&tokenize).transpose()?.unzip();
     let findings = Findings { checks, train: train_report, held_out: held_out_report };
     let held_out = held_out.unwrap_or_default();
     let longest =
@@ -277,15 +220,6 @@ impl Prompted for Demonstration {
     fn prompt(&self) -> Option<&Text> {
         None
     }
-}
-
-/// A file has no splits, so choosing one would do nothing.
-fn refuse_split_of_a_file(path: &Path, field: &'static str, split: &str, default: &str) -> Result<()> {
-    if path.is_dir() || split == default {
-        return Ok(());
-    }
-    let rule = format!("has no effect on {}, which is a single file; remove it", path.display());
-    Err(DataError::Option { field, rule, value: split.to_owned() })
 }
 
 /// Hashes runs of token ids and their lengths.

@@ -1,12 +1,12 @@
-//! A run's whole data in one call: where held-out rows come from, and what identifies the training rows.
+//! A run's records: where held-out rows come from, and what identifies the training rows.
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataConfig, DataOptions, Prepared, TokenizedPair, Tokenizer, UnpairedChecks, prepare_pairs,
-    prepare_unpaired,
+    DataConfig, DataOptions, Prepared, Records, TokenizedPair, Tokenizer, UnpairedChecks, load_pairs,
+    load_unpaired, prepare_pairs, prepare_unpaired,
 };
 
 const PAIR: &str = r#"{"prompt": "Name a colour.", "chosen": " Blue is one.", "rejected": " No."}"#;
@@ -24,7 +24,8 @@ fn prepare(
     config: &DataConfig,
 ) -> align_data::Result<Prepared<TokenizedPair>> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs/model");
-    prepare_pairs(data, eval, config, &Tokenizer::load(model).unwrap())
+    let records = Records::load(data, eval, config, |path, split| load_pairs(path, split))?;
+    prepare_pairs(&records, &Tokenizer::load(model).unwrap(), &config.tokenize)
 }
 
 fn file(dir: &Path, name: &str, lines: &[&str]) -> PathBuf {
@@ -82,7 +83,10 @@ fn labelled_answers_are_identified_by_their_labels_too() {
     let tokenizer = Tokenizer::load(model).unwrap();
     let prepare = |name: &str, lines: &[&str]| {
         let train = file(dir.path(), name, lines);
-        prepare_unpaired(&train, Some(&train), &config(|_| ()), &tokenizer).unwrap()
+        let config = config(|_| ());
+        let load = |path: &Path, split: &str| load_unpaired(path, split);
+        let records = Records::load(&train, Some(&train), &config, load).unwrap();
+        prepare_unpaired(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let liked = r#"{"prompt": "Name a colour.", "completion": " Blue is one.", "label": true}"#;
     let disliked = liked.replace("true", "false");

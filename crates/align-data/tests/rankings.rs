@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataOptions, MaskStyle, Ranking, Text, Tokenizer, inspect_ranking, load_candidates, load_rankings,
-    prepare_rankings,
+    DataOptions, MaskStyle, Ranking, Records, Text, Tokenizer, inspect_ranking, load_candidates,
+    load_rankings, prepare_rankings,
 };
 use serde_json::{Value, json};
 
@@ -114,7 +114,9 @@ fn a_run_reads_them_cut_alike_and_hashes_their_margins() {
     let prepared = |margin: f64| {
         let (_dir, path) = file(&[row(margin)]);
         let options = DataOptions { dataset_name: "rows".to_owned(), ..DataOptions::default() };
-        prepare_rankings(&path, None, &options.check().unwrap(), "source", &tokenizer()).unwrap()
+        let records =
+            Records { train: load_rankings(&path, "train", "source").unwrap(), held_out: Vec::new() };
+        prepare_rankings(&records, &tokenizer(), &options.check().unwrap().tokenize).unwrap()
     };
     let data = prepared(1.0);
     let shown = inspect_ranking(&data.train[0], &tokenizer(), MaskStyle::Brackets).unwrap();

@@ -4,9 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataOptions, MaskStyle, Message, PreferencePair, Result, Text, TokenizeOptions, Tokenizer,
-    TruncationMode, inspect_pair, load_pairs, load_pairs_with_reference, prepare_pairs,
-    prepare_pairs_with_reference, tokenize_pairs,
+    DataOptions, MaskStyle, Message, PreferencePair, Records, Result, Text, TokenizeOptions, Tokenizer,
+    TruncationMode, inspect_pair, load_pairs, load_pairs_with_reference, prepare_pairs, tokenize_pairs,
 };
 use tempfile::TempDir;
 
@@ -132,7 +131,9 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     let (config, tokenizer) = (options.check().unwrap(), tokenizer());
     let prepare = |row: &str| {
         let (_dir, path) = file(&[row]);
-        prepare_pairs_with_reference(&path, None, &config, &tokenizer).unwrap()
+        let records =
+            Records { train: load_pairs_with_reference(&path, "train").unwrap(), held_out: Vec::new() };
+        prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let (one, same, other) = (prepare(ROW), prepare(ROW), prepare(&ROW.replace("dry", "wet")));
     assert_eq!(one.fingerprint, same.fingerprint);
@@ -141,7 +142,8 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     assert_eq!(one.longest, row.prompt.len() + row.reference.as_ref().unwrap().len());
 
     let (_dir, path) = file(&[ROW]);
-    let without = prepare_pairs(&path, None, &config, &tokenizer).unwrap();
+    let records = Records { train: load_pairs(&path, "train").unwrap(), held_out: Vec::new() };
+    let without = prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap();
     assert_eq!(without.train[0].reference, None);
     assert_ne!(without.fingerprint, one.fingerprint);
 }

@@ -22,9 +22,9 @@ mod unpaired_batch;
 
 pub use batch::PairBatch;
 pub use evaluation::{HeldOut, Look, Measuring, Prompted};
-pub use job::{Job, train};
+pub use job::{Job, Parts, Preferences, train};
 pub use loss_type::LossType;
-pub use method::{Basis, Labels, Method, PairLoss, PairMethod, Pairs, UnpairedLoss, UnpairedMethod};
+pub use method::{Basis, Labels, Method, OwnLoss, PairLoss, PairMethod, Pairs, UnpairedLoss, UnpairedMethod};
 pub use objective::Preference;
 pub use options::{DpoOptions, FDivergenceType};
 pub use reference::{Mixup, MovingReference, Scoring, precompute};

@@ -34,7 +34,7 @@ pub use group::{
     ScaleRewards, soft_overlong_punishment,
 };
 pub use held_out::{HeldOut, Look, Sampled};
-pub use job::{Job, MethodName, RewardOptions, RolloutOptions, train};
+pub use job::{Job, MethodName, Parts, RewardOptions, RolloutOptions, train};
 pub use method::{Learned, Method, Phase};
 pub use online_dpo::{OnlineDpo, OnlineDpoConfig};
 pub use ppo::{

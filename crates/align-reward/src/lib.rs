@@ -15,7 +15,7 @@ pub use align_stats::{Calibration, ReliabilityBin};
 pub use batch::{RankingBatch, first_answers};
 pub use check::check_rows;
 pub use evaluation::{HeldOut, Judged, accuracy, judge};
-pub use job::{Job, train};
+pub use job::{Job, Parts, train};
 pub use normalization::RewardNormalization;
 pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
@@ -23,7 +23,7 @@ pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy, Twi
 pub use report::{NORMALIZED_ON, Overfit, Report};
 pub use rewards::{
     Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
-    RewardError, RewardKind, RewardSpec, Task, WeightedSum,
+    RewardError, RewardFn, RewardKind, RewardSpec, Task, WeightedSum,
 };
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
 //! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
 
-use align_data::{DataOptions, DemonstrationOptions, MaskStyle, inspect_example, prepare_demonstrations};
+use align_data::{
+    DataOptions, Demonstration, DemonstrationOptions, MaskStyle, Records, inspect_example,
+    load_demonstrations, prepare_demonstrations,
+};
 use align_kernels::Params;
 use align_models::{CausalLm, random_weights};
 use align_stage::{
@@ -53,22 +56,28 @@ align_stage::job!(Job, "sft");
 /// Options that only matter with held-out rows.
 const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size"];
 
+/// Parts of a caller's own, in the place of what options name.
+#[derive(Default)]
+pub struct Parts {
+    /// The demonstrations, in the place of data sets.
+    pub demonstrations: Option<Records<Demonstration>>,
+}
+
 /// Trains, and saves the model with its report. None if `host` only looks.
 ///
 /// # Errors
 /// Options, data or a model that are wrong, before anything is written; a loss that is not finite; files that cannot be
 /// written; somebody who asked to stop.
-pub fn train(job: &Job, host: &Host<'_>) -> Result<Option<Trained<Report>>> {
+pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     let opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
 
     // Data: demonstrations as token ids, the part that is learned marked.
     let completion_only = job.demonstrations.completion_only_loss;
-    let data = opening.rows(
-        |dataset, eval_dataset, config, tokenizer| {
-            prepare_demonstrations(dataset, eval_dataset, config, completion_only, tokenizer)
-        },
-        FOR_EVALUATION,
-    )?;
+    let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
+    let (tokenizer, tokenize) = (&opening.tokenizer, &opening.data.tokenize);
+    let data = prepare_demonstrations(&records, tokenizer, tokenize, completion_only)?;
+    drop(records);
+    opening.check_rows(&data, FOR_EVALUATION)?;
     let order = opening.order(data.train.iter().map(|example| example.tokens.len()).collect())?;
     let show = |row: usize| inspect_example(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.looked(&order, show)? {

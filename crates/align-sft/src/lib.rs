@@ -9,7 +9,7 @@ mod report;
 
 pub use batch::ExampleBatch;
 pub use evaluation::HeldOut;
-pub use job::{Job, StartOptions, train};
+pub use job::{Job, Parts, StartOptions, train};
 pub use objective::Supervised;
 pub use options::{LossType, SftOptions};
 pub use report::Report;

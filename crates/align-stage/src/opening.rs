@@ -1,9 +1,9 @@
 //! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use align_data::{BatchSize, DataConfig, MicroBatches, Order, Prepared, Tokenizer};
+use align_data::{BatchSize, DataConfig, DataError, MicroBatches, Order, Prepared, Records, Tokenizer};
 use align_hub::Hub;
 use align_models::ModelDir;
 use align_train::{Length, TrainConfig};
@@ -34,15 +34,13 @@ pub struct Opening<'a> {
     options: Value,
     /// Options that were not given and whose defaults depend on others, with their values.
     defaulted: Vec<(&'static str, Value)>,
-    dataset: PathBuf,
-    eval_dataset: Option<PathBuf>,
 }
 
 impl<'a> Opening<'a> {
-    /// Checks the options and finds what they name. `default_learning_rate` is the method's.
+    /// Checks the options and finds the model that they name. `default_learning_rate` is the method's.
     ///
     /// # Errors
-    /// Options that make no sense, an output directory that is occupied, a model or data set that is not there.
+    /// Options that make no sense, an output directory that is occupied, a model that is not there.
     pub fn new<J: Job>(host: &'a Host<'a>, job: &J, default_learning_rate: f64) -> Result<Self> {
         let (model, train) = (job.model(), job.train());
         let options = serde_json::to_value(job).map_err(Error::method)?;
@@ -67,15 +65,6 @@ impl<'a> Opening<'a> {
             true => dir.with_vocabulary(tokenizer.vocab_size())?,
             false => dir,
         };
-        let dataset = hub.dataset(&data.dataset_name)?;
-        let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
-        if dataset.is_file() {
-            given.refuse(&["dataset_train_split"], "the data set is a file, which is read whole")?;
-        }
-        if eval_dataset.as_ref().unwrap_or(&dataset).is_file() {
-            let because = "the data that would be evaluated on is a file, which is read whole";
-            given.refuse(&["dataset_test_split"], because)?;
-        }
         let mut opening = Self {
             host,
             place,
@@ -87,8 +76,6 @@ impl<'a> Opening<'a> {
             given,
             options,
             defaulted: Vec::new(),
-            dataset,
-            eval_dataset,
         };
         if train.learning_rate.is_none() {
             opening.defaults([("learning_rate", opening.config.learning_rate.into())]);
@@ -110,18 +97,43 @@ impl<'a> Opening<'a> {
         }
     }
 
-    /// Reads and tokenizes the run's data with `prepare` (of align-data), and tells what was found in it.
-    /// `for_evaluation` are the options that would have no effect without held-out rows.
+    /// The records of the run: a caller's own, or what `load` (of align-data) reads from the data sets that the options name.
     ///
     /// # Errors
-    /// If the data cannot be read or does not fit the model; if evaluation is asked for and there are no
-    /// held-out rows.
-    pub fn rows<T>(
+    /// A data set that is not there, or that cannot be read; options about data sets beside records of the caller's own.
+    pub fn records<R>(
         &self,
-        prepare: impl FnOnce(&Path, Option<&Path>, &DataConfig, &Tokenizer) -> align_data::Result<Prepared<T>>,
-        for_evaluation: &[&str],
-    ) -> Result<Prepared<T>> {
-        let rows = prepare(&self.dataset, self.eval_dataset.as_deref(), &self.data, &self.tokenizer)?;
+        own: Option<Records<R>>,
+        load: impl Fn(&Path, &str) -> align_data::Result<Vec<R>>,
+    ) -> Result<Records<R>> {
+        if let Some(records) = own {
+            let names = ["dataset_name", "dataset_train_split", "dataset_test_split", "eval_dataset"];
+            self.given.refuse(&names, "the records are the caller's own")?;
+            return Ok(records);
+        }
+        let Self { data, hub, given, .. } = self;
+        if data.dataset_name.trim().is_empty() {
+            let (field, rule, value) = ("dataset_name", "must not be empty".to_owned(), "nothing".to_owned());
+            return Err(DataError::Option { field, rule, value }.into());
+        }
+        let dataset = hub.dataset(&data.dataset_name)?;
+        let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
+        if dataset.is_file() {
+            given.refuse(&["dataset_train_split"], "the data set is a file, which is read whole")?;
+        }
+        if eval_dataset.as_ref().unwrap_or(&dataset).is_file() {
+            let because = "the data that would be evaluated on is a file, which is read whole";
+            given.refuse(&["dataset_test_split"], because)?;
+        }
+        Ok(Records::load(&dataset, eval_dataset.as_deref(), data, load)?)
+    }
+
+    /// Checks the run's rows against its model and its options, and tells what was found in them. `for_evaluation` are the
+    /// options that would have no effect without held-out rows.
+    ///
+    /// # Errors
+    /// Rows that do not fit the model; evaluation that is asked for where there are no held-out rows.
+    pub fn check_rows<T>(&self, rows: &Prepared<T>, for_evaluation: &[&str]) -> Result<()> {
         self.model.check_data(self.tokenizer.vocab_size(), rows.longest)?;
         self.config.check_evaluation(!rows.held_out.is_empty())?;
         if rows.held_out.is_empty() {
@@ -131,7 +143,7 @@ impl<'a> Opening<'a> {
         if let Some(notice) = rows.findings.known_answers().and_then(|known| known.notice()) {
             tracing::warn!("{notice}");
         }
-        Ok(rows)
+        Ok(())
     }
 
     /// The order of the training rows, whose lengths in tokens are given.

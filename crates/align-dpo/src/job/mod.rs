@@ -2,15 +2,18 @@
 
 mod judged;
 mod pairs;
+mod parts;
 mod reference;
 mod unpaired;
 
 use align_data::DataOptions;
-use align_stage::{Host, Judge, ModelOptions, Opening, OutputOptions, Result, Trained};
+use align_stage::{Host, ModelOptions, Opening, OutputOptions, Result, Trained};
 use align_train::TrainOptions;
 use serde::Serialize;
 
 use crate::{DpoOptions, Measuring, Method, Report};
+
+pub use parts::{Parts, Preferences};
 
 /// A preference training job: all its options.
 #[derive(Clone, Debug, Serialize, align_options::Options)]
@@ -44,16 +47,21 @@ const FOR_EVALUATION: &[&str] = &["num_kl_prompts", "max_new_tokens", "per_devic
 /// # Errors
 /// Options, data or models that are wrong, before anything is written; a loss that is not finite; files that cannot be
 /// written; somebody who asked to stop.
-pub fn train(job: &Job, host: &Host<'_>, judge: Option<Judge<'_>>) -> Result<Option<Trained<Report>>> {
+pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trained<Report>>> {
     let mut opening = Opening::new(host, job, job.dpo.default_learning_rate())?;
+    let Parts { preferences, loss, judge } = parts;
     let method = job.dpo.method(job.train.least_examples(), opening.data.tokenize.max_length)?;
+    let method =
+        loss.map_or(Ok(method.clone()), |loss| parts::with_loss(method, loss, &job.dpo, &opening.given))?;
     opening.defaults(job.dpo.defaulted());
     if let Some(notice) = job.dpo.notice_of_cut(opening.config.gradient_accumulation_steps) {
         tracing::warn!("{notice}");
     }
     match &method {
-        Method::Pairs(method) => pairs::train(&opening, job, judge, method),
-        Method::Unpaired(method) => unpaired::train(&opening, job, judge, method),
+        Method::Pairs(method) => pairs::train(&opening, job, parts::pairs(preferences)?, judge, method),
+        Method::Unpaired(method) => {
+            unpaired::train(&opening, job, preferences.map(parts::unpaired), judge, method)
+        }
     }
 }
 

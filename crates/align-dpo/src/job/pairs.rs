@@ -1,6 +1,11 @@
 //! Training on preference pairs: prompts with a chosen and a rejected answer.
 
-use align_data::{MaskStyle, TokenizedPair, inspect_pair, prepare_pairs, prepare_pairs_with_reference};
+use std::path::Path;
+
+use align_data::{
+    MaskStyle, PreferencePair, Records, TokenizedPair, inspect_pair, load_pairs, load_pairs_with_reference,
+    prepare_pairs,
+};
 use align_kernels::Params;
 use align_models::{CausalLm, Reference};
 use align_stage::{AnswersOnly, Fixed, Judge, Opening, Result, RowBatches, Trained, Training, publish};
@@ -14,13 +19,20 @@ use super::{FOR_EVALUATION, Job};
 pub(super) fn train(
     opening: &Opening<'_>,
     job: &Job,
+    own: Option<Records<PreferencePair>>,
     judge: Option<Judge<'_>>,
     method: &PairMethod,
 ) -> Result<Option<Trained<Report>>> {
     // Data: prompts and answers as token ids.
     let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
-    let prepare = if has_gold { prepare_pairs_with_reference } else { prepare_pairs };
-    let data = opening.rows(prepare, FOR_EVALUATION)?;
+    let load = |path: &Path, split: &str| match has_gold {
+        true => load_pairs_with_reference(path, split),
+        false => load_pairs(path, split),
+    };
+    let records = opening.records(own, load)?;
+    let data = prepare_pairs(&records, &opening.tokenizer, &opening.data.tokenize)?;
+    drop(records);
+    opening.check_rows(&data, FOR_EVALUATION)?;
     let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
     let judged = JudgedTexts::new(judge, prompts.collect())?;
     let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;

@@ -1,6 +1,9 @@
 //! Training on single answers that are desirable or not.
 
-use align_data::{MaskStyle, SamplingStrategy, TokenizedCompletion, inspect_completion, prepare_unpaired};
+use align_data::{
+    MaskStyle, Records, SamplingStrategy, TokenizedCompletion, UnpairedPreference, inspect_completion,
+    load_unpaired, prepare_unpaired,
+};
 use align_kernels::Params;
 use align_models::CausalLm;
 use align_stage::{
@@ -16,11 +19,15 @@ use super::{FOR_EVALUATION, Job};
 pub(super) fn train(
     opening: &Opening<'_>,
     job: &Job,
+    own: Option<Records<UnpairedPreference>>,
     judge: Option<Judge<'_>>,
     method: &UnpairedMethod,
 ) -> Result<Option<Trained<Report>>> {
     // Data: prompts, answers and their labels.
-    let data = opening.rows(prepare_unpaired, FOR_EVALUATION)?;
+    let records = opening.records(own, |path, split| load_unpaired(path, split))?;
+    let data = prepare_unpaired(&records, &opening.tokenizer, &opening.data.tokenize)?;
+    drop(records);
+    opening.check_rows(&data, FOR_EVALUATION)?;
     let counts = data.findings.checks.unpaired.as_ref().map(|checks| (checks.desirable, checks.undesirable));
     if let Some(advice) = counts.and_then(|(desirable, undesirable)| method.advice(desirable, undesirable)) {
         opening.host.tell(Event::Advice(&advice))?;

@@ -10,7 +10,7 @@ use candle_core::Result;
 
 use crate::LossType;
 
-pub use pair_loss::{PairLoss, Pairs};
+pub use pair_loss::{OwnLoss, PairLoss, Pairs};
 
 /// What a run minimises.
 #[derive(Clone, Debug, PartialEq)]

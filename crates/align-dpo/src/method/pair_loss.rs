@@ -1,14 +1,16 @@
 //! A loss type as a function: one line per method.
 
+use std::sync::Arc;
+
 use align_losses::{
     LogRatios, PairLengths, PairLogProbs, aot, aot_unpaired, apo_down, apo_zero, bco_pair, cdpo,
     cdpo_with_margin, discopop, dpo_length_normalized, dpop, exo_pair, hinge, ipo, ipo_length_normalized,
     nca_pair, orpo_odds_ratio, rdpo, robust_dpo, slic, sppo_hard,
 };
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 /// A loss per pair with the coefficients that are its own.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "the functions of align-losses that they name have formulas and papers")]
 pub enum PairLoss {
     Sigmoid { label_smoothing: f64 },
@@ -31,6 +33,47 @@ pub enum PairLoss {
     Slic { delta: f64, reg: f64 },
     Margin { gamma: f64, label_smoothing: f64 },
     OddsRatio,
+    Own(OwnLoss),
+}
+
+/// A loss of a caller's own: from what is known of a batch of pairs to a loss per pair, `[pairs]`, through which gradients
+/// flow to the policy's log-probs.
+#[derive(Clone)]
+pub struct OwnLoss(Arc<Function>);
+
+type Function = dyn Fn(&Pairs<'_>) -> Result<Tensor> + Send + Sync;
+
+impl OwnLoss {
+    /// The loss that a function computes: of [`Pairs::ratios`], or of anything else there.
+    pub fn new(loss: impl Fn(&Pairs<'_>) -> Result<Tensor> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(loss))
+    }
+
+    /// The loss, `[pairs]`.
+    fn of(&self, pairs: &Pairs<'_>) -> Result<Tensor> {
+        let loss = (self.0)(pairs)?;
+        match loss.dims() == pairs.ratios.chosen.dims() {
+            true => Ok(loss),
+            false => bail!(
+                "the loss: expected one per pair, {:?}, got {:?}",
+                pairs.ratios.chosen.dims(),
+                loss.dims()
+            ),
+        }
+    }
+}
+
+impl std::fmt::Debug for OwnLoss {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OwnLoss")
+    }
+}
+
+/// The same function, not one that computes the same.
+impl PartialEq for OwnLoss {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
 }
 
 /// What is known of a batch of pairs.
@@ -50,6 +93,7 @@ impl PairLoss {
     pub(super) fn of(&self, pairs: &Pairs<'_>, scores: &LogRatios, beta: f64) -> Result<Tensor> {
         let Pairs { ratios, policy, reference, lengths } = *pairs;
         match *self {
+            Self::Own(ref loss) => loss.of(pairs),
             Self::Sigmoid { label_smoothing } => cdpo(scores, beta, label_smoothing),
             Self::Robust { label_smoothing } => robust_dpo(scores, beta, label_smoothing),
             Self::Hinge => hinge(scores, beta),

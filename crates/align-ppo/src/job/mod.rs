@@ -6,7 +6,9 @@ mod options;
 mod reward;
 mod run;
 
-use align_data::prepare_tasks;
+use std::path::Path;
+
+use align_data::{PromptTask, Records, load_tasks, prepare_tasks};
 use align_reward::Reward;
 use align_stage::{Host, Opening, Result, Trained, check_judge, ensure, given};
 
@@ -20,17 +22,25 @@ pub use method::MethodName;
 pub use options::{Job, RolloutOptions};
 pub use reward::RewardOptions;
 
+/// Parts of a caller's own, in the place of what options name.
+#[derive(Default)]
+pub struct Parts {
+    /// The prompts, with right answers where a reward compares with them, in the place of data sets.
+    pub tasks: Option<Records<PromptTask>>,
+    /// Rewards with their weights, beside those that options name.
+    pub rewards: Vec<(f64, Box<dyn Reward>)>,
+    /// A judge of held-out answers by its name, whom no training asks.
+    pub judge: Option<(String, Box<dyn Reward>)>,
+}
+
 /// Trains, and saves the model with its report, in which a judge, if there is one, compares held-out answers before and after.
 /// None if `host` only looks.
 ///
 /// # Errors
 /// Options, data or models that are wrong, before anything is written; an update that is not finite; a run that the
 /// supervisor stopped; files that cannot be written; somebody who asked to stop.
-pub fn train(
-    job: &Job,
-    host: &Host<'_>,
-    judge: Option<(String, Box<dyn Reward>)>,
-) -> Result<Option<Trained<Report>>> {
+pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
+    let Parts { tasks, rewards: own_rewards, judge } = parts;
     job.refuse_what_has_no_effect(&given(host, job)?)?;
     let mut opening = Opening::new(host, job, job.rollout.method.default_learning_rate())?;
     let chosen = job.rollout.method.check(job, &opening.given)?;
@@ -44,12 +54,11 @@ pub fn train(
     let sampling = Sampling::new(job.generation()?, opening.eos_token_ids()?)?;
 
     // Data: prompts as token ids, each with room for an answer.
-    let data = opening.rows(
-        |dataset, eval_dataset, config, tokenizer| {
-            prepare_tasks(dataset, eval_dataset, config, &job.rollout.reference_column, tokenizer)
-        },
-        FOR_EVALUATION,
-    )?;
+    let load = |path: &Path, split: &str| load_tasks(path, split, &job.rollout.reference_column);
+    let records = opening.records(tasks, load)?;
+    let data = prepare_tasks(&records, &opening.tokenizer, &opening.data.tokenize)?;
+    drop(records);
+    opening.check_rows(&data, FOR_EVALUATION)?;
     check_judge(judge.is_some(), data.held_out.len())?;
     let model = opening.model.decoder_config();
     let positions = model.max_positions;
@@ -76,10 +85,13 @@ pub fn train(
     }
 
     // Models: the policy, its critic, what it is held to, and what scores its answers.
-    let mut rewards = Rewards::open(&opening, &job.reward)?;
+    let mut rewards = Rewards::open(&opening, &job.reward, !own_rewards.is_empty())?;
     let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
-    let scorer = rewards.scorer(job)?;
+    if !job.reward.compares() && own_rewards.is_empty() {
+        opening.given.refuse(&["reference_column"], "no reward function compares with a right answer")?;
+    }
+    let scorer = rewards.scorer(job, own_rewards)?;
 
     // Training, and what changed.
     let run = OnPolicyRun {

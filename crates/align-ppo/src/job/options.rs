@@ -11,6 +11,7 @@ use super::reward::RewardOptions;
 use crate::{GroupOptions, PpoOptions, SupervisorOptions};
 
 /// Said of settings that are there to be refused with a reason: their users know them from other programs.
+#[cfg(feature = "clap")]
 const WHOLE_DISTRIBUTION: &str = "Left as it is: log-probs, KL and gradient are of the policy's whole distribution, and so must \
                                   be the samples";
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_kernels::Params;
 use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel, weights_hash};
-use align_reward::{ModelReward, RewardNormalization, RewardSpec};
+use align_reward::{ModelReward, Reward, RewardNormalization, RewardSpec};
 use align_stage::{Error, Opening, Result, ensure};
 use candle_core::Tensor;
 use serde::Serialize;
@@ -59,12 +59,12 @@ pub(super) struct LoadedModel {
 }
 
 impl Rewards {
-    /// Finds and loads what the options name.
-    pub(super) fn open(opening: &Opening<'_>, options: &RewardOptions) -> Result<Self> {
+    /// Finds and loads what the options name; they may name nothing where the caller `has_own` rewards.
+    pub(super) fn open(opening: &Opening<'_>, options: &RewardOptions, has_own: bool) -> Result<Self> {
         let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } = options;
         let Some(name) = &options.reward_model_path else {
             ensure!(
-                !reward_funcs.is_empty(),
+                has_own || !reward_funcs.is_empty(),
                 "nothing gives scores: name a reward model with `--reward-model-path`, or rules with `--reward-funcs`"
             );
             let without = "without `--reward-model-path`; remove it";
@@ -128,8 +128,8 @@ impl Rewards {
         Ok(hashes)
     }
 
-    /// What scores completions. The tensors are shared with whoever else has them.
-    pub(super) fn scorer(&self, job: &Job) -> Result<Scorer> {
+    /// What scores completions, the caller's own rewards last. The tensors are shared with whoever else has them.
+    pub(super) fn scorer(&self, job: &Job, own: Vec<(f64, Box<dyn Reward>)>) -> Result<Scorer> {
         let RewardOptions { reward_funcs, reward_weights, .. } = &job.reward;
         let mut sources = Vec::new();
         if let Some(model) = &self.model {
@@ -155,6 +155,7 @@ impl Rewards {
             );
             sources.iter_mut().zip(reward_weights).for_each(|(source, weight)| source.0 = *weight);
         }
+        sources.extend(own.into_iter().map(|(weight, reward)| (weight, ScoreSource::Texts(reward))));
         let penalty = job.rollout.missing_eos_penalty.unwrap_or(0.0);
         Ok(Scorer::new(sources, penalty)?)
     }

@@ -3,7 +3,11 @@
 mod model;
 mod saved;
 
-use align_data::{DataOptions, MaskStyle, inspect_ranking, prepare_rankings};
+use std::path::Path;
+
+use align_data::{
+    DataOptions, MaskStyle, Ranking, Records, inspect_ranking, load_rankings, prepare_rankings,
+};
 use align_stage::{
     Error, Fixed, Host, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
 };
@@ -42,13 +46,20 @@ align_stage::job!(Job, "reward");
 /// Options that only matter with held-out rows.
 const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size", "source_column"];
 
+/// Parts of a caller's own, in the place of what options name.
+#[derive(Default)]
+pub struct Parts {
+    /// The ranked answers, in the place of data sets.
+    pub rankings: Option<Records<Ranking>>,
+}
+
 /// Trains, and saves the model with its report. None if `host` only looks.
 ///
 /// # Errors
 /// Options, data or a model that are wrong, before anything is written; a loss that is not finite; a saved model that does
 /// not score as the trained one; pairs that were to be learned by heart and are not; files that cannot be written; somebody
 /// who asked to stop.
-pub fn train(job: &Job, host: &Host<'_>) -> Result<Option<Trained<Report>>> {
+pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     let reward = &job.reward;
     let mut opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
     let (method, head) = (reward.method()?, reward.head()?);
@@ -58,12 +69,11 @@ pub fn train(job: &Job, host: &Host<'_>) -> Result<Option<Trained<Report>>> {
     }
 
     // Data: prompts and their answers, the best first, as token ids.
-    let mut data = opening.rows(
-        |dataset, eval_dataset, config, tokenizer| {
-            prepare_rankings(dataset, eval_dataset, config, &reward.source_column, tokenizer)
-        },
-        if reward.overfit_pairs.is_some() { &[] } else { FOR_EVALUATION },
-    )?;
+    let load = |path: &Path, split: &str| load_rankings(path, split, &reward.source_column);
+    let records = opening.records(parts.rankings, load)?;
+    let mut data = prepare_rankings(&records, &opening.tokenizer, &opening.data.tokenize)?;
+    drop(records);
+    opening.check_rows(&data, if reward.overfit_pairs.is_some() { &[] } else { FOR_EVALUATION })?;
     if let Some(rows) = reward.overfit_pairs {
         data.train.truncate(rows);
         data.held_out.clone_from(&data.train);

@@ -4,6 +4,7 @@
 //! mixtures.
 
 mod combine;
+mod function;
 mod model;
 mod number;
 mod rules;
@@ -12,6 +13,7 @@ mod spec;
 use align_data::{Candidates, Origin, Text};
 
 pub use combine::{Aggregate, Ensemble, WeightedSum};
+pub use function::RewardFn;
 pub use model::ModelReward;
 pub use rules::{ExactMatch, FormatMatch, LengthRange, NumericAnswer};
 pub use spec::{RewardKind, RewardSpec};

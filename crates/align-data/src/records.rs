@@ -1,0 +1,52 @@
+//! The records of a run: those to train on, and those held out. They come from files, or from a caller's own code.
+
+use std::path::Path;
+
+use crate::error::{DataError, Result};
+use crate::options::DataConfig;
+use crate::source::has_split;
+
+/// Records of one kind, such as [`PreferencePair`](crate::PreferencePair).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Records<R> {
+    /// Records to train on.
+    pub train: Vec<R>,
+    /// Held-out records to measure on; empty if there are none.
+    pub held_out: Vec<R>,
+}
+
+impl<R> Records<R> {
+    /// Reads records with `load`, a function of a path and a split such as [`load_pairs`](crate::load_pairs): training records
+    /// of `dataset`; held-out ones of `eval_dataset`, else of the dataset's test split if it has one.
+    ///
+    /// # Errors
+    /// What `load` returns; a split that is named although there is only a file.
+    pub fn load(
+        dataset: &Path,
+        eval_dataset: Option<&Path>,
+        config: &DataConfig,
+        load: impl Fn(&Path, &str) -> Result<Vec<R>>,
+    ) -> Result<Self> {
+        let DataConfig { dataset_train_split, dataset_test_split, .. } = config;
+        refuse_split_of_a_file(dataset, "dataset_train_split", dataset_train_split, "train")?;
+        if let Some(path) = eval_dataset {
+            refuse_split_of_a_file(path, "dataset_test_split", dataset_test_split, "test")?;
+        }
+        let train = load(dataset, dataset_train_split)?;
+        let held_out = match eval_dataset {
+            Some(path) => load(path, dataset_test_split)?,
+            None if has_split(dataset, dataset_test_split) => load(dataset, dataset_test_split)?,
+            None => Vec::new(),
+        };
+        Ok(Self { train, held_out })
+    }
+}
+
+/// Refuses a split of a file, where choosing one would do nothing.
+fn refuse_split_of_a_file(path: &Path, field: &'static str, split: &str, default: &str) -> Result<()> {
+    if path.is_dir() || split == default {
+        return Ok(());
+    }
+    let rule = format!("has no effect on {}, which is a single file; remove it", path.display());
+    Err(DataError::Option { field, rule, value: split.to_owned() })
+}

@@ -1,0 +1,40 @@
+//! A training loop of one's own: batches, updates and what is watched between them, over `Updater`, which makes one exact
+//! parameter update from a window of micro-batches.
+
+use align::candle::Device;
+use align::data::{Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};
+use align::dpo::{PairBatch, PairMethod, Preference};
+use align::engine::{AdamWConfig, LrSchedulerType, Schedule, Updater};
+use align::kernels::Params;
+use align::models::{CausalLm, ModelDir, Reference};
+
+fn main() -> align::Result<()> {
+    let dir = ModelDir::open("fixtures/models/tiny-chat".as_ref())?;
+    let tokenizer = Tokenizer::load(dir.path())?;
+    let records = Records { train: load_pairs("fixtures/data/preference", "train")?, held_out: Vec::new() };
+    let rows = prepare_pairs(&records, &tokenizer, &TokenizeOptions::default())?.train;
+
+    let weights = dir.load(&Device::Cpu)?;
+    let params = Params::tracked(&weights)?;
+    let policy = CausalLm::new(dir.decoder_config(), &params)?;
+    let reference = CausalLm::new(dir.decoder_config(), &Params::frozen(&weights))?;
+    let method = PairMethod::dpo(0.5);
+    let mut objective = Preference::new(policy, Some(Reference::Live(Box::new(reference))), method);
+
+    let (warmup_steps, total_steps, decay_steps) = (2, 20, 0);
+    let kind = LrSchedulerType::Linear;
+    let schedule = Schedule { kind, learning_rate: 1e-4, warmup_steps, total_steps, decay_steps };
+    let mut updater = Updater::new(&params, AdamWConfig::default(), schedule, Some(1.0))?;
+    for (step, rows) in rows.chunks(16).take(total_steps).enumerate() {
+        // Two micro-batches; their losses are weighted as if they were one.
+        let window = [
+            PairBatch::new(rows, &[0, 1, 2, 3, 4, 5, 6, 7]),
+            PairBatch::new(rows, &[8, 9, 10, 11, 12, 13, 14, 15]),
+        ];
+        let update = updater.update(&mut objective, &window)?;
+        let accuracy = update.metrics.get("rewards/accuracies").unwrap_or_default();
+        println!("step {step}: loss {:.4}, accuracy {accuracy:.2}", update.loss);
+    }
+    let output_dir = std::env::args().nth(1).unwrap_or("runs/example-own-loop".to_owned());
+    Ok(dir.save(&params, output_dir.as_ref())?)
+}

@@ -1,0 +1,34 @@
+//! A loss of one's own in preference training: a closure from the log-ratios of a batch of pairs to a loss per pair.
+//! Everything around it (the reference, accumulation, checkpoints, evaluation, the report) is as for the losses by name.
+
+use align::Host;
+use align::dpo::{Job, OwnLoss, Parts, train_with};
+
+fn main() -> align::Result<()> {
+    let output_dir = std::env::args().nth(1).unwrap_or("runs/example-own-loss".to_owned());
+    let mut job = Job::new("fixtures/models/tiny-chat", "fixtures/data/preference", output_dir);
+    job.dpo.num_kl_prompts = 0;
+    job.dpo.max_new_tokens = 24;
+    job.train.learning_rate = Some(1e-4);
+    job.train.per_device_train_batch_size = 16;
+    job.train.max_steps = 10;
+
+    // Log-ratios a and b of the chosen and the rejected answer: (β(a − b) − 1)², and the chosen answer must not get less likely.
+    let beta = 0.5;
+    let loss = OwnLoss::new(move |pairs| {
+        let margin = ((pairs.ratios.difference()? * beta)? - 1.0)?.sqr()?;
+        margin + pairs.ratios.chosen.neg()?.relu()?
+    });
+
+    let host = Host { listener: Some(&|event| Ok(heard(&event))), ..Host::default() };
+    let trained = train_with(&job, &host, Parts { loss: Some(loss), ..Parts::default() })?;
+    println!("{}", trained.expect("it was asked to train").report);
+    Ok(())
+}
+
+/// Progress, as a callback gets it.
+fn heard(event: &align::Event<'_>) {
+    if let align::Event::Logged(entry) = event {
+        println!("{entry:?}");
+    }
+}
