@@ -1,19 +1,11 @@
 //! Scores of answers by reward models and rules, as JSON lines: scores, comparisons, the best of many, preference files.
 
-mod answers;
-mod options;
-mod rewards;
-mod rows;
-
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
-use align_cli::{Invocation, JsonLines, Program};
-use align_hub::Hub;
-use align_reward::{Reward as _, RewardError};
-use answers::Answers;
-use options::Options;
-use rows::Rows;
+use align_cli::{JsonLines, Program, answered};
+use align_reward::scoring::{self, Job};
+use align_stage::Host;
 
 const PROGRAM: Program = Program {
     name: "score",
@@ -21,47 +13,34 @@ const PROGRAM: Program = Program {
     recipe: None,
 };
 
-fn main() -> ExitCode {
-    align_cli::main(&PROGRAM, score)
+/// The job, and where its rows go.
+#[derive(Clone, Debug, clap::Args)]
+struct Options {
+    /// TOML file with options; flags override it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    job: Job,
+    /// Write rows to this new file, complete or not at all, instead of standard output
+    #[arg(long, value_name = "FILE.jsonl", help_heading = "Output")]
+    output: Option<PathBuf>,
 }
 
-fn score(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
-    options.check(invocation)?;
+fn main() -> ExitCode {
+    align_cli::job(&PROGRAM, score)
+}
+
+fn score(options: &Options, host: &Host<'_>) -> anyhow::Result<()> {
     let output = options.output.as_deref();
     let mut output = output.map_or(Ok(JsonLines::Printed), JsonLines::to_new_file)?;
-    let hub = Hub::from_env();
-    let mut answers = Answers::open(options, &hub)?;
-    let reward = rewards::open(options, &hub)?;
-
-    // Scores, in the order of the rows, a batch of which is in memory at a time.
-    invocation.work_starts();
-    let (start, mut scored, mut rows) = (Instant::now(), 0, Rows::new(options.write));
-    loop {
-        let batch = answers.batch(options.batch_size).map_err(align_cli::input_error)?;
-        if batch.is_empty() {
-            break;
-        }
-        let scores = reward.rewards(&batch).map_err(|error| complaint(error, options))?;
-        for (task, scores) in batch.iter().zip(scores) {
-            scored += scores.len();
-            if let Some(row) = rows.of(&task.candidates, &scores) {
-                output.write(&row)?;
-            }
-        }
-    }
-    let seconds = start.elapsed().as_secs_f64();
-    tracing::info!("{scored} answers in {seconds:.1} s, {:.0} a second", scored as f64 / seconds);
-    rows.finish()?;
+    scoring::score(&options.job, host, &mut |row| answered(output.write(row)))?;
     output.finish()
 }
 
-/// What the user can do about it.
-fn complaint(error: RewardError, options: &Options) -> anyhow::Error {
-    let column = &options.reference_column;
-    align_cli::input_error(match error {
-        error @ RewardError::NoReference { .. } => anyhow::anyhow!(
-            "{error}; `reference_column` = {column} names no column of it: name the one with the right answer"
-        ),
-        error => error.into(),
-    })
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_number_has_a_range() {
+        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
+    }
 }

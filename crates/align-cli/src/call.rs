@@ -1,4 +1,4 @@
-//! A training program: a job from the command line, and what is said of it.
+//! A program that runs a job: the job from the command line, and what is said of it.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -67,23 +67,50 @@ pub fn train<J: clap::Args>(
     })
 }
 
+/// Runs a program whose job does not train; the whole of its `main`. `work` gets the options, and the job's host.
+pub fn job<C: clap::Args>(
+    program: &Program,
+    work: impl FnOnce(&C, &Host<'_>) -> anyhow::Result<()>,
+) -> ExitCode {
+    crate::main(program, |options: &C, invocation| {
+        let listener = |event: Event<'_>| heard(&event, invocation);
+        let host = Host {
+            listener: Some(&listener),
+            given: Some(invocation.given()),
+            settings: Some(invocation.settings.clone()),
+            ..Host::default()
+        };
+        work(options, &host).map_err(|error| error.downcast().map_or_else(|error| error, ended))
+    })
+}
+
+/// What a job that waits for it is answered. The error keeps its exit code on its way through the library.
+///
+/// # Errors
+/// That of `done`.
+pub fn answered<T>(done: anyhow::Result<T>) -> Result<T, Box<dyn std::error::Error + Send + Sync>> {
+    done.map_err(anyhow::Error::reallocate_into_boxed_dyn_error_without_backtrace)
+}
+
 /// What is printed of a job.
 fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
-    match event {
-        Event::Findings(findings) => print(findings)?,
-        Event::Advice(advice) => print(advice)?,
-        Event::Row(row) => print_coloured(row)?,
+    answered(match event {
+        Event::Findings(findings) => print(findings),
+        Event::Advice(advice) => print(advice),
+        Event::Row(row) => print_coloured(row),
         Event::WouldTrain { steps } => {
-            print(format_args!("{steps} steps would be made; nothing was written"))?;
+            print(format_args!("{steps} steps would be made; nothing was written"))
         }
-        Event::Starts { .. } => invocation.work_starts(),
+        Event::Starts { .. } | Event::Checked => {
+            invocation.work_starts();
+            Ok(())
+        }
         Event::Report { report, output_dir } => {
-            print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))?;
+            print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))
         }
         // The log says it.
-        _ => {}
-    }
-    Ok(())
+        _ => Ok(()),
+    })
 }
 
 /// The error that a program ends with.
@@ -94,6 +121,7 @@ fn ended(error: Error) -> anyhow::Error {
         }
         // A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.
         error @ Error::Train(TrainError::Resume { .. }) => input_error(error),
+        Error::LateInput(error) => input_error(*error),
         error => error.into(),
     }
 }

@@ -10,7 +10,7 @@ mod stdout;
 
 pub use align_files::write_json;
 pub use arguments::{ArgumentError, Parsed, Program, parse};
-pub use call::{Call, train};
+pub use call::{Call, answered, job, train};
 pub use rows::JsonLines;
 pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use signals::end_tidily;

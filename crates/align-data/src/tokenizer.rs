@@ -118,6 +118,17 @@ impl Tokenizer {
         self.guarded(|| self.inner.decode(ids, skip_special_tokens))
     }
 
+    /// The text that `completion` adds to `prompt`, without special tokens. Decoders that drop the space in front of a text
+    /// would drop it from a completion decoded alone.
+    ///
+    /// # Errors
+    /// As [`Self::decode`].
+    pub fn continuation(&self, prompt: &[u32], completion: &[u32]) -> Result<String> {
+        let before = self.decode(prompt, true)?;
+        let whole = self.decode(&[prompt, completion].concat(), true)?;
+        whole.strip_prefix(&before).map_or_else(|| self.decode(completion, true), |text| Ok(text.to_owned()))
+    }
+
     /// The end-of-sequence token.
     pub fn eos(&self) -> Option<&SpecialToken> {
         self.eos.as_ref()

@@ -29,6 +29,20 @@ pub enum Error {
     /// A chat endpoint.
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// A training run's files.
+    #[error(transparent)]
+    Run(#[from] align_report::Error),
+    /// A directory that cannot take the report.
+    #[error("output_dir {0}")]
+    Place(#[source] align_report::Error),
+    /// A report that cannot be written.
+    #[error("output_dir {}: {source}", dir.display())]
+    Report {
+        /// Where it should be.
+        dir: PathBuf,
+        /// Why it is not.
+        source: align_report::Error,
+    },
     /// A file that cannot be read or written.
     #[error("{}: {source}", path.display())]
     Io {
@@ -46,5 +60,20 @@ impl Error {
     pub(crate) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { path, source }
+    }
+}
+
+impl From<Error> for align_stage::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Data(error) => error.into(),
+            Error::Model(error) => error.into(),
+            Error::Reward(error) => error.into(),
+            Error::Tensor(error) => error.into(),
+            Error::Stage(error) => error.into(),
+            Error::Io { path, source } => align_files::Error { path, source }.into(),
+            Error::Config(problem) => Self::Inputs(problem),
+            error => Self::method(error),
+        }
     }
 }

@@ -16,6 +16,9 @@ mod hacking;
 mod preferences;
 mod without_prompts;
 
+// All of it.
+mod job;
+
 // What it takes.
 mod error;
 mod text;
@@ -31,6 +34,10 @@ pub use endpoint::{
 pub use error::{Error, Result};
 pub use hacking::{
     Measuring, Overoptimization, Series, analyze_reward_hacking, attach_file, degenerate, logged, measured,
+};
+pub use job::{
+    CritiqueOptions, EndpointOptions, HackingOptions, Job, JudgeKind, JudgeOptions, ModelOptions,
+    OutputOptions, PreferenceOptions, PromptClass, PromptOptions, World, evaluate,
 };
 pub use judge::{Judge, Opinion, Opinions, RewardJudge, Slate};
 pub use policy::{Answer, Kl, Policy, PolicyDir};

@@ -278,14 +278,7 @@ impl Policy {
     }
 
     fn answer(&self, prompt: &[u32], completion: &Completion) -> Result<Answer> {
-        let tokenizer = &self.dir.tokenizer;
-        let before = tokenizer.decode(prompt, true)?;
-        let whole = tokenizer.decode(&[prompt, &completion.tokens].concat(), true)?;
-        // Decoders that drop the space in front of a text would drop it from a completion decoded alone.
-        let text = match whole.strip_prefix(&before) {
-            Some(text) => text.to_owned(),
-            None => tokenizer.decode(&completion.tokens, true)?,
-        };
+        let text = self.dir.tokenizer.continuation(prompt, &completion.tokens)?;
         Ok(Answer { text, tokens: completion.tokens.len(), finished: completion.finished })
     }
 }

@@ -27,6 +27,14 @@ impl ModelDir {
         self.resized(json)
     }
 
+    /// The same model, with rows for `vocab` tokens if `resize`: what `--resize-token-embeddings` asks for.
+    ///
+    /// # Errors
+    /// As [`ModelDir::with_vocabulary`].
+    pub fn with_vocabulary_if(self, resize: bool, vocab: usize) -> Result<Self> {
+        if resize { self.with_vocabulary(vocab) } else { Ok(self) }
+    }
+
     /// Weights of the size on disk, with the rows that are missing.
     pub(crate) fn with_missing_rows(
         &self,

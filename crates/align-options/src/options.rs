@@ -52,7 +52,7 @@ fn of_field(attributes: &[Attribute], ty: &Type) -> Result<TokenStream> {
                 // As clap takes it: the text that a user would write.
                 let text: LitStr = syn::parse2(value)?;
                 found = match is_option(ty) {
-                    false => quote!(::std::string::String::from(#text)),
+                    false => quote!(::core::convert::From::from(#text)),
                     true => {
                         let value: TokenStream = text.value().parse()?;
                         quote!(::core::option::Option::Some(#value))

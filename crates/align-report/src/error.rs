@@ -27,6 +27,9 @@ pub enum Error {
         /// What was expected and found, and what to do.
         problem: String,
     },
+    /// An option of a page that makes no sense, or names what is not there.
+    #[error("{0}")]
+    Option(String),
     /// The page cannot be put together: a mistake in this crate.
     #[error("report.html: {0}")]
     Page(#[from] minijinja::Error),

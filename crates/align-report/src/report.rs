@@ -111,6 +111,11 @@ impl Report {
             }
         }
     }
+
+    /// Says that it is made now, by this place's clock.
+    pub fn date(&mut self) {
+        self.created = chrono::Local::now().format("%Y-%m-%d %H:%M").to_string();
+    }
 }
 
 fn sum(a: Option<f64>, b: Option<f64>) -> Option<f64> {

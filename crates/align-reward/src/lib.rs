@@ -10,6 +10,7 @@ mod options;
 mod quality;
 mod report;
 mod rewards;
+pub mod scoring;
 
 pub use align_stats::{Calibration, ReliabilityBin};
 pub use batch::{RankingBatch, first_answers};
@@ -22,8 +23,9 @@ pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOp
 pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy, Twins};
 pub use report::{NORMALIZED_ON, Overfit, Report};
 pub use rewards::{
-    Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
-    RewardError, RewardFn, RewardKind, RewardSpec, Task, WeightedSum,
+    Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, LoadedRewardModel, ModelReward, Normalize,
+    NumericAnswer, OpenReward, Reading, Reward, RewardError, RewardFn, RewardKind, RewardModelDir,
+    RewardSpec, Task, WeightedSum, open_reward,
 };
 
 #[cfg(test)]

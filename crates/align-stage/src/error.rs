@@ -53,6 +53,9 @@ pub enum Error {
         /// Where to go on.
         checkpoint: PathBuf,
     },
+    /// Input that is wrong, found while the job worked: rows that are read when it is their turn, models that are opened then.
+    #[error(transparent)]
+    LateInput(Box<Self>),
     /// The run ended and its model is saved, but it is not what was asked for.
     #[error("{0}")]
     Outcome(String),
@@ -95,6 +98,11 @@ impl Error {
         Self::Method(error.into())
     }
 
+    /// The same error as one of input that could not be looked at before.
+    pub fn late_input(error: impl Into<Self>) -> Self {
+        Self::LateInput(Box::new(error.into()))
+    }
+
     /// What it is about.
     pub fn kind(&self) -> ErrorKind {
         use align_train::Error as Train;
@@ -108,6 +116,7 @@ impl Error {
             }
             Self::Train(Train::NotFinite { .. } | Train::NotMeasured { .. }) => ErrorKind::NotFinite,
             Self::Interrupted { .. } | Self::Train(Train::Interrupted(_)) => ErrorKind::Interrupted,
+            Self::LateInput(error) => error.kind(),
             _ => ErrorKind::Other,
         }
     }

@@ -1,6 +1,7 @@
 //! Which options somebody set: what a method can refuse because it would have no effect.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -53,6 +54,17 @@ impl Given {
             None => Ok(()),
             Some(name) => Err(Error::option(*name, format!("has no effect, {because}; remove it"))),
         }
+    }
+
+    /// Refuses `model_revision` beside a model that does not come from the hub.
+    ///
+    /// # Errors
+    /// If it was set and `model` is a directory.
+    pub fn refuse_revision_of_directory(&self, model: &str) -> Result<()> {
+        if !Path::new(model).is_dir() {
+            return Ok(());
+        }
+        self.refuse(&["model_revision"], "the model is a directory, and revisions are of the hub")
     }
 }
 

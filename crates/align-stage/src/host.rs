@@ -27,6 +27,9 @@ pub enum Event<'a> {
         /// Where it writes.
         output_dir: &'a Path,
     },
+    /// All input of a job that does not train is checked: what fails from now on is not the input's fault, unless its error
+    /// says so ([`Error::LateInput`]).
+    Checked,
     /// An entry of the log.
     Logged(&'a LogEntry),
     /// What is to be said of the run, whose model is saved.

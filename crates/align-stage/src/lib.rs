@@ -24,7 +24,7 @@ pub use given::Given;
 pub use host::{Event, Heard, Host, Look};
 pub use job::Job;
 pub use judge::{Judge, Verdict, check_judge};
-pub use opening::{Opening, given};
+pub use opening::{Opening, given, settings};
 pub use options::{ModelOptions, OutputOptions};
 pub use place::{Place, PlaceError, SETTINGS_FILE};
 pub use reference::open_reference;

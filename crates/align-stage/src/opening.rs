@@ -7,6 +7,7 @@ use align_data::{BatchSize, DataConfig, DataError, MicroBatches, Order, Prepared
 use align_hub::Hub;
 use align_models::ModelDir;
 use align_train::{Length, TrainConfig};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::place::Named;
@@ -53,18 +54,11 @@ impl<'a> Opening<'a> {
         if matches!(config.length, Length::Steps(_)) {
             given.refuse(&["num_train_epochs"], "because `max_steps` is given")?;
         }
-        if Path::new(&model.model_name_or_path).is_dir() {
-            given.refuse(&["model_revision"], "the model is a directory, and revisions are of the hub")?;
-        }
+        given.refuse_revision_of_directory(&model.model_name_or_path)?;
         let read = named(&options, &given);
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         let hub = Hub::from_env();
-        let dir = ModelDir::open(&hub.model(&model.model_name_or_path, &model.model_revision)?)?;
-        let tokenizer = Tokenizer::load(dir.path())?;
-        let dir = match model.resize_token_embeddings {
-            true => dir.with_vocabulary(tokenizer.vocab_size())?,
-            false => dir,
-        };
+        let (dir, tokenizer) = model.find(&hub)?;
         let mut opening = Self {
             host,
             place,
@@ -195,20 +189,12 @@ impl<'a> Opening<'a> {
 
     /// All options as the text that repeats the run, with what was defaulted and clap does not know.
     pub(crate) fn settings(&self) -> String {
-        // What JSON calls numbers, strings and lists of them is the same in TOML.
-        let line = |(option, value): (&str, &Value)| format!("{option} = {value}\n");
         match &self.host.settings {
             Some(settings) => {
-                let defaulted = self.defaulted.iter().map(|(option, value)| line((option, value)));
+                let defaulted = self.defaulted.iter().map(|(option, value)| line(option, value));
                 settings.clone() + &defaulted.collect::<String>()
             }
-            None => {
-                let groups = self.options.as_object().into_iter().flat_map(|groups| groups.values());
-                let options = groups.filter_map(Value::as_object).flatten();
-                let options =
-                    options.filter(|(name, value)| !value.is_null() && !OF_ONE_RUN.contains(&name.as_str()));
-                options.map(|(name, value)| line((name, value))).collect()
-            }
+            None => written(&self.options),
         }
     }
 
@@ -228,9 +214,31 @@ const OF_ONE_RUN: [&str; 3] = ["output_dir", "overwrite_output_dir", "resume_fro
 ///
 /// # Errors
 /// Options that cannot be written as JSON.
-pub fn given<J: Job>(host: &Host<'_>, job: &J) -> Result<Given> {
+pub fn given<J: Serialize + Default>(host: &Host<'_>, job: &J) -> Result<Given> {
     let options = |job: &J| serde_json::to_value(job).map_err(Error::method);
     host.given.clone().map_or_else(|| Ok(Given::of(&options(job)?, &options(&J::default())?)), Ok)
+}
+
+/// All options of a job as the text (TOML) that repeats it: as the host has it, else as they are.
+///
+/// # Errors
+/// Options that cannot be written as JSON.
+pub fn settings<J: Serialize>(host: &Host<'_>, job: &J) -> Result<String> {
+    let options = || serde_json::to_value(job).map_err(Error::method);
+    host.settings.clone().map_or_else(|| Ok(written(&options()?)), Ok)
+}
+
+/// Options by groups as lines of TOML.
+fn written(options: &Value) -> String {
+    let groups = options.as_object().into_iter().flat_map(|groups| groups.values());
+    let options = groups.filter_map(Value::as_object).flatten();
+    let options = options.filter(|(name, value)| !value.is_null() && !OF_ONE_RUN.contains(&name.as_str()));
+    options.map(|(name, value)| line(name, value)).collect()
+}
+
+/// What JSON calls numbers, strings and lists of them is the same in TOML.
+fn line(option: &str, value: &Value) -> String {
+    format!("{option} = {value}\n")
 }
 
 /// The texts in the values of options that were given.

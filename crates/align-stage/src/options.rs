@@ -2,8 +2,12 @@
 
 use std::path::PathBuf;
 
-use align_hub::{DeviceChoice, Dtype};
+use align_data::Tokenizer;
+use align_hub::{DeviceChoice, Dtype, Hub};
+use align_models::ModelDir;
 use serde::Serialize;
+
+use crate::Result;
 
 /// What to load and where to compute.
 #[derive(Debug, Clone, Serialize, align_options::Options)]
@@ -33,6 +37,19 @@ pub struct ModelOptions {
     /// Seed of every random choice
     #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
     pub seed: u64,
+}
+
+impl ModelOptions {
+    /// The model's directory, with rows for the tokens of its tokenizer if that was asked for, and the tokenizer.
+    ///
+    /// # Errors
+    /// A model that is not there, or that has all rows already; a tokenizer that cannot be read.
+    pub fn find(&self, hub: &Hub) -> Result<(ModelDir, Tokenizer)> {
+        let dir = ModelDir::open(&hub.model(&self.model_name_or_path, &self.model_revision)?)?;
+        let tokenizer = Tokenizer::load(dir.path())?;
+        let dir = dir.with_vocabulary_if(self.resize_token_embeddings, tokenizer.vocab_size())?;
+        Ok((dir, tokenizer))
+    }
 }
 
 /// Where a run writes.

@@ -40,7 +40,7 @@ impl Models {
         let weights = opening.model.load(device)?;
         let policy = Params::tracked(&weights)?;
         if let Some(model) = rewards.model_mut() {
-            share_equal(&mut model.weights, &weights)?;
+            share_equal(&mut model.own.weights, &weights)?;
         }
         let held = |config: &DecoderConfig, weights: &BTreeMap<String, Tensor>| {
             let params = Params::frozen(weights);
@@ -149,9 +149,9 @@ fn critic_start(opening: &Opening<'_>, job: &Job, rewards: &Rewards) -> Result<C
         (None | Some(ValueModel::RewardModel), Some(model)) => {
             let (scale, shift) = model.score_units(&job.reward);
             Ok(CriticStart::Model {
-                config: Box::new(model.config.clone()),
-                head: model.head,
-                weights: model.weights.clone(),
+                config: Box::new(model.own.config.clone()),
+                head: model.own.head,
+                weights: model.own.weights.clone(),
                 scale,
                 shift,
             })

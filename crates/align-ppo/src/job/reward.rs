@@ -1,13 +1,9 @@
 //! What gives scores: a reward model, rules on the text, or a weighted sum of them.
 
-use std::collections::BTreeMap;
-
-use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_kernels::Params;
-use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel, weights_hash};
-use align_reward::{ModelReward, Reward, RewardNormalization, RewardSpec};
+use align_models::weights_hash;
+use align_reward::{LoadedRewardModel, Normalize, Reward, RewardModelDir, RewardNormalization, RewardSpec};
 use align_stage::{Error, Opening, Result, ensure};
-use candle_core::Tensor;
 use serde::Serialize;
 
 use super::Job;
@@ -48,12 +44,9 @@ pub(super) struct Rewards {
 }
 
 pub(super) struct LoadedModel {
-    pub(super) config: DecoderConfig,
-    pub(super) head: RewardHead,
-    pub(super) weights: BTreeMap<String, Tensor>,
+    pub(super) own: LoadedRewardModel,
     /// What is done to its output before it is a score.
     normalization: Option<RewardNormalization>,
-    tokenizer: Tokenizer,
     /// Whether it knows the policy's token ids.
     pub(super) shares_tokenizer: bool,
 }
@@ -78,14 +71,9 @@ impl Rewards {
             "`reward_weights`: expected one for the reward model and one for each rule, {members} in all, found {}",
             reward_weights.len()
         );
-        let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
-        ensure!(
-            dir.reward_head()?.is_some(),
-            "reward_model_path {name}: is a language model; expected a reward model, which train-reward makes"
-        );
-        let tokenizer = Tokenizer::load(dir.path())?;
-        dir.check_vocabulary(tokenizer.vocab_size())?;
-        let fits = opening.tokenizer.check_same(&format!("reward_model_path {name}"), &tokenizer);
+        let path = opening.hub.model(name, "main")?;
+        let dir = RewardModelDir::open(&path, &format!("reward_model_path {name}"))?;
+        let fits = opening.tokenizer.check_same(&format!("reward_model_path {name}"), dir.tokenizer());
         let fits = fits.map_err(Error::from).and_then(|()| {
             let (found, expected) = (dir.decoder_config().vocab, opening.model.decoder_config().vocab);
             ensure!(
@@ -99,11 +87,13 @@ impl Rewards {
             let instead = "`--reward-from-text` would have it read texts instead of the policy's tokens";
             fits.map_err(|error| Error::Inputs(format!("{instead}: {error}")))?;
         }
-        let (head, weights) = dir.load_reward_model(None, opening.place.seed, &opening.place.device)?;
-        let config = dir.decoder_config().clone();
-        let normalization = normalization(&dir, *normalize_scores)?;
-        let model = LoadedModel { config, head, weights, normalization, tokenizer, shares_tokenizer };
-        Ok(Self { model: Some(model) })
+        let normalization = dir.normalization(match normalize_scores {
+            None => Normalize::IfStored,
+            Some(true) => Normalize::Always("normalize_scores"),
+            Some(false) => Normalize::Never,
+        })?;
+        let own = dir.load(&opening.place.device)?;
+        Ok(Self { model: Some(LoadedModel { own, normalization, shares_tokenizer }) })
     }
 
     /// The reward model, if there is one.
@@ -119,8 +109,8 @@ impl Rewards {
     /// Which reward model it is, and what is done to its output.
     pub(super) fn hashes(&self) -> Result<Vec<(&'static str, String)>> {
         let Some(model) = &self.model else { return Ok(Vec::new()) };
-        let mut hashes =
-            vec![("reward_model", weights_hash(&model.config, &Params::frozen(&model.weights))?)];
+        let LoadedRewardModel { config, weights, .. } = &model.own;
+        let mut hashes = vec![("reward_model", weights_hash(config, &Params::frozen(weights))?)];
         if let Some(normalization) = &model.normalization {
             hashes
                 .push(("reward_normalization", serde_json::to_string(normalization).map_err(Error::method)?));
@@ -168,19 +158,6 @@ impl RewardOptions {
     }
 }
 
-/// The stored normalisation, unless it is not wanted.
-fn normalization(dir: &ModelDir, wanted: Option<bool>) -> Result<Option<RewardNormalization>> {
-    Ok(match (wanted, RewardNormalization::read(dir.path())?) {
-        (Some(false), _) | (None, None) => None,
-        (None | Some(true), Some(stored)) => Some(stored),
-        (Some(true), None) => {
-            let (dir, file) = (dir.path().display(), RewardNormalization::FILE);
-            let problem = format!("{dir} has no {file}, which train-reward writes; remove the option");
-            return Err(Error::option("normalize_scores", problem));
-        }
-    })
-}
-
 impl LoadedModel {
     /// Scale and shift that make a score of the model's output.
     pub(super) fn score_units(&self, options: &RewardOptions) -> (f64, f64) {
@@ -190,18 +167,10 @@ impl LoadedModel {
     }
 
     fn source(&self, options: &RewardOptions) -> Result<ScoreSource> {
-        let model = RewardModel::new(&self.config, self.head, &Params::frozen(&self.weights))?;
         let normalization = self.normalization;
         if !options.reward_from_text {
-            return Ok(ScoreSource::Model { model: Box::new(model), normalization });
+            return Ok(ScoreSource::Model { model: Box::new(self.own.model()?), normalization });
         }
-        let tokenize = TokenizeOptions {
-            max_length: Some(self.config.max_positions),
-            truncation_mode: TruncationMode::KeepEnd,
-            ..TokenizeOptions::default()
-        };
-        let tokenizer = Tokenizer::load(self.tokenizer.dir())?;
-        let reward = ModelReward::new(model, tokenizer, tokenize, normalization, TEXTS_PER_PASS);
-        Ok(ScoreSource::Texts(Box::new(reward)))
+        Ok(ScoreSource::Texts(Box::new(self.own.reward(normalization, None, TEXTS_PER_PASS)?)))
     }
 }

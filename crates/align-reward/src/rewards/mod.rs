@@ -7,6 +7,7 @@ mod combine;
 mod function;
 mod model;
 mod number;
+mod open;
 mod rules;
 mod spec;
 
@@ -15,6 +16,7 @@ use align_data::{Candidates, Origin, Text};
 pub use combine::{Aggregate, Ensemble, WeightedSum};
 pub use function::RewardFn;
 pub use model::ModelReward;
+pub use open::{LoadedRewardModel, Normalize, OpenReward, Reading, RewardModelDir, open_reward};
 pub use rules::{ExactMatch, FormatMatch, LengthRange, NumericAnswer};
 pub use spec::{RewardKind, RewardSpec};
 
@@ -51,6 +53,18 @@ pub enum RewardError {
         /// What it gave.
         value: f64,
     },
+}
+
+impl From<RewardError> for align_stage::Error {
+    fn from(error: RewardError) -> Self {
+        match error {
+            RewardError::Data(error) => error.into(),
+            RewardError::Model(error) => error.into(),
+            RewardError::Tensor(error) => error.into(),
+            RewardError::Config(problem) => Self::Inputs(problem),
+            error => Self::method(error),
+        }
+    }
 }
 
 /// Answers to one prompt, and what is known of the right one.

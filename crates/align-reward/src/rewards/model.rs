@@ -1,5 +1,7 @@
 //! Rewards of a reward model.
 
+use std::sync::Arc;
+
 use align_data::{
     Candidates, DataError, TokenizeOptions, TokenizedCandidates, Tokenizer, tokenize_candidates,
 };
@@ -12,7 +14,7 @@ use crate::RewardNormalization;
 /// A reward model with its tokenizer.
 pub struct ModelReward {
     model: RewardModel,
-    tokenizer: Tokenizer,
+    tokenizer: Arc<Tokenizer>,
     options: TokenizeOptions,
     normalization: Option<RewardNormalization>,
     batch_size: usize,
@@ -23,12 +25,12 @@ impl ModelReward {
     /// `batch_size` is the number of prompts per pass, at least 1.
     pub fn new(
         model: RewardModel,
-        tokenizer: Tokenizer,
+        tokenizer: impl Into<Arc<Tokenizer>>,
         options: TokenizeOptions,
         normalization: Option<RewardNormalization>,
         batch_size: usize,
     ) -> Self {
-        Self { model, tokenizer, options, normalization, batch_size: batch_size.max(1) }
+        Self { model, tokenizer: tokenizer.into(), options, normalization, batch_size: batch_size.max(1) }
     }
 
     /// The rewards of all answers of each prompt.

@@ -5,22 +5,22 @@ use std::path::{Path, PathBuf};
 
 use align_data::{Candidates, stream_candidates};
 use align_hub::Hub;
-use align_reward::Task;
-use anyhow::{bail, ensure};
+use align_stage::{Error, Result, ensure};
 
-use crate::options::{Options, Write};
+use super::{AnswerOptions, Write};
+use crate::Task;
 
 type Rows = Box<dyn Iterator<Item = align_data::Result<(Candidates, Option<String>)>>>;
 
 /// Answers to one prompt after the other.
-pub(crate) struct Answers {
+pub(super) struct Answers {
     rows: Peekable<Rows>,
     write: Write,
 }
 
 impl Answers {
     /// Finds the file and reads its first row, so that a wrong one is known before a model is loaded.
-    pub(crate) fn open(options: &Options, hub: &Hub) -> anyhow::Result<Self> {
+    pub(super) fn open(options: &AnswerOptions, write: Write, hub: &Hub) -> Result<Self> {
         let is_file_given = options.dataset != "-";
         let path = if is_file_given { hub.dataset(&options.dataset)? } else { PathBuf::from("-") };
         ensure!(
@@ -31,15 +31,15 @@ impl Answers {
         let split = options.split.as_deref().unwrap_or("test");
         let rows: Rows = Box::new(stream_candidates(&path, split, &options.reference_column)?);
         let mut rows = rows.peekable();
-        match rows.next_if(Result::is_err) {
-            Some(Err(error)) => bail!(error),
+        match rows.next_if(|row| row.is_err()) {
+            Some(Err(error)) => return Err(error.into()),
             _ => ensure!(rows.peek().is_some(), "{} holds no rows", named(&path)),
         }
-        Ok(Self { rows, write: options.write })
+        Ok(Self { rows, write })
     }
 
     /// The next few; none at the end.
-    pub(crate) fn batch(&mut self, size: usize) -> anyhow::Result<Vec<Task>> {
+    pub(super) fn batch(&mut self, size: usize) -> Result<Vec<Task>> {
         let mut tasks = Vec::new();
         while tasks.len() < size {
             let Some(task) = self.next_task()? else { break };
@@ -48,7 +48,7 @@ impl Answers {
         Ok(tasks)
     }
 
-    fn next_task(&mut self) -> anyhow::Result<Option<Task>> {
+    fn next_task(&mut self) -> Result<Option<Task>> {
         let Some((mut candidates, reference)) = self.rows.next().transpose()? else { return Ok(None) };
         if matches!(self.write, Write::Best | Write::Preferences) {
             // Rows of one prompt, as `generate` writes several completions of it.
@@ -66,18 +66,20 @@ impl Answers {
         Ok(Some(Task { candidates, reference }))
     }
 
-    fn check(&self, candidates: &Candidates) -> anyhow::Result<()> {
+    fn check(&self, candidates: &Candidates) -> Result<()> {
         let (count, origin) = (candidates.completions.len(), &candidates.origin);
-        match self.write {
+        let problem = match self.write {
             Write::Compare if count != 2 => {
-                bail!("{origin}: `--write compare` compares two answers, and the row has {count}")
+                format!("`--write compare` compares two answers, and the row has {count}")
             }
-            Write::Preferences if count < 2 => bail!(
-                "{origin}: `--write preferences` needs at least two answers to a prompt, and there is one; rows of \
-                 one prompt must follow each other"
-            ),
-            _ => Ok(()),
-        }
+            Write::Preferences if count < 2 => {
+                "`--write preferences` needs at least two answers to a prompt, and there is \
+                                                one; rows of one prompt must follow each other"
+                    .to_owned()
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Inputs(format!("{origin}: {problem}")))
     }
 }
 

@@ -3,50 +3,48 @@
 //! Rows have the shape of data sets: what is written can be trained on as it is.
 
 use align_data::{Candidates, PromptOnly, Text};
+use align_stage::{Error, Result};
 use serde::Serialize;
 
-use crate::options::Write;
+use super::{Report, Write};
 
-/// What is written, and what has been seen so far.
-pub(crate) struct Rows {
-    write: Write,
-    written: usize,
-    /// Prompts whose answers all have the same reward.
-    equal: usize,
-    first_preferred: usize,
+/// A prompt with what is said of its answers.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    /// The prompt.
+    #[serde(flatten)]
+    pub prompt: PromptOnly,
+    /// The answers that are kept, with their scores.
+    #[serde(flatten)]
+    pub scored: Scored,
 }
 
-/// A row with its prompt.
-#[derive(Debug, Serialize)]
-pub(crate) struct Row {
-    #[serde(flatten)]
-    prompt: PromptOnly,
-    #[serde(flatten)]
-    scored: Scored,
-}
-
-#[derive(Debug, Serialize)]
+/// Answers with their scores, by what was asked for.
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged)]
-enum Scored {
+#[expect(missing_docs, reason = "fields are what they are called in the rows")]
+pub enum Scored {
+    /// [`Write::Scores`] of the only answer.
     One { completion: Text, score: f64 },
+    /// [`Write::Scores`] of several.
     Many { completions: Vec<Text>, scores: Vec<f64> },
+    /// [`Write::Compare`]: the probability that the first is better.
     Pair { completions: Vec<Text>, scores: Vec<f64>, probability: f64 },
+    /// [`Write::Best`] of so many candidates.
     Best { completion: Text, score: f64, candidates: usize },
+    /// [`Write::Preferences`].
     Preference { chosen: Text, rejected: Text, score_chosen: f64, score_rejected: f64 },
 }
 
-impl Rows {
-    pub(crate) fn new(write: Write) -> Self {
-        Self { write, written: 0, equal: 0, first_preferred: 0 }
-    }
-
-    /// What is written of these answers with their rewards; none of answers that all have the same, where there is
+impl Report {
+    /// Counts these answers with their rewards, and says what is written of them; none of answers that all have the same, where there is
     /// nothing to prefer.
-    pub(crate) fn of(&mut self, candidates: &Candidates, rewards: &[f64]) -> Option<Row> {
+    pub(super) fn row(&mut self, write: Write, candidates: &Candidates, rewards: &[f64]) -> Option<Row> {
+        self.answers += rewards.len();
         let Candidates { prompt, completions, template, origin } = candidates.clone();
         let (best, worst) = extremes(rewards);
         let answer = |place: usize| completions[place].clone();
-        let scored = match self.write {
+        let scored = match write {
             Write::Scores if rewards.len() == 1 => Scored::One { completion: answer(0), score: rewards[0] },
             Write::Scores => Scored::Many { scores: rewards.to_vec(), completions },
             Write::Compare => {
@@ -70,26 +68,29 @@ impl Rows {
                 score_rejected: rewards[worst],
             },
         };
-        self.written += 1;
+        self.rows += 1;
         Some(Row { prompt: PromptOnly { prompt, template, origin }, scored })
     }
 
     /// Says what a user should know of the rows.
-    pub(crate) fn finish(&self) -> anyhow::Result<()> {
-        let Self { write, written, equal, first_preferred } = *self;
+    ///
+    /// # Errors
+    /// If there was nothing to prefer.
+    pub(super) fn finish(&self, write: Write) -> Result<()> {
+        let Self { rows, equal, first_preferred, .. } = *self;
         match write {
-            Write::Preferences if written == 0 => {
-                return Err(align_cli::input_error(anyhow::anyhow!(
+            Write::Preferences if rows == 0 => {
+                return Err(Error::late_input(Error::Inputs(format!(
                     "all rewards are equal: the answers to each of {equal} prompts have the same score, so that there \
                      is none to prefer"
-                )));
+                ))));
             }
             Write::Preferences if equal > 0 => {
                 tracing::warn!("left out {equal} prompts whose answers all have the same score");
             }
             Write::Compare => {
-                let share = (first_preferred as f64 + 0.5 * equal as f64) / written as f64;
-                tracing::info!("the first answer is preferred in {:.1} % of {written} rows", 100.0 * share);
+                let share = (first_preferred as f64 + 0.5 * equal as f64) / rows as f64;
+                tracing::info!("the first answer is preferred in {:.1} % of {rows} rows", 100.0 * share);
             }
             _ => {}
         }

@@ -1,31 +1,30 @@
 //! Answers criticised and revised by principles, and the preference file that comes of it.
 
 use align_data::{Candidates, PromptOnly};
-use align_eval::{
+use align_models::generation::GenerationOptions;
+use align_report::Critique;
+use align_reward::{Reward, Task};
+use align_stage::{Error, Result};
+
+use super::Job;
+use super::inputs::{Inputs, Prompts};
+use super::judging::client;
+use super::models::Model;
+use crate::{
     Chat, ChatClient, ConstitutionalCritic, Criticised, EndpointChat, Policy, PolicyChat, RevisedPair, reply,
 };
-use align_report::Critique;
-use align_reward::ModelReward;
-
-use crate::inputs::{Inputs, Prompts};
-use crate::judging::client;
-use crate::options::Options;
 
 /// The preference file, in the output directory.
 const FILE: &str = "critique.jsonl";
 
 /// The last model's answers, held against the principles, if there are any.
-pub(crate) fn critique(
-    options: &Options,
-    inputs: &Inputs,
-    prompts: &Prompts,
-) -> anyhow::Result<Option<Critique>> {
+pub(super) fn critique(job: &Job, inputs: &Inputs<'_>, prompts: &Prompts<'_>) -> Result<Option<Critique>> {
     let (false, Some(answering)) = (inputs.principles.is_empty(), inputs.models.last()) else {
         return Ok(None);
     };
-    let open = |model: &crate::models::Model| Policy::open(model.name.as_str(), &model.path, &inputs.device);
+    let open = |model: &Model| Policy::open(model.name.as_str(), &model.path, &inputs.device);
     let policy = open(answering)?;
-    let (generation, seed) = (&options.generation, options.models.seed);
+    let (generation, seed) = (&job.generation, job.models.seed);
 
     let asked: Vec<PromptOnly> =
         prompts.rows.iter().filter(|row| row.is_main).map(|row| row.task.prompt.clone()).collect();
@@ -36,12 +35,12 @@ pub(crate) fn critique(
     let answers = asked.into_iter().zip(answers).map(|(prompt, answer)| (prompt, answer.text)).collect();
 
     // Critics answer the most likely words: what they say should not depend on a die.
-    let greedy = align_models::generation::GenerationOptions::greedy(generation.max_new_tokens);
+    let greedy = GenerationOptions::greedy(generation.max_new_tokens);
     let endpoint: ChatClient;
     let other: Policy;
-    let chat: Box<dyn Chat + '_> = match options.critique.critic.as_deref() {
+    let chat: Box<dyn Chat + '_> = match job.critique.critic.as_deref() {
         Some("endpoint") => {
-            endpoint = client(options)?;
+            endpoint = client(job)?;
             Box::new(EndpointChat::new(&endpoint))
         }
         Some(name) if name != answering.name => {
@@ -54,11 +53,11 @@ pub(crate) fn critique(
     let critic = ConstitutionalCritic::new(chat.as_ref(), inputs.principles.clone());
     let criticised = critic.apply(answers)?;
 
-    let rewards = inputs.reward.as_ref().map(|source| rewards(&source.reward, &criticised)).transpose()?;
+    let rewards = inputs.reward.as_ref().map(|source| rewards(source.reward(), &criticised)).transpose()?;
     let mut section = critic.report(&answering.name, &criticised, rewards.as_deref());
     let is_kept = |place: usize| {
         let better = rewards.as_ref().is_none_or(|rewards| rewards[place].1 > rewards[place].0);
-        better || !options.critique.critique_keep_better
+        better || !job.critique.critique_keep_better
     };
     let pairs: Vec<RevisedPair> = criticised
         .iter()
@@ -67,27 +66,27 @@ pub(crate) fn critique(
         .filter_map(|(_, criticised)| critic.pair(criticised))
         .collect();
     section.pairs = pairs.len();
-    section.preference_file = (!pairs.is_empty()).then(|| write(options, &pairs)).transpose()?;
+    section.preference_file = (!pairs.is_empty()).then(|| write(job, &pairs)).transpose()?;
     Ok(Some(section))
 }
 
 /// The reward of each answer before and after.
-fn rewards(reward: &ModelReward, criticised: &[Criticised]) -> anyhow::Result<Vec<(f64, f64)>> {
+fn rewards(reward: &dyn Reward, criticised: &[Criticised]) -> Result<Vec<(f64, f64)>> {
     let some = |text: &str| if text.trim().is_empty() { " ".to_owned() } else { text.to_owned() };
-    let candidates = |it: &Criticised| {
+    let task = |it: &Criticised| {
         let PromptOnly { prompt, template, origin } = it.prompt.clone();
         let completions = [&it.answer, &it.revision].map(|text| reply(&prompt, some(text))).to_vec();
-        Candidates { prompt, completions, template, origin }
+        Task::from(Candidates { prompt, completions, template, origin })
     };
-    let rewards = reward.score(&criticised.iter().map(candidates).collect::<Vec<_>>())?;
+    let rewards = reward.rewards(&criticised.iter().map(task).collect::<Vec<_>>())?;
     Ok(rewards.iter().map(|rewards| (rewards[0], rewards[1])).collect())
 }
 
-fn write(options: &Options, pairs: &[RevisedPair]) -> anyhow::Result<String> {
-    let lines = pairs.iter().map(|pair| Ok(serde_json::to_string(pair)? + "\n"));
-    let text = lines.collect::<anyhow::Result<String>>()?;
-    std::fs::create_dir_all(&options.output.output_dir)?;
-    let path = options.output.output_dir.join(FILE);
+fn write(job: &Job, pairs: &[RevisedPair]) -> Result<String> {
+    let lines = pairs.iter().map(|pair| Ok(serde_json::to_string(pair).map_err(Error::method)? + "\n"));
+    let text = lines.collect::<Result<String>>()?;
+    align_files::create_dir_all(&job.output.output_dir)?;
+    let path = job.output.output_dir.join(FILE);
     align_files::write(&path, text)?;
     Ok(path.display().to_string())
 }

@@ -2,15 +2,14 @@
 
 use std::path::Path;
 
-use align_cli::Invocation;
-use anyhow::{bail, ensure};
+use align_stage::{Error, Given, Result, ensure};
 
-use crate::judging;
-use crate::options::{JudgeKind, Options, PromptOptions};
+use super::judging;
+use super::{Job, JudgeKind, PromptOptions};
 
-impl Options {
+impl Job {
     /// Refuses what makes no sense, and options that would do nothing, before anything is read.
-    pub(crate) fn check(&self, invocation: &Invocation) -> anyhow::Result<()> {
+    pub(super) fn check(&self, given: &Given) -> Result<()> {
         self.generation.check()?;
         let (has_models, has_prompts) = (self.has_models(), self.prompts.prompts.is_some());
         let hacking = !self.hacking.hacking.is_empty();
@@ -40,14 +39,14 @@ impl Options {
                 "top_p",
                 "repetition_penalty",
             ];
-            invocation.refuse_given(&names, "without `--prompts` no model is asked anything")?;
+            given.refuse(&names, "without `--prompts` no model is asked anything")?;
         }
         if !has_prompts && self.preferences.preferences.is_empty() {
             let names = ["model", "models_in", "reward_model"];
-            invocation.refuse_given(&names, "without `--prompts` and `--preferences` no model is used")?;
+            given.refuse(&names, "without `--prompts` and `--preferences` no model is used")?;
         }
         if !matches!(self.judge.judge, Some(JudgeKind::ExactMatch | JudgeKind::NumericAnswer)) {
-            invocation.refuse_given(&["reference_column"], "no judge compares with a right answer")?;
+            given.refuse(&["reference_column"], "no judge compares with a right answer")?;
         }
         ensure!(
             self.prompts.best_of_n.is_none() || self.generation.temperature > 0.0,
@@ -63,7 +62,7 @@ impl Options {
             "`critic` endpoint: name its address with `--judge-url`"
         );
         if self.critique.principles.is_none() {
-            invocation.refuse_given(&["critic", "critique_keep_better"], "without `--principles`")?;
+            given.refuse(&["critic", "critique_keep_better"], "without `--principles`")?;
         }
         if self.endpoint.judge_url.is_none() {
             let names = [
@@ -77,18 +76,18 @@ impl Options {
                 "judge_concurrency",
                 "judge_max_tokens",
             ];
-            invocation.refuse_given(&names, "without `--judge-url` there is no endpoint")?;
+            given.refuse(&names, "without `--judge-url` there is no endpoint")?;
         }
         let judges = self.judge.judge.is_none_or(|judge| judge == JudgeKind::Endpoint);
         let criticises = self.critique.critic.as_deref() == Some("endpoint");
         if !judges && !criticises {
-            invocation.refuse_given(&["judge_url"], "neither `judge` nor `critic` is the endpoint")?;
+            given.refuse(&["judge_url"], "neither `judge` nor `critic` is the endpoint")?;
         }
         if !judges {
-            invocation.refuse_given(&["judge_criteria"], "`judge` is not the endpoint")?;
+            given.refuse(&["judge_criteria"], "`judge` is not the endpoint")?;
         }
         if self.hacking.quality.is_some() {
-            invocation.refuse_given(&["quality_metric"], "true quality is named by `--quality` already")?;
+            given.refuse(&["quality_metric"], "true quality is named by `--quality` already")?;
             ensure!(
                 self.hacking.hacking.len() < 2,
                 "`quality`: holds the scores of one run, and {} are named by `--hacking`; analyse them one by one",
@@ -96,10 +95,10 @@ impl Options {
             );
         }
         if !hacking {
-            invocation.refuse_given(&["proxy_metric", "quality_metric", "quality"], "without `--hacking`")?;
+            given.refuse(&["proxy_metric", "quality_metric", "quality"], "without `--hacking`")?;
         }
         if !hacking && self.prompts.best_of_n.is_none() {
-            invocation.refuse_given(&["gold_reward_model"], "without `--hacking` and `--best-of-n`")?;
+            given.refuse(&["gold_reward_model"], "without `--hacking` and `--best-of-n`")?;
         }
         if self.hacking.quality.is_some() || self.hacking.quality_metric.is_some() {
             ensure!(
@@ -108,16 +107,16 @@ impl Options {
             );
         }
         if self.preferences.preferences.is_empty() {
-            invocation.refuse_given(
+            given.refuse(
                 &["train_preferences", "num_pairs", "subset_column", "beta"],
                 "without `--preferences`",
             )?;
         }
         if self.models.model.len() < 2 && self.models.models_in.is_none() {
-            invocation.refuse_given(&["beta"], "the first model is the reference, and there is no other")?;
+            given.refuse(&["beta"], "the first model is the reference, and there is no other")?;
         }
         if self.data().all(|name| Path::new(name).is_file()) {
-            invocation.refuse_given(&["split"], "all data are files, which are read whole")?;
+            given.refuse(&["split"], "all data are files, which are read whole")?;
         }
         if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
             ensure!(
@@ -132,22 +131,23 @@ impl Options {
     }
 
     /// The judge that was asked for, or the one that there is.
-    pub(crate) fn judge_kind(&self) -> anyhow::Result<JudgeKind> {
+    pub(super) fn judge_kind(&self) -> Result<JudgeKind> {
         let kind = match (self.judge.judge, &self.endpoint.judge_url, &self.models.reward_model) {
             (Some(kind), ..) => kind,
             (None, Some(_), _) => JudgeKind::Endpoint,
             (None, None, Some(_)) => JudgeKind::RewardModel,
-            (None, None, None) => bail!(
-                "nobody to judge: name a `--reward-model`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
-                 `--judge numeric_answer`)"
-            ),
+            (None, None, None) => {
+                let who = "a `--reward-model`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
+                           `--judge numeric_answer`)";
+                return Err(Error::Inputs(format!("nobody to judge: name {who}")));
+            }
         };
         match kind {
             JudgeKind::RewardModel if self.models.reward_model.is_none() => {
-                bail!("`judge` reward_model: name the model with `--reward-model`")
+                Err(Error::Inputs("`judge` reward_model: name the model with `--reward-model`".to_owned()))
             }
             JudgeKind::Endpoint if self.endpoint.judge_url.is_none() => {
-                bail!("`judge` endpoint: name its address with `--judge-url`")
+                Err(Error::Inputs("`judge` endpoint: name its address with `--judge-url`".to_owned()))
             }
             kind => Ok(kind),
         }

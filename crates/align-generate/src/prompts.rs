@@ -1,10 +1,9 @@
-//! The prompts: from the command line, a data set or standard input, as records and then as token ids.
+//! The prompts: from the job, a data set or whoever runs it, as records and then as token ids.
 //!
 //! A row of a data set means here what it means in training: messages go through the chat template, a
 //! string is continued as it stands. Text typed or piped in is a user's message wherever the model can
-//! chat. Prompts are never truncated and never left out: one that cannot be used ends the program.
+//! chat. Prompts are never truncated and never left out: one that cannot be used ends the job.
 
-use std::io::{self, IsTerminal as _, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,61 +12,75 @@ use align_data::{
     tokenize_prompts,
 };
 use align_hub::Hub;
-use anyhow::{Context as _, bail, ensure};
+use align_stage::{Error, Result, Verdict, ensure};
 use serde::Serialize;
 
-/// Most bytes of prompts that are piped in: they are all read before the first is answered.
-const MOST_TYPED: u64 = 64 << 20;
+/// Prompts from somewhere that the job does not name, such as standard input: asked for only where it names none.
+#[derive(Clone, Copy)]
+pub struct Elsewhere<'a> {
+    /// What messages call the place: `<stdin>`.
+    pub name: &'a str,
+    /// The prompts.
+    pub texts: &'a dyn Fn() -> Verdict<Vec<String>>,
+}
 
 /// Where the prompts come from and how they are read.
-#[derive(Clone, Debug, Serialize, clap::Args)]
+#[derive(Clone, Debug, Serialize, align_options::Options)]
+#[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Prompts")]
-pub(crate) struct PromptOptions {
+pub struct PromptOptions {
     /// A prompt; repeat it for more. Without --prompt and --prompts, each line of standard input is one
     #[arg(long, value_name = "TEXT", conflicts_with = "prompts")]
-    prompt: Vec<String>,
+    pub prompt: Vec<String>,
 
     /// Data set with a `prompt` column: a .jsonl or .json file (plain, .gz or .zst), a directory with files
     /// per split, or a hub id
     #[arg(long, alias = "dataset-name", alias = "dataset", value_name = "PATH")]
-    prompts: Option<String>,
+    pub prompts: Option<String>,
 
     /// Split to read, where --prompts is a directory [default: test]
     #[arg(long, value_name = "SPLIT")]
-    split: Option<String>,
+    pub split: Option<String>,
 
     /// What a prompt that is a string means: chat, a user's message for the chat template, or raw, text to
     /// continue as it stands [default: raw in a data set, as in training; elsewhere chat if the model has a
     /// chat template]
     #[arg(long, value_enum, value_name = "FORMAT")]
-    prompt_format: Option<PromptFormat>,
+    pub prompt_format: Option<PromptFormat>,
 
     /// System message to put in front of each conversation
     #[arg(long, value_name = "TEXT")]
-    system: Option<String>,
+    pub system: Option<String>,
 
     /// Whether prompts begin with a BOS token [default: as the tokenizer or the chat template does it]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
-    add_bos_token: Option<bool>,
+    pub add_bos_token: Option<bool>,
 }
 
 /// What a string is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[serde(rename_all = "lowercase")]
-enum PromptFormat {
+#[expect(missing_docs, reason = "a description here would be one in the help")]
+pub enum PromptFormat {
     Chat,
     Raw,
 }
 
 impl PromptOptions {
     /// The prompts as the model will be asked them, in order; at least one.
-    pub(crate) fn read(&self, hub: &Hub, tokenizer: &Tokenizer) -> anyhow::Result<Vec<PromptOnly>> {
+    pub(crate) fn read(
+        &self,
+        elsewhere: Option<Elsewhere<'_>>,
+        hub: &Hub,
+        tokenizer: &Tokenizer,
+    ) -> Result<Vec<PromptOnly>> {
         let (prompts, usual) = match &self.prompts {
             Some(name) => (self.data_set(&hub.dataset(name)?)?, PromptFormat::Raw),
             None => {
                 ensure!(self.split.is_none(), "`split` has no effect without `--prompts`; remove it");
                 let can_chat = tokenizer.chat_template().is_some();
-                (self.typed()?, if can_chat { PromptFormat::Chat } else { PromptFormat::Raw })
+                (self.typed(elsewhere)?, if can_chat { PromptFormat::Chat } else { PromptFormat::Raw })
             }
         };
         let chat = self.prompt_format.unwrap_or(usual) == PromptFormat::Chat;
@@ -81,7 +94,7 @@ impl PromptOptions {
         tokenizer: &Tokenizer,
         max_new_tokens: usize,
         max_positions: usize,
-    ) -> anyhow::Result<Vec<Vec<u32>>> {
+    ) -> Result<Vec<Vec<u32>>> {
         let uncut = TokenizeOptions {
             max_length: None,
             add_bos_token: self.add_bos_token,
@@ -103,7 +116,7 @@ impl PromptOptions {
         Ok(tokenized.into_iter().map(|prompt| prompt.tokens).collect())
     }
 
-    fn data_set(&self, path: &Path) -> anyhow::Result<Vec<PromptOnly>> {
+    fn data_set(&self, path: &Path) -> Result<Vec<PromptOnly>> {
         ensure!(
             self.split.is_none() || path.is_dir(),
             "`split` has no effect: {} is a file, all of which is read",
@@ -112,11 +125,11 @@ impl PromptOptions {
         Ok(load_prompts(path, self.split.as_deref().unwrap_or("test"))?)
     }
 
-    /// From the command line, else from standard input.
-    fn typed(&self) -> anyhow::Result<Vec<PromptOnly>> {
-        let (place, texts) = match self.prompt.as_slice() {
-            [] => ("<stdin>", lines_of_stdin()?),
-            texts => ("--prompt", texts.to_vec()),
+    /// The job's own texts, else those from elsewhere.
+    fn typed(&self, elsewhere: Option<Elsewhere<'_>>) -> Result<Vec<PromptOnly>> {
+        let (place, texts) = match (self.prompt.as_slice(), elsewhere) {
+            ([], Some(elsewhere)) => (elsewhere.name, (elsewhere.texts)().map_err(Error::Method)?),
+            (texts, _) => ("--prompt", texts.to_vec()),
         };
         ensure!(
             !texts.is_empty(),
@@ -132,19 +145,22 @@ impl PromptOptions {
     }
 
     /// The prompt with its string made a message and the system message in front, as asked for.
-    fn asked(&self, mut prompt: PromptOnly, chat: bool) -> anyhow::Result<PromptOnly> {
+    fn asked(&self, mut prompt: PromptOnly, chat: bool) -> Result<PromptOnly> {
         let origin = &prompt.origin;
         let mut messages = match prompt.prompt {
             Text::Plain(text) if chat => vec![Message::new("user", text)],
-            Text::Plain(_) if self.system.is_some() => bail!(
-                "{origin}: `--system` needs a conversation, but the prompt is continued as it stands; remove \
-                 it, or pass `--prompt-format chat`"
-            ),
+            Text::Plain(_) if self.system.is_some() => {
+                return Err(Error::Inputs(format!(
+                    "{origin}: `--system` needs a conversation, but the prompt is continued as it stands; remove \
+                     it, or pass `--prompt-format chat`"
+                )));
+            }
             Text::Plain(_) => return Ok(prompt),
-            Text::Messages(_) if self.prompt_format == Some(PromptFormat::Raw) => bail!(
-                "{origin}: `--prompt-format raw` needs strings, but the prompt is a list of messages; \
-                 remove it"
-            ),
+            Text::Messages(_) if self.prompt_format == Some(PromptFormat::Raw) => {
+                return Err(Error::Inputs(format!(
+                    "{origin}: `--prompt-format raw` needs strings, but the prompt is a list of messages; remove it"
+                )));
+            }
             Text::Messages(messages) => messages,
         };
         if let Some(system) = &self.system {
@@ -157,20 +173,4 @@ impl PromptOptions {
         prompt.prompt = Text::Messages(messages);
         Ok(prompt)
     }
-}
-
-fn lines_of_stdin() -> anyhow::Result<Vec<String>> {
-    let stdin = io::stdin().lock();
-    if stdin.is_terminal() {
-        return Ok(Vec::new());
-    }
-    tracing::info!("reading prompts from standard input, one a line");
-    let mut text = String::new();
-    stdin.take(MOST_TYPED + 1).read_to_string(&mut text).context("standard input")?;
-    ensure!(
-        text.len() as u64 <= MOST_TYPED,
-        "standard input: more than {} MB of prompts; pass a file of them with `--prompts`",
-        MOST_TYPED >> 20
-    );
-    Ok(text.lines().map(str::to_owned).collect())
 }

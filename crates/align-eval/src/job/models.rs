@@ -1,0 +1,82 @@
+//! The models: where they lie, and the reward model as a reward.
+
+use std::path::{Path, PathBuf};
+
+use align_hub::Hub;
+use align_models::ModelDir;
+use align_reward::{Normalize, OpenReward, Reading, Reward, open_reward};
+use align_stage::{Error, Result};
+use candle_core::Device;
+
+use super::ModelOptions;
+use crate::named;
+
+/// Prompts per pass of the reward model.
+const BATCH: usize = 8;
+
+/// A model to evaluate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Model {
+    pub(super) name: String,
+    pub(super) path: PathBuf,
+}
+
+/// A reward model by its name in the report.
+pub(super) struct RewardSource {
+    pub(super) name: String,
+    pub(super) open: OpenReward,
+}
+
+impl RewardSource {
+    /// What gives rewards.
+    pub(super) fn reward(&self) -> &dyn Reward {
+        self.open.reward.as_ref()
+    }
+}
+
+/// The models by name, the baseline first; those of a folder after the ones that are named.
+pub(super) fn find(options: &ModelOptions, hub: &Hub) -> Result<Vec<Model>> {
+    let mut models = Vec::new();
+    for word in &options.model {
+        let (name, path) = named(word)?;
+        models.push(Model { name, path: hub.model(&path, "main")? });
+    }
+    if let Some(dir) = &options.models_in {
+        models.extend(models_in(dir)?);
+    }
+    Ok(models)
+}
+
+/// The folders of `dir` that hold a language model, by name; none if there is no such directory yet.
+fn models_in(dir: &Path) -> Result<Vec<Model>> {
+    if !dir.exists() {
+        tracing::info!("{}: no such directory yet, so no models in it", dir.display());
+        return Ok(Vec::new());
+    }
+    let mut models = Vec::new();
+    let unreadable = |error: std::io::Error| Error::Inputs(format!("models_in {}: {error}", dir.display()));
+    for item in std::fs::read_dir(dir).map_err(unreadable)? {
+        let path = item.map_err(unreadable)?.path();
+        let is_model = path.join("config.json").is_file() && path.join("tokenizer.json").is_file();
+        if is_model && ModelDir::open(&path)?.reward_head()?.is_none() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            models.push(Model { name, path });
+        }
+    }
+    models.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(models)
+}
+
+/// Loads the reward model that `option` names, if it does.
+pub(super) fn reward(
+    (option, word): (&str, Option<&String>),
+    hub: &Hub,
+    device: &Device,
+) -> Result<Option<RewardSource>> {
+    let Some(word) = word else { return Ok(None) };
+    let path = hub.model(word, "main")?;
+    let reading = Reading { normalize: Normalize::Never, add_bos_token: None, batch_size: BATCH };
+    let open = open_reward(&path, &format!("{option} {}", path.display()), device, &reading)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Some(RewardSource { name, open }))
+}

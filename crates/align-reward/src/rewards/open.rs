@@ -1,0 +1,179 @@
+//! A reward model by its directory: the one place where one is found to be one, loaded, and made a [`Reward`] of texts.
+//!
+//! Whoever needs rewards of texts calls [`open_reward`] and does not learn what kind of model gives them: a classifier of
+//! another architecture would be another arm there. Whoever needs the model itself, such as PPO's critic, opens a
+//! [`RewardModelDir`].
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
+use align_kernels::Params;
+use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
+use align_stage::{Error, Result, ensure};
+use candle_core::{Device, Tensor};
+
+use super::{ModelReward, Reward};
+use crate::RewardNormalization;
+
+/// The stored normalisation: whether rewards go through it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Normalize<'a> {
+    /// No: they are the head's own.
+    Never,
+    /// Where it is stored beside the model.
+    IfStored,
+    /// Yes, as the option of this name asks for.
+    Always(&'a str),
+}
+
+/// How a reward model reads texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading<'a> {
+    /// Whether its rewards are normalised.
+    pub normalize: Normalize<'a>,
+    /// Whether rows begin with a BOS token; none as its tokenizer or chat template does it.
+    pub add_bos_token: Option<bool>,
+    /// Prompts per pass.
+    pub batch_size: usize,
+}
+
+/// A reward of texts by a model, and what decides how the model reads them.
+pub struct OpenReward {
+    /// What gives rewards.
+    pub reward: Box<dyn Reward>,
+    /// Its tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+    /// How it cuts rows.
+    pub tokenize: TokenizeOptions,
+}
+
+/// A reward model's directory and tokenizer, which fit; its weights are not loaded yet.
+#[derive(Debug)]
+pub struct RewardModelDir {
+    dir: ModelDir,
+    tokenizer: Tokenizer,
+}
+
+/// A reward model's tensors, to be held by several models.
+#[derive(Debug)]
+pub struct LoadedRewardModel {
+    /// The backbone's shape.
+    pub config: DecoderConfig,
+    /// The head's.
+    pub head: RewardHead,
+    /// The weights of both, by name.
+    pub weights: BTreeMap<String, Tensor>,
+    /// Its tokenizer.
+    pub tokenizer: Arc<Tokenizer>,
+}
+
+/// The reward model in the directory `path` as a reward of texts. `called` is how errors speak of it: `reward_model DIR`.
+///
+/// # Errors
+/// As [`RewardModelDir::open`], [`RewardModelDir::normalization`] and [`RewardModelDir::load`].
+pub fn open_reward(path: &Path, called: &str, device: &Device, reading: &Reading<'_>) -> Result<OpenReward> {
+    let dir = RewardModelDir::open(path, called)?;
+    let normalization = dir.normalization(reading.normalize)?;
+    let loaded = dir.load(device)?;
+    Ok(OpenReward {
+        reward: Box::new(loaded.reward(normalization, reading.add_bos_token, reading.batch_size)?),
+        tokenize: loaded.tokenize_options(reading.add_bos_token),
+        tokenizer: loaded.tokenizer,
+    })
+}
+
+impl RewardModelDir {
+    /// Reads config and tokenizer in `path`. `called` is how errors speak of the model.
+    ///
+    /// # Errors
+    /// If it is a language model, or its tokenizer does not fit.
+    pub fn open(path: &Path, called: &str) -> Result<Self> {
+        let dir = ModelDir::open(path)?;
+        ensure!(
+            dir.reward_head()?.is_some(),
+            "{called}: is a language model; expected a reward model, which train-reward makes"
+        );
+        let tokenizer = Tokenizer::load(dir.path())?;
+        dir.check_vocabulary(tokenizer.vocab_size())?;
+        Ok(Self { dir, tokenizer })
+    }
+
+    /// The backbone's shape.
+    pub fn decoder_config(&self) -> &DecoderConfig {
+        self.dir.decoder_config()
+    }
+
+    /// Its tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// The stored normalisation, if it is wanted and there.
+    ///
+    /// # Errors
+    /// If it is asked for and not there, or is not what it should be.
+    pub fn normalization(&self, wanted: Normalize<'_>) -> Result<Option<RewardNormalization>> {
+        let stored = || RewardNormalization::read(self.dir.path());
+        match wanted {
+            Normalize::Never => Ok(None),
+            Normalize::IfStored => Ok(stored()?),
+            Normalize::Always(option) => match stored()? {
+                Some(stored) => Ok(Some(stored)),
+                None => {
+                    let (dir, file) = (self.dir.path().display(), RewardNormalization::FILE);
+                    let problem =
+                        format!("{dir} has no {file}, which train-reward writes; remove the option");
+                    Err(Error::option(option, problem))
+                }
+            },
+        }
+    }
+
+    /// Loads the weights.
+    ///
+    /// # Errors
+    /// If they are not what the config says.
+    pub fn load(self, device: &Device) -> Result<LoadedRewardModel> {
+        // A saved reward model has its head: no seed draws one.
+        let (head, weights) = self.dir.load_reward_model(None, 0, device)?;
+        let (config, tokenizer) = (self.dir.decoder_config().clone(), Arc::new(self.tokenizer));
+        Ok(LoadedRewardModel { config, head, weights, tokenizer })
+    }
+}
+
+impl LoadedRewardModel {
+    /// The model, frozen; its tensors are shared.
+    ///
+    /// # Errors
+    /// If a weight is missing.
+    pub fn model(&self) -> Result<RewardModel> {
+        Ok(RewardModel::new(&self.config, self.head, &Params::frozen(&self.weights))?)
+    }
+
+    /// The model as a reward of texts.
+    ///
+    /// # Errors
+    /// As [`Self::model`].
+    pub fn reward(
+        &self,
+        normalization: Option<RewardNormalization>,
+        add_bos_token: Option<bool>,
+        batch_size: usize,
+    ) -> Result<ModelReward> {
+        let tokenize = self.tokenize_options(add_bos_token);
+        let tokenizer = Arc::clone(&self.tokenizer);
+        Ok(ModelReward::new(self.model()?, tokenizer, tokenize, normalization, batch_size))
+    }
+
+    /// How rows are cut to what the model can see: an answer's end is what a reward is of.
+    fn tokenize_options(&self, add_bos_token: Option<bool>) -> TokenizeOptions {
+        TokenizeOptions {
+            max_length: Some(self.config.max_positions),
+            truncation_mode: TruncationMode::KeepEnd,
+            add_bos_token,
+            ..TokenizeOptions::default()
+        }
+    }
+}
