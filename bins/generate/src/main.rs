@@ -1,51 +1,5 @@
 //! Completions of prompts, on the terminal or as JSON lines.
 
-mod output;
-mod typed;
-
-use std::path::PathBuf;
-use std::process::ExitCode;
-
-use align_cli::{Program, answered};
-use align_generate::{Elsewhere, Job, generate};
-use align_stage::Host;
-use output::Output;
-
-const PROGRAM: Program = Program {
-    name: "generate",
-    about: "Completions of prompts, on the terminal or as JSON lines.",
-    recipe: None,
-};
-
-/// The job, and where its rows go.
-#[derive(Clone, Debug, clap::Args)]
-struct Options {
-    /// TOML file with options; flags override it
-    #[arg(long, value_name = "FILE", help_heading = "Model and device")]
-    config: Option<PathBuf>,
-    #[command(flatten)]
-    job: Job,
-    /// Write rows as JSON lines to this new file, complete or not at all; `-` writes them to standard output
-    /// as they come. Without it prompts and completions are printed for reading
-    #[arg(long, value_name = "FILE.jsonl", help_heading = "Output")]
-    output: Option<PathBuf>,
-}
-
-fn main() -> ExitCode {
-    align_cli::job(&PROGRAM, complete)
-}
-
-fn complete(options: &Options, host: &Host<'_>) -> anyhow::Result<()> {
-    let mut output = Output::open(options.output.as_deref())?;
-    let typed = Elsewhere { name: "<stdin>", texts: &|| answered(typed::lines()) };
-    generate(&options.job, host, Some(typed), &mut |row| answered(output.write(row)))?;
-    output.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn every_number_has_a_range() {
-        align_testkit::assert_numbers_are_bounded::<super::Options>(&[]);
-    }
+fn main() -> std::process::ExitCode {
+    align_programs::GENERATE.main()
 }

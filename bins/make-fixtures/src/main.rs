@@ -14,11 +14,7 @@ use align_world::World;
 use align_world::split::SEED;
 use anyhow::{Context as _, Result};
 
-const PROGRAM: Program = Program {
-    name: "make-fixtures",
-    about: "Writes the small world's data and its tokenizer.",
-    recipe: None,
-};
+const PROGRAM: Program = Program::new("make-fixtures", "Writes the small world's data and its tokenizer.");
 
 #[derive(clap::Args)]
 struct Options {
@@ -34,7 +30,7 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    align_cli::main(&PROGRAM, make)
+    align_cli::main(&PROGRAM, std::env::args_os(), make)
 }
 
 fn make(options: &Options, invocation: &Invocation) -> Result<()> {

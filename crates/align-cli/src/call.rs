@@ -1,23 +1,40 @@
 //! A program that runs a job: the job from the command line, and what is said of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use align_stage::{Error, Event, Heard, Host, Look};
 use align_train::{Error as TrainError, Stop, StopReason};
 
-use crate::{Invocation, Program, input_error, interrupted, print, print_coloured};
+use serde_json::json;
 
-/// What a command line says beside the job's options.
+use crate::audience::{Audience, JsonOption, QuietOption};
+use crate::entry::{Trains, Words, Works};
+use crate::stdout::print_event;
+use crate::{Invocation, Program, input_error, interrupted, print, print_coloured, print_place};
+
+/// What a command line says beside the options of a job that trains.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Call<J: clap::Args> {
+pub(crate) struct Training<J: clap::Args> {
     #[command(flatten)]
     config: ConfigOption,
-    /// The job.
     #[command(flatten)]
-    pub job: J,
+    job: J,
     #[command(flatten)]
     look: LookOptions,
+    #[command(flatten)]
+    quiet: QuietOption,
+    #[command(flatten)]
+    json: JsonOption,
+}
+
+/// What a command line says beside the options of any other job.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Working<J: clap::Args> {
+    #[command(flatten)]
+    job: J,
+    #[command(flatten)]
+    quiet: QuietOption,
 }
 
 /// Where options come from.
@@ -42,18 +59,15 @@ struct LookOptions {
     inspect: bool,
 }
 
-/// Runs a training program; the whole of its `main`. `train` runs its job for the host that it gets.
-pub fn train<J: clap::Args>(
-    program: &Program,
-    train: impl FnOnce(&J, &Host<'_>) -> align_stage::Result<()>,
-) -> ExitCode {
-    crate::main(program, |call: &Call<J>, invocation| {
+/// Runs a program that trains.
+pub(crate) fn train<J: Trains>(program: &Program, words: Words) -> ExitCode {
+    crate::main(program, words, |call: &Training<J>, invocation| {
         let listener = |event: Event<'_>| heard(&event, invocation);
         let config = call.config.config.iter();
         let host = Host {
             listener: Some(&listener),
             stop: Stop::on_signals()?,
-            progress_bar: true,
+            progress_bar: !call.quiet.quiet && !call.json.json,
             look: match call.look {
                 LookOptions { inspect: true, .. } => Look::AtABatch,
                 LookOptions { dry_run: true, .. } => Look::DryRun,
@@ -63,16 +77,13 @@ pub fn train<J: clap::Args>(
             settings: Some(invocation.settings.clone()),
             also_read: config.map(|path| ("the config file", path.display().to_string())).collect(),
         };
-        train(&call.job, &host).map_err(ended)
+        call.job.train(&host).map_err(ended)
     })
 }
 
-/// Runs a program whose job does not train; the whole of its `main`. `work` gets the options, and the job's host.
-pub fn job<C: clap::Args>(
-    program: &Program,
-    work: impl FnOnce(&C, &Host<'_>) -> anyhow::Result<()>,
-) -> ExitCode {
-    crate::main(program, |options: &C, invocation| {
+/// Runs a program whose job does not train.
+pub(crate) fn work<J: Works>(program: &Program, words: Words) -> ExitCode {
+    crate::main(program, words, |call: &Working<J>, invocation| {
         let listener = |event: Event<'_>| heard(&event, invocation);
         let host = Host {
             listener: Some(&listener),
@@ -80,7 +91,7 @@ pub fn job<C: clap::Args>(
             settings: Some(invocation.settings.clone()),
             ..Host::default()
         };
-        work(options, &host).map_err(|error| error.downcast().map_or_else(|error| error, ended))
+        call.job.work(&host).map_err(|error| error.downcast().map_or_else(|error| error, ended))
     })
 }
 
@@ -95,22 +106,43 @@ pub fn answered<T>(done: anyhow::Result<T>) -> Result<T, Box<dyn std::error::Err
 /// What is printed of a job.
 fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
     answered(match event {
-        Event::Findings(findings) => print(findings),
-        Event::Advice(advice) => print(advice),
-        Event::Row(row) => print_coloured(row),
-        Event::WouldTrain { steps } => {
-            print(format_args!("{steps} steps would be made; nothing was written"))
+        Event::Findings(findings) => {
+            print_event("findings", &json!({ "findings": findings })).and_then(|()| print(findings))
         }
-        Event::Starts { .. } | Event::Checked => {
+        Event::Advice(advice) => {
+            print_event("advice", &json!({ "text": advice })).and_then(|()| print(advice))
+        }
+        Event::Row(row) => match Audience::now() {
+            Audience::Program => print_event("row", &json!({ "text": row.to_string() })),
+            Audience::People | Audience::Script => print_coloured(row),
+        },
+        Event::WouldTrain { steps } => print_event("would_train", &json!({ "steps": steps }))
+            .and_then(|()| print(format_args!("{steps} steps would be made; nothing was written"))),
+        Event::Starts { output_dir } => {
+            invocation.work_starts();
+            print_event("starts", &json!({ "output_dir": output_dir }))
+        }
+        Event::Checked => {
             invocation.work_starts();
             Ok(())
         }
-        Event::Report { report, output_dir } => {
-            print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))
-        }
-        // The log says it.
+        // People read it in the log.
+        Event::Logged(entry) => print_event("log", &json!(entry)),
+        Event::Report { report, output_dir } => reported(report, output_dir),
         _ => Ok(()),
     })
+}
+
+/// What is printed of a job's report.
+fn reported(report: &dyn std::fmt::Display, output_dir: &Path) -> anyhow::Result<()> {
+    print(format_args!("\n{report}\nmodel written to {}", output_dir.display()))?;
+    print_place(output_dir)?;
+    if Audience::now() != Audience::Program {
+        return Ok(());
+    }
+    let file = std::fs::read_to_string(output_dir.join("report.json"))?;
+    let report: serde_json::Value = serde_json::from_str(&file)?;
+    print_event("report", &json!({ "output_dir": output_dir, "report": report }))
 }
 
 /// The error that a program ends with.

@@ -1,7 +1,9 @@
 #![doc = include_str!("../README.md")]
 
 mod arguments;
+mod audience;
 mod call;
+mod entry;
 mod logging;
 mod rows;
 mod run;
@@ -9,9 +11,10 @@ mod signals;
 mod stdout;
 
 pub use align_files::write_json;
-pub use arguments::{ArgumentError, Parsed, Program, parse};
-pub use call::{Call, answered, job, train};
+pub use arguments::{ArgumentError, Parsed, Program, Recipe, parse};
+pub use call::answered;
+pub use entry::{Entry, Trains, Words, Works};
 pub use rows::JsonLines;
 pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
 pub use signals::end_tidily;
-pub use stdout::{print, print_coloured, print_row};
+pub use stdout::{print, print_coloured, print_place, print_row};

@@ -12,21 +12,25 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::audience::Audience;
+
 const DEFAULT: &str = "info,ureq=warn,ureq_proto=warn,rustls=warn,tokenizers=warn";
 
-/// Starts logging. A second call in a process changes nothing.
-pub(crate) fn start() {
+/// Of which a script wants to know.
+const TROUBLE: &str = "warn";
+
+/// Starts logging, for whoever reads. A second call in a process changes nothing.
+pub(crate) fn start(audience: Audience) {
+    let usual = if audience == Audience::Script { TROUBLE } else { DEFAULT };
     let wanted = ["ALIGN_LOG", "RUST_LOG"].iter().find_map(|name| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
         Some((name, value))
     });
     let (filter, complaint) = match wanted {
-        None => (EnvFilter::new(DEFAULT), None),
+        None => (EnvFilter::new(usual), None),
         Some((name, value)) => match EnvFilter::try_new(&value) {
             Ok(filter) => (filter, None),
-            Err(error) => {
-                (EnvFilter::new(DEFAULT), Some(format!("{name}={value}: {error}; using {DEFAULT}")))
-            }
+            Err(error) => (EnvFilter::new(usual), Some(format!("{name}={value}: {error}; using {usual}"))),
         },
     };
     let subscriber = tracing_subscriber::fmt()

@@ -6,6 +6,7 @@
 //! moment does not: see [`input_error`] and [`internal_error`].
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,7 @@ use align_hub::policy;
 use align_stage::Given;
 
 use crate::arguments::{self, ArgumentError, Parsed, Program};
+use crate::audience::Audience;
 use crate::{logging, signals};
 
 /// One call of a program.
@@ -79,12 +81,13 @@ impl Invocation {
     }
 }
 
-/// Runs a program; the whole of a binary's `main`.
+/// Runs a program on the words of a command line, its name first; the whole of a binary's `main`.
 ///
 /// The policies for memory and threads come first, while there is one thread. `work` gets the options and the
-/// invocation; [`crate::train`] is this for training programs.
+/// invocation; an [`crate::Entry`] is this for programs that run a job.
 pub fn main<C: clap::Args>(
     program: &Program,
+    words: impl IntoIterator<Item = OsString>,
     work: impl FnOnce(&C, &Invocation) -> anyhow::Result<()>,
 ) -> ExitCode {
     policy::keep_memory();
@@ -92,8 +95,7 @@ pub fn main<C: clap::Args>(
     policy::work_beside_the_kernels();
     std::panic::set_hook(Box::new(report_panic));
     signals::limits_are_errors();
-    logging::start();
-    let parsed = match arguments::parse::<C>(program, std::env::args_os()) {
+    let parsed = match arguments::parse::<C>(program, words) {
         Ok(parsed) => parsed,
         Err(ArgumentError::Help(text)) => {
             return ended(crate::print(text.trim_end()), |_| 1);
@@ -103,6 +105,9 @@ pub fn main<C: clap::Args>(
             return ExitCode::from(2);
         }
     };
+    let audience = Audience::of(|option| parsed.given.contains(option));
+    audience.listens();
+    logging::start(audience);
     for notice in &parsed.notices {
         tracing::warn!("{notice}");
     }
@@ -205,7 +210,7 @@ mod tests {
     use super::*;
     use anyhow::{Context as _, anyhow};
 
-    const PROGRAM: Program = Program { name: "train-demo", about: "", recipe: None };
+    const PROGRAM: Program = Program::new("train-demo", "");
 
     #[test]
     fn a_chain_is_one_line_without_repeats() {

@@ -10,11 +10,8 @@ use align_files::{OutputDir, Resume};
 use align_stage::{ModelOptions, OutputOptions, SETTINGS_FILE};
 use anyhow::Context as _;
 
-const PROGRAM: Program = Program {
-    name: "train-demo",
-    about: "A demonstration.",
-    recipe: Some("model = \"tiny\"\ndevice = \"cpu\"\n"),
-};
+const PROGRAM: Program =
+    Program::new("train-demo", "A demonstration.").with_recipe("model = \"tiny\"\ndevice = \"cpu\"\n");
 /// Clears a terminal, twice, and turns what follows around.
 const COMMAND: &str = "\u{1b}[2J\u{9b}2J\u{202e}";
 const CHILD: &str = "ALIGN_CLI_TEST_CHILD";
@@ -250,7 +247,7 @@ fn memory_is_kept(dir: &Path) {
 
 fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
-        return align_cli::main(&PROGRAM, program);
+        return align_cli::main(&PROGRAM, std::env::args_os(), program);
     }
     let checks: &[fn(&Path)] = &[
         each_ending_has_its_exit_code_and_its_line,

@@ -6,6 +6,7 @@
 //! the file and the line.
 
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -24,6 +25,15 @@ pub(super) struct Setting {
 }
 
 impl Setting {
+    /// Makes a value that names a file below `prefix` name the one in `directory`.
+    pub(super) fn move_files(&mut self, prefix: &str, directory: &Path) {
+        for value in &mut self.values {
+            if let Some(file) = value.strip_prefix(prefix) {
+                *value = directory.join(file).to_string_lossy().into_owned();
+            }
+        }
+    }
+
     /// `--long=value`, once per value.
     pub(super) fn flags(&self) -> impl Iterator<Item = OsString> {
         self.values.iter().map(|value| argv::joined(&self.long, Some(OsStr::new(value))))

@@ -23,18 +23,57 @@ mod settings;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use schema::Schema;
 
-/// What a binary says about itself.
+/// What a program says about itself.
 #[derive(Debug, Clone, Copy)]
 pub struct Program {
-    /// The command's name, such as `train-dpo`.
+    /// The command's name, such as `train-dpo`, or `align dpo`.
     pub name: &'static str,
     /// One sentence for the top of `--help`.
     pub about: &'static str,
-    /// TOML text used as the lowest layer when neither model, data set nor config file is named.
-    pub recipe: Option<&'static str>,
+    /// The lowest layer when neither model, data set nor config file is named.
+    pub recipe: Option<Recipe>,
+    /// The options that `-h` shows, as they are written on the command line; `--help` shows all.
+    pub essentials: &'static [&'static str],
+}
+
+/// What a program does when nobody says what to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipe {
+    /// Its options, as a TOML file.
+    pub text: &'static str,
+    /// Brings the files that it names below [`FILES`], and says in which directory they are; by default the current one.
+    pub files: Option<fn() -> std::io::Result<PathBuf>>,
+}
+
+/// The directory of files that recipes name.
+const FILES: &str = "fixtures/";
+
+impl Program {
+    /// A program without a recipe, whose help is short.
+    pub const fn new(name: &'static str, about: &'static str) -> Self {
+        Self { name, about, recipe: None, essentials: &[] }
+    }
+
+    /// The same with a recipe, whose files are in the current directory.
+    #[must_use]
+    pub const fn with_recipe(self, text: &'static str) -> Self {
+        Self { recipe: Some(Recipe { text, files: None }), ..self }
+    }
+
+    /// The same with a short help of these options.
+    #[must_use]
+    pub const fn with_essentials(self, essentials: &'static [&'static str]) -> Self {
+        Self { essentials, ..self }
+    }
+}
+
+/// The program's options as a command of clap's, for completions and manual pages.
+pub(crate) fn command<C: clap::Args>(program: &Program) -> clap::Command {
+    Schema::of::<C>(program).into_command()
 }
 
 /// Options as a program receives them.
@@ -44,7 +83,7 @@ pub struct Parsed<C> {
     pub options: C,
     /// Every option with its value, as a TOML file that `--config` accepts and that gives the same
     /// options again. Left out is what concerns one call only: `config`, `output_dir`,
-    /// `overwrite_output_dir`, `resume_from_checkpoint`, `dry_run`, `inspect`.
+    /// `overwrite_output_dir`, `resume_from_checkpoint`, `dry_run`, `inspect`, `quiet`, `json`.
     pub settings: String,
     /// Names (`label_smoothing`) of the options that a flag or the config file sets to something other
     /// than the default: what a method can refuse because it would have no effect.
@@ -142,7 +181,11 @@ impl Layer {
         let names_input = inputs(schema).any(|(_, id)| line.given.contains(id));
         match program.recipe {
             Some(recipe) if !names_input => {
-                let settings = layer::read(schema, "built-in recipe", recipe, notices)?;
+                let mut settings = layer::read(schema, "built-in recipe", recipe.text, notices)?;
+                if let Some(files) = recipe.files {
+                    let files = files().map_err(|error| invalid(format!("the built-in example: {error}")))?;
+                    settings.iter_mut().for_each(|setting| setting.move_files(FILES, &files));
+                }
                 Ok(Self { settings, is_recipe: true })
             }
             _ => Ok(Self { settings: Vec::new(), is_recipe: false }),

@@ -42,17 +42,31 @@ impl Schema {
         // After the structs, whose own doc comments clap would otherwise take for the program's.
         let mut command =
             command.about(program.about).long_about(None::<&str>).version(env!("CARGO_PKG_VERSION"));
-        if command.get_arguments().any(|arg| arg.get_id() == "config") {
-            command = command.after_help(SPELLING);
+        let takes_files = command.get_arguments().any(|arg| arg.get_id() == "config");
+        let spelling = if takes_files { SPELLING } else { "" };
+        let recipe = if program.recipe.is_some() { RECIPE } else { "" };
+        command = command.after_long_help(format!("{spelling} {recipe}").trim().to_owned());
+        if !program.essentials.is_empty() {
+            let is_essential =
+                |arg: &Arg| arg.get_long().is_none_or(|long| program.essentials.contains(&long));
+            command =
+                command.mut_args(|arg| if is_essential(&arg) { arg } else { arg.hide_short_help(true) });
+            let all = command.get_arguments().count();
+            command =
+                command.after_help(format!("--help shows all {all} options. {recipe}").trim().to_owned());
         }
         if program.recipe.is_some() {
-            command = command.after_help(format!("{SPELLING} {RECIPE}"));
             if command.get_positionals().next().is_none() {
                 // clap would list as required what the recipe can bring.
                 command = command.override_usage(format!("{} [OPTIONS]", program.name));
             }
         }
         Self { command }
+    }
+
+    /// The command itself.
+    pub(super) fn into_command(self) -> Command {
+        self.command
     }
 
     /// The option of this name or alias; dashes and underscores are the same.

@@ -13,8 +13,16 @@ use super::schema::{self, Kind, Schema};
 
 /// Options about one call of the program, not about what it computes. Kept out of the file, so that a
 /// repeat neither overwrites the first run nor stops at its directory.
-const ABOUT_THIS_CALL: &[&str] =
-    &["config", "output-dir", "overwrite-output-dir", "resume-from-checkpoint", "dry-run", "inspect"];
+const ABOUT_THIS_CALL: &[&str] = &[
+    "config",
+    "output-dir",
+    "overwrite-output-dir",
+    "resume-from-checkpoint",
+    "dry-run",
+    "inspect",
+    "quiet",
+    "json",
+];
 
 /// One `key = value` line per option that has a value, in the order of `--help`.
 pub(super) fn to_toml(schema: &Schema, program: &Program, matches: &ArgMatches) -> String {

@@ -35,7 +35,7 @@ fn the_data_set_is_required_beside_a_model_even_where_its_type_is_optional() {
         dataset_name: Option<String>,
     }
     let run = |word: &str, recipe| parse::<Loose>(&Program { recipe, ..PROGRAM }, ["x", word]);
-    let bundled = Some("model_name_or_path = \"m\"");
+    let bundled = Program::new("x", "").with_recipe("model_name_or_path = \"m\"").recipe;
     let error = run("--model-name-or-path=m", bundled).unwrap_err().to_string();
     assert_eq!(error, "`--dataset-name` is required; give it here or in a `--config` file");
     assert!(parse::<Loose>(&Program { recipe: bundled, ..PROGRAM }, ["x"]).is_ok());

@@ -78,7 +78,7 @@ const RECIPE: &str = "model_name_or_path = \"fixtures/models/tiny-chat\"\n\
                       dataset_name = \"fixtures/preferences\"\n\
                       learning-rate = 3e-4\n\
                       report_to = [\"tensorboard\", \"none\"]\n";
-const PROGRAM: Program = Program { name: "train-demo", about: "A demonstration.", recipe: Some(RECIPE) };
+const PROGRAM: Program = Program::new("train-demo", "A demonstration.").with_recipe(RECIPE);
 
 fn run(words: &str) -> Result<Parsed<Demo>, ArgumentError> {
     parse(&PROGRAM, std::iter::once("train-demo").chain(words.split_whitespace()))

@@ -107,7 +107,7 @@ fn a_number_outside_its_range_is_refused_with_option_value_and_range() {
 
 #[test]
 fn a_broken_recipe_names_itself() {
-    let program = Program { recipe: Some("bet = 1"), ..PROGRAM };
+    let program = PROGRAM.with_recipe("bet = 1");
     let error = parse::<Demo>(&program, ["train-demo"]).unwrap_err();
     assert_eq!(error.to_string(), "built-in recipe:1: unknown key `bet`; did you mean `beta`?");
 }
