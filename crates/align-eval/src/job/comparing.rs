@@ -41,11 +41,7 @@ pub(super) fn compare(
 }
 
 /// The curve of the baseline, where it was asked for; held against the gold reward, or against a rule where one judges.
-pub(super) fn best_of(
-    job: &Job,
-    inputs: &Inputs<'_>,
-    prompts: &Prompts<'_>,
-) -> Result<Option<BestOf>> {
+pub(super) fn best_of(job: &Job, inputs: &Inputs<'_>, prompts: &Prompts<'_>) -> Result<Option<BestOf>> {
     let (Some(most), Some(source)) = (job.prompts.best_of_n, &inputs.reward) else { return Ok(None) };
     let baseline = &inputs.models[0];
     let policy = Policy::open(baseline.name.as_str(), &baseline.path, &inputs.device)?;

@@ -18,11 +18,7 @@ use crate::{
 const FILE: &str = "critique.jsonl";
 
 /// The last model's answers, held against the principles, if there are any.
-pub(super) fn critique(
-    job: &Job,
-    inputs: &Inputs<'_>,
-    prompts: &Prompts<'_>,
-) -> Result<Option<Critique>> {
+pub(super) fn critique(job: &Job, inputs: &Inputs<'_>, prompts: &Prompts<'_>) -> Result<Option<Critique>> {
     let (false, Some(answering)) = (inputs.principles.is_empty(), inputs.models.last()) else {
         return Ok(None);
     };

@@ -34,8 +34,7 @@ fn suspect(
     prompts: Option<&Prompts<'_>>,
 ) -> Result<Suspect> {
     let (name, dir) = named(word)?;
-    let (proxy, quality) =
-        (job.hacking.proxy_metric.as_deref(), job.hacking.quality_metric.as_deref());
+    let (proxy, quality) = (job.hacking.proxy_metric.as_deref(), job.hacking.quality_metric.as_deref());
     if quality.is_none() && job.hacking.quality.is_none() {
         let because = "true quality is measured on the run's checkpoints, which needs it; or name `--quality-metric` or \
                        `--quality`";

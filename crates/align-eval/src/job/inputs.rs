@@ -74,8 +74,7 @@ impl<'a> Inputs<'a> {
             Ok::<_, Error>(PairSet::load(&hub.dataset(name)?, "train", column)?)
         });
         let train_pairs = train_pairs.transpose()?;
-        let (reward, gold) =
-            (job.models.reward_model.as_ref(), job.hacking.gold_reward_model.as_ref());
+        let (reward, gold) = (job.models.reward_model.as_ref(), job.hacking.gold_reward_model.as_ref());
         let reward = models::reward(("reward_model", reward), &hub, &device)?;
         let gold = models::reward(("gold_reward_model", gold), &hub, &device)?;
         let runs = job.hacking.run.iter().map(|word| {

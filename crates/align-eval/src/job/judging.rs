@@ -84,7 +84,10 @@ pub(super) fn endpoint(job: &Job) -> Result<ChatOptions> {
     let missing = |problem: &str| Error::Inputs(problem.to_owned());
     let api_key = endpoint.judge_api_key_env.as_deref().map(key).transpose()?;
     let chat = ChatOptions {
-        base_url: endpoint.judge_url.clone().ok_or_else(|| missing("judge_url: name the endpoint's address"))?,
+        base_url: endpoint
+            .judge_url
+            .clone()
+            .ok_or_else(|| missing("judge_url: name the endpoint's address"))?,
         model: endpoint
             .judge_model
             .clone()

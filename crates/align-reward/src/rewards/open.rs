@@ -123,7 +123,8 @@ impl RewardModelDir {
                 Some(stored) => Ok(Some(stored)),
                 None => {
                     let (dir, file) = (self.dir.path().display(), RewardNormalization::FILE);
-                    let problem = format!("{dir} has no {file}, which train-reward writes; remove the option");
+                    let problem =
+                        format!("{dir} has no {file}, which train-reward writes; remove the option");
                     Err(Error::option(option, problem))
                 }
             },

@@ -72,9 +72,11 @@ impl Answers {
             Write::Compare if count != 2 => {
                 format!("`--write compare` compares two answers, and the row has {count}")
             }
-            Write::Preferences if count < 2 => "`--write preferences` needs at least two answers to a prompt, and there is \
+            Write::Preferences if count < 2 => {
+                "`--write preferences` needs at least two answers to a prompt, and there is \
                                                 one; rows of one prompt must follow each other"
-                .to_owned(),
+                    .to_owned()
+            }
             _ => return Ok(()),
         };
         Err(Error::Inputs(format!("{origin}: {problem}")))
