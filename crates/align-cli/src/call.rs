@@ -157,3 +157,27 @@ fn ended(error: Error) -> anyhow::Error {
         error => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+    use crate::run::exit_code;
+    use crate::{Parsed, internal_error};
+
+    #[test]
+    fn an_error_keeps_what_it_was_marked_as_on_its_way_through_a_job() {
+        let program = Program { name: "demo", about: "", recipe: None };
+        let (given, known, settings) = Default::default();
+        let invocation =
+            Invocation::new(program, &Parsed { options: (), settings, given, known, notices: Vec::new() });
+        let code = |error: Error| exit_code(&ended(error), &invocation);
+        let marked = || answered::<()>(Err(internal_error(anyhow!("no space")))).map_err(Error::Listener);
+        assert_eq!(code(marked().unwrap_err()), 1);
+        assert_eq!(code(Error::Inputs("no rows".to_owned())), 2);
+        invocation.work_starts();
+        assert_eq!(code(Error::Inputs("no rows".to_owned())), 1);
+        assert_eq!(code(Error::late_input(Error::Inputs("no rows".to_owned()))), 2);
+    }
+}

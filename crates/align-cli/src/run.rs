@@ -39,38 +39,12 @@ impl Invocation {
         Self { program, settings, given, known, working: AtomicBool::new(false) }
     }
 
-    /// Refuses options that the user gave although they can have no effect, for the reason in `because`.
-    ///
-    /// # Errors
-    /// Names the first one that was given.
-    ///
-    /// # Panics
-    /// In a debug build, if the program has no option of a name: it could never be given, and never refused.
-    pub fn refuse_given(&self, names: &[&str], because: &str) -> anyhow::Result<()> {
-        for name in names {
-            debug_assert!(self.known.contains(*name), "{} has no option `{name}`", self.program.name);
-        }
-        Ok(self.given().refuse(names, because)?)
-    }
-
-    /// The same as a job's host has it.
+    /// The options that were given, as a job's host has them.
     pub(crate) fn given(&self) -> Given {
         Given::new(self.given.clone(), self.known.clone())
     }
 
-    /// Refuses `model_revision` beside a model that does not come from the hub.
-    ///
-    /// # Errors
-    /// If it was given and `model` is a directory.
-    pub fn refuse_revision_of_directory(&self, model: &str) -> anyhow::Result<()> {
-        if !std::path::Path::new(model).is_dir() {
-            return Ok(());
-        }
-        self.refuse_given(&["model_revision"], "the model is a directory, and revisions are of the hub")
-    }
-
-    /// All input has been checked: failures from now on are not the user's (exit code 1).
-    /// A training program's job says so.
+    /// All input has been checked: failures from now on are not the user's (exit code 1). A job says so to its host.
     pub fn work_starts(&self) {
         self.working.store(true, Ordering::Relaxed);
     }
@@ -157,7 +131,8 @@ struct Marked {
     code: u8,
 }
 
-fn exit_code(error: &anyhow::Error, invocation: &Invocation) -> u8 {
+/// What a marked error says, else what the moment says.
+pub(crate) fn exit_code(error: &anyhow::Error, invocation: &Invocation) -> u8 {
     let marked = error.chain().find_map(|cause| cause.downcast_ref::<Marked>());
     let by_time = if invocation.has_work_started() { 1 } else { 2 };
     marked.map_or(by_time, |marked| marked.code)
@@ -228,31 +203,15 @@ mod tests {
         check(input_error(anyhow!("row 3").context("data")), "data: row 3");
     }
 
-    fn invocation(known: &[&str], given: &[&str]) -> Invocation {
-        let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-        let (known, given) = (names(known), names(given));
+    fn invocation() -> Invocation {
+        let (given, known) = (BTreeSet::new(), BTreeSet::new());
         let parsed = Parsed { options: (), settings: String::new(), given, known, notices: Vec::new() };
         Invocation::new(PROGRAM, &parsed)
     }
 
     #[test]
-    fn an_option_without_effect_is_refused_if_it_was_given() {
-        let run = invocation(&["beta", "gamma"], &["beta"]);
-        assert!(run.refuse_given(&["gamma"], "so").is_ok());
-        let error = run.refuse_given(&["gamma", "beta"], "without `--x`").unwrap_err().to_string();
-        assert_eq!(error, "`beta`: has no effect, without `--x`; remove it");
-    }
-
-    #[cfg(debug_assertions)]
-    #[test]
-    #[should_panic(expected = "train-demo has no option `bata`")]
-    fn a_misspelt_option_in_a_list_is_found() {
-        drop(invocation(&["beta"], &[]).refuse_given(&["bata"], "so"));
-    }
-
-    #[test]
     fn the_moment_decides_the_exit_code_unless_the_error_does() {
-        let run = invocation(&[], &[]);
+        let run = invocation();
         assert_eq!(exit_code(&anyhow!("bad"), &run), 2);
         assert_eq!(exit_code(&internal_error(anyhow!("disk")), &run), 1);
         run.work_starts();

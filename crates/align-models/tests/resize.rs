@@ -45,7 +45,7 @@ fn old_tokens_keep_their_logits_and_new_ones_have_the_mean() {
 
 #[test]
 fn what_is_saved_has_the_new_size() {
-    let larger = ModelDir::open(&golden("llama")).unwrap().with_vocabulary(300).unwrap();
+    let larger = ModelDir::open(&golden("llama")).unwrap().with_vocabulary_if(true, 300).unwrap();
     let saved = tempfile::tempdir().unwrap();
     larger.save(&Params::frozen(&larger.load(&CPU).unwrap()), saved.path()).unwrap();
     let again = ModelDir::open(saved.path()).unwrap();
@@ -58,4 +58,6 @@ fn what_is_saved_has_the_new_size() {
 fn a_model_that_is_large_enough_is_left_alone() {
     let error = ModelDir::open(&golden("llama")).unwrap().with_vocabulary(256).unwrap_err().to_string();
     assert!(error.contains("rows for 256 tokens"), "{error}");
+    let unasked = ModelDir::open(&golden("llama")).unwrap().with_vocabulary_if(false, 300).unwrap();
+    assert_eq!(unasked.decoder_config().vocab, 256);
 }

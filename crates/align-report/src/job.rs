@@ -113,3 +113,38 @@ fn runs_in(dir: &Path) -> Result<Vec<PathBuf>> {
     runs.sort();
     Ok(runs)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_made_of_evaluations_and_says_when_work_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, page) = (dir.path().join("one"), dir.path().join("page"));
+        crate::sample::report().write(&one).unwrap();
+        let job = Job { evaluation: vec![one], output_dir: page.clone(), ..Job::default() };
+        let mut started = false;
+        let report = write(&job, || started = true).unwrap();
+        assert!(started && !report.created.is_empty());
+        assert_eq!(report.title, crate::sample::report().title);
+        assert_eq!(Report::read(&page.join("report.json")).unwrap(), report);
+    }
+
+    #[test]
+    fn what_is_not_there_is_named_before_work_starts() {
+        let dir = tempfile::tempdir().unwrap();
+        let refused = |job: Job| {
+            let job = Job { output_dir: dir.path().join("page"), ..job };
+            let error = write(&job, || panic!("nothing is wrong with {job:?}")).unwrap_err().to_string();
+            assert!(!dir.path().join("page").exists());
+            error
+        };
+        assert!(refused(Job::default()).starts_with("nothing to report; give --evaluation"));
+        let run = refused(Job { run: vec!["=x".to_owned()], ..Job::default() });
+        assert_eq!(run, "--run =x: expected a folder, or NAME=FOLDER");
+        let empty = dir.path().to_owned();
+        let sweep = refused(Job { sweep: Some(empty), ..Job::default() });
+        assert!(sweep.ends_with("expected folders of finished runs in it, found none"), "{sweep}");
+    }
+}

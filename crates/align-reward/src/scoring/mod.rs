@@ -134,3 +134,6 @@ fn complaint(error: RewardError, job: &Job) -> Error {
         error => error.into(),
     })
 }
+
+#[cfg(test)]
+mod tests;
