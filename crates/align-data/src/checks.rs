@@ -29,11 +29,11 @@ pub struct DatasetChecks {
     pub duplicate_rows: usize,
     /// Rows whose answer (any of them, in a pair) is white space only.
     pub blank_answers: usize,
-    /// What only pairs have.
+    /// Checks of pairs alone.
     pub pairs: Option<PairChecks>,
-    /// What only labelled answers have.
+    /// Checks of labelled answers alone.
     pub unpaired: Option<UnpairedChecks>,
-    /// What only data with an evaluation split has.
+    /// Checks of the evaluation split, where there is one.
     pub evaluation: Option<EvaluationChecks>,
 }
 

@@ -68,15 +68,15 @@ pub struct DemonstrationOptions {
 /// Checked [`DataOptions`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataConfig {
-    /// Where the training data is.
+    /// The training data: a path or a hub id.
     pub dataset_name: String,
     /// Split to train on.
     pub dataset_train_split: String,
     /// Split to evaluate on.
     pub dataset_test_split: String,
-    /// Where separate evaluation data is.
+    /// Separate evaluation data.
     pub eval_dataset: Option<String>,
-    /// How rows become token ids.
+    /// The options of tokenization: how rows become token ids.
     pub tokenize: TokenizeOptions,
     /// Order of the training rows.
     pub train_sampling_strategy: SamplingStrategy,

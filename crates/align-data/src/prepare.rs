@@ -35,11 +35,11 @@ pub struct Prepared<T> {
     pub fingerprint: String,
     /// Tokens of the longest sequence in either: a prompt with its longest answer, or a demonstration.
     pub longest: usize,
-    /// What was seen on the way.
+    /// Findings on the way.
     pub findings: Findings,
 }
 
-/// What a user should know of the data before training on it.
+/// Findings about the data: what a user should know before training on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
     /// Of the rows as they were read.
@@ -51,7 +51,7 @@ pub struct Findings {
 }
 
 impl Findings {
-    /// What is known of held-out answers, where there are answers that are better or worse.
+    /// Held-out answers that training knows, where there are answers that are better or worse.
     pub fn known_answers(&self) -> Option<KnownAnswers> {
         self.checks.evaluation.as_ref()?.known_answers
     }

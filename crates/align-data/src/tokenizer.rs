@@ -170,7 +170,7 @@ impl Tokenizer {
         &self.prefix
     }
 
-    /// Whether the token is a special one (a turn marker, EOS, …), not text.
+    /// True if the token is a special one (a turn marker, EOS, …), not text.
     pub fn is_special(&self, id: u32) -> bool {
         self.inner.get_added_vocabulary().is_special_token(&self.inner.id_to_token(id).unwrap_or_default())
     }

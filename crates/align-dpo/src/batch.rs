@@ -63,12 +63,12 @@ impl PairBatch {
         self.indices.len()
     }
 
-    /// Whether there are none.
+    /// True if the batch has no pairs.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
-    /// Where the pairs were read from.
+    /// The pairs' origins, as `file:line`.
     pub fn origins(&self) -> Vec<String> {
         self.origins.clone()
     }

@@ -32,7 +32,7 @@ impl Prompted for TokenizedCompletion {
     }
 }
 
-/// How it is measured.
+/// The settings of a measurement on held-out rows.
 #[derive(Clone, Debug)]
 pub struct Measuring<'a> {
     /// Makes texts of token ids.
@@ -71,7 +71,7 @@ struct Evaluation {
     kl: Vec<f64>,
 }
 
-/// How things stand at one moment.
+/// A look at the policy at one moment: accuracy, margin and KL on held-out rows, and some texts.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// Share of pairs whose chosen answer has the higher implicit reward, or of answers whose reward has the

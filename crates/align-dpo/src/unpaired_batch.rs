@@ -62,17 +62,17 @@ impl UnpairedBatch {
         self.indices.len()
     }
 
-    /// Whether there are none.
+    /// True if the batch has no rows.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
-    /// Where the rows were read from.
+    /// The rows' origins, as `file:line`.
     pub fn origins(&self) -> Vec<String> {
         self.origins.clone()
     }
 
-    /// Which answers are desirable.
+    /// Labels: true for a desirable answer.
     pub fn desirable(&self) -> &[bool] {
         &self.desirable
     }

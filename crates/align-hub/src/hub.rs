@@ -16,7 +16,7 @@ const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=3600;
 /// The longest file of a token that is read, in bytes.
 const LONGEST_TOKEN: u64 = 10_000;
 
-/// How to reach the hub. [`Hub::from_env`] in programs; tests and embedders fill the fields.
+/// The hub: models and data sets by name. [`Hub::from_env`] in programs; tests and embedders fill the fields.
 #[derive(Clone)]
 pub struct Hub {
     /// Cache directory, which holds `models--org--name` and the like.

@@ -73,7 +73,7 @@ impl Params {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

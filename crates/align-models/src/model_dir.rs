@@ -50,7 +50,7 @@ impl ModelDir {
         &self.decoder
     }
 
-    /// Where the directory is.
+    /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -13,7 +13,7 @@ use candle_core::DType;
 
 use crate::Rollouts;
 
-/// What gives scores.
+/// A source of scores: a reward model or a reward of texts.
 pub enum ScoreSource {
     /// A reward model, on the policy's tokens.
     Model {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Sample;
 
-/// What the loop is to do.
+/// An action that the watch asks the loop for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -43,11 +43,11 @@ impl std::fmt::Display for Action {
 /// An action and what made it necessary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// What to do.
+    /// The action.
     pub action: Action,
     /// The rule, by its name in the options.
     pub rule: String,
-    /// What was found and what was expected, as a sentence for the log.
+    /// The reason: what was found and what was expected, as a sentence for the log.
     pub reason: String,
 }
 

@@ -60,12 +60,12 @@ impl RankingBatch {
         self.counts.len()
     }
 
-    /// Whether there are none.
+    /// True if the batch has no rows.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    /// Where the rows were read from.
+    /// The rows' origins, as `file:line`.
     pub fn origins(&self) -> Vec<String> {
         self.origins.clone()
     }

@@ -12,7 +12,7 @@ pub struct RewardNormalization {
     pub mean: f64,
     /// Standard deviation of the rewards; positive.
     pub std: f64,
-    /// How many answers they are from.
+    /// Answers that mean and deviation are from.
     pub answers: usize,
 }
 

@@ -35,7 +35,7 @@ pub struct Quality {
     pub twins: Option<Twins>,
     /// Mean of better minus worse reward.
     pub margin: f64,
-    /// How sure the model is, beside how often it is right.
+    /// Calibration: how sure the model is, beside how often it is right.
     #[serde(flatten)]
     pub calibration: Calibration,
     /// Rewards of the best answers.
@@ -60,7 +60,7 @@ pub struct Baselines {
     pub shorter: f64,
     /// Whichever of these two rules holds for the majority of the training pairs.
     pub majority: f64,
-    /// What words reach without the prompt, where there are training pairs to learn them from.
+    /// The accuracy that words reach without the prompt, where there are training pairs to learn them from.
     pub answers_only: Option<AnswersOnly>,
 }
 
@@ -82,7 +82,7 @@ pub struct Twins {
     pub others: SourceAccuracy,
 }
 
-/// Where rewards lie.
+/// The distribution of rewards.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Distribution {
     /// Mean.
@@ -104,7 +104,7 @@ pub struct Distribution {
 /// A pair whose worse answer has the higher reward.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
-    /// Where the row was read from.
+    /// The row's origin, as `file:line`.
     pub origin: String,
     /// The prompt, with its markup.
     pub prompt: String,

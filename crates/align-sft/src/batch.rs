@@ -7,7 +7,7 @@ use align_models::Packed;
 pub struct ExampleBatch {
     /// One sequence per demonstration.
     pub packed: Packed,
-    /// Where they were read from.
+    /// The rows' origins: where they were read from.
     pub origins: Vec<String>,
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 /// there were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What every run has to say.
+    /// The figures that every run has.
     #[serde(flatten)]
     pub run: RunFigures,
     /// Held-out loss before training, in nats per labelled token.

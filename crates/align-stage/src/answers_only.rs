@@ -15,7 +15,7 @@ pub struct AnswersOnly {
 
 /// A row with answers that are better or worse.
 pub trait Answers {
-    /// What speaks for which side, of each pair of answers or of the only answer.
+    /// The evidence for either side, of each pair of answers or of the only answer.
     ///
     /// # Errors
     /// If token ids cannot be decoded.

@@ -27,10 +27,10 @@ impl ChangedAnswer {
     }
 }
 
-/// What a judge says of the answers that changed.
+/// A judge's verdict on the answers that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JudgedChanges {
-    /// Who judges.
+    /// The judge's name.
     pub judge: String,
     /// Prompts that are answered better than before.
     pub better: usize,

@@ -33,7 +33,7 @@ impl Given {
         Self { set: set.collect(), known: names(&mut all()) }
     }
 
-    /// Whether an option was set.
+    /// True if the option was set.
     pub fn has(&self, option: &str) -> bool {
         self.set.contains(option)
     }

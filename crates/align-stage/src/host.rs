@@ -11,7 +11,7 @@ use crate::{Error, Given, Result};
 /// Something that a job has to say while it runs.
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// What was found in the data.
+    /// Findings about the data.
     Findings(&'a Findings),
     /// Something to think about before it trains.
     Advice(&'a str),
@@ -24,21 +24,21 @@ pub enum Event<'a> {
     },
     /// Everything is checked and the output directory is the run's: what fails from now on is not the input's fault.
     Starts {
-        /// Where it writes.
+        /// The directory that the run writes to.
         output_dir: &'a Path,
     },
     /// An entry of the log.
     Logged(&'a LogEntry),
-    /// What is to be said of the run, whose model is saved.
+    /// The report of the run, whose model is saved.
     Report {
         /// `report.json` in words.
         report: &'a dyn Display,
-        /// Where both are.
+        /// The directory of the report and the model.
         output_dir: &'a Path,
     },
 }
 
-/// How far a job goes.
+/// A look at a job instead of the whole of it: how far the job goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
     /// To its end.
@@ -50,25 +50,27 @@ pub enum Look {
     AtABatch,
 }
 
-/// What a listener answers: an error ends the job.
+/// The listener's answer: an error ends the job.
 pub type Heard = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// Who runs a job. By default nobody listens, nothing stops it, and what is given is what differs from the defaults.
+/// The host of a job: who runs it. By default nobody listens, nothing stops it, and what is given is what differs
+/// from the defaults.
 #[derive(Default)]
 pub struct Host<'a> {
     /// Is told what happens.
     pub listener: Option<&'a dyn Fn(Event<'_>) -> Heard>,
-    /// What asks the run to stop.
+    /// The stop token, which asks the run to stop.
     pub stop: Stop,
     /// Whether a terminal gets a progress bar.
     pub progress_bar: bool,
-    /// How far it goes.
+    /// The look: how far the job goes.
     pub look: Look,
     /// The options that were given, where somebody knows better than by comparing with the defaults.
     pub given: Option<Given>,
     /// All options as the text that repeats the run, where somebody has them so.
     pub settings: Option<String>,
-    /// What is read beside what the options name, and what it is: nothing of it may lie in a directory that is replaced.
+    /// Paths that are read beside those that the options name, with what each is: nothing of them may lie in a
+    /// directory that is replaced.
     pub also_read: Vec<(&'static str, String)>,
 }
 
@@ -81,7 +83,7 @@ impl Host<'_> {
         self.listener.map_or(Ok(()), |listener| listener(event).map_err(Error::Listener))
     }
 
-    /// Whether it is a run, and no look at one.
+    /// True if the job trains, and does not only look.
     pub fn trains(&self) -> bool {
         self.look == Look::No
     }

@@ -8,7 +8,7 @@ use crate::{ModelOptions, OutputOptions};
 
 /// A training job: all its options, in groups, each with a default.
 pub trait Job: Serialize + Default {
-    /// Which stage it is, as directories and reports call it: `dpo`.
+    /// The stage's name, as directories and reports have it: `dpo`.
     const STAGE: &'static str;
 
     /// The model, the device and the seed.

@@ -12,8 +12,9 @@ pub use words::words;
 /// Words and pairs of neighbouring words that examples may have in all, over which no further example is read: 32 MB.
 const ENTRIES: usize = 4 << 20;
 
-/// What an answer has and the other one has not: evidence with the side that it speaks for, 1 or −1. Each word, and each pair
-/// of neighbouring words, counts once however often it stands there.
+/// The contrast of an answer with the other one: what it has and the other has not, as evidence with the side that
+/// it speaks for, 1 or −1. Each word, and each pair of neighbouring words, counts once however often it stands
+/// there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contrast(Vec<(u32, i8)>);
 

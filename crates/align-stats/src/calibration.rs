@@ -10,7 +10,7 @@ const BINS: usize = 10;
 /// Calibrated models that are drawn: their mean error is then good to a twentieth of their spread.
 const SIMULATIONS: usize = 400;
 
-/// How sure a model is, beside how often it is right.
+/// Calibration: how sure a model is, beside how often it is right.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Calibration {
     /// Expected calibration error: the mean distance of confidence and accuracy over the bins, by their pairs
@@ -25,7 +25,7 @@ pub struct Calibration {
     pub ece_after_temperature: f64,
     /// Mean of (1 − σ(m))².
     pub brier: f64,
-    /// What margins should be divided by: above 1 where the model is too sure.
+    /// The temperature by which margins should be divided: above 1 where the model is too sure.
     pub temperature: f64,
     /// Confidence and accuracy by confidence.
     pub reliability: Vec<ReliabilityBin>,
@@ -34,9 +34,9 @@ pub struct Calibration {
 /// The pairs of one range of confidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReliabilityBin {
-    /// Where the range begins.
+    /// The beginning of the range.
     pub from: f64,
-    /// Where it ends.
+    /// The end of the range.
     pub to: f64,
     /// Pairs in it; empty ranges are left out.
     pub pairs: usize,

@@ -30,7 +30,7 @@ pub struct Lengths<'a> {
     pub prompts: &'a [usize],
 }
 
-/// What is left of the win rates, and what length does.
+/// Win rates at equal length, and the effect of length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LengthControlled {
     /// The win rate of each model at equal length.

@@ -14,7 +14,7 @@ use crate::{Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, Sto
 const DATA_CURSOR: &str = "data_cursor.json";
 const OBJECTIVE: &str = "objective";
 
-/// How a run ended. What it measured is in [`Run::state`].
+/// The outcome of a run: how it ended. What it measured is in [`Run::state`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All steps were done.
@@ -23,9 +23,9 @@ pub enum Outcome {
     StoppedEarly,
     /// Somebody asked to stop; the run can be resumed from the checkpoint.
     Interrupted {
-        /// Who.
+        /// The one who asked.
         reason: StopReason,
-        /// Where to go on.
+        /// The checkpoint to go on from.
         checkpoint: PathBuf,
     },
 }

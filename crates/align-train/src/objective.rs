@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Metrics, Result, Stop, Update, Weights};
 
-/// What a stage minimises.
+/// The objective of a stage: what it minimises.
 ///
 /// Gradients must reach [`align_kernels::Param::grad_buffer`] of every trainable parameter in the
 /// backward pass of the loss; candle's own gradient store is dropped unread.
@@ -107,10 +107,10 @@ fn scalar(tensor: &Tensor) -> Result<f64> {
     })
 }
 
-/// Where a source of batches stands: JSON of its own, saved in every checkpoint.
+/// The place that a source of batches has reached: JSON of its own, saved in every checkpoint.
 pub type Cursor = Value;
 
-/// Where micro-batches come from.
+/// The source of micro-batches.
 pub trait Batches {
     /// A micro-batch.
     type Batch;
@@ -139,7 +139,7 @@ pub trait Batches {
     fn seek(&mut self, cursor: &Cursor) -> Result<()>;
 }
 
-/// What is measured every `eval_steps`.
+/// The measurement that is made every `eval_steps`.
 pub trait Evaluate {
     /// Measures the model as it is after `step` updates, unless `stop` asks meanwhile. Names carry no prefix: the engine adds
     /// `eval_`.

@@ -77,7 +77,7 @@ impl KnownAnswers {
         self.known as f64 / self.rows.max(1) as f64
     }
 
-    /// What a user should be told, if there is much of it.
+    /// A notice for the user, if there is much of it.
     pub fn notice(&self) -> Option<String> {
         (self.share() > NOTABLE).then(|| {
             format!(

@@ -7,7 +7,7 @@ use super::{Origin, PreferencePair, TemplateArguments, Text};
 /// Answers to one prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidates {
-    /// What they reply to.
+    /// The prompt that they reply to.
     pub prompt: Text,
     /// The answers; at least one.
     pub completions: Vec<Text>,
@@ -27,7 +27,7 @@ pub struct Ranking {
     pub answers: Candidates,
     /// By how much the chosen answer of a pair should win at least, where the data says so.
     pub margin: Option<f64>,
-    /// Where the row comes from, as the data says it: figures are reported for each source too.
+    /// The row's source, as the data names it: figures are reported for each source too.
     pub source: Option<String>,
 }
 

@@ -31,7 +31,7 @@ pub struct JudgedPairs {
     pub pairs: Vec<JudgedPair>,
     /// Rows read.
     pub rows: usize,
-    /// Why rows were left out, how many, and what is wrong with the first of them.
+    /// Rows that were left out, by reason: how many, and what is wrong with the first of them.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -40,7 +40,7 @@ pub struct JudgedPairs {
 pub struct LeftOut {
     /// The column that is wrong.
     pub field: String,
-    /// How many.
+    /// The number of rows.
     pub rows: usize,
     /// The complaint about the first.
     pub first: String,

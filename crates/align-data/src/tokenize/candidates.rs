@@ -17,7 +17,7 @@ pub struct TokenizedCandidates {
     pub completions: Vec<Vec<u32>>,
     /// Index of the record it was made of.
     pub row: usize,
-    /// Where that record came from.
+    /// The record's origin.
     pub origin: Origin,
 }
 
@@ -35,7 +35,7 @@ pub struct TokenizedRanking {
     pub answers: TokenizedCandidates,
     /// By how much the chosen answer of a pair should win at least.
     pub margin: Option<f64>,
-    /// Where the row comes from, as the data says it.
+    /// The row's source, as the data names it.
     pub source: Option<String>,
 }
 

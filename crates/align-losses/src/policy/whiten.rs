@@ -9,7 +9,7 @@ use crate::sequence::Sequences;
 /// Of all tokens that count, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
-    /// How many count.
+    /// The numbers that count.
     pub count: usize,
     /// Σ x / n; 0 if nothing counts.
     pub mean: f64,

@@ -24,7 +24,7 @@ use crate::{Action, Alarm, Learned, Method, Phase, Rollouts, Sample, Sampling, S
 /// The learning rates after going back, as a multiple of those before: the same again would end the same.
 const AFTER_ROLL_BACK: f64 = 0.5;
 
-/// What the loop samples from, compares with and scores by.
+/// The on-policy loop's ingredients: prompts, policy, reference, sampling and scorer.
 pub struct OnPolicy<'a> {
     /// The prompts.
     pub tasks: &'a [TokenizedTask],
@@ -32,28 +32,28 @@ pub struct OnPolicy<'a> {
     pub order: Order,
     /// The policy, over a view of its parameters.
     pub policy: CausalLm,
-    /// What it is held to; none if the method needs none.
+    /// The reference model: what the policy is held to; none if the method needs none.
     pub reference: Option<CausalLm>,
-    /// Whether that is the model which the policy starts from.
+    /// Whether the reference is the model which the policy starts from.
     pub starts_as_its_reference: bool,
-    /// How completions are sampled.
+    /// The sampling of completions.
     pub sampling: Sampling,
     /// Makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
-    /// What gives scores.
+    /// The scorer of completions.
     pub scorer: &'a Scorer,
     /// Seed of what is sampled.
     pub seed: u64,
-    /// How many phases the run has.
+    /// The run's number of phases.
     pub phases: usize,
 }
 
-/// How a run ended.
+/// The ending of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
     /// As in other runs; a run that the watch stopped has stopped early.
     pub outcome: Outcome,
-    /// What the watch found over the run, in order, with the number of the phase.
+    /// Alarms of the watch over the run, in order, with the number of the phase.
     pub alarms: Vec<(usize, Alarm)>,
 }
 

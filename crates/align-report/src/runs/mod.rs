@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct Run {
     /// Its name in this report.
     pub name: String,
-    /// Where it lies.
+    /// The run's directory.
     pub path: String,
     /// The stage: `sft`, `reward`, `dpo`, `ppo`; empty where the folder does not say.
     #[serde(default)]

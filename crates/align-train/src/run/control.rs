@@ -8,7 +8,7 @@ pub type OnLog<'a> = dyn Fn(&LogEntry) -> Result<()> + 'a;
 /// Control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
 #[derive(Clone, Default)]
 pub struct RunControl<'a> {
-    /// What asks the run to stop.
+    /// The stop token, which asks the run to stop.
     pub stop: Stop,
     /// Whether stderr, if it is a terminal, gets a progress bar.
     pub progress_bar: bool,
