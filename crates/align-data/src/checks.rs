@@ -42,9 +42,9 @@ pub struct DatasetChecks {
 pub struct EvaluationChecks {
     /// Rows to evaluate on.
     pub rows: usize,
-    /// Those whose prompt also occurs in training.
+    /// Rows whose prompt also occurs in training.
     pub prompts_in_training: usize,
-    /// Those that occur in training as they are, labelled answers with either label.
+    /// Rows that occur in training as they are, labelled answers with either label.
     pub rows_in_training: usize,
     /// Answers that training has, of data whose answers are better or worse.
     pub known_answers: Option<KnownAnswers>,

@@ -42,11 +42,11 @@ pub struct Prepared<T> {
 /// Findings about the data: what a user should know before training on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
-    /// Of the rows as they were read.
+    /// Checks of the rows as they were read.
     pub checks: DatasetChecks,
-    /// Of the training rows' token ids.
+    /// Report on the training rows' token ids.
     pub train: TokenizeReport,
-    /// Of the held-out rows' token ids.
+    /// Report on the held-out rows' token ids.
     pub held_out: Option<TokenizeReport>,
 }
 

@@ -60,7 +60,7 @@ pub struct Message {
     /// The text; absent where a turn consists of tool calls alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// Everything else the chat template may read: `tool_calls`, `name`, `reasoning_content`, …
+    /// Other keys that the chat template may read: `tool_calls`, `name`, `reasoning_content`, …
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }

@@ -32,7 +32,7 @@ const FILES: [&str; 4] =
 /// A special token: its text and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialToken {
-    /// As it is written, for example `</s>`.
+    /// The token's text, for example `</s>`.
     pub text: String,
     /// Its token id.
     pub id: u32,

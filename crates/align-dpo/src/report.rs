@@ -9,8 +9,8 @@ use crate::Look;
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
 
-/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where
-/// there were none.
+/// The report of a finished run, as a script reads it. What was measured on held-out rows is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The figures that every run has.

@@ -11,7 +11,7 @@ pub enum HubError {
     NoSuchPath {
         /// `model` or `dataset`.
         kind: &'static str,
-        /// As the user wrote it.
+        /// The name, as the user wrote it.
         name: String,
     },
     /// A path that exists and cannot be a model.
@@ -37,7 +37,7 @@ pub enum HubError {
         kind: &'static str,
         /// The hub id.
         name: String,
-        /// As the user wrote it.
+        /// The revision, as the user wrote it.
         revision: String,
     },
     /// Neither on disk nor on the hub.

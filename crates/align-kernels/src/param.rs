@@ -31,7 +31,7 @@ impl Param {
         Self { tensor: tensor.detach(), grad: None }
     }
 
-    /// The same storage without graph or buffer. It sees every later [`Param::set`].
+    /// A view: the same storage without graph or buffer. It sees every later [`Param::set`].
     pub fn view(&self) -> Self {
         Self { tensor: self.tensor.detach(), grad: None }
     }

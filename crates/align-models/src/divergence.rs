@@ -18,7 +18,7 @@ pub struct Divergence {
     /// The divergence of each prompt, whose mean it is. Their spread is of the size of the mean's root: of a few
     /// dozen prompts the mean alone says little, and these are what an interval is made of.
     pub per_prompt: Vec<f64>,
-    /// The same with k3, which is never negative.
+    /// The mean of k3, which is never negative.
     pub kl_k3: f64,
     /// The sampled completions, one per prompt.
     pub completions: Vec<Completion>,

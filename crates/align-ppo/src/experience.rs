@@ -88,7 +88,7 @@ pub struct RewardFigures {
     pub entropy: f64,
     /// −`kl_coef` times the penalised divergence of a completion.
     pub non_score_reward: f64,
-    /// That, with the score: what is maximised.
+    /// The score plus that: what is maximised.
     pub rlhf_reward: f64,
 }
 

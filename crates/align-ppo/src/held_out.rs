@@ -25,7 +25,7 @@ pub struct HeldOut<'a> {
     /// Answers to each prompt. One is a small sample of what a policy says: with the luck of both sides in it, a
     /// win rate over a few hundred single answers moves by several points from seed to seed.
     pub num_generations: usize,
-    /// Makes texts of token ids.
+    /// The tokenizer, which makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
     /// The scorer: what training maximises.
     pub scorer: &'a Scorer,

@@ -16,7 +16,7 @@ const SHOWN: usize = 3;
 /// each answer beside each of the other's.
 #[derive(Clone, Debug, Serialize)]
 pub struct MeasuredWinRate {
-    /// By which measure: the name of a judge that training knows nothing of, or `score` where there is none.
+    /// The measure: the name of a judge that training knows nothing of, or `score` where there is none.
     pub measure: String,
     /// The rate and its interval; ties count half.
     #[serde(flatten)]
@@ -36,7 +36,7 @@ pub struct Point {
     pub value: f64,
 }
 
-/// Something that the supervisor did.
+/// An action of the supervisor.
 #[derive(Clone, Debug, Serialize)]
 pub struct SupervisorAction {
     /// The phase, from 0.
@@ -46,8 +46,8 @@ pub struct SupervisorAction {
     pub alarm: Alarm,
 }
 
-/// Everything a script wants to know of a finished run. What was measured on held-out prompts is absent where there were
-/// none.
+/// The report of a finished run, as a script reads it. What was measured on held-out prompts is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The figures that every run has.

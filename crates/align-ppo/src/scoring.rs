@@ -19,7 +19,7 @@ pub enum ScoreSource {
     Model {
         /// The model.
         model: Box<RewardModel>,
-        /// Makes scores comparable with other models'; without it they are the head's own.
+        /// The normalization that makes scores comparable with other models'; without it they are the head's own.
         normalization: Option<RewardNormalization>,
     },
     /// A reward of texts.

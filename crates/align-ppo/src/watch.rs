@@ -14,12 +14,12 @@ pub enum Action {
     Warn,
     /// Multiply the KL coefficient.
     RaiseKl {
-        /// By this.
+        /// The factor.
         factor: f64,
     },
     /// Multiply all learning rates to come.
     LowerLearningRate {
-        /// By this, below 1.
+        /// The factor, below 1.
         factor: f64,
     },
     /// Go back to the last good checkpoint (weights, optimizer, method), at half the learning rate, with new completions.

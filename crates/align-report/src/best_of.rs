@@ -14,7 +14,7 @@ pub struct BestOf {
     pub quality_source: Option<String>,
     /// Prompts.
     pub prompts: usize,
-    /// By rising N.
+    /// The points, by rising N.
     pub points: Vec<BestOfPoint>,
 }
 

@@ -61,14 +61,14 @@ pub struct Judge {
     pub note: String,
 }
 
-/// Everything measured of one model.
+/// The figures of one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelFigures {
     /// Its name in this report: `sft`, `dpo`.
     pub name: String,
     /// The model's directory.
     pub path: String,
-    /// Against the baseline; for the baseline itself all ties.
+    /// The win rate against the baseline; for the baseline itself all ties.
     pub win_rate: Option<WinRate>,
     /// The rewards of its answers.
     pub reward: Option<RewardFigures>,
@@ -79,7 +79,7 @@ pub struct ModelFigures {
     pub kl_ci95: Option<[f64; 2]>,
     /// KL from the reference in nats per token.
     pub kl_per_token: Option<f64>,
-    /// On held-out text.
+    /// The perplexity of held-out text.
     pub perplexity: Option<f64>,
     /// Distinct words of all words in its answers.
     pub distinct_1: Option<f64>,
@@ -94,7 +94,7 @@ pub struct ModelFigures {
     pub truncated_rate: Option<f64>,
     /// Share of answers that refuse.
     pub refusal_rate: Option<f64>,
-    /// The same by sets of prompts. Those called `safety` and `helpfulness` have columns of their own in the table.
+    /// Figures by sets of prompts. Those called `safety` and `helpfulness` have columns of their own in the table.
     #[serde(default)]
     pub prompt_sets: Vec<PromptSet>,
     /// Seconds that its training took.
@@ -147,7 +147,7 @@ pub struct PromptSet {
     pub name: String,
     /// Prompts in it.
     pub prompts: usize,
-    /// Against the baseline on these prompts.
+    /// The win rate against the baseline on these prompts.
     pub win_rate: Option<WinRate>,
     /// The rate at which the judge prefers the longer of both answers on these prompts; unknown for the baseline.
     #[serde(default)]
@@ -189,7 +189,7 @@ pub struct Sample {
     /// The number of the answers to this prompt, from 0.
     #[serde(default)]
     pub number: usize,
-    /// One answer per model.
+    /// The answers, one per model.
     pub answers: Vec<Answer>,
 }
 
@@ -204,7 +204,7 @@ pub struct Answer {
     pub tokens: usize,
     /// Its reward.
     pub reward: Option<f64>,
-    /// Against the baseline's answer; `None` for the baseline.
+    /// The verdict against the baseline's answer; `None` for the baseline.
     pub verdict: Option<Verdict>,
     /// The judge's reason, where it gives reasons.
     #[serde(default)]

@@ -12,7 +12,7 @@ pub struct Hacking {
     /// The source of the figure that stands for true quality: a gold reward, a rule, people's scores. `None` where
     /// there was nothing but the run's own log.
     pub quality_source: Option<String>,
-    /// By rising step.
+    /// The points, by rising step.
     pub points: Vec<HackingPoint>,
     /// Correlations over the run, and over parts of it.
     #[serde(default)]

@@ -73,7 +73,7 @@ pub struct Calibration {
     /// The probability that such a judge's is at least as large.
     #[serde(default)]
     pub ece_p_value: Option<f64>,
-    /// The same once margins are divided by `temperature`.
+    /// The calibration error once margins are divided by `temperature`.
     pub ece_after_temperature: Option<f64>,
     /// Mean squared error of the stated probability.
     pub brier: f64,
@@ -92,7 +92,7 @@ pub struct ReliabilityBin {
     pub to: f64,
     /// Pairs in it; empty ranges are left out.
     pub pairs: usize,
-    /// Their mean confidence.
+    /// The mean confidence of the pairs.
     pub confidence: f64,
     /// The share that the model gets right.
     pub accuracy: f64,

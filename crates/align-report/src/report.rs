@@ -13,7 +13,8 @@ pub const KIND: &str = "evaluation";
 /// The version of the fields. Fields may be added under the same version; it rises when one changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
 
-/// Everything that is known of some models. A section that was not measured is absent or empty.
+/// The report of an evaluation: everything that is known of some models. A section that was not measured is absent
+/// or empty.
 ///
 /// Figures are finite; what could not be measured is `None`, in JSON `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

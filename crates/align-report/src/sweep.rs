@@ -12,7 +12,7 @@ use crate::{Error, Result};
 /// The runs of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
-    /// One per run.
+    /// The points, one per run.
     pub points: Vec<SweepPoint>,
 }
 

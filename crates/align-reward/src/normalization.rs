@@ -20,7 +20,7 @@ impl RewardNormalization {
     /// Its file beside the model.
     pub const FILE: &str = "reward_normalization.json";
 
-    /// Of these rewards.
+    /// The normalization of these rewards.
     ///
     /// # Errors
     /// If all are equal, or one is not finite: then there is nothing to normalise by.

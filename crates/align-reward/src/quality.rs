@@ -76,9 +76,9 @@ pub struct SourceAccuracy {
 /// The accuracy where few words differ, and elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Twins {
-    /// Of pairs whose answers differ in few words.
+    /// Accuracy on pairs whose answers differ in few words.
     pub twins: SourceAccuracy,
-    /// Of all other pairs.
+    /// Accuracy on all other pairs.
     pub others: SourceAccuracy,
 }
 
@@ -119,8 +119,8 @@ pub struct Failure {
 }
 
 impl Quality {
-    /// Of at least one judged row, beside the rows that were trained on, if that is known; `seed` is of the interval and the calibrated
-    /// models that the calibration is read against.
+    /// The quality of at least one judged row, beside the rows that were trained on, if they are known; `seed` is
+    /// of the interval and of the calibrated models that the calibration is read against.
     ///
     /// # Errors
     /// If token ids cannot be decoded.

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use crate::{Judged, Quality, RewardNormalization, Twins, accuracy};
 
-/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where there were
-/// none.
+/// The report of a finished run, as a script reads it. What was measured on held-out rows is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The figures that every run has.
@@ -63,7 +63,7 @@ impl std::fmt::Display for Report {
 }
 
 impl Overfit {
-    /// Of the rewards of the rows that were trained on.
+    /// The sanity check's result, from the rewards of the rows that were trained on.
     pub fn of(judged: &[Judged<'_>]) -> Self {
         let (mut pairs, mut attainable) = (0u32, 0.0);
         for row in judged {

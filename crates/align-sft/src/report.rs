@@ -4,8 +4,8 @@ use align_stage::RunFigures;
 use align_train::Metrics;
 use serde::Serialize;
 
-/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where
-/// there were none.
+/// The report of a finished run, as a script reads it. What was measured on held-out rows is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The figures that every run has.
@@ -17,7 +17,7 @@ pub struct Report {
     pub loss_after: Option<f64>,
     /// Share of held-out labels that are the most likely token, before training.
     pub mean_token_accuracy_before: Option<f64>,
-    /// The same after training.
+    /// Held-out token accuracy after training.
     pub mean_token_accuracy_after: Option<f64>,
 }
 

@@ -45,7 +45,7 @@ pub enum Error {
     /// A tensor operation.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// Somebody asked the run to stop.
+    /// A request to stop, which ended the run.
     #[error("interrupted; go on with --resume-from-checkpoint {}", checkpoint.display())]
     Interrupted {
         /// The one who asked.

@@ -14,12 +14,12 @@ pub struct Given {
 }
 
 impl Given {
-    /// Of all `known` options those that were `set`, as a command line knows them.
+    /// The options that were `set` of all `known` ones, as a command line knows them.
     pub fn new(set: BTreeSet<String>, known: BTreeSet<String>) -> Self {
         Self { set, known }
     }
 
-    /// Those of `options`, in groups, that differ from `defaults`.
+    /// The options, in groups, that differ from `defaults`.
     pub fn of(options: &Value, defaults: &Value) -> Self {
         let names = |pairs: &mut dyn Iterator<Item = (&String, &Value)>| -> BTreeSet<String> {
             pairs.map(|(name, _)| name.clone()).collect()

@@ -8,12 +8,12 @@ use align_train::{LogEntry, OnLog, RunControl, Stop};
 
 use crate::{Error, Given, Result};
 
-/// Something that a job has to say while it runs.
+/// An event of a job, which its listener hears.
 #[non_exhaustive]
 pub enum Event<'a> {
     /// Findings about the data.
     Findings(&'a Findings),
-    /// Something to think about before it trains.
+    /// Advice to think about before the job trains.
     Advice(&'a str),
     /// A row of the first micro-batch, in [`Look::AtABatch`].
     Row(&'a dyn Display),
@@ -22,7 +22,8 @@ pub enum Event<'a> {
         /// Updates.
         steps: usize,
     },
-    /// Everything is checked and the output directory is the run's: what fails from now on is not the input's fault.
+    /// The start of training: everything is checked and the output directory is the run's. What fails from now on
+    /// is not the input's fault.
     Starts {
         /// The directory that the run writes to.
         output_dir: &'a Path,
@@ -41,10 +42,10 @@ pub enum Event<'a> {
 /// A look at a job instead of the whole of it: how far the job goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
-    /// To its end.
+    /// No look: the whole job, to its end.
     #[default]
     No,
-    /// Everything is loaded and checked, and nothing written.
+    /// A dry run: everything is loaded and checked, and nothing written.
     DryRun,
     /// The first micro-batch is shown, and nothing written.
     AtABatch,
@@ -57,7 +58,7 @@ pub type Heard = std::result::Result<(), Box<dyn std::error::Error + Send + Sync
 /// from the defaults.
 #[derive(Default)]
 pub struct Host<'a> {
-    /// Is told what happens.
+    /// The listener, who is told what happens.
     pub listener: Option<&'a dyn Fn(Event<'_>) -> Heard>,
     /// The stop token, which asks the run to stop.
     pub stop: Stop,

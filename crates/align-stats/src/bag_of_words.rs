@@ -19,7 +19,7 @@ const ENTRIES: usize = 4 << 20;
 pub struct Contrast(Vec<(u32, i8)>);
 
 impl Contrast {
-    /// Of two answers to one prompt: what they share cancels out.
+    /// The contrast of two answers to one prompt: what they share cancels out.
     pub fn of_pair(better: &str, worse: &str) -> Self {
         let (better, worse) = (word_features(better), word_features(worse));
         let only = |own: &[u32], other: &[u32], side: i8| -> Vec<(u32, i8)> {
@@ -29,7 +29,7 @@ impl Contrast {
         Self([only(&better, &worse, 1), only(&worse, &better, -1)].concat())
     }
 
-    /// Of one answer that is desirable or not; how many of either there are is evidence too.
+    /// The contrast of one answer that is desirable or not; how many of either there are is evidence too.
     pub fn of_label(answer: &str, desirable: bool) -> Self {
         let side = if desirable { 1 } else { -1 };
         let bias = words::BIAS;

@@ -21,7 +21,8 @@ pub struct Calibration {
     pub ece_if_calibrated: f64,
     /// The probability that the error of such a model is at least as large. From 0.05 on nothing is shown to be wrong.
     pub ece_p_value: f64,
-    /// The same after margins are divided by a temperature, which for each half of the pairs is that of the other half.
+    /// The error after margins are divided by a temperature, which for each half of the pairs is that of the other
+    /// half.
     pub ece_after_temperature: f64,
     /// Mean of (1 − σ(m))².
     pub brier: f64,
@@ -40,15 +41,15 @@ pub struct ReliabilityBin {
     pub to: f64,
     /// Pairs in it; empty ranges are left out.
     pub pairs: usize,
-    /// Their mean confidence.
+    /// The mean confidence of the pairs.
     pub confidence: f64,
     /// The share that the model gets right.
     pub accuracy: f64,
 }
 
 impl Calibration {
-    /// Of the margins of at least one pair: reward of the better answer minus that of the worse one. `seed` is of the
-    /// calibrated models that are drawn.
+    /// The calibration of the margins of at least one pair: reward of the better answer minus that of the worse
+    /// one. `seed` is of the calibrated models that are drawn.
     pub fn new(margins: &[f64], seed: u64) -> Self {
         let half = |parity: usize| -> Vec<f64> { margins.iter().copied().skip(parity).step_by(2).collect() };
         let (even, odd) = (half(0), half(1));

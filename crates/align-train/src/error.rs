@@ -87,7 +87,7 @@ pub enum Error {
         count: usize,
         /// Trainable parameters.
         total: usize,
-        /// Their names (the first few).
+        /// The first few parameters' names.
         names: String,
     },
     /// The metric that the best model is chosen by was not measured.
@@ -119,7 +119,7 @@ pub enum Error {
         /// The error in it.
         reason: Box<Self>,
     },
-    /// Somebody asked to stop while something was measured.
+    /// A request to stop while something was measured.
     #[error("{0}: stopped")]
     Interrupted(crate::StopReason),
     /// A tensor operation failed.
@@ -142,7 +142,7 @@ impl Error {
         Self::Option { option, value: value.to_string(), problem: problem.into() }
     }
 
-    /// For `map_err` of what reads a checkpoint at the start of a run.
+    /// Wraps an error of whatever reads a checkpoint at the start of a run; for `map_err`.
     pub fn resume(checkpoint: &Path) -> impl FnOnce(Self) -> Self {
         let path = checkpoint.to_owned();
         move |reason| Self::Resume { path, reason: Box::new(reason) }

@@ -21,7 +21,7 @@ pub enum Outcome {
     Completed,
     /// An evaluation metric stopped improving.
     StoppedEarly,
-    /// Somebody asked to stop; the run can be resumed from the checkpoint.
+    /// The run was asked to stop; it can be resumed from the checkpoint.
     Interrupted {
         /// The one who asked.
         reason: StopReason,

@@ -18,7 +18,7 @@ pub struct Noted {
 }
 
 impl Noted {
-    /// To find this checkpoint again.
+    /// A note that finds this checkpoint again.
     pub fn of(checkpoint: &Checkpoint) -> Self {
         Self { step: checkpoint.step(), id: Some(checkpoint.id()) }
     }

@@ -9,7 +9,7 @@ use crate::{
     AdamW, AdamWConfig, Checkpoint, Error, Metrics, Objective, Result, Schedule, StepLoss, Weights, gradients,
 };
 
-/// Makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
+/// The updater: makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
 pub struct Updater {
     params: Params,
     optimizer: AdamW,

@@ -25,7 +25,7 @@ pub struct Ranking {
     /// The answers; at least two.
     #[serde(flatten)]
     pub answers: Candidates,
-    /// By how much the chosen answer of a pair should win at least, where the data says so.
+    /// The margin by which the chosen answer of a pair should win at least, where the data says so.
     pub margin: Option<f64>,
     /// The row's source, as the data names it: figures are reported for each source too.
     pub source: Option<String>,

@@ -33,7 +33,7 @@ impl TokenizedCandidates {
 pub struct TokenizedRanking {
     /// The answers, the best first; at least two.
     pub answers: TokenizedCandidates,
-    /// By how much the chosen answer of a pair should win at least.
+    /// The margin by which the chosen answer of a pair should win at least.
     pub margin: Option<f64>,
     /// The row's source, as the data names it.
     pub source: Option<String>,

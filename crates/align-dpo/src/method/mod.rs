@@ -43,7 +43,7 @@ pub struct PairMethod {
 pub enum Labels {
     /// The chosen answer's.
     Chosen,
-    /// Those of the prompt with the chosen answer (ORPO).
+    /// The tokens of the prompt with the chosen answer (ORPO).
     PromptAndChosen,
     /// The gold answer's (TPO).
     Gold,

@@ -6,7 +6,7 @@ use super::{like, on_host};
 use crate::checks::at_least_f32;
 use crate::sequence::Sequences;
 
-/// Of all tokens that count, in f64.
+/// The moments of all tokens that count, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
     /// The numbers that count.

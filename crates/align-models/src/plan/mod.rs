@@ -12,7 +12,7 @@ pub use rotary::{RopeScaling, Rotary};
 pub use tensors::{Init, StoredParam, StoredTensor};
 pub(crate) use tensors::{bias, weight};
 
-/// Everything the decoder's mathematics depends on.
+/// The plan of a decoder: everything that its mathematics depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecoderConfig {
     /// Rows of the embedding.
@@ -33,7 +33,7 @@ pub struct DecoderConfig {
     pub query_scaling: Option<QueryScaling>,
     /// The norm behind the last layer.
     pub norm: NormPlan,
-    /// From hidden states to logits.
+    /// The head: from hidden states to logits.
     pub head: HeadPlan,
     /// Tied embeddings: whether the head is the embedding.
     pub tied_embeddings: bool,
@@ -50,7 +50,7 @@ pub struct QueryScaling {
     pub original_max_positions: usize,
 }
 
-/// From hidden states to logits.
+/// The plan of the head, from hidden states to logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadPlan {
     /// Name of its module, where it is not the embedding.

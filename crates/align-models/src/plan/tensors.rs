@@ -58,7 +58,7 @@ impl DecoderConfig {
         tensors
     }
 
-    /// Those of [`DecoderConfig::tensors`] that are not the head's.
+    /// The tensors of [`DecoderConfig::tensors`] that are not the head's.
     pub fn backbone_tensors(&self) -> Vec<StoredTensor> {
         let mut table = Table(Vec::new());
         table.push(&self.embedding, None, ".weight", &[self.vocab, self.hidden], Init::Normal);

@@ -68,9 +68,9 @@ pub enum Reduction {
     MicroBatchTokenMean,
     /// Mean over completions of the sum over their tokens.
     SequenceSum,
-    /// The same over a constant number of tokens.
+    /// Mean over completions of the sum over their tokens, divided by a constant number of tokens.
     Constant {
-        /// That number: the longest completion.
+        /// The constant: the longest completion.
         max_completion_length: usize,
     },
 }

@@ -142,9 +142,9 @@ impl PpoConfig {
 /// The coefficient of the KL penalty: fixed, or steered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KlCoefficient {
-    /// It stays.
+    /// A fixed coefficient.
     Fixed(FixedKl),
-    /// It is steered to a target.
+    /// A coefficient that is steered to a target KL.
     Adaptive(AdaptiveKl),
 }
 

@@ -50,7 +50,7 @@ struct Broken {
 }
 
 impl Supervisor {
-    /// At the start of a run.
+    /// A supervisor at the start of a run.
     pub fn new(config: SupervisorConfig) -> Self {
         Self { config, state: State::default() }
     }

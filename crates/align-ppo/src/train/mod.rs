@@ -28,7 +28,7 @@ const AFTER_ROLL_BACK: f64 = 0.5;
 pub struct OnPolicy<'a> {
     /// The prompts.
     pub tasks: &'a [TokenizedTask],
-    /// Their order in every epoch.
+    /// The order of the prompts in every epoch.
     pub order: Order,
     /// The policy, over a view of its parameters.
     pub policy: CausalLm,
@@ -38,7 +38,7 @@ pub struct OnPolicy<'a> {
     pub starts_as_its_reference: bool,
     /// The sampling of completions.
     pub sampling: Sampling,
-    /// Makes texts of token ids.
+    /// The tokenizer, which makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
     /// The scorer of completions.
     pub scorer: &'a Scorer,
@@ -51,7 +51,7 @@ pub struct OnPolicy<'a> {
 /// The ending of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
-    /// As in other runs; a run that the watch stopped has stopped early.
+    /// The outcome, as in other runs; a run that the watch stopped has stopped early.
     pub outcome: Outcome,
     /// Alarms of the watch over the run, in order, with the number of the phase.
     pub alarms: Vec<(usize, Alarm)>,

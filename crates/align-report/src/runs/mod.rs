@@ -30,7 +30,7 @@ pub struct Run {
     pub train_seconds: Option<f64>,
     /// Largest memory in MB.
     pub peak_memory_mb: Option<f64>,
-    /// One per metric that was logged, by name.
+    /// The curves, one per metric that was logged, by name.
     pub curves: Vec<Curve>,
 }
 

@@ -89,7 +89,7 @@ pub struct Selection {
     pub greater_is_better: bool,
     /// Whether the run ends with the best weights.
     pub load_best_model_at_end: bool,
-    /// After how many evaluations without improvement the run stops.
+    /// The patience: evaluations without improvement after which the run stops.
     pub early_stopping_patience: Option<usize>,
     /// The improvement that counts as one.
     pub early_stopping_threshold: f64,

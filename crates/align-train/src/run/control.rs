@@ -12,6 +12,6 @@ pub struct RunControl<'a> {
     pub stop: Stop,
     /// Whether stderr, if it is a terminal, gets a progress bar.
     pub progress_bar: bool,
-    /// Is told every log entry, as `metrics.jsonl` has it.
+    /// The listener, who is told every log entry as `metrics.jsonl` has it.
     pub on_log: Option<&'a OnLog<'a>>,
 }

@@ -68,7 +68,7 @@ impl<'a> Run<'a> {
         self.output.path()
     }
 
-    /// The same, for who writes more there than the run does.
+    /// The output directory, for who writes more there than the run does.
     pub fn output(&self) -> &OutputDir {
         &self.output
     }
