@@ -18,7 +18,7 @@ pub enum BatchSize {
     Tokens(usize),
 }
 
-/// Micro-batches over all epochs, with a place to return to.
+/// The micro-batches of all epochs, with a place to return to.
 #[derive(Clone, Debug)]
 pub struct MicroBatches {
     lengths: Vec<usize>,

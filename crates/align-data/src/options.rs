@@ -65,7 +65,7 @@ pub struct DemonstrationOptions {
     pub completion_only_loss: Option<bool>,
 }
 
-/// Checked [`DataOptions`].
+/// The checked options of the data, made from [`DataOptions`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataConfig {
     /// The training data: a path or a hub id.

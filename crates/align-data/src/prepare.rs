@@ -21,7 +21,7 @@ use crate::tokenize::{
 };
 use crate::tokenizer::Tokenizer;
 
-/// Token ids to train on and, if there are any, to measure on.
+/// The prepared data: token ids to train on and, if there are any, to measure on.
 #[derive(Clone, Debug)]
 pub struct Prepared<T> {
     /// Rows to train on.

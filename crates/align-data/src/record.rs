@@ -52,7 +52,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One turn of a conversation.
+/// A message: one turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`, or whatever the chat template knows.
@@ -139,7 +139,7 @@ pub struct TemplateArguments {
     pub chat_template_kwargs: Map<String, Value>,
 }
 
-/// Text to imitate.
+/// A demonstration: text to imitate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Demonstration {
     /// The text and its shape.

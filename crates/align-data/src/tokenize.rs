@@ -35,7 +35,7 @@ use boundary::Encoder;
 use report::RowOutcome;
 use truncate::Lengths;
 
-/// Options of tokenization: how records become token ids. Made by checking [`DataOptions`](crate::DataOptions).
+/// The options of tokenization: how records become token ids. Made by checking [`DataOptions`](crate::DataOptions).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TokenizeOptions {
     /// Most tokens of prompt and completion together; `None` is no limit.

@@ -38,7 +38,7 @@ pub struct SpecialToken {
     pub id: u32,
 }
 
-/// Text to token ids and back, with what the model's directory says about special tokens.
+/// The tokenizer: text to token ids and back, with what the model's directory says about special tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
     dir: PathBuf,

@@ -5,7 +5,7 @@ use align_losses::{PairLengths, PairLogProbs};
 use align_models::Packed;
 use candle_core::{Device, Result, Tensor, bail};
 
-/// Some pairs of a data set, packed.
+/// A micro-batch of preference pairs, packed.
 pub struct PairBatch {
     /// The stream. Each pair has [`Self::sequences_per_pair`] sequences: its prompt if that is scored, the
     /// chosen and the rejected answer, and the gold one if there is one.

@@ -4,7 +4,7 @@ use align_data::TokenizedCompletion;
 use align_models::Packed;
 use candle_core::{Device, Result, Tensor};
 
-/// Some answers of a data set, packed.
+/// A micro-batch of single answers, packed.
 pub struct UnpairedBatch {
     /// One sequence per answer, or two where there are mismatched answers: the answer, and after the same
     /// prompt that of the row before.

@@ -8,7 +8,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Characters of a wrong value that an error repeats.
 pub(crate) const SHOWN: usize = 200;
 
-/// Errors say which file or tensor, what was expected, and what was found.
+/// The errors of this crate. They say which file or tensor, what was expected, and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.

@@ -46,7 +46,7 @@ impl Reference {
     }
 }
 
-/// One log-prob per sequence of a data set, f32. Cloning shares them.
+/// The cache of reference log-probs: one per sequence of a data set, f32. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct LogProbCache(Arc<[f32]>);
 

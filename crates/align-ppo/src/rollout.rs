@@ -26,7 +26,7 @@ pub struct Prompt {
     pub tokens: Arc<[u32]>,
 }
 
-/// One sampled completion.
+/// A rollout: one sampled completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
     /// Token ids, the one that ended it included.

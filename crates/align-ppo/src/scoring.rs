@@ -26,7 +26,7 @@ pub enum ScoreSource {
     Texts(Box<dyn Reward>),
 }
 
-/// Sources of scores, and what is done to their sum.
+/// The scorer: sources of scores, and what is done to their sum.
 pub struct Scorer {
     sources: Vec<(f64, ScoreSource)>,
     missing_eos_penalty: f64,

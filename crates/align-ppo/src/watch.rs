@@ -51,7 +51,7 @@ pub struct Alarm {
     pub reason: String,
 }
 
-/// Watches a run.
+/// A watch over a run.
 pub trait Watch {
     /// Looks at a phase that has ended. `metrics` are the phase's own: those of its updates, and those of
     /// [`crate::Learned`] with `objective/scores` and `completions/…` of the loop.

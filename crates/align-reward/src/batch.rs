@@ -3,7 +3,7 @@
 use align_data::TokenizedRanking;
 use align_models::Packed;
 
-/// Some rankings of a data set.
+/// A micro-batch of rankings, packed.
 pub struct RankingBatch {
     /// The stream; empty where the answers' features are known already.
     pub packed: Packed,

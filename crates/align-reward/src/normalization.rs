@@ -5,7 +5,7 @@ use std::path::Path;
 use align_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Mean and deviation of rewards on a reference set.
+/// The normalization of rewards: their mean and deviation on a reference set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RewardNormalization {
     /// Mean reward.

@@ -13,7 +13,7 @@ use crate::Judged;
 /// How many failures are shown.
 const SHOWN: usize = 5;
 
-/// Measures of rewards over pairs of answers to one prompt; longer lists count with all their pairs.
+/// The quality of rewards: measures over pairs of answers to one prompt; longer lists count with all their pairs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Quality {
     /// Held-out rows.
@@ -51,7 +51,7 @@ pub struct Quality {
     pub failures: Vec<Failure>,
 }
 
-/// Accuracies of rules that need no model.
+/// The baselines of accuracy: those of rules that need no model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Baselines {
     /// The answer of more tokens wins; a tie counts half.

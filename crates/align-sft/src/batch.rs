@@ -3,7 +3,7 @@
 use align_data::TokenizedExample;
 use align_models::Packed;
 
-/// Some demonstrations of a data set, packed.
+/// A micro-batch of demonstrations, packed.
 pub struct ExampleBatch {
     /// One sequence per demonstration.
     pub packed: Packed,

@@ -6,8 +6,8 @@ use align_train::{Batches, Cursor, Error, Result};
 /// Packing: makes a stage's micro-batch from all rows and the indices of the batch's own.
 pub type Pack<'a, T, B> = Box<dyn Fn(&[T], &[usize]) -> B + 'a>;
 
-/// Rows in the order of [`MicroBatches`], packed by the stage: `pack` gets all rows and the indices of a
-/// micro-batch.
+/// Micro-batches of rows, in the order of [`MicroBatches`], packed by the stage: `pack` gets all rows and the
+/// indices of a micro-batch.
 pub struct RowBatches<'a, T, B> {
     rows: &'a [T],
     order: MicroBatches,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// Options that were set to something else than their defaults, by name.
+/// The given options, by name: those that were set to something else than their defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     set: BTreeSet<String>,

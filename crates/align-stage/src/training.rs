@@ -31,7 +31,8 @@ pub struct Training<'a, O, B> {
     pub fixed: Fixed<'a>,
 }
 
-/// Rows and models that are neither options nor in a checkpoint, and must be the same in a run that is resumed.
+/// The fixed inputs of a run: rows and models that are neither options nor in a checkpoint, and must be the same in
+/// a run that is resumed.
 #[derive(Default)]
 pub struct Fixed<'a> {
     /// Hash of the rows' token ids.

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Origin, PreferencePair, TemplateArguments, Text};
 
-/// Answers to one prompt.
+/// The candidates: answers to one prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidates {
     /// The prompt that they reply to.
@@ -19,7 +19,7 @@ pub struct Candidates {
     pub origin: Origin,
 }
 
-/// Answers to one prompt, the best first: a preference pair, or a longer list.
+/// A ranking: answers to one prompt, the best first. A preference pair, or a longer list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ranking {
     /// The answers; at least two.

@@ -2,7 +2,7 @@
 
 use super::Candidates;
 
-/// Two answers to one prompt with the votes of one or more judges, as evaluation sets have them.
+/// A judged pair: two answers to one prompt with the votes of one or more judges, as evaluation sets have them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgedPair {
     /// The prompt and the two answers, in the order of the file.

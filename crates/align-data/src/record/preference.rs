@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{Origin, TemplateArguments, Text};
 use crate::error::{DataError, Result};
 
-/// Two answers to one prompt, the first preferred over the second.
+/// A preference pair: two answers to one prompt, the first preferred over the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PreferencePair {
     /// The prompt that both answers reply to.
@@ -52,7 +52,8 @@ impl PreferencePair {
     }
 }
 
-/// One answer to a prompt that somebody found desirable or not, with no other answer to compare it with.
+/// An unpaired preference: one answer to a prompt that somebody found desirable or not, with no other answer to
+/// compare it with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UnpairedPreference {
     /// The prompt that the answer replies to.

@@ -24,7 +24,7 @@ const ANSWERS: [[&str; 2]; 6] = [
 /// Columns that hold a vote; `annotator1`, `annotator2`, … are others.
 const VOTES: [&str; 4] = ["preference", "winner", "vote", "human_preference"];
 
-/// Pairs of a split, and what was left out.
+/// The judged pairs of a split, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JudgedPairs {
     /// The rows that can be used.

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::record::{Candidates, Origin, Ranking};
 use crate::tokenizer::Tokenizer;
 
-/// Answers as token ids: `prompt` followed by any of them.
+/// Candidates as token ids: `prompt` followed by any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedCandidates {
     /// The prompt all answers follow; at least one token.
@@ -28,7 +28,7 @@ impl TokenizedCandidates {
     }
 }
 
-/// Ranked answers as token ids.
+/// A ranking as token ids.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenizedRanking {
     /// The answers, the best first; at least two.

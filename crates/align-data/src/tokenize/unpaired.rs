@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::record::{Origin, UnpairedPreference};
 use crate::tokenizer::Tokenizer;
 
-/// One labelled answer as token ids: `prompt` followed by `completion`.
+/// A labelled answer as token ids: `prompt` followed by `completion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedCompletion {
     /// The prompt; at least one token.

@@ -21,7 +21,7 @@ pub enum Method {
     Unpaired(UnpairedMethod),
 }
 
-/// Losses on preference pairs; every coefficient is one that a loss uses.
+/// The method on preference pairs: its losses; every coefficient is one that a loss uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairMethod {
     /// Losses per pair and their weights.
@@ -78,7 +78,7 @@ pub struct UnpairedMethod {
     pub max_length: Option<usize>,
 }
 
-/// Losses on single answers.
+/// The losses on single answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnpairedLoss {
     /// KTO (arXiv:2402.01306), against the KL estimated from mismatched answers.

@@ -41,7 +41,8 @@ pub struct DecoderConfig {
     pub initializer_range: f64,
 }
 
-/// Queries are multiplied with `1 + β ln(1 + ⌊position / original_max_positions⌋)` (Llama 4, Ministral 3).
+/// The scaling of queries by their position: `1 + β ln(1 + ⌊position / original_max_positions⌋)` (Llama 4,
+/// Ministral 3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueryScaling {
     /// β.
@@ -72,7 +73,7 @@ pub struct LayerPlan {
     pub residual_scale: f64,
 }
 
-/// Attention of a layer.
+/// The attention of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionPlan {
     /// The norm in front.

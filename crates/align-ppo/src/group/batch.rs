@@ -23,7 +23,7 @@ pub struct GroupCompletion<'a> {
     pub counts: bool,
 }
 
-/// Some completions of a phase, packed.
+/// A micro-batch of completions of a phase, packed.
 #[derive(Clone, Debug, Default)]
 pub struct GroupBatch {
     /// The stream; a completion is a sequence, without tokens if it has no part in the loss.

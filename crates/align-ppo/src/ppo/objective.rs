@@ -32,7 +32,7 @@ pub struct PpoLoss {
     pub entropy_coef: f64,
 }
 
-/// Completions with what was remembered of them: a micro-batch.
+/// A micro-batch of PPO: completions with what was remembered of them.
 pub struct PpoBatch {
     packed: Packed,
     /// Rows of the stream whose state is valued.

@@ -102,7 +102,7 @@ pub struct PpoOptions {
     pub lam: f64,
 }
 
-/// Checked [`PpoOptions`].
+/// The checked options of PPO, made from [`PpoOptions`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PpoConfig {
     /// Passes over a phase's completions.

@@ -136,7 +136,7 @@ pub(super) struct Threshold {
     pub(super) response: Response,
 }
 
-/// Options that were checked.
+/// The checked options of the supervisor.
 #[derive(Clone, Debug)]
 pub struct SupervisorConfig {
     pub(super) rules: BTreeMap<Rule, Threshold>,

@@ -4,7 +4,7 @@ use align_files::Resume;
 
 use crate::{AdamWConfig, Error, LrSchedulerType, Result, Schedule, Updater};
 
-/// Checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
+/// The checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
     /// The length of the run.

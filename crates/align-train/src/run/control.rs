@@ -2,10 +2,10 @@
 
 use crate::{LogEntry, Result, Stop};
 
-/// Takes an entry of the log; an error ends the run.
+/// A listener to the log: takes an entry; an error ends the run.
 pub type OnLog<'a> = dyn Fn(&LogEntry) -> Result<()> + 'a;
 
-/// Control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
+/// The control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
 #[derive(Clone, Default)]
 pub struct RunControl<'a> {
     /// The stop token, which asks the run to stop.

@@ -30,7 +30,7 @@ const SETTINGS: &str = "options.json";
 /// Writes the model as it is at that moment into a directory.
 type SaveModel<'a> = Box<dyn Fn(&Path) -> Result<()> + 'a>;
 
-/// Output directory, log and checkpoints of one run.
+/// A run: its output directory, log and checkpoints.
 pub struct Run<'a> {
     output: OutputDir,
     config: TrainConfig,
