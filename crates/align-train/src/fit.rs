@@ -1,6 +1,6 @@
 //! The epoch loop of the offline stages: update, log, evaluate, save, until the steps are done.
 //!
-//! No hooks and no callbacks: what happens in a run stands in [`fit`], in order.
+//! What happens in a run stands in [`fit`], in order; the objective, the batches and the run are asked there and nowhere else.
 
 use std::fs;
 use std::path::{Path, PathBuf};

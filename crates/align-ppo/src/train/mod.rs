@@ -1,6 +1,6 @@
 //! The on-policy loop: sample, score, learn, look, save, until the phases are done.
 //!
-//! No hooks and no callbacks: what happens in a run stands in [`OnPolicy::train`], in order. A phase depends on the weights,
+//! What happens in a run stands in [`OnPolicy::train`], in order; a method and a watch are asked there and nowhere else. A phase depends on the weights,
 //! the method's state and its own number alone: prompts and random streams are functions of the number, so a run that is
 //! resumed, or rolled back, needs no other memory of what was sampled.
 
