@@ -56,7 +56,7 @@ impl Stop {
         Ok(Self { requested: Arc::default(), signals: Some(signals) })
     }
 
-    /// Asks.
+    /// Asks the run to stop.
     pub fn request(&self) {
         self.requested.store(true, Ordering::SeqCst);
     }
