@@ -53,7 +53,7 @@ pub trait Method {
     /// Completions sampled in a phase: a multiple of [`Method::num_generations`].
     fn completions_per_phase(&self) -> usize;
 
-    /// How often a phase samples at most: from the second time on in place of prompts whose completions all score the
+    /// The most samplings of a phase: from the second time on in place of prompts whose completions all score the
     /// same. 1 is no dynamic sampling.
     fn max_num_gen_batches(&self) -> usize {
         1

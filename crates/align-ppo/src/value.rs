@@ -98,7 +98,7 @@ impl ActorCritic {
     }
 }
 
-/// The origin of a critic.
+/// The start of a critic: the head or model that it is made from.
 #[derive(Clone, Debug)]
 pub enum CriticStart {
     /// An untrained head on the policy's backbone.

@@ -14,13 +14,13 @@ pub trait Job: Serialize + Default {
     /// The model, the device and the seed.
     fn model(&self) -> &ModelOptions;
 
-    /// Where it writes.
+    /// The output options: where it writes.
     fn output(&self) -> &OutputOptions;
 
     /// The data, and how it is read.
     fn data(&self) -> DataOptions;
 
-    /// How it is trained.
+    /// The training options.
     fn train(&self) -> &TrainOptions;
 }
 

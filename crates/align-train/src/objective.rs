@@ -15,7 +15,7 @@ pub trait Objective {
     /// A micro-batch.
     type Batch;
 
-    /// How much of each loss term the micro-batch holds (pairs, tokens): counted, not computed.
+    /// The amount of each loss term in the micro-batch (pairs, tokens): counted, not computed.
     fn weights(&self, batch: &Self::Batch) -> Weights;
 
     /// The micro-batch's share of the window's loss: each term's sum over the micro-batch divided by the
@@ -121,14 +121,14 @@ pub trait Batches {
     /// If a batch cannot be made.
     fn next(&mut self) -> Result<Option<Self::Batch>>;
 
-    /// How many micro-batches an epoch has. Where a token budget makes it vary, the number of the first:
-    /// it fixes the number of steps, and the fraction of an epoch that is shown.
+    /// Micro-batches in an epoch. Where a token budget makes it vary, the number of the first: it fixes the number
+    /// of steps, and the fraction of an epoch that is shown.
     ///
     /// # Errors
     /// If it cannot be known.
     fn batches_per_epoch(&mut self) -> Result<usize>;
 
-    /// Where the next call of [`Batches::next`] reads, with the state of every random stream behind the
+    /// The place where the next call of [`Batches::next`] reads, with the state of every random stream behind the
     /// order.
     fn cursor(&self) -> Cursor;
 
