@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{DataError, Result};
 use crate::order::{Cursor, Order};
 
-/// How much one micro-batch holds.
+/// The size of one micro-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BatchSize {
@@ -18,7 +18,7 @@ pub enum BatchSize {
     Tokens(usize),
 }
 
-/// Micro-batches over all epochs, with a place to return to.
+/// The micro-batches of all epochs, with a place to return to.
 #[derive(Clone, Debug)]
 pub struct MicroBatches {
     lengths: Vec<usize>,
@@ -59,7 +59,7 @@ impl MicroBatches {
         Some(self.epoch_order[start..self.cursor.position].to_vec())
     }
 
-    /// Where reading stands, to be saved with a checkpoint.
+    /// The place that reading has reached, to be saved with a checkpoint.
     pub fn cursor(&self) -> Cursor {
         self.cursor
     }
@@ -76,7 +76,7 @@ impl MicroBatches {
         Ok(())
     }
 
-    /// How many micro-batches an epoch has. With a token budget that can differ between shuffled epochs.
+    /// Micro-batches in an epoch. With a token budget that can differ between shuffled epochs.
     pub fn batches_in_epoch(&self, epoch: usize) -> usize {
         match self.size {
             BatchSize::Examples(rows) => self.lengths.len().div_ceil(rows),

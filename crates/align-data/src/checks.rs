@@ -29,11 +29,11 @@ pub struct DatasetChecks {
     pub duplicate_rows: usize,
     /// Rows whose answer (any of them, in a pair) is white space only.
     pub blank_answers: usize,
-    /// What only pairs have.
+    /// Checks of pairs alone.
     pub pairs: Option<PairChecks>,
-    /// What only labelled answers have.
+    /// Checks of labelled answers alone.
     pub unpaired: Option<UnpairedChecks>,
-    /// What only data with an evaluation split has.
+    /// Checks of the evaluation split, where there is one.
     pub evaluation: Option<EvaluationChecks>,
 }
 
@@ -42,9 +42,9 @@ pub struct DatasetChecks {
 pub struct EvaluationChecks {
     /// Rows to evaluate on.
     pub rows: usize,
-    /// Those whose prompt also occurs in training.
+    /// Rows whose prompt also occurs in training.
     pub prompts_in_training: usize,
-    /// Those that occur in training as they are, labelled answers with either label.
+    /// Rows that occur in training as they are, labelled answers with either label.
     pub rows_in_training: usize,
     /// Answers that training has, of data whose answers are better or worse.
     pub known_answers: Option<KnownAnswers>,

@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::tokenize::{TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking};
 use crate::tokenizer::Tokenizer;
 
-/// How the mask is made visible.
+/// The style in which the mask is made visible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaskStyle {
     /// Learned text between `⟦` and `⟧`, for files and pipes.

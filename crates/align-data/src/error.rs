@@ -17,7 +17,7 @@ pub enum DataError {
     Read {
         /// The file or directory.
         path: PathBuf,
-        /// What the operating system or the decompressor said.
+        /// The error of the operating system or the decompressor.
         source: std::io::Error,
     },
     /// A directory holds no data file for the wanted split.
@@ -40,7 +40,7 @@ pub enum DataError {
     /// A line that is not JSON.
     #[error("{origin}: malformed JSON: {reason}; expected one JSON object per line, or one array of objects")]
     Json {
-        /// Where the row begins.
+        /// The beginning of the row.
         origin: Origin,
         /// The parser's complaint.
         reason: String,
@@ -52,9 +52,9 @@ pub enum DataError {
         origin: Origin,
         /// The column, or a path into it such as `chosen[2].role`.
         field: String,
-        /// What would have been right.
+        /// The value that would have been right.
         expected: String,
-        /// What is there.
+        /// The value that is there.
         found: String,
     },
     /// Parallel lists that do not line up.
@@ -75,7 +75,7 @@ pub enum DataError {
     Tokenizer {
         /// The offending file.
         path: PathBuf,
-        /// What is wrong with it and what to do.
+        /// The problem with it, and what to do.
         reason: String,
     },
     /// A chat template that does not compile.
@@ -91,7 +91,7 @@ pub enum DataError {
     Row {
         /// The row.
         origin: Origin,
-        /// What is wrong and what to do.
+        /// The problem, and what to do.
         reason: String,
     },
     /// Tokenization left nothing to train on.

@@ -65,18 +65,18 @@ pub struct DemonstrationOptions {
     pub completion_only_loss: Option<bool>,
 }
 
-/// Checked [`DataOptions`].
+/// The checked options of the data, made from [`DataOptions`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataConfig {
-    /// Where the training data is; empty where the records are a caller's own.
+    /// The training data: a path or a hub id; empty where the records are a caller's own.
     pub dataset_name: String,
     /// Split to train on.
     pub dataset_train_split: String,
     /// Split to evaluate on.
     pub dataset_test_split: String,
-    /// Where separate evaluation data is.
+    /// Separate evaluation data.
     pub eval_dataset: Option<String>,
-    /// How rows become token ids.
+    /// The options of tokenization: how rows become token ids.
     pub tokenize: TokenizeOptions,
     /// Order of the training rows.
     pub train_sampling_strategy: SamplingStrategy,

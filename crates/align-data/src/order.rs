@@ -22,7 +22,7 @@ pub enum SamplingStrategy {
     Sequential,
 }
 
-/// Where reading stands: the next row is number `position` of epoch `epoch`, both counted from 0.
+/// The place that reading has reached: the next row is number `position` of epoch `epoch`, both counted from 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// The epoch.
@@ -36,7 +36,7 @@ pub struct Cursor {
 pub struct Order {
     /// Shuffled or not.
     pub strategy: SamplingStrategy,
-    /// What the shuffle depends on, beside the epoch.
+    /// The seed of the shuffle, beside the epoch.
     pub seed: u64,
 }
 

@@ -16,7 +16,7 @@ use crate::tokenize::{
 };
 use crate::tokenizer::Tokenizer;
 
-/// Token ids to train on and, if there are any, to measure on.
+/// The prepared data: token ids to train on and, if there are any, to measure on.
 #[derive(Clone, Debug)]
 pub struct Prepared<T> {
     /// Rows to train on.
@@ -30,23 +30,23 @@ pub struct Prepared<T> {
     pub fingerprint: String,
     /// Tokens of the longest sequence in either: a prompt with its longest answer, or a demonstration.
     pub longest: usize,
-    /// What was seen on the way.
+    /// Findings on the way.
     pub findings: Findings,
 }
 
-/// What a user should know of the data before training on it.
+/// Findings about the data: what a user should know before training on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
-    /// Of the rows as they were read.
+    /// Checks of the rows as they were read.
     pub checks: DatasetChecks,
-    /// Of the training rows' token ids.
+    /// Report on the training rows' token ids.
     pub train: TokenizeReport,
-    /// Of the held-out rows' token ids.
+    /// Report on the held-out rows' token ids.
     pub held_out: Option<TokenizeReport>,
 }
 
 impl Findings {
-    /// What is known of held-out answers, where there are answers that are better or worse.
+    /// Held-out answers that training knows, where there are answers that are better or worse.
     pub fn known_answers(&self) -> Option<KnownAnswers> {
         self.checks.evaluation.as_ref()?.known_answers
     }

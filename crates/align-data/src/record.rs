@@ -19,7 +19,7 @@ pub use candidates::{Candidates, Ranking};
 pub use judged::{JudgedPair, Vote};
 pub use preference::{PreferencePair, UnpairedPreference, unpair_preferences};
 
-/// Where a record came from; displayed as `file:line`.
+/// The origin of a record; displayed as `file:line`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     file: Option<Arc<Path>>,
@@ -52,7 +52,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One turn of a conversation.
+/// A message: one turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// `system`, `user`, `assistant`, `tool`, or whatever the chat template knows.
@@ -60,7 +60,7 @@ pub struct Message {
     /// The text; absent where a turn consists of tool calls alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
-    /// Everything else the chat template may read: `tool_calls`, `name`, `reasoning_content`, …
+    /// Other keys that the chat template may read: `tool_calls`, `name`, `reasoning_content`, …
     #[serde(flatten)]
     pub extra: Map<String, Value>,
 }
@@ -93,7 +93,7 @@ impl Text {
         }
     }
 
-    /// What a person reads: the text, of one message its content, of several who says what.
+    /// The text as a person reads it: of one message its content, of several who says what.
     pub fn readable(&self) -> String {
         match self {
             Self::Plain(text) => text.clone(),
@@ -128,7 +128,7 @@ impl From<Vec<Message>> for Text {
     }
 }
 
-/// What a row passes to the chat template beside its messages.
+/// Arguments that a row passes to the chat template beside its messages.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TemplateArguments {
     /// JSON schemas of the tools the assistant may call.
@@ -139,7 +139,7 @@ pub struct TemplateArguments {
     pub chat_template_kwargs: Map<String, Value>,
 }
 
-/// Text to imitate.
+/// A demonstration: text to imitate.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Demonstration {
     /// The text and its shape.
@@ -159,7 +159,7 @@ pub struct Demonstration {
 pub enum DemonstrationBody {
     /// An answer to a prompt; by default only the answer is learned.
     PromptCompletion {
-        /// What the answer replies to.
+        /// The prompt that the answer replies to.
         prompt: Text,
         /// The answer.
         completion: Text,

@@ -87,7 +87,8 @@ pub fn load_candidates(path: impl AsRef<Path>, split: &str) -> Result<Vec<Candid
     load(path.as_ref(), split, candidates::candidates)
 }
 
-/// The same row by row, however many there are: a row is read when it is asked for. `-` is standard input.
+/// Rows as [`load_candidates`] has them, one by one, however many there are: a row is read when it is asked for.
+/// `-` is standard input.
 ///
 /// With each row goes the right answer, which rewards that compare need: its column `reference_column` as text, if it
 /// has one.

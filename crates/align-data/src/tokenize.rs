@@ -35,7 +35,7 @@ use boundary::Encoder;
 use report::RowOutcome;
 use truncate::Lengths;
 
-/// How records become token ids; made by checking [`DataOptions`](crate::DataOptions).
+/// The options of tokenization: how records become token ids. Made by checking [`DataOptions`](crate::DataOptions).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct TokenizeOptions {
     /// Most tokens of prompt and completion together; `None` is no limit.
@@ -44,9 +44,9 @@ pub struct TokenizeOptions {
     pub max_prompt_length: Option<usize>,
     /// Most tokens of a completion; its start is kept.
     pub max_completion_length: Option<usize>,
-    /// Which side loses tokens where `max_length` is exceeded.
+    /// The side that loses tokens where `max_length` is exceeded.
     pub truncation_mode: TruncationMode,
-    /// Whether rows begin with a BOS; `None` leaves it to the tokenizer (or the chat template).
+    /// BOS: whether rows begin with one; `None` leaves it to the tokenizer (or the chat template).
     pub add_bos_token: Option<bool>,
 }
 
@@ -72,7 +72,7 @@ pub struct TokenizedExample {
     pub mask: Vec<bool>,
     /// Index of the record it was made of.
     pub row: usize,
-    /// Where that record came from.
+    /// The record's origin.
     pub origin: Origin,
 }
 
@@ -83,7 +83,7 @@ pub struct TokenizedPrompt {
     pub tokens: Vec<u32>,
     /// Index of the record it was made of.
     pub row: usize,
-    /// Where that record came from.
+    /// The record's origin.
     pub origin: Origin,
 }
 

@@ -32,13 +32,13 @@ const FILES: [&str; 4] =
 /// A special token: its text and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpecialToken {
-    /// As it is written, for example `</s>`.
+    /// The token's text, for example `</s>`.
     pub text: String,
     /// Its token id.
     pub id: u32,
 }
 
-/// Text to token ids and back, with what the model's directory says about special tokens.
+/// The tokenizer: text to token ids and back, with what the model's directory says about special tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
     dir: PathBuf,
@@ -181,7 +181,7 @@ impl Tokenizer {
         &self.prefix
     }
 
-    /// Whether the token is a special one (a turn marker, EOS, …), not text.
+    /// True if the token is a special one (a turn marker, EOS, …), not text.
     pub fn is_special(&self, id: u32) -> bool {
         self.inner.get_added_vocabulary().is_special_token(&self.inner.id_to_token(id).unwrap_or_default())
     }

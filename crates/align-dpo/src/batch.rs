@@ -5,7 +5,7 @@ use align_losses::{PairLengths, PairLogProbs};
 use align_models::Packed;
 use candle_core::{Device, Result, Tensor, bail};
 
-/// Some pairs of a data set, packed.
+/// A micro-batch of preference pairs, packed.
 pub struct PairBatch {
     /// The stream. Each pair has [`Self::sequences_per_pair`] sequences: its prompt if that is scored, the
     /// chosen and the rejected answer, and the gold one if there is one.
@@ -63,12 +63,12 @@ impl PairBatch {
         self.indices.len()
     }
 
-    /// Whether there are none.
+    /// True if the batch has no pairs.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
-    /// Where the pairs were read from.
+    /// The pairs' origins, as `file:line`.
     pub fn origins(&self) -> Vec<String> {
         self.origins.clone()
     }

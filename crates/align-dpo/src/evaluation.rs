@@ -32,10 +32,10 @@ impl Prompted for TokenizedCompletion {
     }
 }
 
-/// How it is measured.
+/// The settings of a measurement on held-out rows.
 #[derive(Clone, Debug)]
 pub struct Measuring<'a> {
-    /// Makes texts of token ids.
+    /// The tokenizer, which makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
     /// Tokens that end a completion.
     pub eos: Vec<u32>,
@@ -71,7 +71,7 @@ struct Evaluation {
     kl: Vec<f64>,
 }
 
-/// How things stand at one moment.
+/// A look at the policy at one moment: accuracy, margin and KL on held-out rows, and some texts.
 #[derive(Clone, Debug)]
 pub struct Look {
     /// Share of pairs whose chosen answer has the higher implicit reward, or of answers whose reward has the
@@ -92,8 +92,8 @@ pub struct Look {
 }
 
 impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
-    /// None if there is nothing to measure on. `objective` and `policy` are over a view of the policy;
-    /// without a `reference` no divergence is measured.
+    /// The held-out rows with the models that they are measured by; none if there are no rows. `objective` and
+    /// `policy` are over a view of the policy; without a `reference` no divergence is measured.
     ///
     /// # Errors
     /// If completions would outgrow the model's positions.

@@ -1,9 +1,4 @@
-//! Offline preference objectives: from tokenized answers to a loss that the engine minimises.
-//!
-//! Read [`Preference`] first: a batch of pairs goes through the policy once, prompts shared, and through
-//! the reference (live, or its log-probs read from a cache), and functions of `align-losses` turn the two
-//! into a loss per pair. [`Unpaired`] is the same for single answers that are desirable or not. Which
-//! functions those are is a [`Method`], made from [`DpoOptions`] that have been checked against each other.
+#![doc = include_str!("../README.md")]
 
 mod batch;
 mod displacement;

@@ -126,7 +126,7 @@ impl DpoOptions {
         self.loss_type.first().map_or(1e-6, |loss| loss.default_learning_rate())
     }
 
-    /// What a user must know who cuts updates into micro-batches: which loss is then another one. None where it is the same.
+    /// A notice for a user who cuts updates into micro-batches, if that makes another loss of the one asked for.
     pub fn notice_of_cut(&self, gradient_accumulation_steps: usize) -> Option<String> {
         let (loss, what) = self.loss_type.iter().find_map(|loss| Some((loss, loss.of_micro_batch()?)))?;
         (gradient_accumulation_steps > 1).then(|| {

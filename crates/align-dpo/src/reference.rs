@@ -12,7 +12,7 @@ use candle_core::Tensor;
 /// Rows per pass while log-probs are computed in advance.
 const ROWS_PER_PASS: usize = 8;
 
-/// How a method turns rows into sequences and scores them: the same for policy and reference.
+/// The way in which a method turns rows into sequences and scores them: the same for policy and reference.
 pub trait Scoring {
     /// A row of the data.
     type Row;
@@ -74,8 +74,8 @@ pub fn precompute<S: Scoring>(
     Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, &key, sequences, compute)?))
 }
 
-/// How a reference follows the policy (TR-DPO, Gorbatovski et al. 2024, arXiv:2404.09656): every `steps`
-/// updates it becomes `alpha` · policy + (1 − `alpha`) · reference. With `alpha` 1 it is replaced.
+/// A reference that follows the policy (TR-DPO, Gorbatovski et al. 2024, arXiv:2404.09656): every `steps` updates
+/// it becomes `alpha` · policy + (1 − `alpha`) · reference. With `alpha` 1 it is replaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mixup {
     /// Share of the policy, above 0 and at most 1.

@@ -9,11 +9,11 @@ use crate::Look;
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
 
-/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where
-/// there were none.
+/// The report of a finished run, as a script reads it. What was measured on held-out rows is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What every run has to say.
+    /// The figures that every run has.
     #[serde(flatten)]
     pub run: RunFigures,
     /// Held-out rows: pairs, or single answers.
@@ -22,7 +22,7 @@ pub struct Report {
     pub accuracy_before: Option<f64>,
     /// Held-out accuracy after training.
     pub accuracy_after: Option<f64>,
-    /// What words reach without the prompt: the accuracies above are to be read beside it.
+    /// The accuracy that words reach without the prompt: the accuracies above are to be read beside it.
     pub answers_only: Option<AnswersOnly>,
     /// Held-out answers that training has word for word, and what looking them up reaches.
     pub known_answers: Option<KnownAnswers>,
@@ -36,9 +36,9 @@ pub struct Report {
     pub kl_ci95: Option<[f64; 2]>,
     /// Held-out prompts whose completions were compared.
     pub prompts_compared: usize,
-    /// How many of those are answered otherwise than before.
+    /// Prompts among those that are answered otherwise than before.
     pub prompts_changed: usize,
-    /// Which of those are answered better, where a judge was named.
+    /// A judge's verdict on the changed answers, where a judge was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes_judged: Option<JudgedChanges>,
     /// The first few of the changed ones.

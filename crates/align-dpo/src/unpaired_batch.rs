@@ -4,7 +4,7 @@ use align_data::TokenizedCompletion;
 use align_models::Packed;
 use candle_core::{Device, Result, Tensor};
 
-/// Some answers of a data set, packed.
+/// A micro-batch of single answers, packed.
 pub struct UnpairedBatch {
     /// One sequence per answer, or two where there are mismatched answers: the answer, and after the same
     /// prompt that of the row before.
@@ -62,17 +62,17 @@ impl UnpairedBatch {
         self.indices.len()
     }
 
-    /// Whether there are none.
+    /// True if the batch has no rows.
     pub fn is_empty(&self) -> bool {
         self.indices.is_empty()
     }
 
-    /// Where the rows were read from.
+    /// The rows' origins, as `file:line`.
     pub fn origins(&self) -> Vec<String> {
         self.origins.clone()
     }
 
-    /// Which answers are desirable.
+    /// Labels: true for a desirable answer.
     pub fn desirable(&self) -> &[bool] {
         &self.desirable
     }

@@ -1,8 +1,4 @@
-//! Files that are whole or absent, directories that one run has for itself, and reading within bounds.
-//!
-//! Everything that a program of this workspace writes for keeps goes through [`write`], [`write_with`] or, where several
-//! files belong together, [`Staged`]; where it goes is an [`OutputDir`]; and everything of a size that somebody else decides is
-//! read through [`read`]. The crate stands below all others and knows nothing of what is in a file.
+#![doc = include_str!("../README.md")]
 
 mod error;
 mod lock;

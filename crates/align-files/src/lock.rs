@@ -52,7 +52,7 @@ impl Lock {
         }
     }
 
-    /// Who holds the lock of the file `path` at this moment, if anybody does. Makes and changes nothing.
+    /// The holder of the lock of the file `path` at this moment, if anybody has it. Makes and changes nothing.
     pub fn held_by(path: impl AsRef<Path>) -> Option<String> {
         let found = std::fs::symlink_metadata(path.as_ref()).ok()?;
         let file = if found.is_file() { File::open(path).ok()? } else { return None };
@@ -62,8 +62,8 @@ impl Lock {
         }
     }
 
-    /// Whether the lock file is still the one under its name: whoever moves a directory away, or removes it, takes the lock
-    /// along, and another process may have the name.
+    /// True if the lock file is still the one under its name: whoever moves a directory away, or removes it, takes
+    /// the lock along, and another process may have the name.
     pub fn is_in_place(&self) -> bool {
         is_still(&self.file, &self.path)
     }

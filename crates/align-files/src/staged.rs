@@ -39,7 +39,7 @@ impl Staged {
         Ok(Self { directory, stage: Some(stage), _unfinished: unfinished })
     }
 
-    /// Where the files are to be written, by any means, under their own names.
+    /// The path at which the files are to be written, by any means, under their own names.
     pub fn path(&self) -> &Path {
         self.stage.as_ref().map_or(Path::new(""), TempDir::path)
     }

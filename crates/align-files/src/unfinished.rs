@@ -48,8 +48,8 @@ pub fn remove_unfinished() {
     all.into_values().for_each(|removal| removal());
 }
 
-/// Whether this process was started to outlive its terminal (`nohup`): SIGHUP is none of its business then. Where the system
-/// does not say, it counts as one: a run that stopped at logout would be worse.
+/// True if this process was started to outlive its terminal (`nohup`): SIGHUP is none of its business then. Where
+/// the system does not say, it counts as one: a run that stopped at logout would be worse.
 pub fn outlives_terminal() -> bool {
     const SIGHUP: u32 = 1;
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

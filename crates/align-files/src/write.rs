@@ -20,7 +20,7 @@ pub fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) -> Result<()> {
     write_with(path, |file| file.write_all(bytes.as_ref()))
 }
 
-/// As [`write`], with the content of a function that writes it.
+/// As [`write()`], with the content of a function that writes it.
 ///
 /// # Errors
 /// The system's or that of `content`, about `path`; what stood there before then still does.
@@ -46,10 +46,10 @@ pub fn write_with(
     attempt().map_err(Error::at(path))
 }
 
-/// As [`write`], with a value as indented JSON.
+/// As [`write()`], with a value as indented JSON.
 ///
 /// # Errors
-/// As [`write`]; a value that JSON cannot say.
+/// As [`write()`]; a value that JSON cannot say.
 pub fn write_json(path: impl AsRef<Path>, value: &impl serde::Serialize) -> Result<()> {
     write_with(path, |file| {
         serde_json::to_writer_pretty(&mut *file, value)?;

@@ -23,13 +23,13 @@ pub enum DeviceChoice {
     Metal,
 }
 
-/// Why a device is not there.
+/// The reason why a device is not there.
 #[derive(Debug, thiserror::Error)]
 pub enum DeviceError {
     /// The build has no support for the device.
     #[error("--device {choice}: this binary was built without it; build with `--features {feature}`")]
     NotBuilt {
-        /// What was asked for.
+        /// The device asked for.
         choice: DeviceChoice,
         /// The cargo feature that brings it.
         feature: &'static str,
@@ -37,7 +37,7 @@ pub enum DeviceError {
     /// The build supports it, the machine does not offer it.
     #[error("--device {choice}: no such device on this machine: {reason}")]
     NotThere {
-        /// What was asked for.
+        /// The device asked for.
         choice: DeviceChoice,
         /// The driver's words.
         reason: String,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a model or data set cannot be had.
+/// The reason why a model or data set cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// Neither on disk nor shaped like a hub id.
@@ -11,7 +11,7 @@ pub enum HubError {
     NoSuchPath {
         /// `model` or `dataset`.
         kind: &'static str,
-        /// As the user wrote it.
+        /// The name, as the user wrote it.
         name: String,
     },
     /// A path that exists and cannot be a model.
@@ -19,15 +19,15 @@ pub enum HubError {
     BadModel {
         /// The directory or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: String,
     },
     /// An environment variable that makes no sense.
     #[error("{variable}: {problem}")]
     Setting {
-        /// Which.
+        /// The variable's name.
         variable: &'static str,
-        /// What is wrong with it, without the value: it may be a secret.
+        /// The problem with it, without the value: it may be a secret.
         problem: String,
     },
     /// A revision that no repository has.
@@ -37,7 +37,7 @@ pub enum HubError {
         kind: &'static str,
         /// The hub id.
         name: String,
-        /// As the user wrote it.
+        /// The revision, as the user wrote it.
         revision: String,
     },
     /// Neither on disk nor on the hub.
@@ -52,7 +52,7 @@ pub enum HubError {
         name: String,
         /// The revision asked for.
         revision: String,
-        /// Which hub.
+        /// The hub's address.
         endpoint: String,
     },
     /// The hub refuses: private or gated.
@@ -67,7 +67,7 @@ pub enum HubError {
         name: String,
         /// 401 or 403.
         status: u16,
-        /// Which hub.
+        /// The hub's address.
         endpoint: String,
         /// The repository's page.
         page: String,
@@ -94,7 +94,7 @@ pub enum HubError {
         kind: &'static str,
         /// The hub id.
         name: String,
-        /// What is missing or wrong.
+        /// The part that is missing or wrong.
         problem: String,
     },
     /// A transfer failed.
@@ -104,9 +104,9 @@ pub enum HubError {
         kind: &'static str,
         /// The hub id.
         name: String,
-        /// Which file, or the list of files.
+        /// The file, or the list of files.
         what: String,
-        /// Which hub.
+        /// The hub's address.
         endpoint: String,
         /// The transport's words.
         reason: String,

@@ -16,7 +16,7 @@ const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=3600;
 /// The longest file of a token that is read, in bytes.
 const LONGEST_TOKEN: u64 = 10_000;
 
-/// How to reach the hub. [`Hub::from_env`] in programs; tests and embedders fill the fields.
+/// The hub: models and data sets by name. [`Hub::from_env`] in programs; tests and embedders fill the fields.
 #[derive(Clone)]
 pub struct Hub {
     /// Cache directory, which holds `models--org--name` and the like.
@@ -37,16 +37,16 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// From the environment, by the rules of Python's `huggingface_hub`: `HF_HUB_CACHE`, else
-    /// `HF_HOME/hub`, else `$XDG_CACHE_HOME/huggingface/hub`, else `~/.cache/huggingface/hub`;
-    /// `HF_TOKEN`, else the file `HF_TOKEN_PATH` or `HF_HOME/token`; `HF_ENDPOINT`; `HF_HUB_OFFLINE=1`
-    /// (or `TRANSFORMERS_OFFLINE=1`); `REQUESTS_CA_BUNDLE`, else `CURL_CA_BUNDLE`, else `SSL_CERT_FILE`;
-    /// `HF_HUB_DOWNLOAD_TIMEOUT`, in seconds from 1 to 3600.
+    /// A hub as the environment has it, by the rules of Python's `huggingface_hub`: `HF_HUB_CACHE`, else
+    /// `HF_HOME/hub`, else `$XDG_CACHE_HOME/huggingface/hub`, else `~/.cache/huggingface/hub`; `HF_TOKEN`, else the
+    /// file `HF_TOKEN_PATH` or `HF_HOME/token`; `HF_ENDPOINT`; `HF_HUB_OFFLINE=1` (or `TRANSFORMERS_OFFLINE=1`);
+    /// `REQUESTS_CA_BUNDLE`, else `CURL_CA_BUNDLE`, else `SSL_CERT_FILE`; `HF_HUB_DOWNLOAD_TIMEOUT`, in seconds
+    /// from 1 to 3600.
     pub fn from_env() -> Self {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// As [`Self::from_env`], with the environment as a function.
+    /// A hub as [`Self::from_env`], with the environment as a function.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let user_home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_default();

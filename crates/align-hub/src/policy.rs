@@ -90,7 +90,8 @@ const MOST_THREADS: usize = 512;
 /// many as cores. Otherwise each of a step's thousand parallel loops would wake a thread to begin in, and be woken by it at
 /// its end. Call it in `main`.
 ///
-/// Other threads may use the pool only while this one waits in it, or does not wait for them.
+/// Work that another thread gives the pool may lie with this thread, which does it only while it is in a parallel loop
+/// itself. So this thread must not block for another one that uses the pool.
 pub fn work_beside_the_kernels() {
     let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
     let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|number| number.parse::<usize>().ok());

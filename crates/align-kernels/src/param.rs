@@ -31,7 +31,7 @@ impl Param {
         Self { tensor: tensor.detach(), grad: None }
     }
 
-    /// The same storage without graph or buffer. It sees every later [`Param::set`].
+    /// A view: the same storage without graph or buffer. It sees every later [`Param::set`].
     pub fn view(&self) -> Self {
         Self { tensor: self.tensor.detach(), grad: None }
     }
@@ -42,7 +42,7 @@ impl Param {
         &self.tensor
     }
 
-    /// Whether ops on this parameter write a gradient.
+    /// True if ops on this parameter write a gradient.
     pub fn is_tracked(&self) -> bool {
         self.grad.is_some()
     }
@@ -75,7 +75,7 @@ impl Param {
     }
 }
 
-/// Where the backward passes of one parameter add up.
+/// The gradient buffer of a parameter, in which its backward passes add up.
 #[derive(Debug, Default)]
 pub struct GradBuffer(Mutex<Option<Tensor>>);
 

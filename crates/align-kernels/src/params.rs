@@ -24,7 +24,7 @@ impl Params {
         tensors.into_iter().map(|(name, tensor)| (name.clone(), Param::frozen(tensor))).collect()
     }
 
-    /// The same weights without graph or gradient: for evaluation and rollouts. Sees every update.
+    /// Views: the same weights without graph or gradient, for evaluation and rollouts. They see every update.
     pub fn view(&self) -> Self {
         self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect()
     }
@@ -73,7 +73,7 @@ impl Params {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

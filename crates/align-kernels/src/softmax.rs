@@ -1,4 +1,4 @@
-//! The pieces of a softmax over one row of logits in main memory, for who samples from it.
+//! The pieces of a softmax over one row of logits in main memory. A sampler puts them together.
 //!
 //! Vectorised for what the CPU has, with the same bits on every one: sums are taken in fixed lanes.
 

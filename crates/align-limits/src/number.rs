@@ -35,8 +35,8 @@ where
     }
 }
 
-/// How many are worked on together: examples, micro-batches, completions of a prompt, passes. Up to 65,536, far above what
-/// memory holds and far below where products of a few of them overflow.
+/// The range of things that are worked on together: examples, micro-batches, completions of a prompt, passes. Up to
+/// 65,536, far above what memory holds and far below where products of a few of them overflow.
 pub fn count() -> impl Fn(&str) -> Result<usize, OutOfRange> + Clone {
     whole(0..=65_536)
 }

@@ -62,7 +62,7 @@ impl Sequences {
         self.lengths.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no sequences.
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()
     }
@@ -149,7 +149,7 @@ impl Sequences {
         }
     }
 
-    /// Where each sequence's tokens are in the flattened tensor, in order.
+    /// The positions of each sequence's tokens in the flattened tensor, in order.
     ///
     /// # Errors
     /// If the layout cannot be read from its device.

@@ -32,7 +32,7 @@ pub(crate) struct Pass {
     pub(crate) query_scales: Option<Tensor>,
 }
 
-/// Where a layer's keys and values come from: the stream itself, or a cache that it extends.
+/// The source of a layer's keys and values: the stream itself, or a cache that it extends.
 pub trait KeyValues {
     /// Takes the stream's keys and values `[tokens, kv_heads, head_dim]` and returns all that its
     /// segments refer to.
@@ -59,9 +59,9 @@ impl Decoder {
         })
     }
 
-    /// Whether [`Decoder::hidden`] keeps only each layer's input and computes the layer again for its gradient:
-    /// memory for one layer's activations instead of all layers', and one more forward pass. Results are the same
-    /// to the bit.
+    /// Gradient checkpointing: whether [`Decoder::hidden`] keeps only each layer's input and computes the layer
+    /// again for its gradient. Memory for one layer's activations instead of all layers', and one more forward
+    /// pass. Results are the same to the bit.
     pub fn with_gradient_checkpointing(self, gradient_checkpointing: bool) -> Self {
         Self { gradient_checkpointing, ..self }
     }

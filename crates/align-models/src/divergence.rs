@@ -15,12 +15,12 @@ pub struct Divergence {
     /// Mean over completions of the summed k1 = log π − log π_ref per token. Unbiased; negative only by
     /// chance.
     pub kl: f64,
-    /// What it is the mean of, prompt by prompt. Their spread is of the size of the mean's root: of a few dozen prompts
-    /// the mean alone says little, and these are what an interval is made of.
+    /// The divergence of each prompt, whose mean it is. Their spread is of the size of the mean's root: of a few
+    /// dozen prompts the mean alone says little, and these are what an interval is made of.
     pub per_prompt: Vec<f64>,
-    /// The same with k3, which is never negative.
+    /// The mean of k3, which is never negative.
     pub kl_k3: f64,
-    /// What was sampled, one per prompt.
+    /// The sampled completions, one per prompt.
     pub completions: Vec<Completion>,
 }
 

@@ -8,7 +8,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Characters of a wrong value that an error repeats.
 pub(crate) const SHOWN: usize = 200;
 
-/// Errors say which file or tensor, what was expected, and what was found.
+/// The errors of this crate. They say which file or tensor, what was expected, and what was found.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file could not be read or written.
@@ -16,7 +16,7 @@ pub enum Error {
     Io {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// A file was read but its content is not what it should be.
@@ -24,7 +24,7 @@ pub enum Error {
     Invalid {
         /// The file or directory.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem, and what to do.
         problem: String,
     },
     /// A model or generation setting makes no sense.
@@ -36,9 +36,9 @@ pub enum Error {
          large to compute with"
     )]
     NotFinite {
-        /// Which completion, counted from 0 over all prompts.
+        /// The completion's number, counted from 0 over all prompts.
         completion: usize,
-        /// Which of its tokens, counted from 0.
+        /// The token's number in it, counted from 0.
         token: usize,
     },
     /// A tensor operation failed.

@@ -50,7 +50,7 @@ impl ModelDir {
         &self.decoder
     }
 
-    /// Where the directory is.
+    /// The directory's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -141,7 +141,7 @@ impl ModelDir {
         [CONFIG, weights::SINGLE, weights::INDEX].into_iter().chain(CarriedOver::all_names()).collect()
     }
 
-    /// Those of them that [`ModelDir::save`] will write.
+    /// The names of those files that [`ModelDir::save`] will write.
     pub fn saved_names(&self) -> impl Iterator<Item = &'static str> {
         [CONFIG, weights::SINGLE].into_iter().chain(self.carried.names())
     }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use align_kernels::Segment;
 
-/// What a decoder runs over: tokens, their positions, and who sees whom.
+/// A stream that a decoder runs over: tokens, their positions, and who sees whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stream {
     /// Token ids.
@@ -64,7 +64,7 @@ pub struct Targets {
     pub rows: Vec<u32>,
     /// The label's token id.
     pub labels: Vec<u32>,
-    /// Which sequence the label belongs to.
+    /// The sequence that each label belongs to, by number.
     pub sequences: Vec<u32>,
 }
 
@@ -74,7 +74,7 @@ impl Targets {
         self.labels.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no labels.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
@@ -83,9 +83,9 @@ impl Targets {
 /// A stream with its targets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// What the decoder runs over.
+    /// The stream that the decoder runs over.
     pub stream: Stream,
-    /// What is scored.
+    /// The labels that are scored.
     pub targets: Targets,
     /// Number of sequences so far: demonstrations, or completions of prompts.
     pub sequences: usize,

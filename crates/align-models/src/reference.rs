@@ -18,7 +18,7 @@ use crate::{CausalLm, DecoderConfig, Error, Result};
 /// Values whose bytes are in memory beside them: few enough for a core's own cache.
 const HASHED_AT_ONCE: usize = 16 << 10;
 
-/// What the policy is compared with.
+/// The reference model that the policy is compared with, run beside it or before training.
 #[derive(Clone, Debug)]
 pub enum Reference {
     /// A frozen model, run beside the policy on the same batch.
@@ -46,7 +46,7 @@ impl Reference {
     }
 }
 
-/// One log-prob per sequence of a data set, f32. Cloning shares them.
+/// The cache of reference log-probs: one per sequence of a data set, f32. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct LogProbCache(Arc<[f32]>);
 

@@ -16,7 +16,7 @@ use crate::{Error, ModelDir, Result, RewardHead, weights};
 /// answer's end, so it must never be one that answers end with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PadToken {
-    /// As the tokenizer's files write it.
+    /// The token's text, as the tokenizer's files write it.
     pub text: String,
     /// Its token id.
     pub id: u32,

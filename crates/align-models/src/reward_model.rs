@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::initialise::normal;
 use crate::{Decoder, DecoderConfig, Packed, weights};
 
-/// What turns a hidden state into a reward.
+/// The head of a reward model, which turns a hidden state into a reward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RewardHead {
     /// `score.weight` `[1, hidden]` without bias: the head of transformers' `…ForSequenceClassification`.
@@ -125,7 +125,7 @@ impl RewardScorer {
         rewards.squeeze(1)
     }
 
-    /// Where the weights are.
+    /// The device of the weights.
     pub fn device(&self) -> &Device {
         self.first.weight().device()
     }

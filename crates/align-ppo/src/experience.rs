@@ -42,18 +42,18 @@ pub enum ScorePosition {
     AfterLastToken,
 }
 
-/// How rewards become advantages.
+/// The estimation of advantages from rewards: KL penalty, score, whitening, GAE.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimation {
     /// The divergence taken off the reward.
     pub kl_estimator: KlEstimator,
-    /// Where the score stands.
+    /// The position of the score among a completion's rewards.
     pub score_position: ScorePosition,
     /// Scores are moved into ± this.
     pub score_clip: Option<f64>,
-    /// Whether rewards are brought to unit deviation.
+    /// Whitening of rewards: whether they are brought to unit deviation.
     pub whiten_rewards: bool,
-    /// Whether advantages are brought to mean 0 and unit deviation.
+    /// Whitening of advantages: whether they are brought to mean 0 and unit deviation.
     pub whiten_advantages: bool,
     /// Discount γ.
     pub gamma: f64,
@@ -79,7 +79,7 @@ pub struct ExperienceBuffer {
     returns: Vec<Vec<f32>>,
 }
 
-/// What a phase's rewards look like, TRL's `objective/…`; means over completions.
+/// Figures of a phase's rewards, TRL's `objective/…`; means over completions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RewardFigures {
     /// Σ log π − log π_ref over a completion.
@@ -88,7 +88,7 @@ pub struct RewardFigures {
     pub entropy: f64,
     /// −`kl_coef` times the penalised divergence of a completion.
     pub non_score_reward: f64,
-    /// That, with the score: what is maximised.
+    /// The score plus that: what is maximised.
     pub rlhf_reward: f64,
 }
 
@@ -141,7 +141,7 @@ impl ExperienceBuffer {
         })
     }
 
-    /// How many places of each completion the critic is asked about: its tokens, in order, each by the state it is
+    /// Places of each completion that the critic is asked about: its tokens, in order, each by the state it is
     /// chosen in; and the state after the last one where there is one more.
     pub fn places(&self) -> &[usize] {
         &self.places
@@ -211,14 +211,15 @@ impl ExperienceBuffer {
         &self.advantages
     }
 
-    /// What the critic is trained towards at each place; empty before [`ExperienceBuffer::compute_advantages`].
+    /// Returns: what the critic is trained towards at each place; empty before
+    /// [`ExperienceBuffer::compute_advantages`].
     pub fn returns(&self) -> &[Vec<f32>] {
         &self.returns
     }
 
-    /// How much of the returns' variance the critic foresaw: 1 − Var(returns − values) / Var(returns). 1 is all of it, 0 no
-    /// more than a constant would, below 0 less. 0 where all returns are equal, and before
-    /// [`ExperienceBuffer::compute_advantages`].
+    /// Explained variance: the share of the returns' variance that the critic foresaw, 1 − Var(returns − values) /
+    /// Var(returns). 1 is all of it, 0 no more than a constant would, below 0 less. 0 where all returns are equal,
+    /// and before [`ExperienceBuffer::compute_advantages`].
     pub fn explained_variance(&self) -> f64 {
         let flat = |rows: &[Vec<f32>]| rows.iter().flatten().copied().map(f64::from).collect::<Vec<_>>();
         let returns = flat(&self.returns);

@@ -18,31 +18,31 @@ pub struct HeldOut<'a> {
     pub tasks: &'a [TokenizedTask],
     /// The policy, over a view of its parameters.
     pub policy: CausalLm,
-    /// What it started from or is held to, where there is one.
+    /// The reference model: what the policy started from or is held to, where there is one.
     pub reference: Option<CausalLm>,
-    /// How answers are sampled.
+    /// The sampling of answers.
     pub sampling: Sampling,
-    /// How many answers to each prompt. One is a small sample of what a policy says: with the luck of both sides in it, a
+    /// Answers to each prompt. One is a small sample of what a policy says: with the luck of both sides in it, a
     /// win rate over a few hundred single answers moves by several points from seed to seed.
     pub num_generations: usize,
-    /// Makes texts of token ids.
+    /// The tokenizer, which makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
-    /// What training maximises.
+    /// The scorer: what training maximises.
     pub scorer: &'a Scorer,
-    /// What training knows nothing of, and its name.
+    /// The judge, of which training knows nothing, and its name.
     pub judge: Option<(String, ScoreSource)>,
     /// Seed of the answers, the same every time.
     pub seed: u64,
 }
 
-/// How things stand at one moment; one number per answer, prompt by prompt.
+/// A look at the policy at one moment; one number per answer, prompt by prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Look {
-    /// How the answers were sampled.
+    /// The sampling of those answers.
     pub sampled: Sampled,
     /// The scores that training maximises.
     pub scores: Vec<f64>,
-    /// What the independent measure says, and its name.
+    /// The independent judge's name and its figures.
     pub judged: Option<(String, Vec<f64>)>,
     /// Σ log π − log π_ref over each completion.
     pub kl: Option<Vec<f64>>,
@@ -50,14 +50,14 @@ pub struct Look {
     pub texts: Vec<(String, String)>,
 }
 
-/// What has to be the same for figures to be comparable.
+/// The settings of sampling that have to be the same for figures to be comparable.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sampled {
     /// Held-out prompts.
     pub prompts: usize,
     /// Answers to each.
     pub num_generations: usize,
-    /// What logits are divided by.
+    /// The sampling temperature, by which logits are divided.
     pub temperature: f64,
     /// Longest answer, in tokens.
     pub max_new_tokens: usize,

@@ -1,12 +1,4 @@
-//! Rollouts, experience, and the on-policy loop: PPO with a critic, and the critic-free family.
-//!
-//! Every method samples from the policy itself, and all share one loop ([`OnPolicy::train`]): prompts → [`Rollouts`] →
-//! [`Scores`] → the [`Method`]'s updates → metrics → a [`Watch`] that may step in. What a method makes of its completions
-//! is its own business; how they are sampled, scored, logged and saved is not.
-//!
-//! PPO is [`Ppo::learn`]: values, an [`ExperienceBuffer`] with its [`compute_advantages`](ExperienceBuffer::compute_advantages),
-//! and the clipped losses of [`PpoObjective`] with the KL penalty in the reward. The critic-free family (GRPO and its
-//! relatives) is [`GroupTraining`], DPO on the policy's own pairs [`OnlineDpo`]. The formulas are in `align-losses`.
+#![doc = include_str!("../README.md")]
 
 mod completions;
 mod experience;

@@ -9,12 +9,12 @@ use candle_core::Tensor;
 
 use crate::Rollouts;
 
-/// What the loop knows of one phase when the method's turn comes.
+/// A phase when the method's turn comes: what was sampled, and how it scored.
 #[derive(Clone, Copy, Debug)]
 pub struct Phase<'a> {
     /// Its number, from 0.
     pub number: usize,
-    /// What was sampled.
+    /// The rollouts of the phase.
     pub rollouts: &'a Rollouts,
     /// The run's prompts, by the rows that the rollouts name.
     pub tasks: &'a [TokenizedTask],
@@ -26,22 +26,23 @@ pub struct Phase<'a> {
 }
 
 impl Phase<'_> {
-    /// Where the prompt of completion number `completion` was read, as `file:line`.
+    /// The origin of completion number `completion`: its prompt's `file:line`.
     pub fn origin(&self, completion: usize) -> String {
         self.tasks[self.rollouts.prompt_of(completion).row].task.prompt.origin.to_string()
     }
 }
 
-/// What a method did in a phase.
+/// The outcome of a method's turn: its updates and metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
     /// Its updates in order, each with what its objective reported. None at all is no error: nothing could be learned.
     pub updates: Vec<Update>,
-    /// What concerns the phase as a whole: `objective/kl`, `reward_std`, …
+    /// Metrics of the phase as a whole: `objective/kl`, `reward_std`, …
     pub metrics: Metrics,
 }
 
-/// What is made of the policy's own completions: PPO, a member of the critic-free family, online DPO.
+/// An on-policy method: makes updates of the policy's own completions. PPO, a member of the critic-free family,
+/// online DPO.
 pub trait Method {
     /// Its name in reports.
     fn name(&self) -> &'static str;
@@ -52,7 +53,7 @@ pub trait Method {
     /// Completions sampled in a phase: a multiple of [`Method::num_generations`].
     fn completions_per_phase(&self) -> usize;
 
-    /// How often a phase samples at most: from the second time on in place of prompts whose completions all score the
+    /// The most samplings of a phase: from the second time on in place of prompts whose completions all score the
     /// same. 1 is no dynamic sampling.
     fn max_num_gen_batches(&self) -> usize {
         1

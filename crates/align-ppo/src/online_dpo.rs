@@ -24,12 +24,12 @@ const STATE: &str = "online_dpo.json";
 /// The term of the losses: every pair counts the same.
 const PAIRS: &str = "pairs";
 
-/// How it is done.
+/// The checked options of online DPO.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OnlineDpoConfig {
-    /// How strongly the policy is held to the reference; TRL's default is 0.1.
+    /// β: how strongly the policy is held to the reference; TRL's default is 0.1.
     pub beta: f64,
-    /// What logits were divided by in sampling, and are in the log-ratios.
+    /// The temperature that logits are divided by, in sampling and in the log-ratios.
     pub temperature: f64,
     /// Pairs, that is prompts, per micro-batch.
     pub per_device_train_batch_size: usize,
@@ -54,7 +54,7 @@ impl OnlineDpoConfig {
         Ok(self)
     }
 
-    /// What there is to watch.
+    /// The supervision that this method allows: its rules, and those that nothing is measured for.
     pub fn supervised(&self) -> Supervised {
         let without = BTreeMap::from([
             (Rule::ValueLoss, "the method has no critic"),

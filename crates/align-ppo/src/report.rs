@@ -12,10 +12,11 @@ use crate::{Alarm, Look, Sampled};
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
 
-/// How often an answer is better than the starting model's to the same prompt: each answer beside each of the other's.
+/// The win rate against the starting model: how often an answer is better than that model's to the same prompt,
+/// each answer beside each of the other's.
 #[derive(Clone, Debug, Serialize)]
 pub struct MeasuredWinRate {
-    /// By which measure: the name of a judge that training knows nothing of, or `score` where there is none.
+    /// The measure: the name of a judge that training knows nothing of, or `score` where there is none.
     pub measure: String,
     /// The rate and its interval; ties count half.
     #[serde(flatten)]
@@ -35,28 +36,28 @@ pub struct Point {
     pub value: f64,
 }
 
-/// Something that the supervisor did.
+/// An action of the supervisor.
 #[derive(Clone, Debug, Serialize)]
 pub struct SupervisorAction {
     /// The phase, from 0.
     pub phase: usize,
-    /// What, and why.
+    /// The action and its reason.
     #[serde(flatten)]
     pub alarm: Alarm,
 }
 
-/// Everything a script wants to know of a finished run. What was measured on held-out prompts is absent where there were
-/// none.
+/// The report of a finished run, as a script reads it. What was measured on held-out prompts is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What every run has to say.
+    /// The figures that every run has.
     #[serde(flatten)]
     pub run: RunFigures,
     /// `ppo`, `grpo`, …
     pub method: &'static str,
     /// Held-out prompts.
     pub held_out_prompts: usize,
-    /// How they were answered, before training and after.
+    /// The sampling of the held-out answers, before training and after.
     pub held_out_sampling: Option<Sampled>,
     /// Mean held-out score before training.
     pub score_before: Option<f64>,
@@ -64,7 +65,7 @@ pub struct Report {
     pub score_after: Option<f64>,
     /// Deviation of the held-out scores before training: what the rise is measured in.
     pub score_std_before: Option<f64>,
-    /// How often the trained model's answers are better than those of the model it started from.
+    /// The win rate of the trained model against the model it started from.
     pub win_rate: Option<MeasuredWinRate>,
     /// KL from the reference in nats per held-out completion, after training.
     pub kl: Option<f64>,
@@ -76,11 +77,11 @@ pub struct Report {
     pub kl_over_time: Vec<Point>,
     /// `objective/scores` as logged.
     pub scores_over_time: Vec<Point>,
-    /// What the supervisor did, in order.
+    /// The supervisor's actions, in order.
     pub supervisor_actions: Vec<SupervisorAction>,
     /// Held-out prompts that are answered otherwise than before.
     pub prompts_changed: usize,
-    /// Which of those have a better first answer, where a judge was named.
+    /// A judge's verdict on the changed answers, where a judge was named: on the first answer to each prompt.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub changes_judged: Option<JudgedChanges>,
     /// The first few of those.

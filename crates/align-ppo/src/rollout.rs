@@ -26,7 +26,7 @@ pub struct Prompt {
     pub tokens: Arc<[u32]>,
 }
 
-/// One sampled completion.
+/// A rollout: one sampled completion.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rollout {
     /// Token ids, the one that ended it included.
@@ -50,7 +50,7 @@ pub struct Rollouts {
     pub completions: Vec<Rollout>,
 }
 
-/// How completions are sampled.
+/// The sampling of completions: checked options, and the tokens that end one.
 #[derive(Clone, Debug)]
 pub struct Sampling {
     options: GenerationOptions,
@@ -91,7 +91,7 @@ impl Sampling {
         Ok(Self { options, eos })
     }
 
-    /// What logits are divided by, in sampling and in training.
+    /// The temperature that logits are divided by, in sampling and in training.
     pub fn temperature(&self) -> f64 {
         self.options.temperature
     }

@@ -18,7 +18,7 @@ pub struct Sample {
     pub origin: String,
     /// The prompt, with its markup.
     pub prompt: String,
-    /// What the policy said.
+    /// The completion's text: what the policy said.
     pub completion: String,
     /// Its score, penalties included; null where no reward applied to it.
     pub score: Option<f64>,

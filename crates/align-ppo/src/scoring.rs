@@ -13,20 +13,20 @@ use candle_core::DType;
 
 use crate::Rollouts;
 
-/// What gives scores.
+/// A source of scores: a reward model or a reward of texts.
 pub enum ScoreSource {
     /// A reward model, on the policy's tokens.
     Model {
         /// The model.
         model: Box<RewardModel>,
-        /// Makes scores comparable with other models'; without it they are the head's own.
+        /// The normalization that makes scores comparable with other models'; without it they are the head's own.
         normalization: Option<RewardNormalization>,
     },
     /// A reward of texts.
     Texts(Box<dyn Reward>),
 }
 
-/// Sources of scores, and what is done to their sum.
+/// The scorer: sources of scores, and what is done to their sum.
 pub struct Scorer {
     sources: Vec<(f64, ScoreSource)>,
     missing_eos_penalty: f64,

@@ -29,7 +29,7 @@ pub enum Critic {
     Model {
         /// The model.
         model: Box<RewardModel>,
-        /// How many units of the score one of the model's is.
+        /// The scale: units of the score that one of the model's is.
         scale: f64,
         /// The score where the model says 0.
         shift: f64,
@@ -77,9 +77,9 @@ impl Critic {
 /// The policy and its critic over one set of parameters.
 #[derive(Clone, Debug)]
 pub struct ActorCritic {
-    /// What samples.
+    /// The policy, which samples.
     pub policy: CausalLm,
-    /// What judges how good a place a token leaves it in.
+    /// The critic, which judges how good a place a token leaves the policy in.
     pub critic: Critic,
 }
 
@@ -98,7 +98,7 @@ impl ActorCritic {
     }
 }
 
-/// Where a critic comes from.
+/// The start of a critic: the head or model that it is made from.
 #[derive(Clone, Debug)]
 pub enum CriticStart {
     /// An untrained head on the policy's backbone.
@@ -114,7 +114,7 @@ pub enum CriticStart {
         head: RewardHead,
         /// Its weights. They are copied, once.
         weights: BTreeMap<String, Tensor>,
-        /// How many units of the score one of the model's output is.
+        /// The scale: units of the score that one of the model's output is.
         scale: f64,
         /// The score where the model says 0.
         shift: f64,

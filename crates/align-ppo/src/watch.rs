@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::Sample;
 
-/// What the loop is to do.
+/// An action that the watch asks the loop for.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
@@ -14,12 +14,12 @@ pub enum Action {
     Warn,
     /// Multiply the KL coefficient.
     RaiseKl {
-        /// By this.
+        /// The factor.
         factor: f64,
     },
     /// Multiply all learning rates to come.
     LowerLearningRate {
-        /// By this, below 1.
+        /// The factor, below 1.
         factor: f64,
     },
     /// Go back to the last good checkpoint (weights, optimizer, method), at half the learning rate, with new completions.
@@ -43,15 +43,15 @@ impl std::fmt::Display for Action {
 /// An action and what made it necessary.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Alarm {
-    /// What to do.
+    /// The action.
     pub action: Action,
     /// The rule, by its name in the options.
     pub rule: String,
-    /// What was found and what was expected, as a sentence for the log.
+    /// The reason: what was found and what was expected, as a sentence for the log.
     pub reason: String,
 }
 
-/// Watches a run.
+/// A watch over a run.
 pub trait Watch {
     /// Looks at a phase that has ended. `metrics` are the phase's own: those of its updates, and those of
     /// [`crate::Learned`] with `objective/scores` and `completions/…` of the loop.

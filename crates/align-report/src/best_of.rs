@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 pub struct BestOf {
     /// The model that answers.
     pub model: String,
-    /// What picks: a reward model's name, a rule.
+    /// The source of the reward that picks: a reward model's name, a rule.
     pub reward_source: String,
-    /// What the picked answers are measured by besides, if anything: the true quality where a reward is a stand-in.
+    /// The source of the quality that the picked answers are measured by besides, if there is one: the true quality
+    /// where a reward is a stand-in.
     pub quality_source: Option<String>,
     /// Prompts.
     pub prompts: usize,
-    /// By rising N.
+    /// The points, by rising N.
     pub points: Vec<BestOfPoint>,
 }
 

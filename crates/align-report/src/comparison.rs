@@ -9,22 +9,22 @@ use crate::format::count;
 pub struct Comparison {
     /// The name of the model that the others are compared with; it is one of `models`.
     pub baseline: String,
-    /// Who decided.
+    /// The judge who decided.
     pub judge: Judge,
-    /// Where the prompts come from.
+    /// The source of the prompts.
     pub prompt_source: String,
-    /// How many prompts there were.
+    /// The number of prompts.
     pub prompts: usize,
-    /// How many answers each model gave to each of them, every one compared with an answer of the baseline's.
+    /// Answers that each model gave to each prompt, every one compared with an answer of the baseline's.
     #[serde(default = "one")]
     pub answers_per_prompt: usize,
-    /// How answers were made, in words: temperature, seed, most tokens.
+    /// The sampling of answers, in words: temperature, seed, most tokens.
     pub sampling: String,
-    /// What `reward` of models and answers is: a reward model's name, a rule. `None` without rewards.
+    /// The source of the `reward` of models and answers: a reward model's name, a rule. `None` without rewards.
     pub reward_source: Option<String>,
     /// The models, the baseline first.
     pub models: Vec<ModelFigures>,
-    /// What rules that read no answer reach under the same judge.
+    /// Baselines: what rules that read no answer reach under the same judge.
     #[serde(default)]
     pub baselines: Vec<Baseline>,
     /// Prompts with what each model said, all of them: histograms and scatter plots are made of these. Several answers to
@@ -49,28 +49,28 @@ impl Comparison {
     }
 }
 
-/// Who decides between two answers.
+/// The judge who decides between two answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
     /// `reward_model`, `rule` or `endpoint`.
     pub kind: String,
-    /// Which one: a directory, a rule's name, a model at an endpoint.
+    /// The judge's name: a directory, a rule's name, a model at an endpoint.
     pub name: String,
-    /// What a reader must know of it, such as how far it agrees with people. Empty if nothing.
+    /// A note on what a reader must know of it, such as how far it agrees with people. Empty if nothing.
     #[serde(default)]
     pub note: String,
 }
 
-/// Everything measured of one model.
+/// The figures of one model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelFigures {
     /// Its name in this report: `sft`, `dpo`.
     pub name: String,
-    /// Where it lies.
+    /// The model's directory.
     pub path: String,
-    /// Against the baseline; for the baseline itself all ties.
+    /// The win rate against the baseline; for the baseline itself all ties.
     pub win_rate: Option<WinRate>,
-    /// What the reward says of its answers.
+    /// The rewards of its answers.
     pub reward: Option<RewardFigures>,
     /// KL from the reference in nats per answer.
     pub kl_per_sequence: Option<f64>,
@@ -79,7 +79,7 @@ pub struct ModelFigures {
     pub kl_ci95: Option<[f64; 2]>,
     /// KL from the reference in nats per token.
     pub kl_per_token: Option<f64>,
-    /// On held-out text.
+    /// The perplexity of held-out text.
     pub perplexity: Option<f64>,
     /// Distinct words of all words in its answers.
     pub distinct_1: Option<f64>,
@@ -94,7 +94,7 @@ pub struct ModelFigures {
     pub truncated_rate: Option<f64>,
     /// Share of answers that refuse.
     pub refusal_rate: Option<f64>,
-    /// The same by sets of prompts. Those called `safety` and `helpfulness` have columns of their own in the table.
+    /// Figures by sets of prompts. Those called `safety` and `helpfulness` have columns of their own in the table.
     #[serde(default)]
     pub prompt_sets: Vec<PromptSet>,
     /// Seconds that its training took.
@@ -147,9 +147,9 @@ pub struct PromptSet {
     pub name: String,
     /// Prompts in it.
     pub prompts: usize,
-    /// Against the baseline on these prompts.
+    /// The win rate against the baseline on these prompts.
     pub win_rate: Option<WinRate>,
-    /// How often the judge prefers the longer one of both answers on these prompts; of the baseline unknown.
+    /// The rate at which the judge prefers the longer of both answers on these prompts; unknown for the baseline.
     #[serde(default)]
     pub longer_wins: Option<f64>,
     /// The win rate that one answer, given to every one of these prompts, has on them: the best of a few on other prompts.
@@ -168,12 +168,12 @@ pub struct Baseline {
     pub name: String,
     /// The model whose figure it stands beside; `None` if it is the same for all.
     pub model: Option<String>,
-    /// What it reaches: a win rate, or an accuracy on pairs, in [0, 1].
+    /// The figure that it reaches: a win rate, or an accuracy on pairs, in [0, 1].
     pub value: f64,
     /// The mean reward of its answers, of rules that answer.
     #[serde(default)]
     pub reward: Option<f64>,
-    /// What it does, in words.
+    /// A note on what it does, in words.
     #[serde(default)]
     pub note: String,
 }
@@ -186,14 +186,14 @@ pub struct Sample {
     /// The sets it belongs to, and what kind of prompt it is: what a reader can filter by.
     #[serde(default)]
     pub tags: Vec<String>,
-    /// Which of the answers to this prompt these are, from 0.
+    /// The number of the answers to this prompt, from 0.
     #[serde(default)]
     pub number: usize,
-    /// One answer per model.
+    /// The answers, one per model.
     pub answers: Vec<Answer>,
 }
 
-/// What a model said.
+/// A model's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The model's name.
@@ -204,9 +204,9 @@ pub struct Answer {
     pub tokens: usize,
     /// Its reward.
     pub reward: Option<f64>,
-    /// Against the baseline's answer; `None` for the baseline.
+    /// The verdict against the baseline's answer; `None` for the baseline.
     pub verdict: Option<Verdict>,
-    /// What the judge said for it, where it gives reasons.
+    /// The judge's reason, where it gives reasons.
     #[serde(default)]
     pub reason: Option<String>,
 }

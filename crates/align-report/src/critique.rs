@@ -2,12 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What became of the answers.
+/// A critique: answers criticised and revised, and what became of them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Critique {
-    /// Who answered first.
+    /// The model that answered first.
     pub model: String,
-    /// Who criticised and revised.
+    /// The critic, who criticised and revised.
     pub critic: String,
     /// The principles, in their file's order.
     pub principles: Vec<Principle>,
@@ -55,7 +55,7 @@ pub struct CritiqueExample {
     /// Names of the principles that the answer breaks.
     #[serde(default)]
     pub violations: Vec<String>,
-    /// What the critic suggests.
+    /// The critic's suggestions.
     #[serde(default)]
     pub suggestions: Vec<String>,
     /// The answer after that.

@@ -6,25 +6,25 @@ use std::path::{Path, PathBuf};
 /// A result with this crate's error.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What can go wrong.
+/// The reason why a report or a log cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read or written.
     #[error("{path}: {source}", path = path.display())]
     Io {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
         source: io::Error,
     },
     /// A file is there and is not what it should be.
     #[error("{path}{at}: {problem}", path = path.display(), at = line.map(|line| format!(":{line}")).unwrap_or_default())]
     Content {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
         /// The line, counted from 1, where it is known.
         line: Option<usize>,
-        /// What was expected and found, and what to do.
+        /// The problem: what was expected and found, and what to do.
         problem: String,
     },
     /// An option of a page that makes no sense, or names what is not there.

@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 pub struct Hacking {
     /// The run's name in this report.
     pub run: String,
-    /// What was optimised.
+    /// The source of the reward that was optimised.
     pub proxy_source: String,
-    /// What stands for true quality: a gold reward, a rule, people's scores. `None` where there was nothing but the run's
-    /// own log.
+    /// The source of the figure that stands for true quality: a gold reward, a rule, people's scores. `None` where
+    /// there was nothing but the run's own log.
     pub quality_source: Option<String>,
-    /// By rising step.
+    /// The points, by rising step.
     pub points: Vec<HackingPoint>,
     /// Correlations over the run, and over parts of it.
     #[serde(default)]
     pub correlations: Vec<Correlation>,
-    /// Where reward and quality part, if they do.
+    /// The divergence of reward and quality: where they part, if they do.
     pub divergence: Option<Divergence>,
     /// Share of the run's last answers that are degenerate: empty, repeating, or the same for many prompts.
     pub degenerate_rate: Option<f64>,
@@ -48,10 +48,10 @@ pub struct HackingPoint {
     pub tokens: Option<f64>,
 }
 
-/// How far two series go together.
+/// The correlation of two series: how far they go together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Correlation {
-    /// Which: `reward and quality`, `reward and length`.
+    /// The two series: `reward and quality`, `reward and length`.
     pub between: String,
     /// First step that it covers.
     pub from: f64,
@@ -64,16 +64,16 @@ pub struct Correlation {
 /// The point after which reward rises and quality falls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Divergence {
-    /// Where quality was best.
+    /// The step at which quality was best.
     pub step: f64,
     /// KL there.
     pub kl: Option<f64>,
-    /// What the reward gained from there to the end.
+    /// The reward's gain from there to the end.
     pub proxy_gain: f64,
     /// Its 95 % interval.
     #[serde(default)]
     pub proxy_gain_ci95: Option<[f64; 2]>,
-    /// What quality lost.
+    /// The quality's loss.
     pub quality_loss: f64,
     /// The probability of such a loss by chance.
     pub p_value: Option<f64>,

@@ -1,8 +1,4 @@
-//! One typed [`Report`] of an evaluation: written as `report.json` for scripts, `report.md` for reviews and
-//! `report.html` for people.
-//!
-//! Who measures fills in a section; who reads finds the same figures in all three files. This crate measures nothing
-//! and knows no tensors: it holds figures, reads the logs of runs, and draws.
+#![doc = include_str!("../README.md")]
 
 mod best_of;
 mod comparison;

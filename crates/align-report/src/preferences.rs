@@ -9,7 +9,7 @@ use crate::Baseline;
 pub struct Preferences {
     /// The model's name in this report.
     pub model: String,
-    /// What decides: `implicit reward` of a policy, `reward` of a reward model, or another rule.
+    /// The measure that decides: `implicit reward` of a policy, `reward` of a reward model, or another rule.
     pub measure: String,
     /// The file.
     pub dataset: String,
@@ -28,14 +28,14 @@ pub struct Preferences {
     pub p_value: Option<f64>,
     /// Mean of better minus worse reward.
     pub margin: Option<f64>,
-    /// What rules that read nothing reach on the same pairs.
+    /// Baselines: what rules that read nothing reach on the same pairs.
     #[serde(default)]
     pub baselines: Vec<Baseline>,
-    /// How often two people who judged the same pair say the same; `None` where one person judged each. Who agrees with
-    /// people more than they do with each other has learned the set.
+    /// The agreement of people: how often two who judged the same pair say the same; `None` where one person judged
+    /// each. A model that agrees with people more than they do with each other has learned the set.
     #[serde(default)]
     pub agreement: Option<f64>,
-    /// How sure the model is, beside how often it is right.
+    /// Calibration: how sure the model is, beside how often it is right.
     pub calibration: Option<Calibration>,
     /// Accuracy by the file's `subset` column, in the file's order.
     #[serde(default)]
@@ -62,7 +62,7 @@ pub(crate) fn left_out(judges: &[Preferences]) -> Vec<String> {
     lines
 }
 
-/// Whether a stated probability is the share that comes true.
+/// Calibration: whether a stated probability is the share that comes true.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Expected calibration error.
@@ -73,11 +73,11 @@ pub struct Calibration {
     /// The probability that such a judge's is at least as large.
     #[serde(default)]
     pub ece_p_value: Option<f64>,
-    /// The same once margins are divided by `temperature`.
+    /// The calibration error once margins are divided by `temperature`.
     pub ece_after_temperature: Option<f64>,
     /// Mean squared error of the stated probability.
     pub brier: f64,
-    /// What margins should be divided by: above 1 where the model is too sure.
+    /// The temperature by which margins should be divided: above 1 where the model is too sure.
     pub temperature: Option<f64>,
     /// Confidence and accuracy by confidence.
     pub reliability: Vec<ReliabilityBin>,
@@ -86,13 +86,13 @@ pub struct Calibration {
 /// The pairs of one range of confidence.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReliabilityBin {
-    /// Where the range begins.
+    /// The beginning of the range.
     pub from: f64,
-    /// Where it ends.
+    /// The end of the range.
     pub to: f64,
     /// Pairs in it; empty ranges are left out.
     pub pairs: usize,
-    /// Their mean confidence.
+    /// The mean confidence of the pairs.
     pub confidence: f64,
     /// The share that the model gets right.
     pub accuracy: f64,

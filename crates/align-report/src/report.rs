@@ -7,13 +7,14 @@ use serde_json::Value;
 
 use crate::{BestOf, Comparison, Critique, Hacking, Preferences, Run, Sweep};
 
-/// What `kind` says in `report.json`.
+/// The `kind` of an evaluation in `report.json`.
 pub const KIND: &str = "evaluation";
 
 /// The version of the fields. Fields may be added under the same version; it rises when one changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
 
-/// Everything that is known of some models. A section that was not measured is absent or empty.
+/// The report of an evaluation: everything that is known of some models. A section that was not measured is absent
+/// or empty.
 ///
 /// Figures are finite; what could not be measured is `None`, in JSON `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,13 +25,13 @@ pub struct Report {
     pub schema: u32,
     /// The heading of the page.
     pub title: String,
-    /// When it was made, for people; nothing is computed from it. Empty where the time is to stay out.
+    /// The time at which it was made, for people; nothing is computed from it. Empty where the time is to stay out.
     #[serde(default)]
     pub created: String,
-    /// What was asked for: options by their names.
+    /// The settings that were asked for: options by their names.
     #[serde(default)]
     pub settings: BTreeMap<String, Value>,
-    /// What a reader must know to trust the figures: warnings, what was left out and why.
+    /// Notes that a reader must know to trust the figures: warnings, what was left out and why.
     #[serde(default)]
     pub notes: Vec<String>,
     /// Seconds of the evaluation.
@@ -45,10 +46,10 @@ pub struct Report {
     /// Models as judges of preference pairs, one entry per model and file.
     #[serde(default)]
     pub preferences: Vec<Preferences>,
-    /// What picking the best of N answers gains.
+    /// Gains of picking the best of N answers.
     #[serde(default)]
     pub best_of: Vec<BestOf>,
-    /// Whether a run's reward went on rising while quality fell.
+    /// Reward hacking: whether a run's reward went on rising while quality fell.
     #[serde(default)]
     pub hacking: Vec<Hacking>,
     /// Answers criticised and revised by principles.

@@ -12,14 +12,14 @@ use crate::{Error, Result};
 /// The runs of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
-    /// One per run.
+    /// The points, one per run.
     pub points: Vec<SweepPoint>,
 }
 
 /// A run of a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepPoint {
-    /// Where it lies.
+    /// The run's directory.
     pub run: String,
     /// The settings that differ: `beta`, `learning_rate`.
     pub settings: BTreeMap<String, f64>,
@@ -34,7 +34,8 @@ pub struct SweepPoint {
     pub kl: Option<f64>,
     /// Seconds of training.
     pub seconds: Option<f64>,
-    /// Whether no other run has a higher accuracy at no more KL, or less KL at no lower accuracy.
+    /// Whether the run is on the frontier: no other has a higher accuracy at no more KL, or less KL at no lower
+    /// accuracy.
     pub on_frontier: bool,
 }
 

@@ -3,7 +3,7 @@
 use align_data::TokenizedRanking;
 use align_models::Packed;
 
-/// Some rankings of a data set.
+/// A micro-batch of rankings, packed.
 pub struct RankingBatch {
     /// The stream; empty where the answers' features are known already.
     pub packed: Packed,
@@ -60,12 +60,12 @@ impl RankingBatch {
         self.counts.len()
     }
 
-    /// Whether there are none.
+    /// True if the batch has no rows.
     pub fn is_empty(&self) -> bool {
         self.counts.is_empty()
     }
 
-    /// Where the rows were read from.
+    /// The rows' origins, as `file:line`.
     pub fn origins(&self) -> Vec<String> {
         self.origins.clone()
     }

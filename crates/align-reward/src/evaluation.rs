@@ -72,7 +72,7 @@ pub struct HeldOut<'a> {
 }
 
 impl<'a> HeldOut<'a> {
-    /// None if there is nothing to measure on.
+    /// The held-out rows with the objective that they are measured by; none if there are no rows.
     pub fn new(
         rows: &'a [TokenizedRanking],
         pack: impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch + 'a,

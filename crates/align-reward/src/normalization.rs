@@ -5,14 +5,14 @@ use std::path::Path;
 use align_train::{Error, Result};
 use serde::{Deserialize, Serialize};
 
-/// Mean and deviation of rewards on a reference set.
+/// The normalization of rewards: their mean and deviation on a reference set.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RewardNormalization {
     /// Mean reward.
     pub mean: f64,
     /// Standard deviation of the rewards; positive.
     pub std: f64,
-    /// How many answers they are from.
+    /// Answers that mean and deviation are from.
     pub answers: usize,
 }
 
@@ -20,7 +20,7 @@ impl RewardNormalization {
     /// Its file beside the model.
     pub const FILE: &str = "reward_normalization.json";
 
-    /// Of these rewards.
+    /// The normalization of these rewards.
     ///
     /// # Errors
     /// If all are equal, or one is not finite: then there is nothing to normalise by.

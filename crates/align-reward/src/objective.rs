@@ -16,7 +16,7 @@ const ROWS: &str = "rows";
 /// Rows per pass while features are computed in advance.
 const ROWS_PER_PASS: usize = 8;
 
-/// Where the rewards of a batch come from.
+/// The source of a batch's rewards: a whole model, or a head over features that were computed once.
 #[derive(Clone, Debug)]
 pub enum RewardSource {
     /// The whole model, over the batch's stream.

@@ -66,7 +66,7 @@ pub struct RewardOptions {
     pub overfit_pairs: Option<usize>,
 }
 
-/// What is minimised.
+/// The checked method of a reward model: the loss and its coefficients.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Method {
     /// The loss of longer lists.
@@ -96,7 +96,7 @@ impl RewardOptions {
         }
     }
 
-    /// What is minimised.
+    /// The method that the options ask for, checked.
     ///
     /// # Errors
     /// A coefficient that is no weight, or that would do nothing.

@@ -13,7 +13,7 @@ use crate::Judged;
 /// How many failures are shown.
 const SHOWN: usize = 5;
 
-/// Measures of rewards over pairs of answers to one prompt; longer lists count with all their pairs.
+/// The quality of rewards: measures over pairs of answers to one prompt; longer lists count with all their pairs.
 #[derive(Clone, Debug, Serialize)]
 pub struct Quality {
     /// Held-out rows.
@@ -35,7 +35,7 @@ pub struct Quality {
     pub twins: Option<Twins>,
     /// Mean of better minus worse reward.
     pub margin: f64,
-    /// How sure the model is, beside how often it is right.
+    /// Calibration: how sure the model is, beside how often it is right.
     #[serde(flatten)]
     pub calibration: Calibration,
     /// Rewards of the best answers.
@@ -51,7 +51,7 @@ pub struct Quality {
     pub failures: Vec<Failure>,
 }
 
-/// Accuracies of rules that need no model.
+/// The baselines of accuracy: those of rules that need no model.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Baselines {
     /// The answer of more tokens wins; a tie counts half.
@@ -60,7 +60,7 @@ pub struct Baselines {
     pub shorter: f64,
     /// Whichever of these two rules holds for the majority of the training pairs.
     pub majority: f64,
-    /// What words reach without the prompt, where there are training pairs to learn them from.
+    /// The accuracy that words reach without the prompt, where there are training pairs to learn them from.
     pub answers_only: Option<AnswersOnly>,
 }
 
@@ -76,13 +76,13 @@ pub struct SourceAccuracy {
 /// The accuracy where few words differ, and elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Twins {
-    /// Of pairs whose answers differ in few words.
+    /// Accuracy on pairs whose answers differ in few words.
     pub twins: SourceAccuracy,
-    /// Of all other pairs.
+    /// Accuracy on all other pairs.
     pub others: SourceAccuracy,
 }
 
-/// Where rewards lie.
+/// The distribution of rewards.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Distribution {
     /// Mean.
@@ -104,7 +104,7 @@ pub struct Distribution {
 /// A pair whose worse answer has the higher reward.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
-    /// Where the row was read from.
+    /// The row's origin, as `file:line`.
     pub origin: String,
     /// The prompt, with its markup.
     pub prompt: String,
@@ -119,8 +119,8 @@ pub struct Failure {
 }
 
 impl Quality {
-    /// Of at least one judged row, beside the rows that were trained on, if that is known; `seed` is of the interval and the calibrated
-    /// models that the calibration is read against.
+    /// The quality of at least one judged row, beside the rows that were trained on, if they are known; `seed` is
+    /// of the interval and of the calibrated models that the calibration is read against.
     ///
     /// # Errors
     /// If token ids cannot be decoded.

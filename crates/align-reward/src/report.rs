@@ -7,21 +7,21 @@ use serde::Serialize;
 
 use crate::{Judged, Quality, RewardNormalization, Twins, accuracy};
 
-/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where there were
-/// none.
+/// The report of a finished run, as a script reads it. What was measured on held-out rows is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What every run has to say.
+    /// The figures that every run has.
     #[serde(flatten)]
     pub run: RunFigures,
     /// Held-out accuracy before training.
     pub accuracy_before: Option<f64>,
-    /// How good the rewards of held-out rows are.
+    /// The quality of the rewards of held-out rows.
     #[serde(flatten)]
     pub quality: Option<Quality>,
     /// Held-out answers that training has word for word, and what looking them up reaches.
     pub known_answers: Option<KnownAnswers>,
-    /// Where rewards lie on [`Report::normalized_on`].
+    /// The mean and deviation of rewards on [`Report::normalized_on`].
     pub normalization: RewardNormalization,
     /// [`NORMALIZED_ON`]: a sample of the training rows, so that held-out figures in normalised units are held out. A model's
     /// rewards of what it was trained on lie further apart: those of new answers deviate by somewhat less than 1.
@@ -32,10 +32,10 @@ pub struct Report {
     pub overfit: Option<Overfit>,
 }
 
-/// Whose answers say where rewards lie.
+/// The name of the answers that the reward normalization is measured on.
 pub const NORMALIZED_ON: &str = "training";
 
-/// What became of the attempt to learn a few rows by heart.
+/// The sanity check: an attempt to learn a few rows by heart, and what became of it.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Overfit {
     /// Pairs of answers in the rows.
@@ -63,7 +63,7 @@ impl std::fmt::Display for Report {
 }
 
 impl Overfit {
-    /// Of the rewards of the rows that were trained on.
+    /// The sanity check's result, from the rewards of the rows that were trained on.
     pub fn of(judged: &[Judged<'_>]) -> Self {
         let (mut pairs, mut attainable) = (0u32, 0.0);
         for row in judged {

@@ -3,11 +3,11 @@
 use align_data::TokenizedExample;
 use align_models::Packed;
 
-/// Some demonstrations of a data set, packed.
+/// A micro-batch of demonstrations, packed.
 pub struct ExampleBatch {
     /// One sequence per demonstration.
     pub packed: Packed,
-    /// Where they were read from.
+    /// The rows' origins: where they were read from.
     pub origins: Vec<String>,
 }
 

@@ -14,7 +14,7 @@ pub struct HeldOut<'a> {
 }
 
 impl<'a> HeldOut<'a> {
-    /// None if there is nothing to measure on.
+    /// The held-out rows with the objective that they are measured by; none if there are no rows.
     pub fn new(examples: &'a [TokenizedExample], objective: Supervised, batch_size: usize) -> Option<Self> {
         (!examples.is_empty()).then_some(Self { examples, objective, batch_size })
     }

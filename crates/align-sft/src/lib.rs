@@ -1,4 +1,4 @@
-//! The supervised objective: a loss on every labelled token, negative log-likelihood by default.
+#![doc = include_str!("../README.md")]
 
 mod batch;
 mod evaluation;

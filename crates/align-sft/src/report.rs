@@ -4,11 +4,11 @@ use align_stage::RunFigures;
 use align_train::Metrics;
 use serde::Serialize;
 
-/// Everything a script wants to know of a finished run. What was measured on held-out rows is absent where
-/// there were none.
+/// The report of a finished run, as a script reads it. What was measured on held-out rows is absent where there
+/// were none.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What every run has to say.
+    /// The figures that every run has.
     #[serde(flatten)]
     pub run: RunFigures,
     /// Held-out loss before training, in nats per labelled token.
@@ -17,7 +17,7 @@ pub struct Report {
     pub loss_after: Option<f64>,
     /// Share of held-out labels that are the most likely token, before training.
     pub mean_token_accuracy_before: Option<f64>,
-    /// The same after training.
+    /// Held-out token accuracy after training.
     pub mean_token_accuracy_after: Option<f64>,
 }
 

@@ -15,7 +15,7 @@ pub struct AnswersOnly {
 
 /// A row with answers that are better or worse.
 pub trait Answers {
-    /// What speaks for which side, of each pair of answers or of the only answer.
+    /// The evidence for either side, of each pair of answers or of the only answer.
     ///
     /// # Errors
     /// If token ids cannot be decoded.
@@ -58,7 +58,7 @@ fn of_ranked(answers: &[&Vec<u32>], tokenizer: &Tokenizer) -> Result<Vec<Contras
 }
 
 impl AnswersOnly {
-    /// None where there is nothing to fit or to measure on.
+    /// The accuracy of a bag of words fitted on `train` and measured on `held_out`; none where either has no rows.
     ///
     /// # Errors
     /// If token ids cannot be decoded.

@@ -3,11 +3,11 @@
 use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy};
 use align_train::{Batches, Cursor, Error, Result};
 
-/// How a stage makes a micro-batch: from all rows, and the indices of its own.
+/// Packing: makes a stage's micro-batch from all rows and the indices of the batch's own.
 pub type Pack<'a, T, B> = Box<dyn Fn(&[T], &[usize]) -> B + 'a>;
 
-/// Rows in the order of [`MicroBatches`], packed by the stage: `pack` gets all rows and the indices of a
-/// micro-batch.
+/// Micro-batches of rows, in the order of [`MicroBatches`], packed by the stage: `pack` gets all rows and the
+/// indices of a micro-batch.
 pub struct RowBatches<'a, T, B> {
     rows: &'a [T],
     order: MicroBatches,

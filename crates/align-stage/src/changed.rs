@@ -10,12 +10,12 @@ pub struct ChangedAnswer {
     pub prompt: String,
     /// A completion sampled before training.
     pub before: String,
-    /// And one after it, with the same seed.
+    /// A completion sampled after training, with the same seed.
     pub after: String,
 }
 
 impl ChangedAnswer {
-    /// Of prompts with their completions, in the same order before and after, those whose completions differ.
+    /// The changed answers among prompts with their completions, which are in the same order before and after.
     pub fn of(before: &[(String, String)], after: &[(String, String)]) -> Vec<Self> {
         let pairs = before.iter().zip(after).filter(|(before, after)| before.1 != after.1);
         let changed = |(before, after): (&(String, String), &(String, String))| Self {
@@ -27,10 +27,10 @@ impl ChangedAnswer {
     }
 }
 
-/// What a judge says of the answers that changed.
+/// A judge's verdict on the answers that changed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct JudgedChanges {
-    /// Who judges.
+    /// The judge's name.
     pub judge: String,
     /// Prompts that are answered better than before.
     pub better: usize,
@@ -41,7 +41,7 @@ pub struct JudgedChanges {
 }
 
 impl JudgedChanges {
-    /// Of texts as in [`ChangedAnswer::of`], with the quality of each.
+    /// The verdict on texts as in [`ChangedAnswer::of`], with the quality of each.
     pub fn of(
         judge: &str,
         before: (&[(String, String)], &[f64]),

@@ -6,10 +6,10 @@ use align_train::StopReason;
 
 use crate::PlaceError;
 
-/// What a job's functions return.
+/// The result of a job's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a job did not begin, or did not end. Each says in one message where and what to do.
+/// The reason why a job did not begin, or did not end. Each says in one message where and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -18,7 +18,7 @@ pub enum Error {
     Option {
         /// Its name.
         option: String,
-        /// What is wrong with it, and what to do.
+        /// The problem with it, and what to do.
         problem: String,
     },
     /// Inputs that do not go together: models with each other, rows with a reward, options with both.
@@ -45,12 +45,12 @@ pub enum Error {
     /// A tensor operation.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
-    /// Somebody asked the run to stop.
+    /// A request to stop, which ended the run.
     #[error("interrupted; go on with --resume-from-checkpoint {}", checkpoint.display())]
     Interrupted {
-        /// Who.
+        /// The one who asked.
         reason: StopReason,
-        /// Where to go on.
+        /// The checkpoint to go on from.
         checkpoint: PathBuf,
     },
     /// Input that is wrong, found while the job worked: rows that are read when it is their turn, models that are opened then.
@@ -62,12 +62,12 @@ pub enum Error {
     /// Whoever was told of the run's progress could not take it.
     #[error("{0}")]
     Listener(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// What a method has of its own.
+    /// An error of the method's own.
     #[error(transparent)]
     Method(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// What an [`Error`] is about.
+/// The kind of an [`Error`]: what it is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -93,7 +93,7 @@ impl Error {
         Self::Option { option: option.into(), problem: problem.into() }
     }
 
-    /// What a method has of its own.
+    /// An error of the method's own.
     pub fn method(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Method(error.into())
     }
@@ -103,7 +103,7 @@ impl Error {
         Self::LateInput(Box::new(error.into()))
     }
 
-    /// What it is about.
+    /// The error's kind: what it is about.
     pub fn kind(&self) -> ErrorKind {
         use align_train::Error as Train;
         match self {

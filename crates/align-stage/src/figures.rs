@@ -6,11 +6,11 @@ use serde::Serialize;
 /// The part of `report.json` that all stages have; a stage flattens it into its own report.
 #[derive(Clone, Debug, Serialize)]
 pub struct RunFigures {
-    /// Which kind of report this is: the stage.
+    /// The kind of report: the stage's name.
     pub kind: &'static str,
     /// Version of its fields.
     pub schema: u32,
-    /// How the run ended: `completed` or `stopped_early`.
+    /// The outcome of the run: `completed` or `stopped_early`.
     pub outcome: &'static str,
     /// Updates made.
     pub steps: usize,

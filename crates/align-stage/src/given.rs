@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Error, Result};
 
-/// Options that were set to something else than their defaults, by name.
+/// The given options, by name: those that were set to something else than their defaults.
 #[derive(Clone, Debug, Default)]
 pub struct Given {
     set: BTreeSet<String>,
@@ -15,12 +15,12 @@ pub struct Given {
 }
 
 impl Given {
-    /// Of all `known` options those that were `set`, as a command line knows them.
+    /// The options that were `set` of all `known` ones, as a command line knows them.
     pub fn new(set: BTreeSet<String>, known: BTreeSet<String>) -> Self {
         Self { set, known }
     }
 
-    /// Those of `options`, in groups, that differ from `defaults`.
+    /// The options, in groups, that differ from `defaults`.
     pub fn of(options: &Value, defaults: &Value) -> Self {
         let names = |pairs: &mut dyn Iterator<Item = (&String, &Value)>| -> BTreeSet<String> {
             pairs.map(|(name, _)| name.clone()).collect()
@@ -34,7 +34,7 @@ impl Given {
         Self { set: set.collect(), known: names(&mut all()) }
     }
 
-    /// Whether an option was set.
+    /// True if the option was set.
     pub fn has(&self, option: &str) -> bool {
         self.set.contains(option)
     }

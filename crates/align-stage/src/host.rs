@@ -8,12 +8,12 @@ use align_train::{LogEntry, OnLog, RunControl, Stop};
 
 use crate::{Error, Given, Result};
 
-/// Something that a job has to say while it runs.
+/// An event of a job, which its listener hears.
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// What was found in the data.
+    /// Findings about the data.
     Findings(&'a Findings),
-    /// Something to think about before it trains.
+    /// Advice to think about before the job trains.
     Advice(&'a str),
     /// A row of the first micro-batch, in [`Look::AtABatch`].
     Row(&'a dyn Display),
@@ -22,9 +22,10 @@ pub enum Event<'a> {
         /// Updates.
         steps: usize,
     },
-    /// Everything is checked and the output directory is the run's: what fails from now on is not the input's fault.
+    /// The start of training: everything is checked and the output directory is the run's. What fails from now on
+    /// is not the input's fault.
     Starts {
-        /// Where it writes.
+        /// The directory that the run writes to.
         output_dir: &'a Path,
     },
     /// All input of a job that does not train is checked: what fails from now on is not the input's fault, unless its error
@@ -32,46 +33,48 @@ pub enum Event<'a> {
     Checked,
     /// An entry of the log.
     Logged(&'a LogEntry),
-    /// What is to be said of the run, whose model is saved.
+    /// The report of the run, whose model is saved.
     Report {
         /// `report.json` in words.
         report: &'a dyn Display,
-        /// Where both are.
+        /// The directory of the report and the model.
         output_dir: &'a Path,
     },
 }
 
-/// How far a job goes.
+/// A look at a job instead of the whole of it: how far the job goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
-    /// To its end.
+    /// No look: the whole job, to its end.
     #[default]
     No,
-    /// Everything is loaded and checked, and nothing written.
+    /// A dry run: everything is loaded and checked, and nothing written.
     DryRun,
     /// The first micro-batch is shown, and nothing written.
     AtABatch,
 }
 
-/// What a listener answers: an error ends the job.
+/// The listener's answer: an error ends the job.
 pub type Heard = std::result::Result<(), Box<dyn std::error::Error + Send + Sync>>;
 
-/// Who runs a job. By default nobody listens, nothing stops it, and what is given is what differs from the defaults.
+/// The host of a job: who runs it. By default nobody listens, nothing stops it, and what is given is what differs
+/// from the defaults.
 #[derive(Default)]
 pub struct Host<'a> {
-    /// Is told what happens.
+    /// The listener, who is told what happens.
     pub listener: Option<&'a dyn Fn(Event<'_>) -> Heard>,
-    /// What asks the run to stop.
+    /// The stop token, which asks the run to stop.
     pub stop: Stop,
     /// Whether a terminal gets a progress bar.
     pub progress_bar: bool,
-    /// How far it goes.
+    /// The look: how far the job goes.
     pub look: Look,
     /// The options that were given, where somebody knows better than by comparing with the defaults.
     pub given: Option<Given>,
     /// All options as the text that repeats the run, where somebody has them so.
     pub settings: Option<String>,
-    /// What is read beside what the options name, and what it is: nothing of it may lie in a directory that is replaced.
+    /// Paths that are read beside those that the options name, with what each is: nothing of them may lie in a
+    /// directory that is replaced.
     pub also_read: Vec<(&'static str, String)>,
 }
 
@@ -84,7 +87,7 @@ impl Host<'_> {
         self.listener.map_or(Ok(()), |listener| listener(event).map_err(Error::Listener))
     }
 
-    /// Whether it is a run, and no look at one.
+    /// True if the job trains, and does not only look.
     pub fn trains(&self) -> bool {
         self.look == Look::No
     }

@@ -8,19 +8,19 @@ use crate::{ModelOptions, OutputOptions};
 
 /// A training job: all its options, in groups, each with a default.
 pub trait Job: Serialize + Default {
-    /// Which stage it is, as directories and reports call it: `dpo`.
+    /// The stage's name, as directories and reports have it: `dpo`.
     const STAGE: &'static str;
 
     /// The model, the device and the seed.
     fn model(&self) -> &ModelOptions;
 
-    /// Where it writes.
+    /// The output options: where it writes.
     fn output(&self) -> &OutputOptions;
 
     /// The data, and how it is read.
     fn data(&self) -> DataOptions;
 
-    /// How it is trained.
+    /// The training options.
     fn train(&self) -> &TrainOptions;
 }
 

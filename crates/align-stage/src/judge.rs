@@ -16,16 +16,16 @@ pub fn check_judge(is_given: bool, held_out: usize) -> Result<()> {
     Ok(())
 }
 
-/// What a judge answers.
+/// A judge's answer.
 pub type Verdict<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 /// A judge of answers to held-out prompts, which no training asks.
 #[derive(Clone, Copy)]
 pub struct Judge<'a> {
-    /// What reports call it.
+    /// The judge's name in reports.
     pub name: &'a str,
     /// Refuses a prompt that it knows nothing of.
     pub check: &'a dyn Fn(&Text, &Origin) -> Verdict<()>,
-    /// How good an answer is; larger is better.
+    /// The quality of an answer; larger is better.
     pub quality: &'a dyn Fn(&Text, &Text, &Origin) -> Verdict<f64>,
 }

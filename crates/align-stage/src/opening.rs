@@ -15,21 +15,21 @@ use crate::{Error, Event, Given, Host, Job, Look, Place, Result};
 
 /// A job that has read its options and found its model.
 pub struct Opening<'a> {
-    /// Who runs it.
+    /// The host: who runs the job.
     pub host: &'a Host<'a>,
     /// The run's directory, device and seed.
     pub place: Place<'a>,
-    /// Where models and data sets come from.
+    /// The hub: where models and data sets come from.
     pub hub: Hub,
-    /// How to train.
+    /// The checked training options.
     pub config: TrainConfig,
-    /// How to read and tokenize.
+    /// The checked data options: how rows are read and tokenized.
     pub data: DataConfig,
     /// The model to train.
     pub model: ModelDir,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// Which options were given.
+    /// The options that were given.
     pub given: Given,
     /// All options, group by group, as if what was defaulted had been given: a run that is resumed may then give it.
     options: Value,
@@ -210,7 +210,7 @@ impl<'a> Opening<'a> {
 /// Options of one run, which its repeat does not have.
 const OF_ONE_RUN: [&str; 3] = ["output_dir", "overwrite_output_dir", "resume_from_checkpoint"];
 
-/// Which options were given: as the host says, or those that differ from the defaults.
+/// The options that were given: as the host says, or those that differ from the defaults.
 ///
 /// # Errors
 /// Options that cannot be written as JSON.

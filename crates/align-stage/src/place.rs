@@ -27,7 +27,7 @@ const DEEPEST: usize = 2;
 pub struct Place<'a> {
     host: &'a Host<'a>,
     stage: &'static str,
-    /// Where to compute.
+    /// The device to compute on.
     pub device: Device,
     /// Seed of every random choice.
     pub seed: u64,
@@ -41,7 +41,7 @@ pub struct Place<'a> {
 /// What an option names that may be a file: the option, and a text in its value.
 pub(crate) type Named = (String, String);
 
-/// Why a run cannot begin.
+/// The reason why a run cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum PlaceError {
     /// The output directory cannot be used.
@@ -55,7 +55,7 @@ pub enum PlaceError {
     Inside {
         /// The directory.
         directory: PathBuf,
-        /// What lies in it, as the user named it.
+        /// The thing that lies in it, as the user named it.
         what: String,
     },
     /// `--resume-from-checkpoint` without a path leaves open which run is meant.

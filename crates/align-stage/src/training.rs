@@ -17,21 +17,22 @@ use crate::{Error, Event, Host, Look, Opening, Result, RunFigures};
 
 const REPORT: &str = "report.json";
 
-/// What is to be trained, on what.
+/// A training run before it begins: parameters, objective and micro-batches.
 pub struct Training<'a, O, B> {
     /// The trainable parameters.
     pub params: &'a Params,
-    /// What is minimised.
+    /// The objective: what is minimised.
     pub objective: O,
-    /// Where micro-batches come from.
+    /// The source of micro-batches.
     pub batches: B,
     /// Rows in an epoch.
     pub rows: usize,
-    /// What a run can only be resumed on.
+    /// Whatever a resumed run must have the same.
     pub fixed: Fixed<'a>,
 }
 
-/// What is neither an option nor in a checkpoint and must be the same in a run that is resumed.
+/// The fixed inputs of a run: rows and models that are neither options nor in a checkpoint, and must be the same in
+/// a run that is resumed.
 #[derive(Default)]
 pub struct Fixed<'a> {
     /// Hash of the rows' token ids.
@@ -42,11 +43,11 @@ pub struct Fixed<'a> {
 
 /// A run that has ended well, and whose model is saved.
 pub struct Ended<L> {
-    /// What every run has to say.
+    /// The figures that every run has.
     pub figures: RunFigures,
-    /// How held-out rows looked before and after, if there are any.
+    /// Looks at the held-out rows before and after, if there are any.
     pub looks: Option<(L, L)>,
-    /// Where it wrote.
+    /// The directory that the run wrote to.
     pub output_dir: PathBuf,
 }
 
@@ -55,7 +56,7 @@ pub struct Ended<L> {
 pub struct Trained<R> {
     /// Its directory.
     pub output_dir: PathBuf,
-    /// What is to be said of the run: `report.json` there.
+    /// The report of the run: `report.json` there.
     pub report: R,
 }
 

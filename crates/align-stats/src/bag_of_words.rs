@@ -12,13 +12,14 @@ pub use words::words;
 /// Words and pairs of neighbouring words that examples may have in all, over which no further example is read: 32 MB.
 const ENTRIES: usize = 4 << 20;
 
-/// What an answer has and the other one has not: evidence with the side that it speaks for, 1 or −1. Each word, and each pair
-/// of neighbouring words, counts once however often it stands there.
+/// The contrast of an answer with the other one: what it has and the other has not, as evidence with the side that
+/// it speaks for, 1 or −1. Each word, and each pair of neighbouring words, counts once however often it stands
+/// there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Contrast(Vec<(u32, i8)>);
 
 impl Contrast {
-    /// Of two answers to one prompt: what they share cancels out.
+    /// The contrast of two answers to one prompt: what they share cancels out.
     pub fn of_pair(better: &str, worse: &str) -> Self {
         let (better, worse) = (word_features(better), word_features(worse));
         let only = |own: &[u32], other: &[u32], side: i8| -> Vec<(u32, i8)> {
@@ -28,7 +29,7 @@ impl Contrast {
         Self([only(&better, &worse, 1), only(&worse, &better, -1)].concat())
     }
 
-    /// Of one answer that is desirable or not; how many of either there are is evidence too.
+    /// The contrast of one answer that is desirable or not; how many of either there are is evidence too.
     pub fn of_label(answer: &str, desirable: bool) -> Self {
         let side = if desirable { 1 } else { -1 };
         let bias = words::BIAS;

@@ -10,7 +10,7 @@ const BINS: usize = 10;
 /// Calibrated models that are drawn: their mean error is then good to a twentieth of their spread.
 const SIMULATIONS: usize = 400;
 
-/// How sure a model is, beside how often it is right.
+/// Calibration: how sure a model is, beside how often it is right.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Calibration {
     /// Expected calibration error: the mean distance of confidence and accuracy over the bins, by their pairs
@@ -21,11 +21,12 @@ pub struct Calibration {
     pub ece_if_calibrated: f64,
     /// The probability that the error of such a model is at least as large. From 0.05 on nothing is shown to be wrong.
     pub ece_p_value: f64,
-    /// The same after margins are divided by a temperature, which for each half of the pairs is that of the other half.
+    /// The error after margins are divided by a temperature, which for each half of the pairs is that of the other
+    /// half.
     pub ece_after_temperature: f64,
     /// Mean of (1 − σ(m))².
     pub brier: f64,
-    /// What margins should be divided by: above 1 where the model is too sure.
+    /// The temperature by which margins should be divided: above 1 where the model is too sure.
     pub temperature: f64,
     /// Confidence and accuracy by confidence.
     pub reliability: Vec<ReliabilityBin>,
@@ -34,21 +35,21 @@ pub struct Calibration {
 /// The pairs of one range of confidence.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ReliabilityBin {
-    /// Where the range begins.
+    /// The beginning of the range.
     pub from: f64,
-    /// Where it ends.
+    /// The end of the range.
     pub to: f64,
     /// Pairs in it; empty ranges are left out.
     pub pairs: usize,
-    /// Their mean confidence.
+    /// The mean confidence of the pairs.
     pub confidence: f64,
     /// The share that the model gets right.
     pub accuracy: f64,
 }
 
 impl Calibration {
-    /// Of the margins of at least one pair: reward of the better answer minus that of the worse one. `seed` is of the
-    /// calibrated models that are drawn.
+    /// The calibration of the margins of at least one pair: reward of the better answer minus that of the worse
+    /// one. `seed` is of the calibrated models that are drawn.
     pub fn new(margins: &[f64], seed: u64) -> Self {
         let half = |parity: usize| -> Vec<f64> { margins.iter().copied().skip(parity).step_by(2).collect() };
         let (even, odd) = (half(0), half(1));

@@ -24,13 +24,13 @@ const ITERATIONS: usize = 50;
 pub struct Lengths<'a> {
     /// Preferences for a model's answers, from 0 to 1.
     pub preferences: &'a [f64],
-    /// By how much each answer is longer than the baseline's, in any unit.
+    /// The difference in length of each answer and the baseline's, in any unit; positive where it is longer.
     pub differences: &'a [f64],
     /// The prompt of each comparison, by any number; those of a prompt stand side by side, and are drawn together.
     pub prompts: &'a [usize],
 }
 
-/// What is left of the win rates, and what length does.
+/// Win rates at equal length, and the effect of length.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LengthControlled {
     /// The win rate of each model at equal length.

@@ -10,9 +10,10 @@ const FEW: usize = 2;
 /// Above that, one word in so many may.
 const ONE_IN: usize = 5;
 
-/// Whether two texts are twins: the one of more words has at most two words, or a fifth of its words, that the other lacks, and
-/// they share at least half of them. Their order and case do not count, so that steps in another order are twins too; texts of
-/// the very same words in the same order are no twins, for there is nothing between them.
+/// True if two texts are twins: the one of more words has at most two words, or a fifth of its words, that the
+/// other lacks, and they share at least half of them. Their order and case do not count, so that steps in another
+/// order are twins too; texts of the very same words in the same order are no twins, for there is nothing between
+/// them.
 pub fn are_twins(a: &str, b: &str) -> bool {
     let cut = |text: &str| words(text).map(str::to_lowercase).collect::<Vec<_>>();
     let (a, b) = (cut(a), cut(b));

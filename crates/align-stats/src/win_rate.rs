@@ -24,8 +24,8 @@ pub struct WinRate {
 }
 
 impl WinRate {
-    /// Of preferences for the model's answers, each from 0 (the baseline's is preferred) to 1; none if there are
-    /// none. `seed` is of the interval.
+    /// The win rate of preferences for the model's answers, each from 0 (the baseline's is preferred) to 1; none if
+    /// there are none. `seed` is of the interval.
     pub fn of(preferences: &[f64], seed: u64) -> Option<Self> {
         if preferences.is_empty() {
             return None;
@@ -36,7 +36,7 @@ impl WinRate {
         Some(Self { ci95: share_ci95(&rows, seed), p_value, ..counted })
     }
 
-    /// Of several comparisons on each prompt, a list per prompt; none if there are none.
+    /// The win rate of several comparisons on each prompt, a list per prompt; none if there are none.
     ///
     /// Answers to the same prompt fare alike, so that they are no new evidence each: prompts are drawn whole, and it is
     /// the sign of a whole prompt that could have been the other. What is left of the interval with many answers is the

@@ -1,8 +1,4 @@
-//! Texts of strangers where people read them: nothing in them commands the terminal, and none fills it.
-//!
-//! Names of columns, tensors and models, templates' complaints, servers' answers and what models write can hold any
-//! character. The programs print them through [`printable`] at the few places where text leaves them (`align-cli`), and
-//! where a text is set in colours of our own before (`align-data`). Files hold texts as they are.
+#![doc = include_str!("../README.md")]
 
 /// `text` with every character that [`is_command`] shown as an escape, and those that join letters where they join none.
 ///
@@ -53,7 +49,7 @@ pub fn shortened(text: &str, most: usize) -> String {
 /// Characters of the note between beginning and end.
 const GAP: usize = 40;
 
-/// Whether a terminal may take the character for an order, or show what is not there: control characters but line breaks
+/// True if a terminal may take the character for an order, or show what is not there: control characters but line breaks
 /// and tabs, marks that turn the direction of writing, the separators that some terminals and editors break lines at, and
 /// what has no width and no letter to belong to.
 pub fn is_command(character: char) -> bool {

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-/// What the traits and functions of this crate return.
+/// The result of this crate's traits and functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why training could not start, go on or resume.
+/// The reason why training could not start, go on or resume.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -24,7 +24,7 @@ pub enum Error {
     OutputDir {
         /// The directory.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The problem with it, and what to do.
         problem: String,
     },
     /// A checkpoint is missing, incomplete, damaged or of another run.
@@ -32,7 +32,7 @@ pub enum Error {
     Checkpoint {
         /// The checkpoint or the file in it.
         path: PathBuf,
-        /// What is wrong with it, and what to do.
+        /// The problem with it, and what to do.
         problem: String,
     },
     /// Options differ from those that the checkpoint was made with, in a way that rules out resuming.
@@ -51,7 +51,7 @@ pub enum Error {
     ModelsChanged {
         /// The checkpoint.
         path: PathBuf,
-        /// What the models are for.
+        /// The purpose of the models.
         models: String,
     },
     /// The loss or a gradient is not finite. The weights are as they were before the step.
@@ -59,20 +59,20 @@ pub enum Error {
     NotFinite {
         /// The step that was being made, counted from 1.
         step: usize,
-        /// What is not finite.
+        /// The thing that is not finite.
         what: String,
         /// The rows that it comes from.
         rows: String,
     },
-    /// What was measured on held-out rows is not finite: no figure can be made of it, and no best model chosen by it.
+    /// A measurement on held-out rows is not finite: no figure can be made of it, and no best model chosen by it.
     #[error(
         "evaluation: `{metric}` is {value}; look at these rows ({rows}), and at the model, whose weights may hold NaN or \
          numbers too large to compute with"
     )]
     NotMeasured {
-        /// Which figure.
+        /// The figure's name.
         metric: String,
-        /// What it is.
+        /// Its value.
         value: f64,
         /// The rows that it comes from.
         rows: String,
@@ -83,11 +83,11 @@ pub enum Error {
          an operation without a backward pass cuts them off from the loss, or they should not be trainable"
     )]
     Coverage {
-        /// How many parameters have no gradient.
+        /// Parameters without a gradient.
         count: usize,
-        /// How many are trainable.
+        /// Trainable parameters.
         total: usize,
-        /// Their names (the first few).
+        /// The first few parameters' names.
         names: String,
     },
     /// The metric that the best model is chosen by was not measured.
@@ -116,10 +116,10 @@ pub enum Error {
     Resume {
         /// The checkpoint.
         path: PathBuf,
-        /// What is wrong in it.
+        /// The error in it.
         reason: Box<Self>,
     },
-    /// Somebody asked to stop while something was measured.
+    /// A request to stop while something was measured.
     #[error("{0}: stopped")]
     Interrupted(crate::StopReason),
     /// A tensor operation failed.
@@ -142,7 +142,7 @@ impl Error {
         Self::Option { option, value: value.to_string(), problem: problem.into() }
     }
 
-    /// For `map_err` of what reads a checkpoint at the start of a run.
+    /// Wraps an error of whatever reads a checkpoint at the start of a run; for `map_err`.
     pub fn resume(checkpoint: &Path) -> impl FnOnce(Self) -> Self {
         let path = checkpoint.to_owned();
         move |reason| Self::Resume { path, reason: Box::new(reason) }

@@ -1,6 +1,6 @@
 //! The epoch loop of the offline stages: update, log, evaluate, save, until the steps are done.
 //!
-//! No hooks and no callbacks: what happens in a run stands in [`fit`], in order.
+//! What happens in a run stands in [`fit`], in order; the objective, the batches and the run are asked there and nowhere else.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,18 +14,18 @@ use crate::{Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, Sto
 const DATA_CURSOR: &str = "data_cursor.json";
 const OBJECTIVE: &str = "objective";
 
-/// How a run ended. What it measured is in [`Run::state`].
+/// The outcome of a run: how it ended. What it measured is in [`Run::state`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All steps were done.
     Completed,
     /// An evaluation metric stopped improving.
     StoppedEarly,
-    /// Somebody asked to stop; the run can be resumed from the checkpoint.
+    /// The run was asked to stop; it can be resumed from the checkpoint.
     Interrupted {
-        /// Who.
+        /// The one who asked.
         reason: StopReason,
-        /// Where to go on.
+        /// The checkpoint to go on from.
         checkpoint: PathBuf,
     },
 }

@@ -19,7 +19,7 @@ pub struct Stop {
     signals: Option<&'static Signals>,
 }
 
-/// Who asked a run to stop.
+/// The reason why a run stops: who asked it to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopReason {
     /// [`Stop::request`] was called.
@@ -56,12 +56,12 @@ impl Stop {
         Ok(Self { requested: Arc::default(), signals: Some(signals) })
     }
 
-    /// Asks.
+    /// Asks the run to stop.
     pub fn request(&self) {
         self.requested.store(true, Ordering::SeqCst);
     }
 
-    /// Who has asked, if anybody has.
+    /// The reason to stop, if anybody has asked.
     pub fn reason(&self) -> Option<StopReason> {
         if self.requested.load(Ordering::SeqCst) {
             return Some(StopReason::Requested);
@@ -95,7 +95,7 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Who has asked to stop. What follows is said once.
+    /// The reason to stop, if anybody has asked. What follows is said once.
     pub fn received(&self) -> Option<StopReason> {
         let reason = self.stop.reason()?;
         if !self.said.swap(true, Ordering::SeqCst) {

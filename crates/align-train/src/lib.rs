@@ -1,9 +1,4 @@
-//! Losses to parameter updates that can be resumed exactly.
-//!
-//! A stage implements [`Objective`] (what is minimised) and [`Batches`] (where micro-batches come from).
-//! [`Updater`] makes one parameter update from a window of micro-batches; [`fit`] is the epoch loop around
-//! it, which logs, evaluates and saves through a [`Run`]. This crate sees named parameters only: it knows
-//! no model and no data.
+#![doc = include_str!("../README.md")]
 
 mod adamw;
 mod checkpoint;
@@ -47,7 +42,3 @@ pub use settings::FREE_OPTIONS;
 pub use trainer_state::{LogEntry, TrainerState};
 pub use updater::{Update, Updater};
 pub use weights::Weights;
-
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -8,22 +8,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Checkpoint, Error, Result, checkpoint, checkpoints};
 
-/// Which checkpoint is meant.
+/// A note that finds a checkpoint again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Noted {
     /// The number of updates behind it.
     pub step: usize,
-    /// What it is, as [`Checkpoint::id`]; none in notes of versions that had none.
+    /// The checkpoint's identity, as [`Checkpoint::id`]; none in notes of versions that had none.
     pub id: Option<String>,
 }
 
 impl Noted {
-    /// To find this checkpoint again.
+    /// A note that finds this checkpoint again.
     pub fn of(checkpoint: &Checkpoint) -> Self {
         Self { step: checkpoint.step(), id: Some(checkpoint.id()) }
     }
 
-    /// What a path alone says, which is all that earlier versions noted; none if it is not that of a checkpoint.
+    /// A note made of a path alone, which is all that earlier versions noted; none if the path is not a
+    /// checkpoint's.
     pub fn by_path(path: &Path) -> Option<Self> {
         checkpoints::step_of(path).map(|step| Self { step, id: None })
     }

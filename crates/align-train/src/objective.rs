@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{Metrics, Result, Stop, Update, Weights};
 
-/// What a stage minimises.
+/// The objective of a stage: what it minimises.
 ///
 /// Gradients must reach [`align_kernels::Param::grad_buffer`] of every trainable parameter in the
 /// backward pass of the loss; candle's own gradient store is dropped unread.
@@ -15,7 +15,7 @@ pub trait Objective {
     /// A micro-batch.
     type Batch;
 
-    /// How much of each loss term the micro-batch holds (pairs, tokens): counted, not computed.
+    /// The amount of each loss term in the micro-batch (pairs, tokens): counted, not computed.
     fn weights(&self, batch: &Self::Batch) -> Weights;
 
     /// The micro-batch's share of the window's loss: each term's sum over the micro-batch divided by the
@@ -107,10 +107,10 @@ fn scalar(tensor: &Tensor) -> Result<f64> {
     })
 }
 
-/// Where a source of batches stands: JSON of its own, saved in every checkpoint.
+/// The place that a source of batches has reached: JSON of its own, saved in every checkpoint.
 pub type Cursor = Value;
 
-/// Where micro-batches come from.
+/// The source of micro-batches.
 pub trait Batches {
     /// A micro-batch.
     type Batch;
@@ -121,14 +121,14 @@ pub trait Batches {
     /// If a batch cannot be made.
     fn next(&mut self) -> Result<Option<Self::Batch>>;
 
-    /// How many micro-batches an epoch has. Where a token budget makes it vary, the number of the first:
-    /// it fixes the number of steps, and the fraction of an epoch that is shown.
+    /// Micro-batches in an epoch. Where a token budget makes it vary, the number of the first: it fixes the number
+    /// of steps, and the fraction of an epoch that is shown.
     ///
     /// # Errors
     /// If it cannot be known.
     fn batches_per_epoch(&mut self) -> Result<usize>;
 
-    /// Where the next call of [`Batches::next`] reads, with the state of every random stream behind the
+    /// The place where the next call of [`Batches::next`] reads, with the state of every random stream behind the
     /// order.
     fn cursor(&self) -> Cursor;
 
@@ -139,7 +139,7 @@ pub trait Batches {
     fn seek(&mut self, cursor: &Cursor) -> Result<()>;
 }
 
-/// What is measured every `eval_steps`.
+/// The measurement that is made every `eval_steps`.
 pub trait Evaluate {
     /// Measures the model as it is after `step` updates, unless `stop` asks meanwhile. Names carry no prefix: the engine adds
     /// `eval_`.

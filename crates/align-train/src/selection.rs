@@ -3,7 +3,7 @@
 use crate::progress::Progress;
 use crate::{Error, Metrics, Result, Selection, TrainerState};
 
-/// What an evaluation means for the run.
+/// The verdict on an evaluation: what it means for the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// The model is better than at any evaluation before.

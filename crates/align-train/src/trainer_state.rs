@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 /// One entry of the log: metric names and values, with `epoch` and `step`.
 pub type LogEntry = Map<String, Value>;
 
-/// What a run has done so far, in the form of transformers' `TrainerState`.
+/// The state of a run so far, in the form of transformers' `TrainerState`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainerState {
     /// The step of the best evaluation.

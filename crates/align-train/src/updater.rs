@@ -9,7 +9,7 @@ use crate::{
     AdamW, AdamWConfig, Checkpoint, Error, Metrics, Objective, Result, Schedule, StepLoss, Weights, gradients,
 };
 
-/// Makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
+/// The updater: makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
 pub struct Updater {
     params: Params,
     optimizer: AdamW,
@@ -20,10 +20,10 @@ pub struct Updater {
     covered: bool,
 }
 
-/// What one update did.
+/// An update that was made, and its figures.
 #[derive(Clone, Debug)]
 pub struct Update {
-    /// How many updates have been made, this one included.
+    /// The updates made so far, this one included.
     pub step: usize,
     /// The window's loss before the update.
     pub loss: f64,
@@ -33,7 +33,7 @@ pub struct Update {
     pub learning_rate: f64,
     /// Rows in the window.
     pub samples: usize,
-    /// What the objective reported, over the window.
+    /// The objective's metrics, over the window.
     pub metrics: Metrics,
 }
 
@@ -69,12 +69,12 @@ impl Updater {
         })
     }
 
-    /// How many updates have been made.
+    /// Updates made so far.
     pub fn step(&self) -> usize {
         self.step
     }
 
-    /// How many updates the schedule is made for.
+    /// Updates that the schedule is made for.
     pub fn total_steps(&self) -> usize {
         self.schedule.total_steps
     }
@@ -136,7 +136,7 @@ impl Updater {
         Ok(())
     }
 
-    /// What the schedule's learning rates are multiplied by: 1, unless a stage has changed it.
+    /// The factor of the schedule's learning rates: 1, unless a stage has changed it.
     pub fn learning_rate_scale(&self) -> f64 {
         self.learning_rate_scale
     }

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-/// Amounts per loss term, such as `{"pairs": 4}` or `{"tokens": 131}`. Ordered by name.
+/// The weights of loss terms: amounts such as `{"pairs": 4}` or `{"tokens": 131}`, ordered by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Weights(BTreeMap<&'static str, f64>);
 

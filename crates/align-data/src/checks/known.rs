@@ -16,8 +16,8 @@ const NOTABLE: f64 = 0.1;
 pub struct KnownAnswers {
     /// Held-out pairs, or held-out labels.
     pub rows: usize,
-    /// Those of which an answer, but for white space around it, stands in training as chosen and is chosen here, or as rejected
-    /// and is rejected here.
+    /// Rows of which an answer, but for white space around it, stands in training as chosen and is chosen here, or
+    /// as rejected and is rejected here.
     pub known: usize,
     /// Share that looking answers up gets right: an answer is good if training has it more often as chosen than as rejected.
     /// What training does not know, and what it knows as much of on both sides, counts half.
@@ -32,7 +32,7 @@ struct Sides {
 }
 
 impl KnownAnswers {
-    /// Of pairs.
+    /// The known answers of pairs.
     pub fn of_pairs(training: &[PreferencePair], held_out: &[PreferencePair]) -> Self {
         let sides = training.iter().flat_map(|pair| [(&pair.chosen, true), (&pair.rejected, false)]);
         let book = Book::of(sides);
@@ -43,13 +43,13 @@ impl KnownAnswers {
         Self::counted(rows)
     }
 
-    /// Of rankings, by their best and their worst answers.
+    /// The known answers of rankings, by their best and their worst answers.
     pub fn of_rankings(training: &[Ranking], held_out: &[Ranking]) -> Self {
         let pairs = |rows: &[Ranking]| rows.iter().map(Ranking::extremes).collect::<Vec<_>>();
         Self::of_pairs(&pairs(training), &pairs(held_out))
     }
 
-    /// Of labelled answers.
+    /// The known answers of labelled answers.
     pub fn of_labels(training: &[UnpairedPreference], held_out: &[UnpairedPreference]) -> Self {
         let book = Book::of(training.iter().map(|row| (&row.completion, row.label)));
         let rows = held_out.iter().map(|row| {
@@ -77,7 +77,7 @@ impl KnownAnswers {
         self.known as f64 / self.rows.max(1) as f64
     }
 
-    /// What a user should be told, if there is much of it.
+    /// A notice for the user, if there is much of it.
     pub fn notice(&self) -> Option<String> {
         (self.share() > NOTABLE).then(|| {
             format!(

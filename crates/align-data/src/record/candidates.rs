@@ -4,10 +4,10 @@ use serde::Serialize;
 
 use super::{Origin, PreferencePair, TemplateArguments, Text};
 
-/// Answers to one prompt.
+/// The candidates: answers to one prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Candidates {
-    /// What they reply to.
+    /// The prompt that they reply to.
     pub prompt: Text,
     /// The answers; at least one.
     pub completions: Vec<Text>,
@@ -19,15 +19,15 @@ pub struct Candidates {
     pub origin: Origin,
 }
 
-/// Answers to one prompt, the best first: a preference pair, or a longer list.
+/// A ranking: answers to one prompt, the best first. A preference pair, or a longer list.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ranking {
     /// The answers; at least two.
     #[serde(flatten)]
     pub answers: Candidates,
-    /// By how much the chosen answer of a pair should win at least, where the data says so.
+    /// The margin by which the chosen answer of a pair should win at least, where the data says so.
     pub margin: Option<f64>,
-    /// Where the row comes from, as the data says it: figures are reported for each source too.
+    /// The row's source, as the data names it: figures are reported for each source too.
     pub source: Option<String>,
 }
 

@@ -2,18 +2,18 @@
 
 use super::Candidates;
 
-/// Two answers to one prompt with the votes of one or more judges, as evaluation sets have them.
+/// A judged pair: two answers to one prompt with the votes of one or more judges, as evaluation sets have them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgedPair {
     /// The prompt and the two answers, in the order of the file.
     pub answers: Candidates,
-    /// What each judge said; at least one.
+    /// The judges' votes; at least one.
     pub votes: Vec<Vote>,
-    /// Which part of the set the row belongs to, where the file says so.
+    /// The subset that the row belongs to, where the file says so.
     pub subset: Option<String>,
 }
 
-/// Which of two answers is better.
+/// A vote on which of two answers is better.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Vote {
     /// The first.
@@ -25,7 +25,7 @@ pub enum Vote {
 }
 
 impl JudgedPair {
-    /// What most judges say: the answer with more votes than the other; a tie where neither has.
+    /// The majority of the votes: the answer with more of them; a tie where neither has.
     pub fn majority(&self) -> Vote {
         let count = |vote: Vote| self.votes.iter().filter(|&&other| other == vote).count();
         match count(Vote::First).cmp(&count(Vote::Second)) {

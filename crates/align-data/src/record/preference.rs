@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::{Origin, TemplateArguments, Text};
 use crate::error::{DataError, Result};
 
-/// Two answers to one prompt, the first preferred over the second.
+/// A preference pair: two answers to one prompt, the first preferred over the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PreferencePair {
-    /// What both answers reply to.
+    /// The prompt that both answers reply to.
     pub prompt: Text,
     /// The preferred answer.
     pub chosen: Text,
@@ -52,14 +52,15 @@ impl PreferencePair {
     }
 }
 
-/// One answer to a prompt that somebody found desirable or not, with no other answer to compare it with.
+/// An unpaired preference: one answer to a prompt that somebody found desirable or not, with no other answer to
+/// compare it with.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct UnpairedPreference {
-    /// What the answer replies to.
+    /// The prompt that the answer replies to.
     pub prompt: Text,
     /// The answer.
     pub completion: Text,
-    /// Whether the answer is desirable.
+    /// The label: whether the answer is desirable.
     pub label: bool,
     /// Tools and template variables of this row.
     #[serde(flatten)]

@@ -8,7 +8,7 @@ use crate::error::{DataError, Result};
 const EXTENSIONS: [&str; 2] = [".jsonl", ".json"];
 const COMPRESSIONS: [&str; 3] = ["", ".gz", ".zst"];
 
-/// Whether `path` is a directory that holds data files for `split`.
+/// True if `path` is a directory that holds data files for `split`.
 ///
 /// A single file is never split: it is false for files, so that a training file is not also taken for the
 /// evaluation data.

@@ -24,14 +24,14 @@ const ANSWERS: [[&str; 2]; 6] = [
 /// Columns that hold a vote; `annotator1`, `annotator2`, … are others.
 const VOTES: [&str; 4] = ["preference", "winner", "vote", "human_preference"];
 
-/// Pairs of a split, and what was left out.
+/// The judged pairs of a split, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct JudgedPairs {
     /// The rows that can be used.
     pub pairs: Vec<JudgedPair>,
     /// Rows read.
     pub rows: usize,
-    /// Why rows were left out, how many, and what is wrong with the first of them.
+    /// Rows that were left out, by reason: how many, and what is wrong with the first of them.
     pub left_out: Vec<LeftOut>,
 }
 
@@ -40,7 +40,7 @@ pub struct JudgedPairs {
 pub struct LeftOut {
     /// The column that is wrong.
     pub field: String,
-    /// How many.
+    /// The number of rows.
     pub rows: usize,
     /// The complaint about the first.
     pub first: String,

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::record::{Candidates, Origin, Ranking};
 use crate::tokenizer::Tokenizer;
 
-/// Answers as token ids: `prompt` followed by any of them.
+/// Candidates as token ids: `prompt` followed by any of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedCandidates {
     /// The prompt all answers follow; at least one token.
@@ -17,7 +17,7 @@ pub struct TokenizedCandidates {
     pub completions: Vec<Vec<u32>>,
     /// Index of the record it was made of.
     pub row: usize,
-    /// Where that record came from.
+    /// The record's origin.
     pub origin: Origin,
 }
 
@@ -28,14 +28,14 @@ impl TokenizedCandidates {
     }
 }
 
-/// Ranked answers as token ids.
+/// A ranking as token ids.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenizedRanking {
     /// The answers, the best first; at least two.
     pub answers: TokenizedCandidates,
-    /// By how much the chosen answer of a pair should win at least.
+    /// The margin by which the chosen answer of a pair should win at least.
     pub margin: Option<f64>,
-    /// Where the row comes from, as the data says it.
+    /// The row's source, as the data names it.
     pub source: Option<String>,
 }
 

@@ -21,7 +21,7 @@ pub struct TokenizedPair {
     pub reference: Option<Vec<u32>>,
     /// Index of the record it was made of.
     pub row: usize,
-    /// Where that record came from.
+    /// The record's origin.
     pub origin: Origin,
 }
 

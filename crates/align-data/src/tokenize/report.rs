@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::ending::Ending;
 use super::truncate::Cut;
 
-/// Why a row was left out.
+/// The reason why a row was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropReason {

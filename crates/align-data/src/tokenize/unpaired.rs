@@ -11,21 +11,21 @@ use crate::error::Result;
 use crate::record::{Origin, UnpairedPreference};
 use crate::tokenizer::Tokenizer;
 
-/// One labelled answer as token ids: `prompt` followed by `completion`.
+/// A labelled answer as token ids: `prompt` followed by `completion`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedCompletion {
     /// The prompt; at least one token.
     pub prompt: Vec<u32>,
     /// The answer; at least one token.
     pub completion: Vec<u32>,
-    /// What `max_length` cut off the end of `completion`. Behind a shorter prompt more of it fits, see
+    /// Tokens that `max_length` cut off the end of `completion`. Behind a shorter prompt more of them fit, see
     /// [`TokenizedCompletion::completion_after`].
     pub cut_off: Vec<u32>,
-    /// Whether the answer is desirable.
+    /// The label: whether the answer is desirable.
     pub desirable: bool,
     /// Index of the record it was made of.
     pub row: usize,
-    /// Where that record came from.
+    /// The record's origin.
     pub origin: Origin,
 }
 

@@ -34,7 +34,7 @@ impl DpoOptions {
         Ok(method)
     }
 
-    /// How the reference follows the policy, if it does.
+    /// The mix-up of policy and reference (TR-DPO), if the reference follows the policy.
     ///
     /// # Errors
     /// If the options make no sense together.
@@ -65,7 +65,7 @@ impl DpoOptions {
         Ok(Some(self.moves()))
     }
 
-    /// Where precomputed reference log-probs are kept; none if they are not to be precomputed.
+    /// The directory of precomputed reference log-probs; none if they are not to be precomputed.
     ///
     /// # Errors
     /// If no directory is named and the system has no cache directory for the user.

@@ -12,7 +12,7 @@ use crate::LossType;
 
 pub use pair_loss::{OwnLoss, PairLoss, Pairs};
 
-/// What a run minimises.
+/// A method, checked: the losses that a run minimises.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Method {
     /// Losses on preference pairs.
@@ -21,16 +21,16 @@ pub enum Method {
     Unpaired(UnpairedMethod),
 }
 
-/// Losses on preference pairs; every coefficient is one that a loss uses.
+/// The method on preference pairs: its losses; every coefficient is one that a loss uses.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PairMethod {
     /// Losses per pair and their weights.
     pub losses: Vec<(PairLoss, f64)>,
     /// A likelihood term: whose tokens, and its weight.
     pub likelihood: Option<(Labels, f64)>,
-    /// What a log-ratio is multiplied by to become an implicit reward.
+    /// β: a log-ratio times this is an implicit reward.
     pub beta: f64,
-    /// What answers are compared by.
+    /// The basis of comparison: log-ratios to a reference, or the policy's log-probs alone.
     pub basis: Basis,
     /// Weight of the tokens by which one answer is longer than the other (LD-DPO, arXiv:2409.06411).
     pub ld_alpha: Option<f64>,
@@ -38,18 +38,18 @@ pub struct PairMethod {
     pub use_weighting: bool,
 }
 
-/// Whose tokens a likelihood term learns.
+/// The tokens that a likelihood term learns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// The chosen answer's.
     Chosen,
-    /// Those of the prompt with the chosen answer (ORPO).
+    /// The tokens of the prompt with the chosen answer (ORPO).
     PromptAndChosen,
     /// The gold answer's (TPO).
     Gold,
 }
 
-/// What a policy's answers are compared by.
+/// The basis that a policy's answers are compared by.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Basis {
     /// Log-ratios to a reference, under a divergence.
@@ -66,9 +66,9 @@ pub enum Basis {
 /// A loss on single answers, checked.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct UnpairedMethod {
-    /// Which one.
+    /// The loss.
     pub loss: UnpairedLoss,
-    /// What a log-ratio is multiplied by to become an implicit reward.
+    /// β: a log-ratio times this is an implicit reward.
     pub beta: f64,
     /// Weight of desirable answers.
     pub desirable_weight: f64,
@@ -78,7 +78,7 @@ pub struct UnpairedMethod {
     pub max_length: Option<usize>,
 }
 
-/// Losses on single answers.
+/// The losses on single answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UnpairedLoss {
     /// KTO (arXiv:2402.01306), against the KL estimated from mismatched answers.
@@ -102,7 +102,7 @@ impl PairMethod {
         }
     }
 
-    /// Whether there is a reference to compare with.
+    /// True if answers are compared with a reference.
     pub fn needs_reference(&self) -> bool {
         matches!(self.basis, Basis::Reference(_))
     }
@@ -113,8 +113,8 @@ impl PairMethod {
         self.needs_reference() && !self.losses.iter().any(lowers)
     }
 
-    /// What the implicit rewards are made of: log-ratios to the reference, or the policy's own log-probs as
-    /// the method takes them.
+    /// The log-ratios that implicit rewards are made of: to the reference, or the policy's own log-probs as the
+    /// method takes them.
     ///
     /// # Errors
     /// If the shapes differ.
@@ -158,7 +158,7 @@ impl PairMethod {
 }
 
 impl UnpairedMethod {
-    /// What to do about unequal numbers of desirable and undesirable answers, if anything: KTO's authors advise
+    /// Advice on unequal numbers of desirable and undesirable answers, if there is any: KTO's authors advise
     /// λ_D·n_D : λ_U·n_U between 1 : 1 and 4 : 3 (Ethayarajh et al. 2024, section 4.2), as TRL does.
     pub fn advice(&self, desirable: usize, undesirable: usize) -> Option<String> {
         if desirable == 0 || undesirable == 0 {

@@ -76,9 +76,9 @@ impl PartialEq for OwnLoss {
     }
 }
 
-/// What is known of a batch of pairs.
+/// A batch of pairs as a loss sees it: log-ratios, log-probs and lengths.
 pub struct Pairs<'a> {
-    /// What the rewards are made of.
+    /// The log-ratios that the rewards are made of.
     pub ratios: &'a LogRatios,
     /// The policy's log-probs.
     pub policy: &'a PairLogProbs,

@@ -50,7 +50,7 @@ struct State {
 }
 
 impl OutputDir {
-    /// What taking the directory would be, by the rules. Looks only.
+    /// The use that the directory would be taken for, by the rules. Looks only.
     ///
     /// # Errors
     /// As [`OutputDir::take`].
@@ -72,7 +72,7 @@ impl OutputDir {
         Self::taken(path, made, || rules::kind(path, overwrite, resume))
     }
 
-    /// What [`OutputDir::beside`] would refuse. Looks only.
+    /// Refuses what [`OutputDir::beside`] would refuse. Looks only.
     ///
     /// # Errors
     /// As [`OutputDir::beside`].
@@ -125,12 +125,12 @@ impl OutputDir {
         Ok(Self(inner))
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.0.path
     }
 
-    /// What it was taken for.
+    /// The use that the directory was taken for.
     pub fn kind(&self) -> Use {
         self.0.kind
     }
@@ -184,7 +184,7 @@ impl OutputDir {
         self.state().note(self.path(), names.into_iter().collect())
     }
 
-    /// Whether a file is one that a program noted here.
+    /// True if the file is one that a program noted here.
     pub fn owns(&self, name: &str) -> bool {
         self.state().owns(name)
     }

@@ -10,7 +10,7 @@ use crate::{Error, Lock, Result, Resume};
 
 pub(super) const LOCK: &str = "lock";
 
-/// What an output directory is taken for.
+/// The use that an output directory is taken for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
     /// A new run; nothing is in it.

@@ -14,7 +14,7 @@ use crate::{Error, Result, sync_dir};
 pub struct Scratch(TempDir);
 
 impl Scratch {
-    /// Where to write.
+    /// The path to write to.
     pub fn path(&self) -> &Path {
         self.0.path()
     }
@@ -30,7 +30,7 @@ impl OutputDir {
         new_scratch(self.path(), name).map(Scratch)
     }
 
-    /// What a killed process left of its scratch directories, by the names they were for.
+    /// Leftovers of a killed process: its scratch directories, by the names that they were for.
     ///
     /// # Errors
     /// If the directory cannot be read.

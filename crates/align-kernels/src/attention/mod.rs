@@ -12,14 +12,14 @@ use candle_core::{Result, Tensor, bail};
 use crate::{SoftCap, Tape, Value, record};
 pub use segments::{Segment, Segments};
 
-/// How queries look at keys, beside who sees whom.
+/// The settings of attention, beside who sees whom: scale, window and soft cap.
 #[derive(Clone, Copy, Debug)]
 pub struct Looking {
-    /// What the products of queries and keys are multiplied by.
+    /// The factor of the products of queries and keys.
     pub scale: f64,
-    /// How many keys a query sees, its own included; none for all.
+    /// The window: keys that a query sees, its own included; none for all.
     pub window: Option<usize>,
-    /// What caps the scaled products.
+    /// The soft cap of the scaled products.
     pub softcap: Option<SoftCap>,
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn has_form(tensors: &[&Tensor]) -> bool {
     !COMPOSED.get() && is_f32_on_cpu(tensors)
 }
 
-/// What `run` returns with the composed forms of all ops, for tests and benches to compare with.
+/// The result of `run` with the composed forms of all ops, for tests and benches to compare with.
 #[doc(hidden)]
 pub fn composed<R>(run: impl FnOnce() -> R) -> R {
     let before = COMPOSED.replace(true);

@@ -78,7 +78,7 @@ fn avx2(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
 }
 
 /// With tiles of as many sums as hide the latency of the additions (6 of 64 bytes, 12 or 8 of 32) and leave
-/// registers. Of other sizes it takes a look at the machine code: with 8 rows of W by 16 of x the compiler
+/// registers. Before you change the sizes, look at the machine code: with 8 rows of W by 16 of x the compiler
 /// puts those rows into a register rather than these, and the product takes forty times as long.
 #[inline(always)]
 fn multiply_with<const FUSED: bool>(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {

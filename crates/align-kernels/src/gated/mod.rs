@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor, bail};
 
 use crate::{Tape, Value, record};
 
-/// What a gate goes through.
+/// The activation that a gate goes through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x σ(x)`.

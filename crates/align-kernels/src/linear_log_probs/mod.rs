@@ -10,7 +10,7 @@ use candle_core::{DType, Result, Tensor, bail};
 
 use crate::{Linear, Param, SoftCap, Tape, record};
 
-/// What a distribution says beside the label's log-prob; carries no gradient.
+/// Statistics of a token's distribution beside the label's log-prob; without a gradient.
 #[derive(Clone, Debug)]
 pub struct TokenStats {
     /// Entropy of the next-token distribution in nats, `[rows]`.

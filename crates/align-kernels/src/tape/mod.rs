@@ -18,7 +18,7 @@ use gradient::Gradient;
 pub(crate) use gradient::{add_in_place, sum_of_rows, wide};
 pub use record::{checkpoint, record};
 
-/// Where ops note their way back.
+/// The tape on which ops note their way back.
 #[derive(Default)]
 pub struct Tape {
     steps: Vec<Step>,
@@ -56,7 +56,7 @@ impl Value {
         &self.tensor
     }
 
-    /// Whether a gradient is wanted.
+    /// True if a gradient is wanted.
     pub fn is_tracked(&self) -> bool {
         self.slot.is_some()
     }

@@ -12,8 +12,8 @@ use candle_core::{
 use super::hand_over::HandOver;
 use super::{Tape, Value};
 
-/// What `part` makes of the inputs, as one op of candle's graph called `name`. Without anything tracked it is no op at
-/// all, and nothing is kept for a way back.
+/// The value of `part` of the inputs, as one op of candle's graph called `name`. Without anything tracked it is no
+/// op at all, and nothing is kept for a way back.
 ///
 /// Gradients of parameters go to their buffers.
 ///

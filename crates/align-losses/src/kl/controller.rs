@@ -4,7 +4,7 @@ use candle_core::{Result, bail};
 
 use crate::checks::positive;
 
-/// What a trainer asks of its coefficient.
+/// The controller of the KL coefficient: what a trainer asks of it.
 pub trait KlController {
     /// The coefficient to use now.
     fn value(&self) -> f64;
@@ -55,7 +55,7 @@ impl AdaptiveKl {
         })
     }
 
-    /// Whether no divergence measured over `n_steps` samples can bring the coefficient to 0 or below.
+    /// True if no divergence measured over `n_steps` samples can bring the coefficient to 0 or below.
     pub fn stays_positive(&self, n_steps: usize) -> bool {
         self.horizon > LARGEST_ERROR * n_steps as f64
     }

@@ -40,8 +40,8 @@ pub fn weighted_rewards(per_function: &[Vec<f64>], weights: &[f64]) -> Result<Ve
         .collect())
 }
 
-/// As [`weighted_rewards`], of each function's rewards normalised within their group first: (r − mean)/(std +
-/// 10⁻⁴). So a function with a wide scale does not drown the others (GDPO, arXiv:2601.05242; TRL's
+/// Weighted rewards as [`weighted_rewards`], of each function's rewards normalised within their group first: (r −
+/// mean)/(std + 10⁻⁴). So a function with a wide scale does not drown the others (GDPO, arXiv:2601.05242; TRL's
 /// `multi_objective_aggregation = "normalize_then_sum"`). GDPO's advantage is
 /// [`normalized_advantages`](super::normalized_advantages) of these.
 ///

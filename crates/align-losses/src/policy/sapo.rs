@@ -6,7 +6,7 @@ use crate::checks::positive;
 use crate::checks::{at_least_f32, constant_like, same_shape};
 use crate::numerics::sigmoid;
 
-/// How fast the gate closes; a larger temperature closes it nearer to ratio 1.
+/// The temperatures of the gate: how fast it closes. A larger one closes it nearer to ratio 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SapoTemperatures {
     /// τ for positive advantages. TRL's `sapo_temperature_pos`, 1.0.

@@ -24,7 +24,7 @@ use crate::checks::{at_least_f32, constant_like, not_negative, positive, same_sh
 use crate::numerics::exp;
 use crate::sequence::Sequences;
 
-/// How far a ratio may leave 1 before it earns nothing more: the range [1 − low, 1 + high].
+/// The clip range of a ratio, outside of which it earns nothing more: [1 − low, 1 + high].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Clip {
     /// Below 1. TRL's `epsilon`, 0.2 in PPO.
@@ -57,7 +57,7 @@ pub struct Surrogate {
     pub clipped_high: Tensor,
 }
 
-/// What TRL reports as `clip_ratio/…`: shares between 0 and 1.
+/// The shares of clipped ratios, between 0 and 1: TRL's `clip_ratio/…`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ClipRatios {
     /// Share clipped from below.

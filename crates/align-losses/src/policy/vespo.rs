@@ -18,9 +18,9 @@ pub struct VespoShape {
 /// The weight's shape by the sign of the advantage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VespoShapes {
-    /// For A ≥ 0. TRL's `vespo_k_pos` and `vespo_lambda_pos`: 2 and 3.
+    /// The shape for A ≥ 0. TRL's `vespo_k_pos` and `vespo_lambda_pos`: 2 and 3.
     pub positive: VespoShape,
-    /// For A < 0. TRL's `vespo_k_neg` and `vespo_lambda_neg`: 3 and 2.
+    /// The shape for A < 0. TRL's `vespo_k_neg` and `vespo_lambda_neg`: 3 and 2.
     pub negative: VespoShape,
 }
 

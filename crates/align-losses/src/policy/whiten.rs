@@ -6,10 +6,10 @@ use super::{like, on_host};
 use crate::checks::at_least_f32;
 use crate::sequence::Sequences;
 
-/// Of all tokens that count, in f64.
+/// The moments of all tokens that count, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Moments {
-    /// How many count.
+    /// The numbers that count.
     pub count: usize,
     /// Σ x / n; 0 if nothing counts.
     pub mean: f64,

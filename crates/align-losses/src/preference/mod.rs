@@ -69,7 +69,7 @@ pub struct PairLengths {
     pub rejected: Tensor,
 }
 
-/// What the policy implies about each answer: reported, so detached.
+/// The implicit rewards of both answers: reported, so detached.
 #[derive(Debug, Clone)]
 pub struct PairRewards {
     /// β·a, the implicit reward of the chosen answer, `[pairs]`.

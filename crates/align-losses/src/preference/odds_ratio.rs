@@ -5,7 +5,7 @@ use candle_core::{Result, Tensor};
 use super::{LogRatios, PairLengths, PairLogProbs};
 use crate::numerics::{log_one_minus_exp, log_sigmoid};
 
-/// What [`orpo_odds_ratio`] returns; both carry the gradient.
+/// The log odds ratio and its parts, from [`orpo_odds_ratio`]; both carry the gradient.
 #[derive(Debug, Clone)]
 pub struct OddsRatio {
     /// log(odds(y_w)/odds(y_l)), `[pairs]`.
@@ -14,7 +14,8 @@ pub struct OddsRatio {
     pub log_sigmoid: Tensor,
 }
 
-/// How much better the odds of the chosen answer are, per token (Hong et al. 2024, arXiv:2403.07691, eqs. 4, 7).
+/// The log odds ratio: how much better the odds of the chosen answer are, per token (Hong et al. 2024,
+/// arXiv:2403.07691, eqs. 4, 7).
 ///
 /// log odds(y) = log p − log(1 − p), with log p = log π(y|x)/|y|; the loss is −β·log σ(log odds(y_w) − log odds(y_l)),
 /// `-beta * log_sigmoid` here, beside the likelihood of prompt and chosen answer.

@@ -10,7 +10,7 @@ pub struct RunningMoments {
     pub var: f64,
     /// Standard deviation, from the variance divided by count − 1; 0 for a single number.
     pub std: f64,
-    /// How many numbers were seen, and the start's 10⁻²⁴.
+    /// The numbers seen so far, and the start's 10⁻²⁴.
     pub count: f64,
 }
 

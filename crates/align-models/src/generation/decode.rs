@@ -9,7 +9,7 @@ const MOST_COMPLETIONS: usize = 1 << 20;
 /// Tokens of a prompt times its completions.
 const MOST_TOKENS: usize = 1 << 28;
 
-/// One completion per prompt, in order. A token of `eos` ends a completion.
+/// Completions, one per prompt, in order. A token of `eos` ends a completion.
 ///
 /// Equal prompts that follow one another are prefilled once. Completion number i is sampled from random
 /// stream i of `seed`.

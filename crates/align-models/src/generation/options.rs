@@ -11,7 +11,7 @@ const TEMPERATURES: RangeInclusive<f64> = 1e-4..=1e4;
 /// The same for repetition penalties.
 const PENALTIES: RangeInclusive<f64> = 1e-3..=1e3;
 
-/// Settings of one call of [`generate`](super::generate).
+/// The settings of one call of [`generate`](super::generate).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, align_options::Options)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct GenerationOptions {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::GenerationOptions;
 use super::softmax::{Softmax, most_likely, pick};
 
-/// One sequence's sampler. Its random stream is a value that can be saved and restored.
+/// The sampler of one sequence. Its random stream is a value that can be saved and restored.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Sampler {
     options: GenerationOptions,

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::Sampler;
 use crate::{Error, Result};
 
-/// What a prompt was continued with.
+/// A completion: what a prompt was continued with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
     /// The tokens, the one that ended it included.

@@ -12,7 +12,7 @@ pub use rotary::{RopeScaling, Rotary};
 pub use tensors::{Init, StoredParam, StoredTensor};
 pub(crate) use tensors::{bias, weight};
 
-/// Everything the decoder's mathematics depends on.
+/// The plan of a decoder: everything that its mathematics depends on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecoderConfig {
     /// Rows of the embedding.
@@ -23,25 +23,26 @@ pub struct DecoderConfig {
     pub max_positions: usize,
     /// Name of the embedding's module.
     pub embedding: String,
-    /// What embedded tokens are multiplied with.
+    /// The factor of embedded tokens.
     pub embedding_scale: f64,
     /// The layers, from the embedding on.
     pub layers: Vec<LayerPlan>,
     /// The rotations that layers refer to.
     pub rotaries: Vec<Rotary>,
-    /// How queries far from the start are scaled.
+    /// The scaling of queries far from the start.
     pub query_scaling: Option<QueryScaling>,
     /// The norm behind the last layer.
     pub norm: NormPlan,
-    /// From hidden states to logits.
+    /// The head: from hidden states to logits.
     pub head: HeadPlan,
-    /// Whether the head is the embedding.
+    /// Tied embeddings: whether the head is the embedding.
     pub tied_embeddings: bool,
     /// Standard deviation of freshly initialised weights.
     pub initializer_range: f64,
 }
 
-/// Queries are multiplied with `1 + β ln(1 + ⌊position / original_max_positions⌋)` (Llama 4, Ministral 3).
+/// The scaling of queries by their position: `1 + β ln(1 + ⌊position / original_max_positions⌋)` (Llama 4,
+/// Ministral 3).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct QueryScaling {
     /// β.
@@ -50,14 +51,14 @@ pub struct QueryScaling {
     pub original_max_positions: usize,
 }
 
-/// From hidden states to logits.
+/// The plan of the head, from hidden states to logits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HeadPlan {
     /// Name of its module, where it is not the embedding.
     pub name: String,
-    /// What logits are multiplied with.
+    /// The factor of logits.
     pub scale: f64,
-    /// What caps them then.
+    /// The soft cap of logits, after the factor.
     pub softcap: Option<f64>,
 }
 
@@ -68,11 +69,11 @@ pub struct LayerPlan {
     pub attention: AttentionPlan,
     /// The second branch.
     pub mlp: MlpPlan,
-    /// What a branch is multiplied with before it is added.
+    /// The factor of a branch before it is added.
     pub residual_scale: f64,
 }
 
-/// Attention of a layer.
+/// The attention of a layer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AttentionPlan {
     /// The norm in front.
@@ -89,13 +90,13 @@ pub struct AttentionPlan {
     pub head_dim: usize,
     /// Norms of queries and keys before they are turned, of each head or of the whole row, by their width.
     pub head_norms: Option<[NormPlan; 2]>,
-    /// Which of the rotations turns queries and keys; none for a layer without positions.
+    /// The rotation that turns queries and keys, by its number in the plan; none for a layer without positions.
     pub rotary: Option<usize>,
     /// Keys a query may look back, its own included; none for all.
     pub window: Option<usize>,
-    /// What the products of queries and keys are multiplied with.
+    /// The factor of the products of queries and keys.
     pub scale: f64,
-    /// What caps them then.
+    /// The soft cap of those products, after the factor.
     pub softcap: Option<f64>,
     /// The norm behind the branch.
     pub post_norm: Option<NormPlan>,
@@ -112,7 +113,7 @@ pub struct MlpPlan {
     pub up: LinearPlan,
     /// `[hidden, intermediate]`.
     pub down: LinearPlan,
-    /// What the gate goes through.
+    /// The activation that the gate goes through.
     pub activation: Activation,
     /// The norm behind the branch.
     pub post_norm: Option<NormPlan>,
@@ -127,7 +128,7 @@ pub struct NormPlan {
     pub width: usize,
     /// ε.
     pub epsilon: f64,
-    /// Whether it multiplies with `1 + w`.
+    /// Whether the norm multiplies with `1 + w`.
     pub around_zero: bool,
 }
 
@@ -140,7 +141,7 @@ pub struct LinearPlan {
     pub outputs: usize,
     /// Columns of the weight.
     pub inputs: usize,
-    /// Whether it has a bias.
+    /// Whether the layer has a bias.
     pub bias: bool,
     /// Name of the module that holds it on disk, if others lie in the same tensor: rows of each, in the layers' order.
     pub fused_in: Option<String>,
@@ -169,7 +170,7 @@ impl AttentionPlan {
 }
 
 impl DecoderConfig {
-    /// What a `config.json` says.
+    /// The plan that a `config.json` describes.
     ///
     /// # Errors
     /// An architecture that is not supported, a field that is wrong or not understood.
@@ -177,12 +178,12 @@ impl DecoderConfig {
         crate::architectures::decoder_config(std::path::Path::new("config.json"), config)
     }
 
-    /// Whether how a token is turned depends on how long its sequence is.
+    /// True if the rotation of a token depends on how long its sequence is.
     pub fn depends_on_length(&self) -> bool {
         self.rotaries.iter().any(|rotary| rotary.depends_on_length())
     }
 
-    /// Whether a sequence that grows from `from` tokens to `to` has another function at the end than on the way.
+    /// True if a sequence that grows from `from` tokens to `to` has another function at the end than on the way.
     pub fn changes_between(&self, from: usize, to: usize) -> bool {
         self.rotaries.iter().any(|rotary| rotary.changes_between(from, to))
     }

@@ -5,9 +5,9 @@
 pub struct Rotary {
     /// θ, the base.
     pub theta: f32,
-    /// How many elements of a head are turned.
+    /// Elements of a head that are turned.
     pub dim: usize,
-    /// How the frequencies are stretched.
+    /// The stretching of the frequencies.
     pub scaling: RopeScaling,
 }
 
@@ -18,19 +18,19 @@ pub enum RopeScaling {
     None,
     /// `linear`: all frequencies divided by the factor.
     Linear {
-        /// How much longer the context becomes.
+        /// The factor by which the context becomes longer.
         factor: f32,
     },
     /// `dynamic`: a larger base for sequences that are longer than the pre-training's (NTK).
     Dynamic {
-        /// How much longer the context may become.
+        /// The factor by which the context may become longer.
         factor: f32,
         /// Context length of the pre-training.
         original_max_positions: usize,
     },
     /// `llama3`: low frequencies divided, high ones kept, a ramp between (Llama 3.1).
     Llama3 {
-        /// How much longer the context becomes.
+        /// The factor by which the context becomes longer.
         factor: f32,
         /// Wavelengths above `original_max_positions / low_freq_factor` are scaled.
         low_freq_factor: f32,
@@ -41,11 +41,11 @@ pub enum RopeScaling {
     },
     /// `yarn` (Peng et al. 2023, arXiv:2309.00071): a ramp over the dimensions, and larger products.
     Yarn {
-        /// How much longer the context becomes.
+        /// The factor by which the context becomes longer.
         factor: f32,
         /// First and last dimension of the ramp.
         ramp: [f32; 2],
-        /// What cosines and sines are multiplied with.
+        /// The factor of cosines and sines.
         attention_scaling: f32,
     },
     /// `longrope` (Ding et al. 2024, arXiv:2402.13753): a divisor for each frequency, other ones for long sequences.
@@ -56,19 +56,19 @@ pub enum RopeScaling {
         long: Vec<f32>,
         /// Context length of the pre-training.
         original_max_positions: usize,
-        /// What cosines and sines are multiplied with.
+        /// The factor of cosines and sines.
         attention_scaling: f32,
     },
 }
 
 impl Rotary {
-    /// Whether the frequencies depend on how long a sequence is.
+    /// True if the frequencies depend on how long a sequence is.
     pub fn depends_on_length(&self) -> bool {
         matches!(self.scaling, RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
     }
 
-    /// Whether a sequence that grows from `from` tokens to `to` is turned otherwise at the end than on the way: then
-    /// what is sampled token by token is not what the same tokens are given as a whole.
+    /// True if a sequence that grows from `from` tokens to `to` is turned otherwise at the end than on the way:
+    /// then what is sampled token by token is not what the same tokens are given as a whole.
     pub fn changes_between(&self, from: usize, to: usize) -> bool {
         match self.scaling {
             RopeScaling::Dynamic { original_max_positions, .. } => to > original_max_positions,
@@ -79,7 +79,7 @@ impl Rotary {
         }
     }
 
-    /// What cosines and sines are multiplied with.
+    /// The factor of cosines and sines.
     pub fn attention_scaling(&self) -> f32 {
         match self.scaling {
             RopeScaling::Yarn { attention_scaling, .. } | RopeScaling::LongRope { attention_scaling, .. } => {

@@ -7,7 +7,7 @@ use super::{DecoderConfig, LinearPlan, NormPlan};
 pub struct StoredTensor {
     /// Its name.
     pub name: String,
-    /// What it holds, in order.
+    /// The parameters that the tensor holds, in order.
     pub params: Vec<StoredParam>,
 }
 
@@ -18,11 +18,11 @@ pub struct StoredParam {
     pub name: String,
     /// Its shape.
     pub shape: Vec<usize>,
-    /// How it starts in a model that is trained from scratch.
+    /// The parameter's start in a model that is trained from scratch.
     pub init: Init,
 }
 
-/// How parameters start.
+/// The start of parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Init {
     /// Normal, with the model's `initializer_range`.
@@ -58,7 +58,7 @@ impl DecoderConfig {
         tensors
     }
 
-    /// Those of [`DecoderConfig::tensors`] that are not the head's.
+    /// The tensors of [`DecoderConfig::tensors`] that are not the head's.
     pub fn backbone_tensors(&self) -> Vec<StoredTensor> {
         let mut table = Table(Vec::new());
         table.push(&self.embedding, None, ".weight", &[self.vocab, self.hidden], Init::Normal);

@@ -6,7 +6,7 @@ use align_losses::{
 };
 use candle_core::Result;
 
-/// What a completion's reward is compared with.
+/// The baseline that a completion's reward is compared with, and the scale of the advantage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Baseline {
     /// The group's mean, in units of the group's deviation (GRPO).
@@ -49,8 +49,8 @@ impl Baseline {
     }
 }
 
-/// What is taken from the reward of a long completion (DAPO, arXiv:2503.14476, eq. 13; TRL's
-/// `get_soft_overlong_punishment`): 0 up to `max − cache` tokens, then falling to −1 at `max`.
+/// The penalty of a long completion (DAPO, arXiv:2503.14476, eq. 13; TRL's `get_soft_overlong_punishment`): 0 up to
+/// `max − cache` tokens, then falling to −1 at `max`.
 pub fn soft_overlong_punishment(length: usize, max: usize, cache: usize) -> f64 {
     let free = max.saturating_sub(cache);
     if length <= free {

@@ -11,7 +11,7 @@ pub struct GroupCompletion<'a> {
     pub prompt: &'a [u32],
     /// Its own token ids.
     pub tokens: &'a [u32],
-    /// How much better it is than its baseline.
+    /// Its advantage: how much better it is than its baseline.
     pub advantage: f64,
     /// Log-probs of its tokens when it was sampled; none where they are the policy's own at the update, which then has
     /// ratio 1.
@@ -23,7 +23,7 @@ pub struct GroupCompletion<'a> {
     pub counts: bool,
 }
 
-/// Some completions of a phase, packed.
+/// A micro-batch of completions of a phase, packed.
 #[derive(Clone, Debug, Default)]
 pub struct GroupBatch {
     /// The stream; a completion is a sequence, without tokens if it has no part in the loss.
@@ -62,7 +62,7 @@ impl GroupBatch {
         })
     }
 
-    /// Whether no completion has a token in the loss.
+    /// True if no completion has a token in the loss.
     pub fn is_empty(&self) -> bool {
         self.packed.targets.is_empty()
     }

@@ -10,15 +10,15 @@ use crate::{Rule, Supervised};
 /// A method of the family whose options were checked.
 #[derive(Clone, Debug)]
 pub struct GroupConfig {
-    /// Which it is.
+    /// The algorithm.
     pub algorithm: GroupAlgorithm,
     /// Completions of each prompt.
     pub num_generations: usize,
-    /// What rewards are compared with.
+    /// The baseline that rewards are compared with.
     pub baseline: Baseline,
-    /// What is minimised.
+    /// The loss that is minimised.
     pub loss: GroupLoss,
-    /// What holds the policy to the reference.
+    /// The KL penalty, which holds the policy to the reference.
     pub penalty: KlPenalty,
     /// Whether completions that did not end are left out of the loss.
     pub mask_truncated: bool,
@@ -28,7 +28,7 @@ pub struct GroupConfig {
     pub soft_punish_cache: Option<usize>,
     /// Longest completion that is sampled, in tokens.
     pub max_completion_length: usize,
-    /// What logits were divided by in sampling.
+    /// The sampling temperature, by which logits were divided.
     pub temperature: f64,
     /// Times that a phase's completions are trained on.
     pub num_iterations: usize,
@@ -40,7 +40,7 @@ pub struct GroupConfig {
     pub gradient_accumulation_steps: usize,
 }
 
-/// Where the divergence from the reference is charged.
+/// The place of the KL penalty: in the loss or in the reward.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KlPenalty {
     /// k3 per token, in the loss.
@@ -73,7 +73,7 @@ impl GroupConfig {
         self.gradient_accumulation_steps.min(self.steps_per_generation)
     }
 
-    /// What a user must know who cuts updates into micro-batches: what is then another method. None where it is the same.
+    /// A notice for a user who cuts updates into micro-batches, if that makes another method of the one asked for.
     pub fn notice_of_cut(&self) -> Option<String> {
         let (what, count) = (self.loss.of_micro_batch()?, self.micro_batches_per_update());
         (count > 1).then(|| {
@@ -89,7 +89,7 @@ impl GroupConfig {
         self.updates_per_phase() > 1
     }
 
-    /// What there is to watch.
+    /// The supervision that this method allows: its rules, and those that nothing is measured for.
     pub fn supervised(&self) -> Supervised {
         let mut without = BTreeMap::from([(Rule::ValueLoss, "the method has no critic")]);
         if self.penalty.beta() == 0.0 {

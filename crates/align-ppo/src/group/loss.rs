@@ -16,7 +16,7 @@ pub(super) const TOKENS: &str = "tokens";
 /// The term of micro-batches.
 pub(super) const MICRO_BATCHES: &str = "micro_batches";
 
-/// What is minimised before anything is averaged.
+/// The policy's loss before anything is averaged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum PolicyLoss {
     /// −min(ρA, clip(ρ)A), with ρ capped at δ if there is one.
@@ -55,8 +55,8 @@ pub enum Importance {
     SequenceToken,
 }
 
-/// How the losses of an update become one number. The amounts are those of the whole update, however it is cut into
-/// micro-batches, but for one.
+/// The reduction of an update's losses to one number. The amounts are those of the whole update, however it is cut
+/// into micro-batches, but for one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reduction {
     /// Mean over completions of the mean over their tokens.
@@ -68,9 +68,9 @@ pub enum Reduction {
     MicroBatchTokenMean,
     /// Mean over completions of the sum over their tokens.
     SequenceSum,
-    /// The same over a constant number of tokens.
+    /// Mean over completions of the sum over their tokens, divided by a constant number of tokens.
     Constant {
-        /// That number: the longest completion.
+        /// The constant: the longest completion.
         max_completion_length: usize,
     },
 }
@@ -78,13 +78,13 @@ pub enum Reduction {
 /// A loss on the completions of groups.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupLoss {
-    /// What is minimised.
+    /// The policy's loss, before the reduction.
     pub objective: PolicyLoss,
-    /// What has a ratio.
+    /// The level of the importance ratio: token or completion.
     pub importance: Importance,
-    /// How it becomes one number.
+    /// The reduction to one number.
     pub reduction: Reduction,
-    /// Whether the KL penalty is weighed by the ratio (TRL's `use_bias_correction_kl`).
+    /// Bias correction: whether the KL penalty is weighed by the ratio (TRL's `use_bias_correction_kl`).
     pub bias_corrected_kl: bool,
     /// Leaves out completions with a negative advantage that the policy has left behind by so many nats per token.
     pub off_policy_mask_threshold: Option<f64>,

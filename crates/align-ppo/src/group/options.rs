@@ -101,10 +101,10 @@ pub struct GroupOptions {
     pub steps_per_generation: Option<usize>,
 }
 
-/// What the family needs to know of the rest of a run.
+/// The settings of a run beside the family's own options, as far as the family needs them.
 #[derive(Clone, Debug)]
 pub struct GroupSetting<'a> {
-    /// How completions are sampled.
+    /// The options by which completions are sampled.
     pub generation: &'a GenerationOptions,
     /// Completions per micro-batch.
     pub per_device_train_batch_size: usize,

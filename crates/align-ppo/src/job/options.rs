@@ -90,7 +90,7 @@ pub struct RolloutOptions {
 /// Options that only matter with held-out prompts.
 pub(super) const FOR_EVALUATION: &[&str] = &["num_eval_prompts", "num_generations_eval"];
 
-/// Options of evaluation during training, which there is none of.
+/// Options of evaluation during training. An on-policy job has no such evaluation, so they are refused.
 const EVALUATION: &[&str] = &[
     "eval_strategy",
     "eval_steps",

@@ -22,9 +22,9 @@ const PLACES: &str = "places";
 /// The coefficients of the objective.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct PpoLoss {
-    /// How far a token's ratio may leave 1.
+    /// The clip range of a token's ratio around 1.
     pub cliprange: f64,
-    /// How far a value may move from what it was at sampling time.
+    /// The clip range of a value around what it was at sampling time.
     pub cliprange_value: f64,
     /// Weight of the critic's loss.
     pub vf_coef: f64,
@@ -32,7 +32,7 @@ pub struct PpoLoss {
     pub entropy_coef: f64,
 }
 
-/// Completions with what was remembered of them: a micro-batch.
+/// A micro-batch of PPO: completions with what was remembered of them.
 pub struct PpoBatch {
     packed: Packed,
     /// Rows of the stream whose state is valued.

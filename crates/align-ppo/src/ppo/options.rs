@@ -102,7 +102,7 @@ pub struct PpoOptions {
     pub lam: f64,
 }
 
-/// Checked [`PpoOptions`].
+/// The checked options of PPO, made from [`PpoOptions`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct PpoConfig {
     /// Passes over a phase's completions.
@@ -115,9 +115,9 @@ pub struct PpoConfig {
     pub gradient_accumulation_steps: usize,
     /// The coefficients of the objective.
     pub loss: PpoLoss,
-    /// How rewards become advantages.
+    /// The estimation of advantages from rewards.
     pub estimation: Estimation,
-    /// When the updates of a phase end early.
+    /// The approximate KL to the sampling policy (`policy/approxkl_avg`) above which the updates of a phase end.
     pub early_stop_kl: Option<f64>,
     /// The KL penalty's coefficient at the start.
     pub kl: KlCoefficient,
@@ -129,7 +129,7 @@ impl PpoConfig {
         self.num_ppo_epochs * self.num_mini_batches
     }
 
-    /// What there is to watch.
+    /// The supervision that this method allows: its rules, and those that nothing is measured for.
     pub fn supervised(&self) -> Supervised {
         let mut without = BTreeMap::new();
         if self.updates_per_phase() == 1 {
@@ -142,9 +142,9 @@ impl PpoConfig {
 /// The coefficient of the KL penalty: fixed, or steered.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum KlCoefficient {
-    /// It stays.
+    /// A fixed coefficient.
     Fixed(FixedKl),
-    /// It is steered to a target.
+    /// A coefficient that is steered to a target KL.
     Adaptive(AdaptiveKl),
 }
 

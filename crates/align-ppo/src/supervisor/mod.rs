@@ -25,7 +25,7 @@ use crate::{Action, Alarm, Sample, Watch};
 use history::{History, Phase};
 use options::Threshold;
 
-/// Watches a run by the rules of its options.
+/// The supervisor, which watches a run by the rules of its options.
 #[doc(alias = "monitor_ppo_health")]
 #[derive(Clone, Debug)]
 pub struct Supervisor {
@@ -50,7 +50,7 @@ struct Broken {
 }
 
 impl Supervisor {
-    /// At the start of a run.
+    /// A supervisor at the start of a run.
     pub fn new(config: SupervisorConfig) -> Self {
         Self { config, state: State::default() }
     }

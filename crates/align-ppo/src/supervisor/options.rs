@@ -114,7 +114,7 @@ pub struct SupervisorOptions {
     pub max_roll_backs: usize,
 }
 
-/// What the run under supervision has.
+/// The supervision that a method allows: which knobs there are, and which rules have nothing to measure.
 #[derive(Clone, Debug, Default)]
 pub struct Supervised {
     /// A KL penalty, whose coefficient can be raised.
@@ -124,7 +124,7 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Why ratios say nothing where a phase has a single update.
+    /// The reason why ratios say nothing where a phase has a single update.
     pub const ONE_UPDATE: &str =
         "with one update a phase it is the policy that sampled which is updated, and every ratio is 1";
 }
@@ -136,7 +136,7 @@ pub(super) struct Threshold {
     pub(super) response: Response,
 }
 
-/// Options that were checked.
+/// The checked options of the supervisor.
 #[derive(Clone, Debug)]
 pub struct SupervisorConfig {
     pub(super) rules: BTreeMap<Rule, Threshold>,

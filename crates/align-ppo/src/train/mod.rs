@@ -1,6 +1,6 @@
 //! The on-policy loop: sample, score, learn, look, save, until the phases are done.
 //!
-//! No hooks and no callbacks: what happens in a run stands in [`OnPolicy::train`], in order. A phase depends on the weights,
+//! What happens in a run stands in [`OnPolicy::train`], in order; a method and a watch are asked there and nowhere else. A phase depends on the weights,
 //! the method's state and its own number alone: prompts and random streams are functions of the number, so a run that is
 //! resumed, or rolled back, needs no other memory of what was sampled.
 
@@ -24,36 +24,36 @@ use crate::{Action, Alarm, Learned, Method, Phase, Rollouts, Sample, Sampling, S
 /// The learning rates after going back, as a multiple of those before: the same again would end the same.
 const AFTER_ROLL_BACK: f64 = 0.5;
 
-/// What the loop samples from, compares with and scores by.
+/// The on-policy loop's ingredients: prompts, policy, reference, sampling and scorer.
 pub struct OnPolicy<'a> {
     /// The prompts.
     pub tasks: &'a [TokenizedTask],
-    /// Their order in every epoch.
+    /// The order of the prompts in every epoch.
     pub order: Order,
     /// The policy, over a view of its parameters.
     pub policy: CausalLm,
-    /// What it is held to; none if the method needs none.
+    /// The reference model: what the policy is held to; none if the method needs none.
     pub reference: Option<CausalLm>,
-    /// Whether that is the model which the policy starts from.
+    /// Whether the reference is the model which the policy starts from.
     pub starts_as_its_reference: bool,
-    /// How completions are sampled.
+    /// The sampling of completions.
     pub sampling: Sampling,
-    /// Makes texts of token ids.
+    /// The tokenizer, which makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
-    /// What gives scores.
+    /// The scorer of completions.
     pub scorer: &'a Scorer,
     /// Seed of what is sampled.
     pub seed: u64,
-    /// How many phases the run has.
+    /// The run's number of phases.
     pub phases: usize,
 }
 
-/// How a run ended.
+/// The ending of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
-    /// As in other runs; a run that the watch stopped has stopped early.
+    /// The outcome, as in other runs; a run that the watch stopped has stopped early.
     pub outcome: Outcome,
-    /// What the watch found over the run, in order, with the number of the phase.
+    /// Alarms of the watch over the run, in order, with the number of the phase.
     pub alarms: Vec<(usize, Alarm)>,
 }
 

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub struct Run {
     /// Its name in this report.
     pub name: String,
-    /// Where it lies.
+    /// The run's directory.
     pub path: String,
     /// The stage: `sft`, `reward`, `dpo`, `ppo`; empty where the folder does not say.
     #[serde(default)]
@@ -30,7 +30,7 @@ pub struct Run {
     pub train_seconds: Option<f64>,
     /// Largest memory in MB.
     pub peak_memory_mb: Option<f64>,
-    /// One per metric that was logged, by name.
+    /// The curves, one per metric that was logged, by name.
     pub curves: Vec<Curve>,
 }
 

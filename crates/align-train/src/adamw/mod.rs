@@ -86,8 +86,8 @@ impl AdamW {
         Ok(Self { config, step: 0, moments })
     }
 
-    /// Whether weight decay applies to a parameter: not to vectors, and not to norms and biases by name,
-    /// as in transformers.
+    /// True if weight decay applies to a parameter: not to vectors, and not to norms and biases by name, as in
+    /// transformers.
     pub fn decays(name: &str, param: &Param) -> bool {
         let name = name.to_lowercase();
         param.tensor().rank() >= 2 && !name.contains("norm") && !name.contains("bias")

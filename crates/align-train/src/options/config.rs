@@ -4,10 +4,10 @@ use align_files::Resume;
 
 use crate::{AdamWConfig, Error, LrSchedulerType, Result, Schedule, Updater};
 
-/// Checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
+/// The checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainConfig {
-    /// How long to train.
+    /// The length of the run.
     pub length: Length,
     /// Examples per micro-batch in training.
     pub per_device_train_batch_size: usize,
@@ -17,13 +17,13 @@ pub struct TrainConfig {
     pub per_device_eval_batch_size: usize,
     /// Micro-batches per update.
     pub gradient_accumulation_steps: usize,
-    /// Whether layers are computed again for their gradients.
+    /// Gradient checkpointing: whether layers are computed again for their gradients.
     pub gradient_checkpointing: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// How it moves.
+    /// The learning-rate schedule.
     pub lr_scheduler_type: LrSchedulerType,
-    /// How it starts.
+    /// The warm-up of the learning rate.
     pub warmup: Warmup,
     /// Steps of the last phase of [`LrSchedulerType::WarmupStableDecay`].
     pub num_decay_steps: usize,
@@ -37,21 +37,21 @@ pub struct TrainConfig {
     pub logging_first_step: bool,
     /// Whether TensorBoard event files are written.
     pub tensorboard: bool,
-    /// When to evaluate.
+    /// The times of evaluation.
     pub evaluate: Every,
     /// Whether to evaluate before the first update.
     pub eval_on_start: bool,
-    /// How the best evaluation is told, where that matters.
+    /// The selection of the best evaluation, where that matters.
     pub selection: Option<Selection>,
-    /// When to save a checkpoint.
+    /// The times at which a checkpoint is saved.
     pub save: Every,
-    /// How many checkpoints to keep.
+    /// Checkpoints that are kept.
     pub save_total_limit: Option<usize>,
-    /// Where to start.
+    /// The place where the run starts: the beginning, or a checkpoint.
     pub resume: Resume,
 }
 
-/// How long to train.
+/// The length of a run.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Length {
     /// So many updates.
@@ -60,7 +60,7 @@ pub enum Length {
     Epochs(f64),
 }
 
-/// How many updates the learning rate rises over.
+/// The warm-up: updates over which the learning rate rises.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Warmup {
     /// So many.
@@ -69,7 +69,7 @@ pub enum Warmup {
     Ratio(f64),
 }
 
-/// When something is done.
+/// The times at which something is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Every {
     /// Never.
@@ -80,18 +80,18 @@ pub enum Every {
     Epoch,
 }
 
-/// How the best evaluation is told, and what follows from it.
+/// The selection of the best evaluation, and what follows from it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     /// Name of the metric, without `eval_`.
     pub metric: String,
-    /// Whether more of it is better.
+    /// Whether more of the metric is better.
     pub greater_is_better: bool,
     /// Whether the run ends with the best weights.
     pub load_best_model_at_end: bool,
-    /// After how many evaluations without improvement the run stops.
+    /// The patience: evaluations without improvement after which the run stops.
     pub early_stopping_patience: Option<usize>,
-    /// How much better counts as improvement.
+    /// The improvement that counts as one.
     pub early_stopping_threshold: f64,
 }
 

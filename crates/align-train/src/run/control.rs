@@ -2,16 +2,16 @@
 
 use crate::{LogEntry, Result, Stop};
 
-/// Takes an entry of the log; an error ends the run.
+/// A listener to the log: takes an entry; an error ends the run.
 pub type OnLog<'a> = dyn Fn(&LogEntry) -> Result<()> + 'a;
 
-/// Control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
+/// The control of a run from outside: by default nobody asks it to stop, sees it, or is told of it.
 #[derive(Clone, Default)]
 pub struct RunControl<'a> {
-    /// What asks the run to stop.
+    /// The stop token, which asks the run to stop.
     pub stop: Stop,
     /// Whether stderr, if it is a terminal, gets a progress bar.
     pub progress_bar: bool,
-    /// Is told every log entry, as `metrics.jsonl` has it.
+    /// The listener, who is told every log entry as `metrics.jsonl` has it.
     pub on_log: Option<&'a OnLog<'a>>,
 }

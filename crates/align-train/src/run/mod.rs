@@ -30,7 +30,7 @@ const SETTINGS: &str = "options.json";
 /// Writes the model as it is at that moment into a directory.
 type SaveModel<'a> = Box<dyn Fn(&Path) -> Result<()> + 'a>;
 
-/// Output directory, log and checkpoints of one run.
+/// A run: its output directory, log and checkpoints.
 pub struct Run<'a> {
     output: OutputDir,
     config: TrainConfig,
@@ -63,12 +63,12 @@ impl<'a> Run<'a> {
         Self::accept(output, config, settings, save_model)?.begin(RunControl::default())
     }
 
-    /// Where everything is written.
+    /// The directory that everything is written to.
     pub fn output_dir(&self) -> &Path {
         self.output.path()
     }
 
-    /// The same, for who writes more there than the run does.
+    /// The output directory, for who writes more there than the run does.
     pub fn output(&self) -> &OutputDir {
         &self.output
     }
@@ -88,12 +88,12 @@ impl<'a> Run<'a> {
         self.resume.as_ref()
     }
 
-    /// What asks the run to stop.
+    /// The stop token, which asks the run to stop.
     pub fn stop(&self) -> &Stop {
         &self.control.stop
     }
 
-    /// What the run has done so far, with everything that was logged.
+    /// The state of the run so far, with everything that was logged.
     pub fn state(&self) -> &TrainerState {
         &self.state
     }
@@ -178,7 +178,8 @@ impl<'a> Run<'a> {
         self.log(entry)
     }
 
-    /// Whether a checkpoint is due after updates up to `step`, of which `before` had been made when the phase began.
+    /// True if a checkpoint is due after updates up to `step`, of which `before` had been made when the phase
+    /// began.
     pub fn save_is_due(&self, before: usize, step: usize, ends_epoch: bool, ends_run: bool) -> bool {
         match self.config.save {
             Every::Never => false,
