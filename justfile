@@ -91,6 +91,21 @@ race *args:
 embed:
     cargo run --locked --manifest-path examples/embed/Cargo.toml --target-dir target/embed
 
+# The program as a Python wheel (target/wheel), tried in an empty virtual environment.
+wheel:
+    #!/usr/bin/env bash
+    set -euo pipefail
+    python3 -m venv target/wheel/tools
+    target/wheel/tools/bin/pip install --quiet 'maturin>=1.9,<2'
+    rm -f target/wheel/*.whl
+    target/wheel/tools/bin/maturin build --release --locked --manifest-path bins/align/Cargo.toml --out target/wheel
+    python3 -m venv --clear target/wheel/empty
+    target/wheel/empty/bin/pip install --quiet --no-index target/wheel/*.whl
+    align=$PWD/target/wheel/empty/bin/align
+    cd "$(mktemp -d)"
+    "$align" dpo --max-steps 20 --eval-strategy no
+    "$align" generate --model runs/dpo-1 --prompt "How do I bake bread?" --temperature 0
+
 # What CI runs.
 ci:
     .ci/run

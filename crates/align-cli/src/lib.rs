@@ -11,10 +11,10 @@ mod signals;
 mod stdout;
 
 pub use align_files::write_json;
-pub use arguments::{ArgumentError, Parsed, Program, Recipe, parse};
+pub use arguments::{ArgumentError, Parsed, Program, Recipe, nearest, parse};
 pub use call::answered;
 pub use entry::{Entry, Trains, Words, Works};
 pub use rows::JsonLines;
-pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line};
+pub use run::{Invocation, input_error, internal_error, interrupted, main, one_line, refuse};
 pub use signals::end_tidily;
 pub use stdout::{print, print_coloured, print_place, print_row};

@@ -62,31 +62,60 @@ impl Invocation {
 pub fn main<C: clap::Args>(
     program: &Program,
     words: impl IntoIterator<Item = OsString>,
-    work: impl FnOnce(&C, &Invocation) -> anyhow::Result<()>,
+    work: impl Fn(&C, &Invocation) -> anyhow::Result<()>,
 ) -> ExitCode {
     policy::keep_memory();
     policy::leave_threads_to_the_kernels();
     policy::work_beside_the_kernels();
     std::panic::set_hook(Box::new(report_panic));
     signals::limits_are_errors();
-    let parsed = match arguments::parse::<C>(program, words) {
-        Ok(parsed) => parsed,
-        Err(ArgumentError::Help(text)) => {
-            return ended(crate::print(text.trim_end()), |_| 1);
+    let words: Vec<OsString> = words.into_iter().collect();
+    let mut moot = BTreeSet::new();
+    loop {
+        let parsed = match arguments::parse_without::<C>(program, words.iter().cloned(), &moot) {
+            Ok(parsed) => parsed,
+            Err(ArgumentError::Help(text)) => {
+                return ended(crate::print(text.trim_end()), |_| 1);
+            }
+            Err(ArgumentError::Invalid(message)) => return refuse(&message),
+        };
+        let audience = Audience::of(|option| parsed.given.contains(option));
+        audience.listens();
+        logging::start(audience);
+        for notice in parsed.notices.iter().filter(|_| moot.is_empty()) {
+            tracing::warn!("{notice}");
         }
-        Err(ArgumentError::Invalid(message)) => {
-            complain(&message);
-            return ExitCode::from(2);
+        let invocation = Invocation::new(*program, &parsed);
+        let result = work(&parsed.options, &invocation);
+        match result.as_ref().err().and_then(|error| made_moot(error, &parsed.overridable, &invocation)) {
+            Some(option) => {
+                let is_file = parsed.given.contains("config");
+                let from = if is_file { "the config file" } else { "the built-in recipe" };
+                tracing::warn!(
+                    "`{option}` of {from} has no effect beside the options given here, and is left out"
+                );
+                moot.insert(option);
+            }
+            None => return ended(result, |error| exit_code(error, &invocation)),
         }
-    };
-    let audience = Audience::of(|option| parsed.given.contains(option));
-    audience.listens();
-    logging::start(audience);
-    for notice in &parsed.notices {
-        tracing::warn!("{notice}");
     }
-    let invocation = Invocation::new(*program, &parsed);
-    ended(work(&parsed.options, &invocation), |error| exit_code(error, &invocation))
+}
+
+/// The option of the config file or the recipe that an option of the command line makes moot, if that is why nothing has begun.
+fn made_moot(
+    error: &anyhow::Error,
+    overridable: &BTreeSet<String>,
+    invocation: &Invocation,
+) -> Option<String> {
+    let error = error.downcast_ref::<align_stage::Error>().filter(|_| !invocation.has_work_started())?;
+    let option = error.without_effect()?;
+    overridable.get(option).cloned()
+}
+
+/// Complains of a command line that no program takes.
+pub fn refuse(message: &str) -> ExitCode {
+    complain(message);
+    ExitCode::from(2)
 }
 
 /// The exit code, and the error in words.

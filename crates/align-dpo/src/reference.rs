@@ -6,7 +6,7 @@ use std::path::Path;
 
 use align_kernels::Params;
 use align_models::{CausalLm, LogProbCache, Packed, Reference, Result};
-use align_train::Error;
+use align_train::{Error, Pace};
 use candle_core::Tensor;
 
 /// Rows per pass while log-probs are computed in advance.
@@ -57,16 +57,17 @@ pub fn precompute<S: Scoring>(
     rows_per_batch: Option<usize>,
 ) -> Result<Reference> {
     let indices: Vec<usize> = (0..rows.len()).collect();
-    let batches =
-        || indices.chunks(rows_per_batch.unwrap_or(ROWS_PER_PASS)).map(|indices| scoring.pack(rows, indices));
+    let rows_per_pass = rows_per_batch.unwrap_or(ROWS_PER_PASS);
+    let batches = || indices.chunks(rows_per_pass).map(|indices| scoring.pack(rows, indices));
     let owned = |(prompt, answer): (&[u32], &[u32])| (prompt.to_vec(), answer.to_vec());
     let sequences: Vec<_> =
         batches().flat_map(|batch| S::packed(&batch).completions().map(owned).collect::<Vec<_>>()).collect();
     let sequences = sequences.iter().map(|(prompt, answer)| (prompt.as_slice(), answer.as_slice()));
     let compute = || {
-        let mut all = Vec::new();
+        let (mut all, mut pace) = (Vec::new(), Pace::new("reference log-probs of rows", rows.len()));
         for batch in batches() {
             all.extend(scoring.score(model, &batch)?.to_vec1::<f32>()?);
+            pace.advance(rows_per_pass);
         }
         Ok(all)
     };

@@ -7,9 +7,10 @@ use align_data::{
     TruncationMode, tokenize_demonstrations, tokenize_prompts,
 };
 use align_kernels::Params;
-use align_models::generation::{Completion, GenerationOptions, generate, generate_groups};
+use align_models::generation::{Completion, GenerationOptions, check_completions, generate_in_batches};
 use align_models::{CausalLm, ModelDir, Packed, divergence};
 use align_stats::ci95_of_several;
+use align_train::Pace;
 use candle_core::Device;
 
 use crate::error::{Error, Result};
@@ -165,7 +166,7 @@ impl Policy {
         options: &GenerationOptions,
         seed: u64,
     ) -> Result<Vec<Answer>> {
-        let completions = generate(&self.model, prompts, &self.dir.eos, options, seed)?;
+        let completions = self.completions(prompts, 1, options, seed)?;
         prompts.iter().zip(&completions).map(|(prompt, completion)| self.answer(prompt, completion)).collect()
     }
 
@@ -180,11 +181,30 @@ impl Policy {
         options: &GenerationOptions,
         seed: u64,
     ) -> Result<Vec<Vec<Answer>>> {
-        let groups = generate_groups(&self.model, prompts, count, &self.dir.eos, options, seed)?;
-        let answers = |(prompt, group): (&Vec<u32>, &Vec<Completion>)| {
-            group.iter().map(|completion| self.answer(prompt, completion)).collect()
+        let mut completions = self.completions(prompts, count, options, seed)?.into_iter();
+        let answers = |prompt: &Vec<u32>| {
+            completions.by_ref().take(count).map(|completion| self.answer(prompt, &completion)).collect()
         };
-        prompts.iter().zip(&groups).map(answers).collect()
+        prompts.iter().map(answers).collect()
+    }
+
+    /// `count` completions per prompt, those of one prompt after each other.
+    fn completions(
+        &self,
+        prompts: &[Vec<u32>],
+        count: usize,
+        options: &GenerationOptions,
+        seed: u64,
+    ) -> Result<Vec<Completion>> {
+        check_completions(prompts.len(), count)?;
+        let mut pace = Pace::new(format!("{}: answers", self.dir.name), prompts.len() * count);
+        let mut completions = Vec::with_capacity(prompts.len() * count);
+        for batch in generate_in_batches(&self.model, prompts, count, &self.dir.eos, options, seed)? {
+            let batch = batch?;
+            pace.advance(batch.len());
+            completions.extend(batch);
+        }
+        Ok(completions)
     }
 
     /// Log-probs of whole answers, as many per row as it has.
@@ -193,6 +213,7 @@ impl Policy {
     /// If the model cannot be run.
     pub fn log_probs(&self, rows: &[TokenizedCandidates]) -> Result<Vec<Vec<f64>>> {
         let mut log_probs = Vec::with_capacity(rows.len());
+        let mut pace = Pace::new(format!("{}: log-probs of rows", self.dir.name), rows.len());
         for pass in passes(rows, TokenizedCandidates::token_count) {
             let mut packed = Packed::default();
             for row in pass {
@@ -204,6 +225,7 @@ impl Policy {
             let mut sums = sums.into_iter().map(f64::from);
             log_probs
                 .extend(pass.iter().map(|row| sums.by_ref().take(row.completions.len()).collect::<Vec<_>>()));
+            pace.advance(pass.len());
         }
         Ok(log_probs)
     }

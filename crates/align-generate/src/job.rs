@@ -8,7 +8,7 @@ use align_hub::Hub;
 use align_kernels::Params;
 use align_models::CausalLm;
 use align_models::generation::{GenerationOptions, generate_in_batches};
-use align_stage::{Error, Event, Given, Heard, Host, ModelOptions, Result, ensure, given};
+use align_stage::{Error, Event, Given, Heard, Host, ModelOptions, Pace, Result, ensure, given};
 use serde::Serialize;
 
 use crate::prompts::{Elsewhere, PromptOptions};
@@ -113,7 +113,9 @@ pub fn generate(
     host.tell(Event::Checked)?;
     let (start, mut report) = (Instant::now(), Report::default());
     let mut sequences = zip(&prompts, &tokens).flat_map(|prompt| repeat_n(prompt, times));
+    let mut pace = Pace::new("completions", prompts.len() * times);
     while let Some(completions) = batches.next().transpose()? {
+        pace.advance(completions.len());
         for (completion, (prompt, tokens)) in zip(&completions, &mut sequences) {
             report.completions += 1;
             report.tokens += completion.tokens.len();

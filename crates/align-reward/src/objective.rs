@@ -4,7 +4,7 @@ use align_data::TokenizedRanking;
 use align_kernels::linear_log_probs;
 use align_losses::{bradley_terry, bradley_terry_with_margin, plackett_luce, reward_centering};
 use align_models::{RewardModel, RewardScorer};
-use align_train::{Error, Metrics, Objective, Result, StepLoss, Weights};
+use align_train::{Error, Metrics, Objective, Pace, Result, StepLoss, Weights};
 use candle_core::{DType, Tensor};
 
 use crate::options::wrong;
@@ -52,8 +52,13 @@ impl RewardSource {
 /// If the model cannot be run.
 pub fn features(model: &RewardModel, rows: &[TokenizedRanking]) -> candle_core::Result<Tensor> {
     let indices: Vec<usize> = (0..rows.len()).collect();
-    let batches = indices.chunks(ROWS_PER_PASS).map(|indices| RankingBatch::new(rows, indices));
-    let features = batches.map(|batch| Ok(model.features(&batch.packed)?.detach()));
+    let mut pace = Pace::new("features of rows", rows.len());
+    let of_pass = |indices: &[usize]| {
+        let features = model.features(&RankingBatch::new(rows, indices).packed)?.detach();
+        pace.advance(indices.len());
+        Ok(features)
+    };
+    let features = indices.chunks(ROWS_PER_PASS).map(of_pass);
     Tensor::cat(&features.collect::<candle_core::Result<Vec<_>>>()?, 0)
 }
 

@@ -103,6 +103,18 @@ impl Error {
         Self::LateInput(Box::new(error.into()))
     }
 
+    /// The option that has no effect beside the others, if that is what is wrong.
+    pub fn without_effect(&self) -> Option<&str> {
+        let (option, problem): (&str, &str) = match self {
+            Self::Option { option, problem } => (option, problem),
+            Self::Train(align_train::Error::Option { option, problem, .. }) => (option, problem),
+            Self::Data(align_data::DataError::Option { field, rule, .. }) => (field, rule),
+            _ => return None,
+        };
+        // Every refusal of such an option says it in these words.
+        problem.contains("no effect").then_some(option)
+    }
+
     /// The error's kind: what it is about.
     pub fn kind(&self) -> ErrorKind {
         use align_train::Error as Train;

@@ -28,4 +28,5 @@ pub use opening::{Opening, given, settings};
 pub use options::{ModelOptions, OutputOptions};
 pub use place::{Place, PlaceError, SETTINGS_FILE};
 pub use reference::open_reference;
+pub use align_train::Pace;
 pub use training::{Ended, Fixed, Trained, Training, publish, start, told, went_on};

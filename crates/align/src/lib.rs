@@ -9,6 +9,17 @@ pub mod reward;
 #[cfg(feature = "sft")]
 pub mod sft;
 
+/// Evaluation: models compared by judges, accuracy on pairs, reward hacking, critique by principles; its report.
+#[cfg(feature = "evaluate")]
+pub mod evaluation {
+    pub use align_eval::*;
+    pub use align_report as report;
+}
+
+/// Generation: completions of prompts.
+#[cfg(feature = "generate")]
+pub use align_generate as generation;
+
 pub use align_hub::{DeviceChoice, Dtype, Hub, policy};
 pub use align_stage::{
     Error, ErrorKind, Event, Given, Heard, Host, Judge, Look, ModelOptions, OutputOptions, Result, Trained,

@@ -5,7 +5,7 @@ use align_data::DataOptions;
 
 use crate::{Scratch, bounded};
 
-const PROGRAM: Program = Program { name: "train-fuzz", about: "", recipe: None };
+const PROGRAM: Program = Program::new("train-fuzz", "");
 
 /// A TOML file, to checked options.
 pub(crate) fn toml(bytes: &[u8], scratch: &Scratch) {

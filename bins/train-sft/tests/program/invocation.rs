@@ -4,7 +4,7 @@
 use std::fs;
 
 use crate::stage;
-use crate::support::{Place, QUICK, evaluated, names, training};
+use crate::support::{Place, QUICK, check, evaluated, names, training};
 
 #[test]
 fn booleans_and_names_have_several_spellings() {
@@ -110,4 +110,55 @@ fn overwriting_replaces_the_run_and_nothing_else() {
     );
     assert!(run.has("notes.txt"));
     assert!(run.model() == place.train("new", QUICK).model());
+}
+
+#[test]
+fn a_script_is_told_the_directory_and_a_program_json_lines() {
+    let place = Place::new();
+    let quiet = place.succeeds(&training("quiet", &format!("{QUICK} --quiet")));
+    assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("quiet\n", ""));
+
+    let told = place.succeeds(&training("json", &format!("{QUICK} --json --logging-steps 1")));
+    let lines = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
+    let events: Vec<serde_json::Value> = lines.collect();
+    let named = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
+    assert_eq!(named("findings").len(), 1);
+    assert_eq!(named("starts")[0]["output_dir"], "json");
+    let run = place.run("json");
+    let logged: Vec<_> = named("log").into_iter().map(|event| event["step"].clone()).collect();
+    let log = run.json("trainer_state.json")["log_history"].as_array().unwrap().clone();
+    assert_eq!(logged, log.iter().map(|entry| entry["step"].clone()).collect::<Vec<_>>());
+    assert_eq!(named("report")[0]["report"], run.json("report.json"));
+    assert!(run.model() == place.run("quiet").model(), "who reads changes what is trained");
+}
+
+#[test]
+fn the_short_help_fits_a_screen() {
+    let place = Place::new();
+    let (short, long) = (place.succeeds("-h").stdout, place.succeeds("--help").stdout);
+    assert!(short.lines().count() <= 60 && short.contains("--model-name-or-path"), "{short}");
+    assert!(short.contains("--help shows all"), "{short}");
+    assert!(long.lines().count() > 3 * short.lines().count() && long.contains("--adam-beta2"), "{long}");
+}
+
+#[test]
+fn what_a_flag_makes_moot_in_a_file_is_left_out_with_a_notice() {
+    let place = Place::new();
+    place.write(
+        "run.toml",
+        "model = \"model\"\ndataset_name = \"data.jsonl\"\neval_dataset = \"data.jsonl\"\neval_strategy = \"steps\"\n\
+         eval_steps = 1\nmax_steps = 2\nreport_to = [\"none\"]\nsave_strategy = \"no\"\n",
+    );
+    let told = place.succeeds("--config run.toml --eval-strategy no --output-dir out").stderr;
+    let notice = "warning: `eval_steps` of the config file has no effect beside the options given here, and is left out";
+    assert!(told.lines().any(|line| line == notice), "{told}");
+    assert_eq!(place.run("out").metric("eval_loss").len(), 0);
+    let settings = fs::read_to_string(place.run("out").dir.join("training_args.toml")).unwrap();
+    assert!(!settings.contains("eval_steps"), "{settings}");
+
+    // In one layer, what has no effect is a mistake.
+    check(&place, "--config run.toml --eval-strategy no --eval-steps 1 --output-dir new", &["eval_steps"]);
+    let text = fs::read_to_string(place.path("run.toml")).unwrap();
+    place.write("run.toml", &text.replace("\"steps\"", "\"no\""));
+    check(&place, "--config run.toml --output-dir new", &["eval_steps"]);
 }

@@ -25,6 +25,11 @@ pub(super) struct Setting {
 }
 
 impl Setting {
+    /// The option's name, as errors and files have it.
+    pub(super) fn name(&self) -> String {
+        self.long.replace('-', "_")
+    }
+
     /// Makes a value that names a file below `prefix` name the one in `directory`.
     pub(super) fn move_files(&mut self, prefix: &str, directory: &Path) {
         for value in &mut self.values {

@@ -90,6 +90,9 @@ pub struct Parsed<C> {
     pub given: BTreeSet<String>,
     /// Names of all options that the program has.
     pub known: BTreeSet<String>,
+    /// Names of the options that only the config file or the recipe gives, where the command line says what is to be done
+    /// otherwise than there.
+    pub(crate) overridable: BTreeSet<String>,
     /// Things the user should know but that stop nothing, such as an old name of an option.
     pub notices: Vec<String>,
 }
@@ -123,6 +126,15 @@ pub fn parse<C: clap::Args>(
     program: &Program,
     argv: impl IntoIterator<Item = impl Into<OsString>>,
 ) -> Result<Parsed<C>, ArgumentError> {
+    parse_without(program, argv, &BTreeSet::new())
+}
+
+/// The same without the options of these names in the config file or the recipe.
+pub(crate) fn parse_without<C: clap::Args>(
+    program: &Program,
+    argv: impl IntoIterator<Item = impl Into<OsString>>,
+    left_out: &BTreeSet<String>,
+) -> Result<Parsed<C>, ArgumentError> {
     let schema = Schema::of::<C>(program);
     let mut notices = Vec::new();
     let words = argv.into_iter().skip(1).map(Into::into);
@@ -132,7 +144,9 @@ pub fn parse<C: clap::Args>(
     }
     let lower = Layer::below(&schema, program, &line, &mut notices)?;
 
-    let lower_settings = || lower.settings.iter().filter(|setting| !line.replaces(&setting.id));
+    let is_left_out = |setting: &layer::Setting| left_out.contains(&setting.name());
+    let lower_settings =
+        || lower.settings.iter().filter(|setting| !line.replaces(&setting.id) && !is_left_out(setting));
     let kept = lower_settings();
     let mut flags: Vec<OsString> = kept.flat_map(layer::Setting::flags).collect();
     // After the file's, because a positional argument or `--` of the user must stay last.
@@ -146,13 +160,28 @@ pub fn parse<C: clap::Args>(
     if !lower.is_recipe {
         given.extend(lower_settings().map(|setting| setting.id.clone()));
     }
+    let overridable = match settings::are_about_this_call(&schema, &line.given) {
+        true => BTreeSet::new(),
+        false => lower_settings().map(layer::Setting::name).collect(),
+    };
     Ok(Parsed {
+        overridable,
         options,
         settings: settings::to_toml(&schema, program, &matches),
         given: settings::not_default(&schema, &matches, &given),
         known: schema.options().map(|arg| arg.get_id().to_string()).collect(),
         notices,
     })
+}
+
+/// The name that is most like a word, if any is alike.
+pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Jaro-Winkler favours a common beginning, as typing errors have; 0.8 keeps out mere namesakes.
+    names
+        .map(|name| (strsim::jaro_winkler(name, word), name))
+        .filter(|(likeness, _)| *likeness > 0.8)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
 }
 
 /// Bytes of the largest config file: every option takes a hundredth.

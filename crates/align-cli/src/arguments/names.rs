@@ -181,11 +181,5 @@ pub(super) fn is_truth_value(word: &str) -> bool {
 
 /// The option whose name is most like `name`, if any is alike.
 fn nearest<'schema>(schema: &'schema Schema, name: &str) -> Option<&'schema str> {
-    let options = schema.options().filter(|arg| !arg.is_hide_set()).filter_map(Arg::get_long);
-    // Jaro-Winkler favours a common beginning, as typing errors have; 0.8 keeps out mere namesakes.
-    options
-        .map(|long| (strsim::jaro_winkler(long, name), long))
-        .filter(|(likeness, _)| *likeness > 0.8)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, long)| long)
+    super::nearest(name, schema.options().filter(|arg| !arg.is_hide_set()).filter_map(Arg::get_long))
 }

@@ -43,6 +43,12 @@ pub(super) fn to_toml(schema: &Schema, program: &Program, matches: &ArgMatches) 
     toml
 }
 
+/// Whether all options of these ids are about one call only.
+pub(super) fn are_about_this_call(schema: &Schema, ids: &BTreeSet<String>) -> bool {
+    let mut given = schema.options().filter(|arg| ids.contains(arg.get_id().as_str()));
+    given.all(|arg| arg.get_long().is_some_and(|long| ABOUT_THIS_CALL.contains(&long)))
+}
+
 /// The names of those options among `ids` that have another value than their default.
 pub(super) fn not_default(schema: &Schema, matches: &ArgMatches, ids: &BTreeSet<String>) -> BTreeSet<String> {
     let is_changed = |arg: &&Arg| {

@@ -49,6 +49,7 @@ fn words() -> Vec<Row> {
         sft("dashes alone", "-- --").refused(&[]),
         sft("an empty option", "--=3").refused(&[]),
         sft("a short option", "-q").refused(&["-q"]),
+        sft("nothing to be said, in JSON", "--quiet --json").refused(&["--quiet", "--json"]),
         row("an empty word", "train-sft").word("").refused(&[]),
         row("a path with a line feed in it", "train-sft")
             .word("--eval-dataset")
@@ -127,6 +128,8 @@ fn values() -> Vec<Row> {
                 "from-scratch",
                 "dry-run",
                 "inspect",
+                "quiet",
+                "json",
             ][..],
         ),
         (

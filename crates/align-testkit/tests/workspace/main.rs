@@ -21,7 +21,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const FOUNDATIONS: [&str; 4] = ["align-files", "align-limits", "align-options", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 17] = [
+const LAYERS: [(&str, u8); 18] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
@@ -39,9 +39,13 @@ const LAYERS: [(&str, u8); 17] = [
     ("align-ppo", 4),
     ("align-world-judge", 4),
     ("align-eval", 4),
+    (DOOR, 5),
 ];
-/// Beside the layers: what all binaries share, and what tests share.
+/// Above them all: the one crate that a library user adds.
+const DOOR: &str = "candle-align";
+/// Beside the layers: what all binaries share, the programs themselves, and what tests share.
 const CLI: &str = "align-cli";
+const PROGRAMS: &str = "align-programs";
 const FOR_TESTS: [&str; 2] = ["align-testkit", "align-hostile"];
 /// A method each. align-reward is one too, and the only one that others (PPO, evaluation) build on.
 const STAGES: [&str; 4] = ["align-sft", "align-reward", "align-dpo", "align-ppo"];
@@ -139,6 +143,9 @@ fn layers_only_point_down() {
             wrong.extend(parts.map(|to| format!("{from} → {to}: it stands apart from the layers")));
             continue;
         }
+        if from == PROGRAMS {
+            continue;
+        }
         if from == CLI {
             let methods = parts.filter(|part| STAGES.contains(part));
             wrong.extend(methods.map(|to| format!("{from} → {to}: it is the same for all methods")));
@@ -173,7 +180,7 @@ fn a_stage_knows_no_other_stage() {
 
 #[test]
 fn a_command_line_is_for_programs() {
-    for package in libraries().iter().filter(|package| package.name != CLI) {
+    for package in libraries().iter().filter(|package| ![CLI, PROGRAMS].contains(&package.name.as_str())) {
         let carried = |dependency: &&Dependency| {
             (dependency.name == "clap" && !dependency.optional) || dependency.name == "anyhow"
         };
@@ -182,6 +189,21 @@ fn a_command_line_is_for_programs() {
             assert!(carried.is_empty(), "{} carries {carried:?}", package.name);
         }
     }
+}
+
+#[test]
+fn the_door_brings_no_command_line() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "-p", DOOR, "-e", "normal,no-proc-macro", "--prefix", "none", "--offline"])
+        .current_dir(ROOT)
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && tree.starts_with(DOOR), "{}", String::from_utf8_lossy(&output.stderr));
+    let names = tree.lines().filter_map(|line| line.split(' ').next());
+    let carried: BTreeSet<_> =
+        names.filter(|name| name.starts_with("clap") || ["anyhow", CLI].contains(name)).collect();
+    assert_eq!(carried, BTreeSet::new());
 }
 
 #[test]
@@ -208,7 +230,7 @@ fn what_is_for_tests_is_not_shipped() {
 
 #[test]
 fn crates_are_named_for_what_they_do() {
-    for package in libraries() {
+    for package in libraries().iter().filter(|package| package.name != DOOR) {
         let role = package.name.strip_prefix("align-");
         assert!(role.is_some(), "{} is not called align-<role>", package.name);
         assert!(

@@ -10,7 +10,10 @@ use crate::{FOR_TESTS, FOUNDATIONS, LAYERS, ROOT, libraries};
 fn rows() -> BTreeMap<String, (String, String)> {
     let page = fs::read_to_string(Path::new(ROOT).join("docs/architecture.md")).unwrap();
     let cells = |line: &str| line.split('|').map(|cell| cell.trim().to_owned()).collect::<Vec<_>>();
-    let rows = page.lines().map(cells).filter(|row| row.len() == 6 && row[2].starts_with("**align-"));
+    let rows = page
+        .lines()
+        .map(cells)
+        .filter(|row| row.len() == 6 && row[2].starts_with("**") && row[2].contains("align"));
     rows.map(|row| (row[2].trim_matches('*').to_owned(), (row[1].clone(), row[4].clone()))).collect()
 }
 

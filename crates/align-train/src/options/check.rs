@@ -136,7 +136,7 @@ impl TrainOptions {
             (_, Some(steps)) => Err(Error::option(
                 "num_decay_steps",
                 steps,
-                "has an effect with lr_scheduler_type warmup_stable_decay only; remove it",
+                "has no effect without lr_scheduler_type warmup_stable_decay; remove it",
             )),
             (_, None) => Ok(0),
         }
