@@ -1,7 +1,5 @@
 //! An evaluation as other programs call it: what it refuses without a command line, and a report without a model.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,5 @@
 //! Generation as other programs call it.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::cell::Cell;
 use std::path::Path;
 

@@ -39,7 +39,7 @@ impl Job {
             let problem = "nothing to report; give --evaluation, --run or --sweep";
             return Err(Error::Option(problem.to_owned()));
         }
-        Report::check_place(&self.output_dir).map_err(unusable)?;
+        Report::check_place(&self.output_dir).map_err(|error| unusable(&error))?;
         let mut report = Report::new("Report");
         for path in &self.evaluation {
             let path = if path.is_dir() { path.join("report.json") } else { path.clone() };
@@ -71,13 +71,13 @@ impl Job {
 /// Reports, runs and directories that are not what they should be, before work starts; files that cannot be written.
 pub fn write(job: &Job, work_starts: impl FnOnce()) -> Result<Report> {
     let report = job.gather()?;
-    let output = Report::take(&job.output_dir).map_err(unusable)?;
+    let output = Report::take(&job.output_dir).map_err(|error| unusable(&error))?;
     work_starts();
     report.write(output.path())?;
     Ok(report)
 }
 
-fn unusable(error: Error) -> Error {
+fn unusable(error: &Error) -> Error {
     Error::Option(format!("output_dir {error}"))
 }
 

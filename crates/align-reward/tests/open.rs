@@ -1,7 +1,5 @@
 //! A reward model is opened in one way, whoever asks.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::{Path, PathBuf};
 
 use align_data::{Candidates, Origin, TemplateArguments};
