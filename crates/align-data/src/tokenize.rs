@@ -81,6 +81,8 @@ pub struct TokenizedExample {
 pub struct TokenizedPrompt {
     /// The prompt, ending where the model is to write; at least one token.
     pub tokens: Vec<u32>,
+    /// Whether the limits cut it; its end is kept.
+    pub is_cut: bool,
     /// Index of the record it was made of.
     pub row: usize,
     /// The record's origin.
@@ -174,7 +176,12 @@ pub fn tokenize_prompts(
         let text = render::prompt(tokenizer, &prompt.prompt, &prompt.template, &prompt.origin)?;
         let cut = lengths.fit_prompt(encoder.framed(encoder.prompt(&text)?));
         let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
-        Ok(outcome.with(TokenizedPrompt { tokens: cut.prompt, row, origin: prompt.origin.clone() }))
+        Ok(outcome.with(TokenizedPrompt {
+            tokens: cut.prompt,
+            is_cut: cut.prompt_is_cut,
+            row,
+            origin: prompt.origin.clone(),
+        }))
     })
 }
 
@@ -185,6 +192,8 @@ pub struct TokenizedTask {
     pub task: PromptTask,
     /// The prompt's token ids; at least one.
     pub tokens: Vec<u32>,
+    /// Whether the limits cut the prompt, whose end is kept.
+    pub prompt_is_cut: bool,
 }
 
 /// Token ids of prompts to answer, as [`tokenize_prompts`].
@@ -198,8 +207,11 @@ pub fn tokenize_tasks(
 ) -> Result<(Vec<TokenizedTask>, TokenizeReport)> {
     let prompts: Vec<PromptOnly> = tasks.iter().map(|task| task.prompt.clone()).collect();
     let (prompts, report) = tokenize_prompts(&prompts, tokenizer, options)?;
-    let task =
-        |prompt: TokenizedPrompt| TokenizedTask { task: tasks[prompt.row].clone(), tokens: prompt.tokens };
+    let task = |prompt: TokenizedPrompt| TokenizedTask {
+        task: tasks[prompt.row].clone(),
+        tokens: prompt.tokens,
+        prompt_is_cut: prompt.is_cut,
+    };
     Ok((prompts.into_iter().map(task).collect(), report))
 }
 

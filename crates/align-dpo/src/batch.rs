@@ -157,6 +157,7 @@ mod tests {
     fn pair(row: usize) -> TokenizedPair {
         TokenizedPair {
             prompt: vec![1; row + 1],
+            prompt_is_cut: false,
             chosen: vec![2, 3],
             rejected: vec![4],
             reference: Some(vec![5, 6, 7]),

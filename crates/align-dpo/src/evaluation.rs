@@ -2,9 +2,9 @@
 //! now says, and a few texts to look at.
 
 use align_data::{TokenizedCompletion, TokenizedPair, Tokenizer};
-use align_models::generation::{GenerationOptions, generate};
+use align_models::generation::{Completion, GenerationOptions, generate};
 use align_models::{CausalLm, divergence};
-use align_stage::{Pack, RowBatches};
+use align_stage::{Pack, RowBatches, Said};
 use align_stats::ci95_of_several;
 use align_train::{Error, Evaluate, Metrics, Objective, Result, Stop, evaluate};
 
@@ -18,17 +18,28 @@ const TEMPERATURE: f64 = 0.7;
 pub trait Prompted {
     /// The prompt's token ids.
     fn prompt(&self) -> &[u32];
+
+    /// Whether the limits cut its beginning.
+    fn prompt_is_cut(&self) -> bool;
 }
 
 impl Prompted for TokenizedPair {
     fn prompt(&self) -> &[u32] {
         &self.prompt
     }
+
+    fn prompt_is_cut(&self) -> bool {
+        self.prompt_is_cut
+    }
 }
 
 impl Prompted for TokenizedCompletion {
     fn prompt(&self) -> &[u32] {
         &self.prompt
+    }
+
+    fn prompt_is_cut(&self) -> bool {
+        self.prompt_is_cut
     }
 }
 
@@ -86,7 +97,7 @@ pub struct Look {
     /// Number of rows these are from.
     pub rows: usize,
     /// Some prompts with their markup, and a completion of each.
-    pub texts: Vec<(String, String)>,
+    pub texts: Vec<Said>,
     /// The held-out row that each of those prompts is of.
     pub texts_of: Vec<usize>,
 }
@@ -166,8 +177,8 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
     }
 
     /// Completions of the first `count` different prompts, each with its prompt; the same seed every time.
-    fn texts(&self, count: usize) -> Result<Vec<(String, String)>> {
-        let prompts: Vec<Vec<u32>> = self.prompts(count).into_iter().map(|(_, prompt)| prompt).collect();
+    fn texts(&self, count: usize) -> Result<Vec<Said>> {
+        let (rows, prompts): (Vec<usize>, Vec<Vec<u32>>) = self.prompts(count).into_iter().unzip();
         let options = GenerationOptions {
             temperature: TEMPERATURE,
             ..GenerationOptions::sampled(self.how.max_new_tokens)
@@ -175,10 +186,15 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         let completions =
             generate(&self.policy, &prompts, &self.how.eos, &options, self.how.seed).map_err(Error::stage)?;
         let text = |ids: &[u32], skip| self.how.tokenizer.decode(ids, skip).map_err(Error::stage);
-        let pair = |(prompt, completion): (&Vec<u32>, &align_models::generation::Completion)| {
-            Ok((text(prompt, false)?, text(&completion.tokens, true)?))
+        let said = |((row, prompt), completion): ((&usize, &Vec<u32>), &Completion)| {
+            Ok(Said {
+                prompt: text(prompt, false)?,
+                prompt_is_cut: self.rows[*row].prompt_is_cut(),
+                answer: text(&completion.tokens, true)?,
+                finished: completion.finished,
+            })
         };
-        prompts.iter().zip(&completions).map(pair).collect()
+        rows.iter().zip(&prompts).zip(&completions).map(said).collect()
     }
 
     /// The first `count` different prompts that leave room for a completion, with their rows.

@@ -122,6 +122,7 @@ mod tests {
     fn rows() -> Vec<TokenizedCompletion> {
         let row = |row: usize| TokenizedCompletion {
             prompt: vec![1; row + 1],
+            prompt_is_cut: false,
             completion: vec![10 + row as u32; row + 1],
             cut_off: vec![99; row],
             desirable: row != 1,

@@ -32,6 +32,7 @@ fn pairs() -> Vec<TokenizedPair> {
     let tokens = |from: u32, n: u32| (0..n).map(|i| 5 + (from * 31 + i * 17) % 200).collect::<Vec<_>>();
     let pair = |row: usize, chosen: Vec<u32>, rejected: Vec<u32>| TokenizedPair {
         prompt: tokens(row as u32, 4 + row as u32),
+        prompt_is_cut: false,
         chosen,
         rejected,
         reference: None,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use align_data::{TokenizedTask, Tokenizer};
 use align_models::CausalLm;
+use align_stage::Said;
 use align_train::{Error, Result};
 use serde::Serialize;
 
@@ -47,7 +48,7 @@ pub struct Look {
     /// Σ log π − log π_ref over each completion.
     pub kl: Option<Vec<f64>>,
     /// Prompts with their markup, and the first answer to each.
-    pub texts: Vec<(String, String)>,
+    pub texts: Vec<Said>,
 }
 
 /// The settings of sampling that have to be the same for figures to be comparable.
@@ -96,8 +97,12 @@ impl HeldOut<'_> {
             }
         };
         let text = |(prompt, answers): (&Prompt, &[Rollout])| {
+            let prompt_is_cut = self.tasks[prompt.row].prompt_is_cut;
             let prompt = self.tokenizer.decode(&prompt.tokens, false).map_err(Error::stage)?;
-            Ok((prompt, answers.first().map(|answer| answer.text.clone()).unwrap_or_default()))
+            let (answer, finished) = answers
+                .first()
+                .map_or_else(Default::default, |answer| (answer.text.clone(), answer.finished));
+            Ok(Said { prompt, prompt_is_cut, answer, finished })
         };
         Ok(Look {
             sampled: Sampled {

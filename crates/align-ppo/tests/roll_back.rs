@@ -98,7 +98,11 @@ impl Method for Poisoned {
 fn task(row: usize, text: &str, tokenizer: &Tokenizer) -> TokenizedTask {
     let template = TemplateArguments::default();
     let prompt = PromptOnly { prompt: text.into(), template, origin: Origin::in_code(row) };
-    TokenizedTask { task: PromptTask { prompt, reference: None }, tokens: tokenizer.encode(text).unwrap() }
+    TokenizedTask {
+        task: PromptTask { prompt, reference: None },
+        prompt_is_cut: false,
+        tokens: tokenizer.encode(text).unwrap(),
+    }
 }
 
 #[test]

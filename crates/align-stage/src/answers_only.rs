@@ -96,6 +96,7 @@ mod tests {
         let ids = |text: &str| [tokenizer.encode(text).unwrap(), vec![eos]].concat();
         let pair = |prompt: &str, chosen: &str, rejected: &str| TokenizedPair {
             prompt: ids(prompt),
+            prompt_is_cut: false,
             chosen: ids(chosen),
             rejected: ids(rejected),
             reference: None,

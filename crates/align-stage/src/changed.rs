@@ -3,6 +3,31 @@
 use align_text::printable;
 use serde::Serialize;
 
+/// A prompt, and an answer to it that was sampled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// The prompt, with its markup.
+    pub prompt: String,
+    /// Whether the limits cut the prompt's beginning.
+    pub prompt_is_cut: bool,
+    /// The answer.
+    pub answer: String,
+    /// Whether the model ended the answer, rather than its longest length.
+    pub finished: bool,
+}
+
+impl Said {
+    /// The prompt for people, with an ellipsis where its beginning is missing.
+    fn shown_prompt(&self) -> String {
+        if self.prompt_is_cut { format!("… {}", self.prompt.trim_start()) } else { self.prompt.clone() }
+    }
+
+    /// The answer for people, with an ellipsis where its end is missing.
+    fn shown_answer(&self) -> String {
+        if self.finished { self.answer.clone() } else { format!("{} …", self.answer.trim_end()) }
+    }
+}
+
 /// A held-out prompt and what was said to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ChangedAnswer {
@@ -16,12 +41,12 @@ pub struct ChangedAnswer {
 
 impl ChangedAnswer {
     /// The changed answers among prompts with their completions, which are in the same order before and after.
-    pub fn of(before: &[(String, String)], after: &[(String, String)]) -> Vec<Self> {
-        let pairs = before.iter().zip(after).filter(|(before, after)| before.1 != after.1);
-        let changed = |(before, after): (&(String, String), &(String, String))| Self {
-            prompt: before.0.clone(),
-            before: before.1.clone(),
-            after: after.1.clone(),
+    pub fn of(before: &[Said], after: &[Said]) -> Vec<Self> {
+        let pairs = before.iter().zip(after).filter(|(before, after)| before.answer != after.answer);
+        let changed = |(before, after): (&Said, &Said)| Self {
+            prompt: before.shown_prompt(),
+            before: before.shown_answer(),
+            after: after.shown_answer(),
         };
         pairs.map(changed).collect()
     }
@@ -42,13 +67,9 @@ pub struct JudgedChanges {
 
 impl JudgedChanges {
     /// The verdict on texts as in [`ChangedAnswer::of`], with the quality of each.
-    pub fn of(
-        judge: &str,
-        before: (&[(String, String)], &[f64]),
-        after: (&[(String, String)], &[f64]),
-    ) -> Self {
+    pub fn of(judge: &str, before: (&[Said], &[f64]), after: (&[Said], &[f64])) -> Self {
         let mut found = Self { judge: judge.to_owned(), better: 0, worse: 0, alike: 0 };
-        let changed = before.0.iter().zip(after.0).map(|(before, after)| before.1 != after.1);
+        let changed = before.0.iter().zip(after.0).map(|(before, after)| before.answer != after.answer);
         let qualities = before.1.iter().zip(after.1).zip(changed);
         for ((before, after), _) in qualities.filter(|(_, changed)| *changed) {
             let count = match after.total_cmp(before) {
@@ -81,18 +102,28 @@ impl std::fmt::Display for ChangedAnswer {
 mod tests {
     use super::*;
 
+    fn said(answer: &str) -> Said {
+        Said { prompt: "prompt".to_owned(), prompt_is_cut: false, answer: answer.to_owned(), finished: true }
+    }
+
     #[test]
     fn what_is_said_as_before_is_left_out() {
-        let said = |texts: [&str; 2]| texts.map(|text| ("prompt".to_owned(), text.to_owned()));
-        let changed = ChangedAnswer::of(&said(["a", "b"]), &said(["a", "c"]));
+        let changed = ChangedAnswer::of(&["a", "b"].map(said), &["a", "c"].map(said));
         let [changed] = changed.as_slice() else { panic!("{changed:?}") };
         assert_eq!(changed.to_string(), "prompt\n  before: b\n  after:  c\n");
     }
 
     #[test]
+    fn an_ellipsis_stands_where_something_was_cut() {
+        let before = Said { prompt: ": why?".to_owned(), prompt_is_cut: true, ..said("Because") };
+        let after = Said { answer: "It is ".to_owned(), finished: false, ..before.clone() };
+        let changed = ChangedAnswer::of(&[before], &[after]).remove(0);
+        assert_eq!(changed.to_string(), "… : why?\n  before: Because\n  after:  It is …\n");
+    }
+
+    #[test]
     fn a_judge_is_asked_of_changed_answers_only() {
-        let said = |texts: [&str; 4]| texts.map(|text| ("prompt".to_owned(), text.to_owned()));
-        let (before, after) = (said(["a", "b", "c", "d"]), said(["a", "x", "y", "z"]));
+        let (before, after) = (["a", "b", "c", "d"].map(said), ["a", "x", "y", "z"].map(said));
         let judged =
             JudgedChanges::of("a judge", (&before, &[0.5, 0.5, 0.5, 0.5]), (&after, &[1.0, 1.0, 0.0, 0.5]));
         assert_eq!(judged.to_string(), "1 better, 1 worse, 1 alike, by a judge");

@@ -15,9 +15,10 @@ mod place;
 mod reference;
 mod training;
 
+pub use align_train::Pace;
 pub use answers_only::{Answers, AnswersOnly};
 pub use batches::{Pack, RowBatches};
-pub use changed::{ChangedAnswer, JudgedChanges};
+pub use changed::{ChangedAnswer, JudgedChanges, Said};
 pub use error::{Error, ErrorKind, Result};
 pub use figures::RunFigures;
 pub use given::Given;
@@ -28,5 +29,4 @@ pub use opening::{Opening, given, settings};
 pub use options::{ModelOptions, OutputOptions};
 pub use place::{Place, PlaceError, SETTINGS_FILE};
 pub use reference::open_reference;
-pub use align_train::Pace;
 pub use training::{Ended, Fixed, Trained, Training, publish, start, told, went_on};

@@ -13,6 +13,8 @@ use crate::tokenizer::Tokenizer;
 pub struct TokenizedPair {
     /// The prompt all answers follow; at least one token.
     pub prompt: Vec<u32>,
+    /// Whether the limits cut the prompt, whose end is kept.
+    pub prompt_is_cut: bool,
     /// The preferred answer; at least one token.
     pub chosen: Vec<u32>,
     /// The other answer; at least one token.
@@ -64,6 +66,7 @@ pub fn tokenize_pairs(
         let reference = answers.next();
         outcome.report.identical_answers = usize::from(chosen == rejected);
         let origin = pair.origin.clone();
-        Ok(outcome.with(TokenizedPair { prompt: cut.prompt, chosen, rejected, reference, row, origin }))
+        let (prompt, prompt_is_cut) = (cut.prompt, cut.prompt_is_cut);
+        Ok(outcome.with(TokenizedPair { prompt, prompt_is_cut, chosen, rejected, reference, row, origin }))
     })
 }

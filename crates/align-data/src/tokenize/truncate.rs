@@ -43,6 +43,8 @@ pub(super) struct Cut {
     pub(super) complete: Vec<bool>,
     /// Whether anything was cut.
     pub(super) truncated: bool,
+    /// Whether the prompt was.
+    pub(super) prompt_is_cut: bool,
     /// Why the row cannot be used, if it cannot.
     pub(super) unusable: Option<DropReason>,
 }
@@ -86,7 +88,8 @@ impl<'a> Lengths<'a> {
         }
         let complete: Vec<bool> =
             completions.iter().zip(&before).map(|(c, &before)| c.len() == before).collect();
-        let truncated = prompt.len() < prompt_before || complete.contains(&false);
+        let prompt_is_cut = prompt.len() < prompt_before;
+        let truncated = prompt_is_cut || complete.contains(&false);
         let unusable = if too_long {
             Some(DropReason::TooLong)
         } else if prompt_fills {
@@ -96,7 +99,7 @@ impl<'a> Lengths<'a> {
         } else {
             None
         };
-        Cut { prompt, completions, complete, truncated, unusable }
+        Cut { prompt, completions, complete, truncated, prompt_is_cut, unusable }
     }
 
     /// Fits a sequence that has no prompt.
@@ -116,7 +119,8 @@ impl<'a> Lengths<'a> {
         let nothing = (ids.len() < 2).then_some(DropReason::NothingToLearn);
         let unusable = if too_long { Some(DropReason::TooLong) } else { nothing };
         let truncated = ids.len() < before;
-        Cut { prompt: Vec::new(), completions: vec![ids], complete: vec![complete], truncated, unusable }
+        let (prompt, prompt_is_cut) = (Vec::new(), false);
+        Cut { prompt, completions: vec![ids], complete: vec![complete], truncated, prompt_is_cut, unusable }
     }
 
     /// Fits a prompt that a completion will be generated for.
@@ -127,7 +131,8 @@ impl<'a> Lengths<'a> {
         }
         let truncated = prompt.len() < before;
         let unusable = prompt.is_empty().then_some(DropReason::EmptyPrompt);
-        Cut { prompt, completions: Vec::new(), complete: Vec::new(), truncated, unusable }
+        let (completions, complete) = (Vec::new(), Vec::new());
+        Cut { prompt, completions, complete, truncated, prompt_is_cut: truncated, unusable }
     }
 
     /// Keeps the last `count` tokens, counting a BOS in front as one of them if there is room for more than it.

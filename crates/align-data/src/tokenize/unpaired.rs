@@ -16,6 +16,8 @@ use crate::tokenizer::Tokenizer;
 pub struct TokenizedCompletion {
     /// The prompt; at least one token.
     pub prompt: Vec<u32>,
+    /// Whether the limits cut the prompt, whose end is kept.
+    pub prompt_is_cut: bool,
     /// The answer; at least one token.
     pub completion: Vec<u32>,
     /// Tokens that `max_length` cut off the end of `completion`. Behind a shorter prompt more of them fit, see
@@ -67,6 +69,7 @@ pub fn tokenize_unpaired(
         let [completion] = <[_; 1]>::try_from(cut.completions).expect("one answer went in");
         Ok(outcome.with(TokenizedCompletion {
             prompt: cut.prompt,
+            prompt_is_cut: cut.prompt_is_cut,
             cut_off: whole.split_off(completion.len()),
             completion,
             desirable: record.label,

@@ -1,7 +1,7 @@
 //! Which of the answers that training changed are better: said by a judge, if there is one.
 
 use align_data::{Origin, Text};
-use align_stage::{Error, Judge, JudgedChanges, Result, check_judge};
+use align_stage::{Error, Judge, JudgedChanges, Result, Said, check_judge};
 
 use crate::Look;
 
@@ -25,9 +25,9 @@ impl<'a> JudgedTexts<'a> {
     pub(super) fn changes(&self, looks: Option<&(Look, Look)>) -> Result<Option<JudgedChanges>> {
         let (Some(judge), Some((before, after))) = (self.judge, looks) else { return Ok(None) };
         let qualities = |look: &Look| {
-            let quality = |((_, answer), row): (&(String, String), &usize)| {
+            let quality = |(said, row): (&Said, &usize)| {
                 let (prompt, origin) = self.prompts[*row];
-                (judge.quality)(prompt, &answer.as_str().into(), origin).map_err(Error::Method)
+                (judge.quality)(prompt, &said.answer.as_str().into(), origin).map_err(Error::Method)
             };
             look.texts.iter().zip(&look.texts_of).map(quality).collect::<Result<Vec<f64>>>()
         };

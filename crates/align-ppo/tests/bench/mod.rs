@@ -47,7 +47,11 @@ impl Bench {
                 template: TemplateArguments::default(),
                 origin: Origin::in_code(row),
             };
-            TokenizedTask { task: PromptTask { prompt, reference: None }, tokens: tokens(row as u32, 6) }
+            TokenizedTask {
+                task: PromptTask { prompt, reference: None },
+                prompt_is_cut: false,
+                tokens: tokens(row as u32, 6),
+            }
         };
         let tasks: Vec<TokenizedTask> = (0..2).map(task).collect();
         let prompts = tasks
