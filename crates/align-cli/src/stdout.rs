@@ -15,10 +15,10 @@ pub fn print(line: impl Display) -> anyhow::Result<()> {
     print_coloured(align_text::printable(&line.to_string()))
 }
 
-/// As [`print`], for text that has colours of its own and in which strangers' texts are [`align_text::printable`] already.
+/// As [`print()`], for text that has colours of its own and in which strangers' texts are [`align_text::printable`] already.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_coloured(line: impl Display) -> anyhow::Result<()> {
     match write(&line) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
