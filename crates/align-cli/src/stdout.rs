@@ -25,7 +25,7 @@ pub fn print(line: impl Display) -> anyhow::Result<()> {
 /// Prints where the result is, if a script reads.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_place(path: &Path) -> anyhow::Result<()> {
     match Audience::now() {
         Audience::Script => print_coloured(path.display()),
@@ -36,7 +36,7 @@ pub fn print_place(path: &Path) -> anyhow::Result<()> {
 /// Prints a JSON object with its `event`, if a program reads.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_event(event: &str, fields: &Value) -> anyhow::Result<()> {
     if Audience::now() != Audience::Program {
         return Ok(());
@@ -50,7 +50,7 @@ pub(crate) fn print_event(event: &str, fields: &Value) -> anyhow::Result<()> {
 /// Prints text that has colours of its own and in which strangers' texts are [`align_text::printable`] already, whoever reads.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_coloured(line: impl Display) -> anyhow::Result<()> {
     match write(&line) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
