@@ -106,6 +106,10 @@ wheel:
     "$align" dpo --max-steps 20 --eval-strategy no
     "$align" generate --model runs/dpo-1 --prompt "How do I bake bread?" --temperature 0
 
+# Every crate as it would be published (nothing is).
+package:
+    cargo package --workspace --no-verify --target-dir target/package
+
 # What CI runs.
 ci:
     .ci/run

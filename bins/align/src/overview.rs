@@ -35,8 +35,22 @@ pub(crate) fn print_version() -> ExitCode {
     say(concat!("align ", env!("CARGO_PKG_VERSION")))
 }
 
+/// What other programs have commands for, and how it is asked for here.
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("kto", "dpo --loss-type kto"),
+    ("orpo", "dpo --loss-type orpo"),
+    ("cpo", "dpo --loss-type cpo_sigmoid"),
+    ("bco", "dpo --loss-type bco"),
+    ("simpo", "dpo --loss-type simpo"),
+    ("rloo", "ppo --method rloo"),
+    ("chat", "generate --prompt TEXT"),
+];
+
 /// Complains of a command that there is not.
 pub(crate) fn refuse(name: &str) -> ExitCode {
+    if let Some((_, here)) = ELSEWHERE.iter().find(|(elsewhere, _)| *elsewhere == name) {
+        return align_cli::refuse(&format!("`{name}` is no command of its own; type `align {here}`"));
+    }
     let names: Vec<&str> = commands::all().map(|command| command.name).collect();
     let near = align_cli::nearest(name, names.iter().copied());
     let hint = near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));

@@ -50,6 +50,8 @@ pub(super) fn normalise(
             line.flags.push(word);
             continue;
         };
+        let off = switched_off(schema, name).filter(|_| value.is_none());
+        let (name, value) = off.map_or((name, value), |name| (name, Some("false")));
         let arg = match names::resolve(schema, name, Spelling::Flag) {
             Ok(Name { arg, notice }) => {
                 notices.extend(notice);
@@ -83,6 +85,16 @@ pub(super) fn normalise(
         line.flags.push(joined(long, value.as_deref()));
     }
     Ok(line)
+}
+
+/// The switch that `--no-name` turns off, as Python's parsers write it.
+fn switched_off<'a>(schema: &Schema, name: &'a str) -> Option<&'a str> {
+    let switch = name.strip_prefix("no-").or_else(|| name.strip_prefix("no_"))?;
+    let is_switch = schema.option(name).is_none()
+        && schema
+            .option(switch)
+            .is_some_and(|arg| schema::kind(arg) == Kind::Switch && !schema::is_list(arg));
+    is_switch.then_some(switch)
 }
 
 /// `--name=value` or `--name`.

@@ -152,7 +152,9 @@ pub(super) fn resolve<'schema>(
         let notice = format!("`{}` is an older name; taken as `{}`", spelling.of(name), spelling.of(today));
         return Ok(Name { arg, notice: Some(notice) });
     }
-    if let Some((_, reason)) = INEFFECTIVE.iter().find(|(ineffective, _)| *ineffective == dashed) {
+    // Python's parsers write a switch that is off with `no_` before it.
+    let without_no = dashed.strip_prefix("no-").unwrap_or(&dashed);
+    if let Some((_, reason)) = INEFFECTIVE.iter().find(|(name, _)| [without_no, &dashed].contains(name)) {
         return Err(format!("`{}` has no effect here: {reason}; remove it", spelling.of(name)));
     }
     let hint = match nearest(schema, &dashed) {

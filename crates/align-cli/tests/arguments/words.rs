@@ -29,6 +29,13 @@ fn switches_are_spelled_three_ways() {
     assert_eq!(ok("").add_bos_token, None);
     assert_eq!(ok("--add_bos_token").add_bos_token, Some(true));
     assert_eq!(ok("--add_bos_token 0").add_bos_token, Some(false));
+    assert!(!ok("--no-completion-only-loss").completion_only_loss);
+    assert_eq!(ok("--no_add_bos_token").add_bos_token, Some(false));
+    assert!(
+        error("--no-completion-only-loss=true").starts_with("unknown option `--no-completion-only-loss`")
+    );
+    assert!(error("--no-max-length").starts_with("unknown option `--no-max-length`"));
+    assert!(error("--no_remove_unused_columns").contains("has no effect here: columns that are not needed"));
     let message = error("--load-best-model-at-end=maybe");
     assert!(message.starts_with("`--load-best-model-at-end` cannot be `maybe`"), "{message}");
 }
