@@ -11,6 +11,8 @@ mod quality;
 mod report;
 mod rewards;
 
+#[cfg(feature = "encoders")]
+pub use align_encoders::is_encoder;
 pub use align_stats::{Calibration, ReliabilityBin};
 pub use batch::{RankingBatch, first_answers};
 pub use check::check_rows;
@@ -21,9 +23,11 @@ pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
 pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy, Twins};
 pub use report::{NORMALIZED_ON, Overfit, Report};
+#[cfg(feature = "encoders")]
+pub use rewards::EncoderReward;
 pub use rewards::{
-    Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer, Reward,
-    RewardError, RewardKind, RewardSpec, Task, WeightedSum,
+    Aggregate, CommandReward, Ensemble, ExactMatch, FormatMatch, LengthRange, ModelReward, NumericAnswer,
+    OutsideOptions, Questions, Reward, RewardError, RewardKind, RewardSpec, Task, UrlReward, WeightedSum,
 };
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Reinforcement learning as a whole: a model, prompts and what scores answers in, an aligned model on disk out.
 
+mod encoder;
 mod method;
 mod models;
 mod options;
@@ -76,7 +77,7 @@ pub fn train(
     }
 
     // Models: the policy, its critic, what it is held to, and what scores its answers.
-    let mut rewards = Rewards::open(&opening, &job.reward)?;
+    let mut rewards = Rewards::open(&opening, job)?;
     let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
     let scorer = rewards.scorer(job)?;

@@ -1,6 +1,7 @@
-//! What gives scores: a reward model, rules on the text, or a weighted sum of them.
+//! What gives scores: a reward model, a program or server outside, rules on the text, or a weighted sum of them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_kernels::Params;
@@ -11,6 +12,7 @@ use candle_core::Tensor;
 use serde::Serialize;
 
 use super::Job;
+use super::encoder::{self, EncoderModel};
 use crate::{ScoreSource, Scorer};
 
 /// Prompts per pass of a reward model that reads texts.
@@ -36,15 +38,16 @@ pub struct RewardOptions {
     /// length:MIN..MAX in characters, with a weight before it as in 0.5*exact_match
     #[arg(long, value_delimiter = ',', value_name = "[WEIGHT*]RULE", allow_hyphen_values = true)]
     pub reward_funcs: Vec<RewardSpec>,
-    /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1, and those written with
-    /// the rules]
+    /// Weights of the reward model, of `reward_command`, of `reward_url`, as far as they are given, and of the rules, in that
+    /// order [default: 1, and those written with the rules]
     #[arg(long, value_parser = align_limits::finite(), value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
     pub reward_weights: Vec<f64>,
 }
 
-/// The reward model as it was loaded, once: the critic starts from the same tensors.
+/// The reward model as it was loaded, once: the critic starts from the same tensors, unless it is an encoder.
 pub(super) struct Rewards {
     model: Option<LoadedModel>,
+    encoder: Option<EncoderModel>,
 }
 
 pub(super) struct LoadedModel {
@@ -60,25 +63,26 @@ pub(super) struct LoadedModel {
 
 impl Rewards {
     /// Finds and loads what the options name.
-    pub(super) fn open(opening: &Opening<'_>, options: &RewardOptions) -> Result<Self> {
-        let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } = options;
-        let Some(name) = &options.reward_model_path else {
+    pub(super) fn open(opening: &Opening<'_>, job: &Job) -> Result<Self> {
+        let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } =
+            &job.reward;
+        let Some(name) = &job.reward.reward_model_path else {
             ensure!(
-                !reward_funcs.is_empty(),
-                "nothing gives scores: name a reward model with `--reward-model-path`, or rules with `--reward-funcs`"
+                !reward_funcs.is_empty() || job.outside.count() > 0,
+                "nothing gives scores: name a reward model with `--reward-model-path`, rules with `--reward-funcs`, or a \
+                 program with `--reward-command`"
             );
             let without = "without `--reward-model-path`; remove it";
             ensure!(!reward_from_text, "`reward_from_text`: has no effect {without}");
             ensure!(normalize_scores.is_none(), "`normalize_scores`: has no effect {without}");
-            return Ok(Self { model: None });
+            return Ok(Self { model: None, encoder: None });
         };
-        let members = 1 + reward_funcs.len();
-        ensure!(
-            reward_weights.is_empty() || reward_weights.len() == members,
-            "`reward_weights`: expected one for the reward model and one for each rule, {members} in all, found {}",
-            reward_weights.len()
-        );
-        let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
+        check_weights(reward_weights, 1 + job.outside.count() + reward_funcs.len())?;
+        let dir = opening.hub.model(name, "main")?;
+        if let Some(encoder) = encoder::open(&dir, opening, &job.reward)? {
+            return Ok(Self { model: None, encoder: Some(encoder) });
+        }
+        let dir = ModelDir::open(&dir)?;
         ensure!(
             dir.reward_head()?.is_some(),
             "reward_model_path {name}: is a language model; expected a reward model, which train-reward makes"
@@ -101,9 +105,9 @@ impl Rewards {
         }
         let (head, weights) = dir.load_reward_model(None, opening.place.seed, &opening.place.device)?;
         let config = dir.decoder_config().clone();
-        let normalization = normalization(&dir, *normalize_scores)?;
+        let normalization = normalization(dir.path(), *normalize_scores)?;
         let model = LoadedModel { config, head, weights, normalization, tokenizer, shares_tokenizer };
-        Ok(Self { model: Some(model) })
+        Ok(Self { model: Some(model), encoder: None })
     }
 
     /// The reward model, if there is one.
@@ -118,22 +122,32 @@ impl Rewards {
 
     /// Which reward model it is, and what is done to its output.
     pub(super) fn hashes(&self) -> Result<Vec<(&'static str, String)>> {
-        let Some(model) = &self.model else { return Ok(Vec::new()) };
-        let mut hashes =
-            vec![("reward_model", weights_hash(&model.config, &Params::frozen(&model.weights))?)];
-        if let Some(normalization) = &model.normalization {
+        let (hash, normalization) = match (&self.model, &self.encoder) {
+            (Some(model), _) => {
+                (weights_hash(&model.config, &Params::frozen(&model.weights))?, model.normalization)
+            }
+            (None, Some(encoder)) => (encoder.hash.clone(), encoder.normalization),
+            (None, None) => return Ok(Vec::new()),
+        };
+        let mut hashes = vec![("reward_model", hash)];
+        if let Some(normalization) = &normalization {
             hashes
                 .push(("reward_normalization", serde_json::to_string(normalization).map_err(Error::method)?));
         }
         Ok(hashes)
     }
 
-    /// What scores completions. The tensors are shared with whoever else has them.
-    pub(super) fn scorer(&self, job: &Job) -> Result<Scorer> {
+    /// What scores completions: asked for once, as it starts the program that gives rewards and has the encoder. The tensors
+    /// are shared with whoever else has them.
+    pub(super) fn scorer(&mut self, job: &Job) -> Result<Scorer> {
         let RewardOptions { reward_funcs, reward_weights, .. } = &job.reward;
         let mut sources = Vec::new();
         if let Some(model) = &self.model {
             sources.push((1.0, model.source(&job.reward)?));
+        }
+        sources.extend(self.encoder.as_mut().and_then(EncoderModel::source).map(|source| (1.0, source)));
+        for reward in job.outside.open(&job.rollout.reference_column).map_err(Error::method)? {
+            sources.push((1.0, ScoreSource::Texts(reward)));
         }
         for spec in reward_funcs {
             let Some(rule) = spec.rule() else {
@@ -146,13 +160,8 @@ impl Rewards {
             );
             sources.push((spec.weight, ScoreSource::Texts(rule)));
         }
+        check_weights(reward_weights, sources.len())?;
         if !reward_weights.is_empty() {
-            ensure!(
-                reward_weights.len() == sources.len(),
-                "`reward_weights`: expected {} of them, one for each reward, found {}",
-                sources.len(),
-                reward_weights.len()
-            );
             sources.iter_mut().zip(reward_weights).for_each(|(source, weight)| source.0 = *weight);
         }
         let penalty = job.rollout.missing_eos_penalty.unwrap_or(0.0);
@@ -167,13 +176,23 @@ impl RewardOptions {
     }
 }
 
+/// Refuses weights that are not one for each of `count` rewards.
+fn check_weights(weights: &[f64], count: usize) -> Result<()> {
+    ensure!(
+        weights.is_empty() || weights.len() == count,
+        "`reward_weights`: expected {count} of them, one for each reward (model, command, url, rules), found {}",
+        weights.len()
+    );
+    Ok(())
+}
+
 /// The stored normalisation, unless it is not wanted.
-fn normalization(dir: &ModelDir, wanted: Option<bool>) -> Result<Option<RewardNormalization>> {
-    Ok(match (wanted, RewardNormalization::read(dir.path())?) {
+pub(super) fn normalization(dir: &Path, wanted: Option<bool>) -> Result<Option<RewardNormalization>> {
+    Ok(match (wanted, RewardNormalization::read(dir)?) {
         (Some(false), _) | (None, None) => None,
         (None | Some(true), Some(stored)) => Some(stored),
         (Some(true), None) => {
-            let (dir, file) = (dir.path().display(), RewardNormalization::FILE);
+            let (dir, file) = (dir.display(), RewardNormalization::FILE);
             let problem = format!("{dir} has no {file}, which train-reward writes; remove the option");
             return Err(Error::option("normalize_scores", problem));
         }

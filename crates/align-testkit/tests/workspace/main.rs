@@ -21,16 +21,18 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const FOUNDATIONS: [&str; 4] = ["align-files", "align-limits", "align-options", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 16] = [
+const LAYERS: [(&str, u8); 18] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
     ("align-report", 0),
     ("align-data", 0),
     ("align-world", 0),
+    ("align-http", 0),
     ("align-train", 1),
     ("align-models", 1),
     ("align-hub", 1),
+    ("align-encoders", 1),
     ("align-stage", 2),
     ("align-sft", 3),
     ("align-reward", 3),
@@ -179,6 +181,18 @@ fn a_command_line_is_for_programs() {
         if !FOR_TESTS.contains(&package.name.as_str()) {
             let carried: Vec<_> = package.shipped().filter(carried).map(|it| &it.name).collect();
             assert!(carried.is_empty(), "{} carries {carried:?}", package.name);
+        }
+    }
+}
+
+#[test]
+fn models_of_candle_are_one_crates_and_optional() {
+    const ENCODERS: &str = "align-encoders";
+    for package in packages().iter().filter(|package| package.name != ENCODERS) {
+        for dependency in package.shipped() {
+            let name = dependency.name.as_str();
+            assert!(!["candle-transformers", "candle-nn"].contains(&name), "{} → {name}", package.name);
+            assert!(name != ENCODERS || dependency.optional, "{} → {name} is not behind a feature", package.name);
         }
     }
 }

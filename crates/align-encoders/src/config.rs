@@ -1,0 +1,162 @@
+//! `config.json` of a DeBERTa classifier, made complete for candle-transformers, and refused where that computes something else.
+
+use std::path::{Path, PathBuf};
+
+use candle_transformers::models::debertav2::Config;
+use serde_json::{Map, Value, json};
+
+use crate::{Error, Result};
+
+const CONFIG: &str = "config.json";
+/// Bytes of the largest `config.json`.
+const LARGEST: u64 = 16 << 20;
+const ARCHITECTURE: &str = "DebertaV2ForSequenceClassification";
+
+/// What transformers takes where a field is missing, and candle-transformers does not.
+const DEFAULTS: &[(&str, fn() -> Value)] = &[
+    ("hidden_act", || json!("gelu")),
+    ("hidden_dropout_prob", || json!(0.1)),
+    ("attention_probs_dropout_prob", || json!(0.1)),
+    ("max_position_embeddings", || json!(512)),
+    ("type_vocab_size", || json!(0)),
+    ("initializer_range", || json!(0.02)),
+    ("layer_norm_eps", || json!(1e-7)),
+    ("relative_attention", || json!(false)),
+    ("max_relative_positions", || json!(-1)),
+    ("position_biased_input", || json!(true)),
+    ("pos_att_type", || json!([])),
+    ("pooler_dropout", || json!(0.0)),
+    ("pooler_hidden_act", || json!("gelu")),
+    ("id2label", || json!({ "0": "LABEL_0" })),
+];
+/// The largest of each size, far above any model's: products of them stay numbers.
+const LARGEST_SIZE: u64 = 1 << 24;
+const SIZES: [&str; 6] = [
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+];
+
+/// Whether a model directory holds a classifier with an encoder, which [`crate::Encoder`] opens. A directory that cannot
+/// be read holds none.
+pub fn is_encoder(dir: impl AsRef<Path>) -> bool {
+    let json = align_files::read(dir.as_ref().join(CONFIG), LARGEST).ok();
+    let json: Option<Value> = json.and_then(|json| serde_json::from_slice(&json).ok());
+    json.is_some_and(|json| is_named(&json))
+}
+
+fn is_named(json: &Value) -> bool {
+    let architectures = json["architectures"].as_array().into_iter().flatten();
+    architectures.filter_map(Value::as_str).any(|name| name == ARCHITECTURE)
+}
+
+/// Reads and checks the config of a model directory.
+///
+/// # Errors
+/// A file that cannot be read; another architecture; more than one label; a switch that candle-transformers gets wrong.
+pub(crate) fn read(dir: &Path) -> Result<Config> {
+    let path = dir.join(CONFIG);
+    let bytes = align_files::read(&path, LARGEST)?;
+    let wrong = |problem: String| Error::invalid(&path, problem);
+    let json: Value =
+        serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is no JSON: {error}")))?;
+    if !is_named(&json) {
+        return Err(wrong(format!(
+            "expected the architecture {ARCHITECTURE}, found {}",
+            json["architectures"]
+        )));
+    }
+    let Value::Object(mut fields) = json else { unreachable!("only an object has architectures") };
+    // A null is a field that is missing.
+    fields.retain(|_, value| !value.is_null());
+    check(&fields).map_err(|problem| wrong(problem))?;
+    for (name, default) in DEFAULTS {
+        fields.entry(*name).or_insert_with(default);
+    }
+    let hidden = fields["hidden_size"].clone();
+    fields.entry("pooler_hidden_size").or_insert(hidden);
+    spell(&mut fields);
+    let config: Config = serde_json::from_value(Value::Object(fields))
+        .map_err(|error| wrong(format!("is not understood: {error}")))?;
+    Ok(config)
+}
+
+/// Path of the config of a directory, for messages.
+pub(crate) fn path(dir: &Path) -> PathBuf {
+    dir.join(CONFIG)
+}
+
+fn check(fields: &Map<String, Value>) -> Result<(), String> {
+    for size in SIZES {
+        let found = fields.get(size).or_else(|| {
+            // The one of them that may be missing.
+            (size == "max_position_embeddings").then_some(&Value::Null)
+        });
+        let is_size =
+            |value: &Value| value.as_u64().is_some_and(|number| (1..=LARGEST_SIZE).contains(&number));
+        if !found.is_some_and(|value| value.is_null() || is_size(value)) {
+            let found = found.map_or_else(|| "none".to_owned(), Value::to_string);
+            return Err(format!("`{size}`: expected a number from 1 to {LARGEST_SIZE}, found {found}"));
+        }
+    }
+    let labels = fields.get("id2label").and_then(Value::as_object).map(Map::len);
+    let labels = labels.or(fields.get("num_labels").and_then(Value::as_u64).map(|count| count as usize));
+    if labels != Some(1) {
+        let found = labels.map_or_else(|| "none, which stands for 2".to_owned(), |count| count.to_string());
+        return Err(format!(
+            "expected a classifier of one label, whose output is a score, found `id2label` of {found}"
+        ));
+    }
+    let size = |name: &str| fields.get(name).and_then(Value::as_u64);
+    let is_unlike = |name: &str, to: Option<u64>| size(name).is_some_and(|found| Some(found) != to);
+    let hidden = size("hidden_size");
+    if size("conv_kernel_size").is_some_and(|size| size > 0) {
+        return Err("`conv_kernel_size`: candle-transformers has no convolution over the first layer, which DeBERTa v2 \
+                    xlarge and xxlarge have"
+            .to_owned());
+    }
+    if is_unlike("embedding_size", hidden) && size("type_vocab_size").is_some_and(|size| size > 0) {
+        return Err("`embedding_size` beside `type_vocab_size`: candle-transformers takes the embeddings of token types to be \
+                    as wide as the hidden states"
+            .to_owned());
+    }
+    if is_unlike("pooler_hidden_size", hidden) {
+        return Err("`pooler_hidden_size`: expected that of the hidden states".to_owned());
+    }
+    let heads = size("num_attention_heads").zip(hidden).is_some_and(|(heads, hidden)| hidden % heads == 0);
+    let head = size("num_attention_heads").zip(hidden).map(|(heads, hidden)| hidden / heads);
+    if !heads || is_unlike("attention_head_size", head) {
+        return Err(
+            "`attention_head_size`: expected `hidden_size` divided by `num_attention_heads`".to_owned()
+        );
+    }
+    Ok(())
+}
+
+/// Values as candle-transformers spells them: it compares some of them letter by letter that transformers takes in any
+/// spelling.
+fn spell(fields: &mut Map<String, Value>) {
+    let parts =
+        |text: &str| text.to_lowercase().split('|').map(|part| part.trim().to_owned()).collect::<Vec<_>>();
+    if let Some(Value::String(text)) = fields.get("pos_att_type") {
+        let parts = parts(text);
+        fields.insert("pos_att_type".to_owned(), json!(parts));
+    }
+    if let Some(Value::String(text)) = fields.get("norm_rel_ebd") {
+        let has_norm = parts(text).iter().any(|part| part == "layer_norm");
+        fields.insert("norm_rel_ebd".to_owned(), json!(if has_norm { "layer_norm" } else { "none" }));
+    }
+    // The tanh form of GELU.
+    for name in ["hidden_act", "pooler_hidden_act"] {
+        if fields
+            .get(name)
+            .and_then(Value::as_str)
+            .is_some_and(|act| ["gelu_new", "gelu_pytorch_tanh"].contains(&act))
+        {
+            fields.insert(name.to_owned(), json!("geluapproximate"));
+        }
+    }
+}
