@@ -68,4 +68,4 @@ pub use tokenize::{
     tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_tasks,
     tokenize_unpaired,
 };
-pub use tokenizer::{PairTokenizer, SpecialToken, TokenizedPair, Tokenizer};
+pub use tokenizer::{PairTokenizer, PairedTokens, SpecialToken, Tokenizer};

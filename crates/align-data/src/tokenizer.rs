@@ -21,7 +21,7 @@ use crate::error::{DataError, Result};
 use crate::guard::{guarded, shortened};
 use crate::template::ChatTemplate;
 
-pub use pairs::{PairTokenizer, TokenizedPair};
+pub use pairs::{PairTokenizer, PairedTokens};
 
 /// Bytes of the largest `tokenizer.json`; those of today's models have up to 40 MB.
 const LARGEST: u64 = 128 << 20;

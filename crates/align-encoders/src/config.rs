@@ -27,7 +27,7 @@ const DEFAULTS: &[(&str, fn() -> Value)] = &[
     ("pos_att_type", || json!([])),
     ("pooler_dropout", || json!(0.0)),
     ("pooler_hidden_act", || json!("gelu")),
-    ("id2label", || json!({ "0": "LABEL_0" })),
+    ("id2label", || json!({ "0": "LABEL_0", "1": "LABEL_1" })),
 ];
 /// The largest of each size, far above any model's: products of them stay numbers.
 const LARGEST_SIZE: u64 = 1 << 24;
@@ -72,12 +72,16 @@ pub(crate) fn read(dir: &Path) -> Result<Config> {
     let Value::Object(mut fields) = json else { unreachable!("only an object has architectures") };
     // A null is a field that is missing.
     fields.retain(|_, value| !value.is_null());
-    check(&fields).map_err(|problem| wrong(problem))?;
+    if fields.get("num_labels").and_then(Value::as_u64) == Some(1) {
+        fields.entry("id2label").or_insert_with(|| json!({ "0": "LABEL_0" }));
+    }
     for (name, default) in DEFAULTS {
         fields.entry(*name).or_insert_with(default);
     }
-    let hidden = fields["hidden_size"].clone();
-    fields.entry("pooler_hidden_size").or_insert(hidden);
+    if let Some(hidden) = fields.get("hidden_size").cloned() {
+        fields.entry("pooler_hidden_size").or_insert(hidden);
+    }
+    check(&fields).map_err(wrong)?;
     spell(&mut fields);
     let config: Config = serde_json::from_value(Value::Object(fields))
         .map_err(|error| wrong(format!("is not understood: {error}")))?;
@@ -89,51 +93,34 @@ pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join(CONFIG)
 }
 
-fn check(fields: &Map<String, Value>) -> Result<(), String> {
-    for size in SIZES {
-        let found = fields.get(size).or_else(|| {
-            // The one of them that may be missing.
-            (size == "max_position_embeddings").then_some(&Value::Null)
-        });
-        let is_size =
-            |value: &Value| value.as_u64().is_some_and(|number| (1..=LARGEST_SIZE).contains(&number));
-        if !found.is_some_and(|value| value.is_null() || is_size(value)) {
-            let found = found.map_or_else(|| "none".to_owned(), Value::to_string);
-            return Err(format!("`{size}`: expected a number from 1 to {LARGEST_SIZE}, found {found}"));
+/// Refuses sizes that are none, several labels, and switches that candle-transformers gets wrong.
+fn check(fields: &Map<String, Value>) -> std::result::Result<(), String> {
+    for (name, found) in SIZES.iter().map(|name| (name, fields.get(*name).unwrap_or(&Value::Null))) {
+        if !found.as_u64().is_some_and(|size| (1..=LARGEST_SIZE).contains(&size)) {
+            return Err(format!("`{name}`: expected a number from 1 to {LARGEST_SIZE}, found {found}"));
         }
     }
-    let labels = fields.get("id2label").and_then(Value::as_object).map(Map::len);
-    let labels = labels.or(fields.get("num_labels").and_then(Value::as_u64).map(|count| count as usize));
-    if labels != Some(1) {
-        let found = labels.map_or_else(|| "none, which stands for 2".to_owned(), |count| count.to_string());
-        return Err(format!(
-            "expected a classifier of one label, whose output is a score, found `id2label` of {found}"
-        ));
+    let labels = fields["id2label"].as_object().map_or(0, Map::len);
+    if labels != 1 {
+        return Err(format!("`id2label`: expected one label, whose output is the score, found {labels}"));
     }
-    let size = |name: &str| fields.get(name).and_then(Value::as_u64);
-    let is_unlike = |name: &str, to: Option<u64>| size(name).is_some_and(|found| Some(found) != to);
-    let hidden = size("hidden_size");
-    if size("conv_kernel_size").is_some_and(|size| size > 0) {
-        return Err("`conv_kernel_size`: candle-transformers has no convolution over the first layer, which DeBERTa v2 \
-                    xlarge and xxlarge have"
-            .to_owned());
-    }
-    if is_unlike("embedding_size", hidden) && size("type_vocab_size").is_some_and(|size| size > 0) {
-        return Err("`embedding_size` beside `type_vocab_size`: candle-transformers takes the embeddings of token types to be \
-                    as wide as the hidden states"
-            .to_owned());
-    }
-    if is_unlike("pooler_hidden_size", hidden) {
-        return Err("`pooler_hidden_size`: expected that of the hidden states".to_owned());
-    }
-    let heads = size("num_attention_heads").zip(hidden).is_some_and(|(heads, hidden)| hidden % heads == 0);
-    let head = size("num_attention_heads").zip(hidden).map(|(heads, hidden)| hidden / heads);
-    if !heads || is_unlike("attention_head_size", head) {
-        return Err(
-            "`attention_head_size`: expected `hidden_size` divided by `num_attention_heads`".to_owned()
-        );
-    }
-    Ok(())
+    let size = |name: &str| fields.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let is_unlike = |name: &str, expected: u64| fields.contains_key(name) && size(name) != expected;
+    let (hidden, heads) = (size("hidden_size"), size("num_attention_heads"));
+    let problem = if size("conv_kernel_size") > 0 {
+        "`conv_kernel_size`: candle-transformers has no convolution over the first layer, as DeBERTa v2 xlarge and xxlarge \
+         have one"
+    } else if is_unlike("embedding_size", hidden) && size("type_vocab_size") > 0 {
+        "`embedding_size` beside `type_vocab_size`: candle-transformers takes the embeddings of token types to be as wide as \
+         hidden states"
+    } else if is_unlike("pooler_hidden_size", hidden) {
+        "`pooler_hidden_size`: expected `hidden_size`"
+    } else if hidden % heads != 0 || is_unlike("attention_head_size", hidden / heads) {
+        "`attention_head_size`: expected `hidden_size` divided by `num_attention_heads`"
+    } else {
+        return Ok(());
+    };
+    Err(problem.to_owned())
 }
 
 /// Values as candle-transformers spells them: it compares some of them letter by letter that transformers takes in any

@@ -88,7 +88,8 @@ fn candle_transformers_has_these_faults() {
     let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     let model = DebertaV2SeqClassificationModel::load(builder.pp("deberta"), &config, None).unwrap();
     let ids = &expected("v3").rows[0].ids;
-    let two = Tensor::new(&[ids.as_slice(), ids.as_slice()], &Device::Cpu).unwrap();
+    let two =
+        Tensor::new(ids.as_slice(), &Device::Cpu).unwrap().unsqueeze(0).unwrap().repeat((2, 1)).unwrap();
     assert!(model.forward(&two, None, None).is_err(), "a batch of two with relative attention");
 
     let mut json: Value = serde_json::from_slice(&fs::read(dir("v3/config.json")).unwrap()).unwrap();
@@ -119,8 +120,13 @@ fn a_switch_that_would_be_computed_wrong_is_refused_by_name() {
         ("v3", "pooler_hidden_size", json!(4), "`pooler_hidden_size`"),
         ("v3", "attention_head_size", json!(2), "`attention_head_size`"),
         ("v3", "num_attention_heads", json!(3), "`attention_head_size`"),
-        ("v3", "id2label", json!({ "0": "no", "1": "yes" }), "a classifier of one label"),
-        ("v3", "id2label", Value::Null, "found `id2label` of none, which stands for 2"),
+        (
+            "v3",
+            "id2label",
+            json!({ "0": "no", "1": "yes" }),
+            "`id2label`: expected one label, whose output is the score, found 2",
+        ),
+        ("v3", "id2label", Value::Null, "`id2label`: expected one label, whose output is the score, found 2"),
         ("v3", "hidden_act", json!("swish"), "is not understood"),
         ("v3", "hidden_size", json!(1_u64 << 60), "`hidden_size`: expected a number from 1 to"),
         ("v3", "num_hidden_layers", json!(0), "`num_hidden_layers`"),

@@ -15,7 +15,7 @@ pub struct PairTokenizer<'a> {
 
 /// Two texts as one row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenizedPair {
+pub struct PairedTokens {
     /// Token ids: `[CLS] first [SEP] second [SEP]` in most tokenizers.
     pub ids: Vec<u32>,
     /// Which of the two each token belongs to, 0 or 1, as the tokenizer counts what it adds.
@@ -47,11 +47,11 @@ impl PairTokenizer<'_> {
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub fn encode(&self, first: &str, second: &str) -> Result<TokenizedPair> {
+    pub fn encode(&self, first: &str, second: &str) -> Result<PairedTokens> {
         self.of.guarded(|| {
             let row = self.inner.encode((first, second), true)?;
             let is_cut = !row.get_overflowing().is_empty() && row.len() >= self.max_length;
-            Ok(TokenizedPair { ids: row.get_ids().to_vec(), types: row.get_type_ids().to_vec(), is_cut })
+            Ok(PairedTokens { ids: row.get_ids().to_vec(), types: row.get_type_ids().to_vec(), is_cut })
         })
     }
 }

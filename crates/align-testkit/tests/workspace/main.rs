@@ -192,7 +192,11 @@ fn models_of_candle_are_one_crates_and_optional() {
         for dependency in package.shipped() {
             let name = dependency.name.as_str();
             assert!(!["candle-transformers", "candle-nn"].contains(&name), "{} → {name}", package.name);
-            assert!(name != ENCODERS || dependency.optional, "{} → {name} is not behind a feature", package.name);
+            assert!(
+                name != ENCODERS || dependency.optional,
+                "{} → {name} is not behind a feature",
+                package.name
+            );
         }
     }
 }
