@@ -100,6 +100,13 @@ fn check(fields: &Map<String, Value>) -> std::result::Result<(), String> {
             return Err(format!("`{name}`: expected a number from 1 to {LARGEST_SIZE}, found {found}"));
         }
     }
+    for name in ["max_relative_positions", "position_buckets"] {
+        let found = fields.get(name).unwrap_or(&Value::Null);
+        let is_size = found.as_i64().is_some_and(|size| size <= LARGEST_SIZE as i64 && size >= -1);
+        if !found.is_null() && !is_size {
+            return Err(format!("`{name}`: expected a number from -1 to {LARGEST_SIZE}, found {found}"));
+        }
+    }
     let labels = fields["id2label"].as_object().map_or(0, Map::len);
     if labels != 1 {
         return Err(format!("`id2label`: expected one label, whose output is the score, found {labels}"));

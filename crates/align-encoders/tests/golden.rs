@@ -129,6 +129,7 @@ fn a_switch_that_would_be_computed_wrong_is_refused_by_name() {
         ("v3", "id2label", Value::Null, "`id2label`: expected one label, whose output is the score, found 2"),
         ("v3", "hidden_act", json!("swish"), "is not understood"),
         ("v3", "hidden_size", json!(1_u64 << 60), "`hidden_size`: expected a number from 1 to"),
+        ("v3", "position_buckets", json!(1_i64 << 62), "`position_buckets`: expected a number from -1 to"),
         ("v3", "num_hidden_layers", json!(0), "`num_hidden_layers`"),
         ("v3", "num_hidden_layers", json!(1), "tensor `deberta.encoder.layer.1.attention"),
         ("v3", "num_hidden_layers", json!(3), "tensor `deberta.encoder.layer.2.attention"),

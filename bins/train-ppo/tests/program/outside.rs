@@ -117,7 +117,7 @@ fn a_program_that_gives_none_ends_the_run_with_its_last_words() {
         &["reward_command `./score`: ended (exit status: 3), started again too", "no \\u{1b}[31mmodel"],
         2,
     );
-    ends("sleep 600", "--reward-timeout 0.2", &["gave no reply within 0.2 s (`reward_timeout`)"], 2);
+    ends("sleep 600", "--reward-timeout 1", &["gave no reply within 1 s (`reward_timeout`)"], 2);
     ends("while read -r line; do echo '[1, 2]'; done", "", &["for each of 1 answers, found 2: [1, 2]"], 1);
     ends("while read -r line; do echo '[NaN]'; done", "", &["what is no JSON"], 1);
 }

@@ -23,10 +23,10 @@ pub(super) fn rows() -> Vec<Row> {
         ("dies", "exit 3", "exit status: 3"),
         ("repeats the question", "cat", "expected {\"rewards\""),
         ("never ends its line", "tr '\\0' x < /dev/zero", "a line of more than"),
-        ("never stops talking", "yes '[1, 2]'", "found 2"),
+        ("never stops talking", "yes '[1, 2]'", "more than one line"),
         ("says nothing", "sleep 600", "gave no reply"),
         ("shouts without end", "yes | tr -d '\\n' | head -c 3000000 >&2; exec cat >&2", ""),
-        ("is not Unicode", "printf '\\377\\376\\n'", "no JSON"),
+        ("is not Unicode", "read -r line; printf '\\377\\376\\n'; cat > /dev/null", "no JSON"),
         (
             "nests without end",
             "read -r line; head -c 1000000 /dev/zero | tr '\\0' '['; echo; cat > /dev/null",

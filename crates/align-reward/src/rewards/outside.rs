@@ -90,12 +90,12 @@ impl Questions {
         Ok(Self { reference_column: reference_column.to_owned(), batch_size: batch_size.max(1) })
     }
 
-    /// The rewards of all answers, from `ask`, which brings the reply to a question of one line. `who` is asked, as
-    /// errors call it.
+    /// The rewards of all answers, from `ask`, which brings the reply to a question of one line, whoever it is that it asks:
+    /// errors call them `who`.
     ///
     /// # Errors
     /// What `ask` returns; a reply that is none.
-    pub(super) fn rewards(
+    pub fn rewards(
         &self,
         tasks: &[Task],
         who: &str,

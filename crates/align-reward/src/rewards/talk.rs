@@ -21,7 +21,7 @@ const LONGEST_LINE: u64 = 4096;
 /// How many of its last lines of errors are repeated.
 const LAST_WORDS: usize = 5;
 /// How long it may take to end by itself once it is asked nothing more.
-const GRACE: Duration = Duration::from_secs(1);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// A running program.
 pub(super) struct Talk {
