@@ -67,7 +67,9 @@ fn a_run_goes_on_with_the_same_program_only() {
     assert!(resumed.model() == whole.model());
     let settings = fs::read_to_string(place.path("whole/training_args.toml")).unwrap();
     assert!(settings.contains("reward_command = \"./score\""), "{settings}");
-    fs::copy(place.path("score"), place.path("other")).unwrap();
+    // It does not say that it was started, which would be a change on disk.
+    place.write("other", format!("#!/bin/sh\n{LONGER}\n"));
+    fs::set_permissions(place.path("other"), fs::Permissions::from_mode(0o755)).unwrap();
     let other = options.replace("./score", "./other");
     let from = "--resume-from-checkpoint whole/checkpoint-2";
     check(&place, &training("other-run", &format!("{other} {from}")), &["reward_command", "./other"]);

@@ -29,7 +29,7 @@ impl Tokenizer {
     /// longer text's end, as transformers does with `truncation=True`.
     ///
     /// # Errors
-    /// A tokenizer that adds more special tokens than that.
+    /// A limit that the tokenizer does not take.
     pub fn pairs(&self, max_length: usize) -> Result<PairTokenizer<'_>> {
         let limit =
             TruncationParams { max_length, strategy: TruncationStrategy::LongestFirst, ..Default::default() };
