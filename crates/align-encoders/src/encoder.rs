@@ -66,7 +66,7 @@ impl Encoder {
         let score = |(question, answer): &(String, String)| {
             let row = tokenizer.encode(question, answer)?;
             cut += usize::from(row.is_cut);
-            // One at a time: in a batch, candle-transformers repeats the places of relative attention along the wrong axis.
+            // One at a time: candle-transformers cannot add absolute places to several rows, and padding costs time on a CPU.
             let ids = Tensor::new(row.ids, &self.device)?.unsqueeze(0)?;
             let types = Tensor::new(row.types, &self.device)?.unsqueeze(0)?;
             let score = self.model.forward(&ids, Some(types), None)?;

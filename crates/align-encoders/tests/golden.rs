@@ -81,7 +81,11 @@ fn a_question_and_its_answer_are_paired_and_cut_as_transformers_does() {
 
 /// How candle-transformers scores these rows in one batch, padded at their ends; none if it cannot.
 fn batched(name: &str, rows: &[&Row]) -> Option<Vec<f32>> {
-    let config: Config = serde_json::from_slice(&fs::read(dir(name).join("config.json")).unwrap()).unwrap();
+    let mut json: Value = serde_json::from_slice(&fs::read(dir(name).join("config.json")).unwrap()).unwrap();
+    if json["pos_att_type"].is_null() {
+        json["pos_att_type"] = json!([]);
+    }
+    let config: Config = serde_json::from_value(json).unwrap();
     let tensors = candle_core::safetensors::load(dir(name).join("model.safetensors"), &Device::Cpu).unwrap();
     let builder = VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
     let model = DebertaV2SeqClassificationModel::load(builder.pp("deberta"), &config, None).unwrap();
@@ -102,16 +106,16 @@ fn batched(name: &str, rows: &[&Row]) -> Option<Vec<f32>> {
 /// What is worked around, each as long as it is so: a version of candle-transformers that mends one fails here.
 #[test]
 fn candle_transformers_has_these_faults() {
+    // A batch is right, padded or not, unless places are added to the embeddings: those are never broadcast.
     for name in NAMES {
         let Expected { rows } = expected(name);
-        for (what, rows) in [("equal", vec![&rows[0], &rows[0], &rows[0]]), ("padded", rows.iter().collect())]
-        {
+        let has_places = !["c2p", "v3"].contains(&name);
+        for rows in [vec![&rows[0], &rows[0], &rows[0]], rows.iter().collect()] {
             let found = batched(name, &rows);
-            let apart = found.as_ref().map(|found| {
-                let apart = found.iter().zip(&rows).map(|(found, row)| (f64::from(*found) - row.score).abs());
-                apart.fold(0.0, f64::max)
-            });
-            println!("{name}, {what}: {apart:.1e?}");
+            assert_eq!(found.is_none(), has_places, "{name}");
+            for (score, row) in found.iter().flatten().zip(&rows) {
+                assert!((f64::from(*score) - row.score).abs() < TOLERANCE, "{name}: {score}");
+            }
         }
     }
     let mut json: Value = serde_json::from_slice(&fs::read(dir("v3/config.json")).unwrap()).unwrap();

@@ -7,17 +7,23 @@
 use std::collections::VecDeque;
 use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use align_http::shown;
+use align_text::shortened;
 
 /// The longest reply that is read, in bytes.
 const LARGEST: u64 = 4 << 20;
 /// The longest line of errors that stays one, in bytes.
 const LONGEST_LINE: u64 = 4096;
+/// How many lines of errors are logged of what it prints to one question, and how many characters of each: it must not
+/// fill the terminal.
+const LOGGED: usize = 100;
+const LOGGED_CHARACTERS: usize = 500;
 /// How many of its last lines of errors are repeated.
 const LAST_WORDS: usize = 5;
 /// How long it may take to end by itself once it is asked nothing more.
@@ -30,9 +36,17 @@ pub(super) struct Talk {
     /// Lines for its standard input, which closes when this is gone.
     questions: Option<Sender<String>>,
     said: Receiver<Said>,
-    errors: Arc<Mutex<VecDeque<String>>>,
+    errors: Arc<Errors>,
     /// Says nothing, and breaks off when all errors have been read.
     no_more_errors: Receiver<()>,
+}
+
+/// What it printed as errors.
+#[derive(Default)]
+struct Errors {
+    last: Mutex<VecDeque<String>>,
+    /// Lines since the last question.
+    count: AtomicUsize,
 }
 
 /// What came from its standard output.
@@ -66,7 +80,7 @@ impl Talk {
         // Of few places: a program that never stops talking must not fill the memory.
         let (says, said) = sync_channel(4);
         let (reading_errors, no_more_errors) = channel();
-        let errors = Arc::new(Mutex::new(VecDeque::new()));
+        let errors = Arc::<Errors>::default();
         let talk = Self { child, status: None, questions: Some(questions), said, errors, no_more_errors };
         let (kept, name) = (Arc::clone(&talk.errors), name.to_owned());
         let spawn = |work: Box<dyn FnOnce() + Send>| thread::Builder::new().spawn(work);
@@ -88,6 +102,7 @@ impl Talk {
             Ok(Said::Ended) => return Err(Trouble::Lost(self.end())),
             Err(_) => {}
         }
+        self.errors.count.store(0, Ordering::Relaxed);
         // If it reads no more, that shows in what it says.
         let _ = self.questions.as_ref().map(|questions| questions.send(format!("{question}\n")));
         match self.said.recv_timeout(timeout) {
@@ -106,7 +121,7 @@ impl Talk {
     pub(super) fn last_words(&mut self) -> String {
         self.kill();
         let _ = self.no_more_errors.recv_timeout(GRACE);
-        let errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+        let errors = self.errors.last.lock().unwrap_or_else(PoisonError::into_inner);
         errors.iter().map(|line| shown(line)).collect::<Vec<_>>().join(" / ")
     }
 
@@ -171,15 +186,21 @@ fn listen(stdout: ChildStdout, says: &SyncSender<Said>) {
 }
 
 /// `_until_the_end` goes when this function does, which tells the other side.
-fn log(stderr: ChildStderr, name: &str, kept: &Mutex<VecDeque<String>>, _until_the_end: Sender<()>) {
+fn log(stderr: ChildStderr, name: &str, kept: &Errors, _until_the_end: Sender<()>) {
     let mut stderr = BufReader::new(stderr);
     while let Some(line) = line(&mut stderr, LONGEST_LINE) {
         let line = line.trim_end();
         if line.is_empty() {
             continue;
         }
-        tracing::info!("{name}: {line}");
-        let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        match kept.count.fetch_add(1, Ordering::Relaxed) {
+            count if count < LOGGED => tracing::info!("{name}: {}", shortened(line, LOGGED_CHARACTERS)),
+            LOGGED => tracing::warn!(
+                "{name}: more than {LOGGED} lines of errors to one question; the others are not shown"
+            ),
+            _ => {}
+        }
+        let mut kept = kept.last.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push_back(line.to_owned());
         if kept.len() > LAST_WORDS {
             kept.pop_front();
