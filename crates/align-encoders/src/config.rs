@@ -12,23 +12,6 @@ const CONFIG: &str = "config.json";
 const LARGEST: u64 = 16 << 20;
 const ARCHITECTURE: &str = "DebertaV2ForSequenceClassification";
 
-/// What transformers takes where a field is missing, and candle-transformers does not.
-const DEFAULTS: &[(&str, fn() -> Value)] = &[
-    ("hidden_act", || json!("gelu")),
-    ("hidden_dropout_prob", || json!(0.1)),
-    ("attention_probs_dropout_prob", || json!(0.1)),
-    ("max_position_embeddings", || json!(512)),
-    ("type_vocab_size", || json!(0)),
-    ("initializer_range", || json!(0.02)),
-    ("layer_norm_eps", || json!(1e-7)),
-    ("relative_attention", || json!(false)),
-    ("max_relative_positions", || json!(-1)),
-    ("position_biased_input", || json!(true)),
-    ("pos_att_type", || json!([])),
-    ("pooler_dropout", || json!(0.0)),
-    ("pooler_hidden_act", || json!("gelu")),
-    ("id2label", || json!({ "0": "LABEL_0", "1": "LABEL_1" })),
-];
 /// The largest of each size, far above any model's: products of them stay numbers.
 const LARGEST_SIZE: u64 = 1 << 24;
 const SIZES: [&str; 6] = [
@@ -75,8 +58,8 @@ pub(crate) fn read(dir: &Path) -> Result<Config> {
     if fields.get("num_labels").and_then(Value::as_u64) == Some(1) {
         fields.entry("id2label").or_insert_with(|| json!({ "0": "LABEL_0" }));
     }
-    for (name, default) in DEFAULTS {
-        fields.entry(*name).or_insert_with(default);
+    for (name, default) in defaults() {
+        fields.entry(name).or_insert(default);
     }
     if let Some(hidden) = fields.get("hidden_size").cloned() {
         fields.entry("pooler_hidden_size").or_insert(hidden);
@@ -91,6 +74,27 @@ pub(crate) fn read(dir: &Path) -> Result<Config> {
 /// Path of the config of a directory, for messages.
 pub(crate) fn path(dir: &Path) -> PathBuf {
     dir.join(CONFIG)
+}
+
+/// What transformers takes where a field is missing, and candle-transformers does not. Without names there are two labels.
+fn defaults() -> Map<String, Value> {
+    let fields = json!({
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": 0.1,
+        "attention_probs_dropout_prob": 0.1,
+        "max_position_embeddings": 512,
+        "type_vocab_size": 0,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-7,
+        "relative_attention": false,
+        "max_relative_positions": -1,
+        "position_biased_input": true,
+        "pos_att_type": [],
+        "pooler_dropout": 0.0,
+        "pooler_hidden_act": "gelu",
+        "id2label": { "0": "LABEL_0", "1": "LABEL_1" },
+    });
+    fields.as_object().cloned().unwrap_or_default()
 }
 
 /// Refuses sizes that are none, several labels, and switches that candle-transformers gets wrong.
