@@ -37,8 +37,8 @@ impl Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = {
-    use targets::{config, data, endpoint, options, report, template, tokenizer};
+pub const TARGETS: [Target; 16] = {
+    use targets::{config, data, endpoint, options, report, rewards, template, tokenizer};
     const TEMPLATES: &[&str] = &["crates/align-data/tests/fixtures/templates"];
     const fn target(name: &'static str, read: fn(&[u8], &Scratch)) -> Target {
         Target { name, seeds: &[], read }
@@ -58,6 +58,8 @@ pub const TARGETS: [Target; 14] = {
         target("report", report::report),
         target("replies", endpoint::replies),
         target("stored_replies", endpoint::stored),
+        target("rewards", rewards::replies),
+        target("encoder", rewards::encoder),
     ]
 };
 

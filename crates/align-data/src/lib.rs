@@ -70,4 +70,4 @@ pub use tokenize::{
     tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_tasks,
     tokenize_unpaired,
 };
-pub use tokenizer::{SpecialToken, Tokenizer};
+pub use tokenizer::{PairTokenizer, PairedTokens, SpecialToken, Tokenizer};

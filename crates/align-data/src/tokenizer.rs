@@ -8,6 +8,7 @@
 //! Truncation and padding that a `tokenizer.json` may carry are switched off, as transformers does on every
 //! call: lengths are decided by this crate's options and nothing is ever padded.
 
+mod pairs;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,8 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{DataError, Result};
 use crate::guard::{guarded, shortened};
 use crate::template::ChatTemplate;
+
+pub use pairs::{PairTokenizer, PairedTokens};
 
 /// Bytes of the largest `tokenizer.json`; those of today's models have up to 40 MB.
 const LARGEST: u64 = 128 << 20;

@@ -12,6 +12,8 @@ mod report;
 mod rewards;
 pub mod scoring;
 
+#[cfg(feature = "encoders")]
+pub use align_encoders::is_encoder;
 pub use align_stats::{Calibration, ReliabilityBin};
 pub use batch::{RankingBatch, first_answers};
 pub use check::check_rows;
@@ -22,10 +24,12 @@ pub use objective::{Ranked, RewardSource, features};
 pub use options::{DEFAULT_LEARNING_RATE, HeadType, Method, RankingLoss, RewardOptions};
 pub use quality::{Baselines, Distribution, Failure, Quality, SourceAccuracy, Twins};
 pub use report::{NORMALIZED_ON, Overfit, Report};
+#[cfg(feature = "encoders")]
+pub use rewards::EncoderReward;
 pub use rewards::{
-    Aggregate, Ensemble, ExactMatch, FormatMatch, LengthRange, LoadedRewardModel, ModelReward, Normalize,
-    NumericAnswer, OpenReward, Reading, Reward, RewardError, RewardFn, RewardKind, RewardModelDir,
-    RewardSpec, Task, WeightedSum, open_reward,
+    Aggregate, CommandReward, Ensemble, ExactMatch, FormatMatch, LengthRange, LoadedRewardModel, ModelReward,
+    Normalize, NumericAnswer, OpenReward, OutsideOptions, Questions, Reading, Reward, RewardError, RewardFn,
+    RewardKind, RewardModelDir, RewardSpec, Task, UrlReward, WeightedSum, open_reward,
 };
 
 #[cfg(test)]

@@ -29,13 +29,13 @@ fn the_stored_normalisation_has_three_meanings() {
     let open = || RewardModelDir::open(dir.path(), "model").unwrap();
     let stored = RewardNormalization::read(dir.path()).unwrap();
     assert!(stored.is_some());
-    assert_eq!(open().normalization(Normalize::Never).unwrap(), None);
-    assert_eq!(open().normalization(Normalize::IfStored).unwrap(), stored);
-    assert_eq!(open().normalization(Normalize::Always("normalize")).unwrap(), stored);
+    assert_eq!(Normalize::Never.read(dir.path()).unwrap(), None);
+    assert_eq!(Normalize::IfStored.read(dir.path()).unwrap(), stored);
+    assert_eq!(Normalize::Always("normalize").read(dir.path()).unwrap(), stored);
 
     std::fs::remove_file(dir.path().join(RewardNormalization::FILE)).unwrap();
-    assert_eq!(open().normalization(Normalize::IfStored).unwrap(), None);
-    let error = open().normalization(Normalize::Always("normalize")).unwrap_err().to_string();
+    assert_eq!(Normalize::IfStored.read(dir.path()).unwrap(), None);
+    let error = Normalize::Always("normalize").read(dir.path()).unwrap_err().to_string();
     let end = "has no reward_normalization.json, which train-reward writes; remove the option";
     assert!(error.starts_with("`normalize`: ") && error.ends_with(end), "{error}");
 }

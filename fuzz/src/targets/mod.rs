@@ -5,5 +5,6 @@ pub(super) mod data;
 pub(super) mod endpoint;
 pub(super) mod options;
 pub(super) mod report;
+pub(super) mod rewards;
 pub(super) mod template;
 pub(super) mod tokenizer;

@@ -3,6 +3,8 @@
 
 mod hostile;
 mod methods;
+#[cfg(unix)]
+mod outside;
 mod refusals;
 mod resume;
 mod rounds;

@@ -89,7 +89,7 @@ fn options_that_make_no_sense_are_refused() {
 fn rewards_that_cannot_be_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
-    refused("", &["nothing gives scores", "--reward-model-path", "--reward-funcs"]);
+    refused("", &["nothing gives scores", "--reward-model-path", "--reward-funcs", "--reward-command"]);
     refused("--reward-funcs lenght:1..3", &["lenght:1..3", "exact_match"]);
     refused("--reward-funcs length:3", &["a range such as length:1..200, found `3`"]);
     refused("--reward-funcs length:9..3", &["expected a range from the shorter to the longer"]);

@@ -2,14 +2,16 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::thread::sleep;
 
+use align_http::{Client, Retry, Unanswered, shown};
 use serde::{Deserialize, Serialize};
 
 use super::options::ChatOptions;
-use super::request::{self, shown};
-use super::retry::Retry;
+use super::request;
 use super::store::ReplyStore;
+
+/// The largest reply that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
 
 /// How often a reply that cannot be read is asked for again. At temperature 0 a third try would say the same.
 const READINGS: u32 = 2;
@@ -25,7 +27,7 @@ pub struct Turn {
 
 /// A client of one model at one endpoint, with what it has said before.
 pub struct ChatClient {
-    agent: ureq::Agent,
+    client: Client,
     options: ChatOptions,
     store: ReplyStore,
 }
@@ -116,12 +118,7 @@ impl ChatClient {
     /// As [`ChatOptions::check`].
     pub fn new(options: ChatOptions, store: ReplyStore) -> Result<Self, EndpointError> {
         options.check()?;
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .timeout_global(Some(options.timeout))
-            .build();
-        Ok(Self { agent: config.into(), options, store })
+        Ok(Self { client: Client::new(options.timeout, LARGEST), options, store })
     }
 
     /// The settings.
@@ -161,20 +158,12 @@ impl ChatClient {
     fn insist(&self, body: &str) -> Result<String, EndpointError> {
         let retry = Retry { attempts: self.options.attempts, first_wait: self.options.first_wait };
         let url = self.options.url();
-        for attempt in 1.. {
-            let failed = match request::send(&self.agent, &self.options, body) {
-                Ok(reply) => return Ok(reply),
-                Err(failed) => failed,
-            };
-            if !failed.is_worth_another {
-                return Err(EndpointError::Refused { url, problem: failed.problem });
+        let answer = retry.insist(&url, || request::send(&self.client, &self.options, body));
+        answer.map_err(|unanswered| match unanswered {
+            Unanswered::Refused(problem) => EndpointError::Refused { url, problem },
+            Unanswered::Exhausted { attempts, problem } => {
+                EndpointError::Exhausted { url, attempts, problem }
             }
-            if attempt == retry.attempts {
-                return Err(EndpointError::Exhausted { url, attempts: attempt, problem: failed.problem });
-            }
-            tracing::debug!("{url}: attempt {attempt}: {}", failed.problem);
-            sleep(retry.wait(attempt, failed.wait));
-        }
-        unreachable!("attempts are counted to their number")
+        })
     }
 }

@@ -9,7 +9,6 @@ mod client;
 mod judge;
 mod options;
 mod request;
-mod retry;
 mod secret;
 mod store;
 mod verdict;

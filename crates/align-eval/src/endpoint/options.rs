@@ -3,8 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use ureq::http::uri::Scheme;
-use ureq::http::{HeaderValue, Uri};
+use align_http::{BadAddress, check_address, is_sendable};
 
 use super::client::EndpointError;
 use super::secret::masked;
@@ -57,7 +56,7 @@ impl ChatOptions {
         }
         match &self.api_key {
             Some(key) if key.is_empty() => refuse("the endpoint's key is empty".to_owned()),
-            Some(key) if !key.is_ascii() || HeaderValue::from_str(key).is_err() => refuse(
+            Some(key) if !is_sendable(key) => refuse(
                 "the endpoint's key cannot be sent: it has a line break or a letter that is not of ASCII, which no key has"
                     .to_owned(),
             ),
@@ -66,35 +65,19 @@ impl ChatOptions {
     }
 
     fn check_address(&self) -> Result<(), EndpointError> {
-        let refuse = |found: &str, problem: &str| {
-            Err(EndpointError::Options(format!(
-                "endpoint `{found}`: {problem}; expected an address such as http://localhost:8000/v1"
-            )))
-        };
         let url = &self.base_url;
-        if let Some((before, after)) = url.rsplit_once('@') {
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-            let found = format!("{scheme}://…@{after}");
-            return refuse(
-                &found,
-                "a user name or password in it would be written into reports; give it as the key",
-            );
-        }
-        let Ok(uri) = url.parse::<Uri>() else { return refuse(url, "no address") };
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
-            return refuse(url, "no address");
-        };
-        let after_host = &authority.as_str()[authority.host().len()..];
-        if *scheme != Scheme::HTTP && *scheme != Scheme::HTTPS {
-            return refuse(url, "neither http nor https");
-        }
-        if authority.host().is_empty() || (!after_host.is_empty() && authority.port_u16().is_none()) {
-            return refuse(url, "no host, or a port that is none");
-        }
-        if url.contains(['?', '#']) {
-            return refuse(url, "a `?` or `#` in it leaves no place for the path that is added");
-        }
-        Ok(())
+        check_address(url)
+            .and_then(|()| match url.contains(['?', '#']) {
+                false => Ok(()),
+                true => {
+                    let problem = "a `?` or `#` in it leaves no place for the path that is added";
+                    Err(BadAddress { found: url.clone(), problem })
+                }
+            })
+            .map_err(|bad| {
+                let expected = "expected an address such as http://localhost:8000/v1";
+                EndpointError::Options(format!("endpoint {bad}; {expected}"))
+            })
     }
 
     pub(super) fn url(&self) -> String {

@@ -9,6 +9,7 @@ mod files;
 mod hub;
 mod model_configs;
 mod numbers;
+mod outside;
 mod reports;
 mod resume;
 mod surroundings;
@@ -23,6 +24,7 @@ pub fn rows() -> Vec<Row> {
     [
         arguments::rows(),
         numbers::rows(),
+        outside::rows(),
         config_files::rows(),
         model_configs::rows(),
         tokenizers::rows(),

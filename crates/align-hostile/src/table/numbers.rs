@@ -62,7 +62,7 @@ fn together() -> Vec<Row> {
 }
 
 /// Counts by program, with what must be there for them to have an effect. What several programs have stands under one.
-const COUNTED: [(&str, &str, &str); 23] = [
+const COUNTED: [(&str, &str, &str); 24] = [
     (
         "train-sft",
         "max-length max-prompt-length max-completion-length gradient-accumulation-steps logging-steps seed",
@@ -88,6 +88,7 @@ const COUNTED: [(&str, &str, &str); 23] = [
     ("train-ppo", "num-generations num-iterations steps-per-generation", "--method grpo"),
     ("train-ppo", "max-num-gen-batches soft-punish-cache", "--method dapo --num-generations 2"),
     ("train-ppo", "supervisor-window max-roll-backs", ""),
+    ("train-ppo", "reward-batch-size", "--reward-command cat"),
     ("generate", "max-new-tokens min-new-tokens top-k seed num-return-sequences", ""),
     ("score", "batch-size", ""),
     ("evaluate", "num-prompts num-return-sequences max-new-tokens seed", ""),
@@ -99,7 +100,7 @@ const COUNTED: [(&str, &str, &str); 23] = [
 const ENDPOINT: &str =
     "--judge-url http://127.0.0.1:9/v1 --judge-model judge --judge-attempts 1 --judge-wait 0.01";
 
-const REAL: [(&str, &str, &str); 29] = [
+const REAL: [(&str, &str, &str); 30] = [
     ("train-sft", "num-train-epochs learning-rate warmup-steps warmup-ratio weight-decay adam-beta1", ""),
     ("train-sft", "adam-beta2 adam-epsilon max-grad-norm", ""),
     (
@@ -142,6 +143,7 @@ const REAL: [(&str, &str, &str); 29] = [
     ),
     ("train-ppo", "value-loss ratio-drift length-change duplicates degenerate reward-length-correlation", ""),
     ("train-ppo", "kl-factor learning-rate-factor", ""),
+    ("train-ppo", "reward-timeout", "--reward-command cat"),
     ("generate", "temperature top-p repetition-penalty", ""),
     ("evaluate", "temperature top-p repetition-penalty", ""),
     ("evaluate", "judge-timeout judge-wait", ENDPOINT),

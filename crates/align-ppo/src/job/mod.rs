@@ -1,5 +1,6 @@
 //! Reinforcement learning as a whole: a model, prompts and what scores answers in, an aligned model on disk out.
 
+mod encoder;
 mod method;
 mod models;
 mod options;
@@ -85,12 +86,10 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     }
 
     // Models: the policy, its critic, what it is held to, and what scores its answers.
-    let mut rewards = Rewards::open(&opening, &job.reward, !own_rewards.is_empty())?;
+    let mut rewards = Rewards::open(&opening, job, !own_rewards.is_empty())?;
     let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
-    if !job.reward.compares() && own_rewards.is_empty() {
-        opening.given.refuse(&["reference_column"], "no reward function compares with a right answer")?;
-    }
+    let has_own_rewards = !own_rewards.is_empty();
     let scorer = rewards.scorer(job, own_rewards)?;
 
     // Training, and what changed.
@@ -101,6 +100,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
         models: &models,
         rewards: &rewards,
         scorer: &scorer,
+        has_own_rewards,
         sampling,
     };
     run.train(method.as_mut(), &mut watch, judge)

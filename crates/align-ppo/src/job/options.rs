@@ -2,6 +2,7 @@
 
 use align_data::DataOptions;
 use align_models::generation::GenerationOptions;
+use align_reward::OutsideOptions;
 use align_stage::{Error, Given, ModelOptions, OutputOptions, Result, ensure};
 use align_train::TrainOptions;
 use serde::Serialize;
@@ -43,6 +44,9 @@ pub struct Job {
     /// What gives scores.
     #[command(flatten)]
     pub reward: RewardOptions,
+    /// Who else gives scores, outside of the process.
+    #[command(flatten)]
+    pub outside: OutsideOptions,
     /// PPO's own.
     #[command(flatten)]
     pub ppo: PpoOptions,
@@ -73,7 +77,7 @@ pub struct RolloutOptions {
     /// Taken off the score of a completion that did not end by itself; for the critic it ends there all the same
     #[arg(long, value_parser = align_limits::finite(), value_name = "SCORE")]
     pub missing_eos_penalty: Option<f64>,
-    /// Column of the data with the right answer, for rewards that compare
+    /// Column of the data with the right answer, for rewards that compare, and for `reward_command` and `reward_url`
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
     pub reference_column: String,
     /// Model to stay close to [default: the model as it starts]
@@ -135,6 +139,9 @@ impl Job {
         if let Some(episodes) = self.rollout.total_episodes {
             ensure!(episodes > 0, "`total_episodes`: must be at least 1, found 0");
             given.refuse(&["max_steps", "num_train_epochs"], "because `total_episodes` is given")?;
+        }
+        if self.outside.count() == 0 {
+            given.refuse(OutsideOptions::OF_REQUESTS, "without `reward_command` or `reward_url`")?;
         }
         ensure!(self.rollout.num_eval_prompts > 0, "`num_eval_prompts`: must be at least 1, found 0");
         ensure!(self.rollout.num_generations_eval > 0, "`num_generations_eval`: must be at least 1, found 0");

@@ -1,4 +1,4 @@
-//! What gives scores: a reward model, rules on the text, or a weighted sum of them.
+//! What gives scores: a reward model, a program or server outside, rules on the text, or a weighted sum of them.
 
 use align_kernels::Params;
 use align_models::weights_hash;
@@ -7,6 +7,7 @@ use align_stage::{Error, Opening, Result, ensure};
 use serde::Serialize;
 
 use super::Job;
+use super::encoder::{self, EncoderModel};
 use crate::{ScoreSource, Scorer};
 
 /// Prompts per pass of a reward model that reads texts.
@@ -32,15 +33,16 @@ pub struct RewardOptions {
     /// length:MIN..MAX in characters, with a weight before it as in 0.5*exact_match
     #[arg(long, value_delimiter = ',', value_name = "[WEIGHT*]RULE", allow_hyphen_values = true)]
     pub reward_funcs: Vec<RewardSpec>,
-    /// Weights of the reward model, if there is one, and of the rules, in that order [default: 1, and those written with
-    /// the rules]
+    /// Weights of the reward model, of `reward_command`, of `reward_url`, as far as they are given, and of the rules, in that
+    /// order [default: 1, and those written with the rules]
     #[arg(long, value_parser = align_limits::finite(), value_delimiter = ',', value_name = "W", allow_negative_numbers = true)]
     pub reward_weights: Vec<f64>,
 }
 
-/// The reward model as it was loaded, once: the critic starts from the same tensors.
+/// The reward model as it was loaded, once: the critic starts from the same tensors, unless it is an encoder.
 pub(super) struct Rewards {
     model: Option<LoadedModel>,
+    encoder: Option<EncoderModel>,
 }
 
 pub(super) struct LoadedModel {
@@ -53,25 +55,25 @@ pub(super) struct LoadedModel {
 
 impl Rewards {
     /// Finds and loads what the options name; they may name nothing where the caller `has_own` rewards.
-    pub(super) fn open(opening: &Opening<'_>, options: &RewardOptions, has_own: bool) -> Result<Self> {
-        let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } = options;
-        let Some(name) = &options.reward_model_path else {
+    pub(super) fn open(opening: &Opening<'_>, job: &Job, has_own: bool) -> Result<Self> {
+        let RewardOptions { reward_from_text, normalize_scores, reward_funcs, reward_weights, .. } =
+            &job.reward;
+        let Some(name) = &job.reward.reward_model_path else {
             ensure!(
-                has_own || !reward_funcs.is_empty(),
-                "nothing gives scores: name a reward model with `--reward-model-path`, or rules with `--reward-funcs`"
+                has_own || !reward_funcs.is_empty() || job.outside.count() > 0,
+                "nothing gives scores: name a reward model with `--reward-model-path`, rules with `--reward-funcs`, or a \
+                 program with `--reward-command`"
             );
             let without = "without `--reward-model-path`; remove it";
             ensure!(!reward_from_text, "`reward_from_text`: has no effect {without}");
             ensure!(normalize_scores.is_none(), "`normalize_scores`: has no effect {without}");
-            return Ok(Self { model: None });
+            return Ok(Self { model: None, encoder: None });
         };
-        let members = 1 + reward_funcs.len();
-        ensure!(
-            reward_weights.is_empty() || reward_weights.len() == members,
-            "`reward_weights`: expected one for the reward model and one for each rule, {members} in all, found {}",
-            reward_weights.len()
-        );
+        check_weights(reward_weights, 1 + job.outside.count() + reward_funcs.len())?;
         let path = opening.hub.model(name, "main")?;
+        if let Some(encoder) = encoder::open(&path, opening, &job.reward)? {
+            return Ok(Self { model: None, encoder: Some(encoder) });
+        }
         let dir = RewardModelDir::open(&path, &format!("reward_model_path {name}"))?;
         let fits = opening.tokenizer.check_same(&format!("reward_model_path {name}"), dir.tokenizer());
         let fits = fits.map_err(Error::from).and_then(|()| {
@@ -87,13 +89,9 @@ impl Rewards {
             let instead = "`--reward-from-text` would have it read texts instead of the policy's tokens";
             fits.map_err(|error| Error::Inputs(format!("{instead}: {error}")))?;
         }
-        let normalization = dir.normalization(match normalize_scores {
-            None => Normalize::IfStored,
-            Some(true) => Normalize::Always("normalize_scores"),
-            Some(false) => Normalize::Never,
-        })?;
+        let normalization = normalize(*normalize_scores).read(&path)?;
         let own = dir.load(&opening.place.device)?;
-        Ok(Self { model: Some(LoadedModel { own, normalization, shares_tokenizer }) })
+        Ok(Self { model: Some(LoadedModel { own, normalization, shares_tokenizer }), encoder: None })
     }
 
     /// The reward model, if there is one.
@@ -108,22 +106,33 @@ impl Rewards {
 
     /// Which reward model it is, and what is done to its output.
     pub(super) fn hashes(&self) -> Result<Vec<(&'static str, String)>> {
-        let Some(model) = &self.model else { return Ok(Vec::new()) };
-        let LoadedRewardModel { config, weights, .. } = &model.own;
-        let mut hashes = vec![("reward_model", weights_hash(config, &Params::frozen(weights))?)];
-        if let Some(normalization) = &model.normalization {
+        let (hash, normalization) = match (&self.model, &self.encoder) {
+            (Some(model), _) => {
+                let LoadedRewardModel { config, weights, .. } = &model.own;
+                (weights_hash(config, &Params::frozen(weights))?, model.normalization)
+            }
+            (None, Some(encoder)) => (encoder.hash.clone(), encoder.normalization),
+            (None, None) => return Ok(Vec::new()),
+        };
+        let mut hashes = vec![("reward_model", hash)];
+        if let Some(normalization) = &normalization {
             hashes
                 .push(("reward_normalization", serde_json::to_string(normalization).map_err(Error::method)?));
         }
         Ok(hashes)
     }
 
-    /// What scores completions, the caller's own rewards last. The tensors are shared with whoever else has them.
-    pub(super) fn scorer(&self, job: &Job, own: Vec<(f64, Box<dyn Reward>)>) -> Result<Scorer> {
+    /// What scores completions, the caller's own rewards last: asked for once, as it starts the program that gives rewards and
+    /// has the encoder. The tensors are shared with whoever else has them.
+    pub(super) fn scorer(&mut self, job: &Job, own: Vec<(f64, Box<dyn Reward>)>) -> Result<Scorer> {
         let RewardOptions { reward_funcs, reward_weights, .. } = &job.reward;
         let mut sources = Vec::new();
         if let Some(model) = &self.model {
             sources.push((1.0, model.source(&job.reward)?));
+        }
+        sources.extend(self.encoder.as_mut().and_then(EncoderModel::source).map(|source| (1.0, source)));
+        for reward in job.outside.open(&job.rollout.reference_column).map_err(Error::method)? {
+            sources.push((1.0, ScoreSource::Texts(reward)));
         }
         for spec in reward_funcs {
             let Some(rule) = spec.rule() else {
@@ -136,13 +145,8 @@ impl Rewards {
             );
             sources.push((spec.weight, ScoreSource::Texts(rule)));
         }
+        check_weights(reward_weights, sources.len())?;
         if !reward_weights.is_empty() {
-            ensure!(
-                reward_weights.len() == sources.len(),
-                "`reward_weights`: expected {} of them, one for each reward, found {}",
-                sources.len(),
-                reward_weights.len()
-            );
             sources.iter_mut().zip(reward_weights).for_each(|(source, weight)| source.0 = *weight);
         }
         sources.extend(own.into_iter().map(|(weight, reward)| (weight, ScoreSource::Texts(reward))));
@@ -155,6 +159,25 @@ impl RewardOptions {
     /// Whether a rule compares with the right answer, so that every row must have one.
     pub(super) fn compares(&self) -> bool {
         self.reward_funcs.iter().any(RewardSpec::needs_reference)
+    }
+}
+
+/// Refuses weights that are not one for each of `count` rewards.
+fn check_weights(weights: &[f64], count: usize) -> Result<()> {
+    ensure!(
+        weights.is_empty() || weights.len() == count,
+        "`reward_weights`: expected {count} of them, one for each reward (model, command, url, rules), found {}",
+        weights.len()
+    );
+    Ok(())
+}
+
+/// What is asked for of the stored normalisation.
+pub(super) fn normalize(wanted: Option<bool>) -> Normalize<'static> {
+    match wanted {
+        None => Normalize::IfStored,
+        Some(true) => Normalize::Always("normalize_scores"),
+        Some(false) => Normalize::Never,
     }
 }
 

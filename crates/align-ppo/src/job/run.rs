@@ -30,6 +30,7 @@ pub(super) struct OnPolicyRun<'a> {
     pub(super) models: &'a Models,
     pub(super) rewards: &'a Rewards,
     pub(super) scorer: &'a Scorer,
+    pub(super) has_own_rewards: bool,
     pub(super) sampling: Sampling,
 }
 
@@ -43,15 +44,7 @@ impl OnPolicyRun<'_> {
     ) -> Result<Option<Trained<Report>>> {
         let Self { opening, job, data, models, scorer, sampling, .. } = self;
         let seed = opening.place.seed;
-        if job.reward.compares() {
-            let lacking = data.train.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
-            if let Some(row) = lacking {
-                let (origin, column) = (&row.task.prompt.origin, &job.rollout.reference_column);
-                return Err(Error::Inputs(format!(
-                    "{origin}: a reward function compares with the right answer, and the row has no `{column}`"
-                )));
-            }
-        }
+        self.check_right_answers()?;
         if !method.needs_reference() && data.held_out.is_empty() {
             let because =
                 "nothing is held to it, and there are no held-out prompts to measure the KL from it on";
@@ -133,6 +126,27 @@ impl OnPolicyRun<'_> {
             return Err(Error::Outcome(problem.to_owned()));
         }
         Ok(Some(trained))
+    }
+
+    /// Refuses rows without a right answer where a reward compares with it, and the column's name where none does.
+    fn check_right_answers(&self) -> Result<()> {
+        let Self { opening, job, data, .. } = self;
+        // A program or server is sent what there is, and what the column has if it is named.
+        let is_sent = job.outside.count() > 0;
+        let why = match job.reward.compares() {
+            true => "a reward function compares with the right answer",
+            false if is_sent && opening.given.has("reference_column") => "`reference_column` is named",
+            false if is_sent || self.has_own_rewards => return Ok(()),
+            false => {
+                let because = "no reward function compares with a right answer";
+                return opening.given.refuse(&["reference_column"], because);
+            }
+        };
+        let lacking = data.train.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
+        lacking.map_or(Ok(()), |row| {
+            let (origin, column) = (&row.task.prompt.origin, &job.rollout.reference_column);
+            Err(Error::Inputs(format!("{origin}: {why}, and the row has no `{column}`")))
+        })
     }
 
     /// How many times completions are sampled.

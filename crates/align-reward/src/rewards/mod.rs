@@ -1,24 +1,35 @@
 //! Rewards of texts: what PPO maximises and evaluation compares, whoever gives them.
 //!
-//! A [`Reward`] scores answers in batches. Models, rules and mixtures of them are all rewards, so a mixture may hold
-//! mixtures.
+//! A [`Reward`] scores answers in batches. Models, rules, programs and servers outside, and mixtures of them are all
+//! rewards, so a mixture may hold mixtures.
 
 mod combine;
+mod command;
+#[cfg(feature = "encoders")]
+mod encoder;
 mod function;
 mod model;
 mod number;
 mod open;
+mod outside;
 mod rules;
 mod spec;
+mod talk;
+mod url;
 
 use align_data::{Candidates, Origin, Text};
 
 pub use combine::{Aggregate, Ensemble, WeightedSum};
+pub use command::CommandReward;
+#[cfg(feature = "encoders")]
+pub use encoder::EncoderReward;
 pub use function::RewardFn;
 pub use model::ModelReward;
 pub use open::{LoadedRewardModel, Normalize, OpenReward, Reading, RewardModelDir, open_reward};
+pub use outside::{OutsideOptions, Questions};
 pub use rules::{ExactMatch, FormatMatch, LengthRange, NumericAnswer};
 pub use spec::{RewardKind, RewardSpec};
+pub use url::UrlReward;
 
 /// Why rewards could not be given.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +40,10 @@ pub enum RewardError {
     /// The model could not be run.
     #[error(transparent)]
     Model(#[from] align_models::Error),
+    /// The encoder could not be read or run.
+    #[cfg(feature = "encoders")]
+    #[error(transparent)]
+    Encoder(#[from] align_encoders::Error),
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -53,6 +68,21 @@ pub enum RewardError {
         /// What it gave.
         value: f64,
     },
+    /// A program or a server that was asked for rewards and did not give any.
+    #[error("{who}: {problem}")]
+    Outside {
+        /// The option that names it, and its value.
+        who: String,
+        /// What happened.
+        problem: String,
+    },
+}
+
+impl RewardError {
+    /// Of somebody outside of this process who was asked for rewards.
+    fn outside(who: &str, problem: impl Into<String>) -> Self {
+        Self::Outside { who: who.to_owned(), problem: problem.into() }
+    }
 }
 
 impl From<RewardError> for align_stage::Error {

@@ -28,6 +28,28 @@ pub enum Normalize<'a> {
     Always(&'a str),
 }
 
+impl Normalize<'_> {
+    /// The normalisation that is stored in a model's directory, if it is wanted and there.
+    ///
+    /// # Errors
+    /// If it is asked for and not there, or is not what it should be.
+    pub fn read(self, dir: &Path) -> Result<Option<RewardNormalization>> {
+        match self {
+            Self::Never => Ok(None),
+            Self::IfStored => Ok(RewardNormalization::read(dir)?),
+            Self::Always(option) => match RewardNormalization::read(dir)? {
+                Some(stored) => Ok(Some(stored)),
+                None => {
+                    let (dir, file) = (dir.display(), RewardNormalization::FILE);
+                    let problem =
+                        format!("{dir} has no {file}, which train-reward writes; remove the option");
+                    Err(Error::option(option, problem))
+                }
+            },
+        }
+    }
+}
+
 /// How a reward model reads texts.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading<'a> {
@@ -72,16 +94,32 @@ pub struct LoadedRewardModel {
 /// The reward model in the directory `path` as a reward of texts. `called` is how errors speak of it: `reward_model DIR`.
 ///
 /// # Errors
-/// As [`RewardModelDir::open`], [`RewardModelDir::normalization`] and [`RewardModelDir::load`].
+/// As [`RewardModelDir::open`], [`Normalize::read`] and [`RewardModelDir::load`].
 pub fn open_reward(path: &Path, called: &str, device: &Device, reading: &Reading<'_>) -> Result<OpenReward> {
+    #[cfg(feature = "encoders")]
+    if align_encoders::is_encoder(path) {
+        return encoder(path, called, device, reading);
+    }
     let dir = RewardModelDir::open(path, called)?;
-    let normalization = dir.normalization(reading.normalize)?;
+    let normalization = reading.normalize.read(path)?;
     let loaded = dir.load(device)?;
     Ok(OpenReward {
         reward: Box::new(loaded.reward(normalization, reading.add_bos_token, reading.batch_size)?),
         tokenize: loaded.tokenize_options(reading.add_bos_token),
         tokenizer: loaded.tokenizer,
     })
+}
+
+/// The same of a classifier with an encoder, which has no chat template and reads pairs of texts as its tokenizer pairs them.
+#[cfg(feature = "encoders")]
+fn encoder(path: &Path, called: &str, device: &Device, reading: &Reading<'_>) -> Result<OpenReward> {
+    ensure!(
+        reading.add_bos_token.is_none(),
+        "`add_bos_token`: has no effect on {called}, an encoder; remove it"
+    );
+    let reward = super::EncoderReward::open(path, device, reading.normalize.read(path)?)?;
+    let tokenizer = Arc::new(Tokenizer::load(path)?);
+    Ok(OpenReward { reward: Box::new(reward), tokenizer, tokenize: TokenizeOptions::default() })
 }
 
 impl RewardModelDir {
@@ -108,27 +146,6 @@ impl RewardModelDir {
     /// Its tokenizer.
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
-    }
-
-    /// The stored normalisation, if it is wanted and there.
-    ///
-    /// # Errors
-    /// If it is asked for and not there, or is not what it should be.
-    pub fn normalization(&self, wanted: Normalize<'_>) -> Result<Option<RewardNormalization>> {
-        let stored = || RewardNormalization::read(self.dir.path());
-        match wanted {
-            Normalize::Never => Ok(None),
-            Normalize::IfStored => Ok(stored()?),
-            Normalize::Always(option) => match stored()? {
-                Some(stored) => Ok(Some(stored)),
-                None => {
-                    let (dir, file) = (self.dir.path().display(), RewardNormalization::FILE);
-                    let problem =
-                        format!("{dir} has no {file}, which train-reward writes; remove the option");
-                    Err(Error::option(option, problem))
-                }
-            },
-        }
     }
 
     /// Loads the weights.

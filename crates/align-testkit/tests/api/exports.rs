@@ -68,6 +68,5 @@ fn leaves(tree: &UseTree, modules: &mut Vec<String>, exports: &mut Vec<Export>) 
             modules.pop();
         }
         UseTree::Group(group) => group.items.iter().for_each(|tree| leaves(tree, modules, exports)),
-        _ => {}
     }
 }

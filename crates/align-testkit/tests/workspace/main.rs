@@ -21,16 +21,18 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const FOUNDATIONS: [&str; 4] = ["align-files", "align-limits", "align-options", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 18] = [
+const LAYERS: [(&str, u8); 20] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
     ("align-report", 0),
     ("align-data", 0),
     ("align-world", 0),
+    ("align-http", 0),
     ("align-train", 1),
     ("align-models", 1),
     ("align-hub", 1),
+    ("align-encoders", 1),
     ("align-stage", 2),
     ("align-sft", 3),
     ("align-generate", 3),
@@ -204,6 +206,22 @@ fn the_door_brings_no_command_line() {
     let carried: BTreeSet<_> =
         names.filter(|name| name.starts_with("clap") || ["anyhow", CLI].contains(name)).collect();
     assert_eq!(carried, BTreeSet::new());
+}
+
+#[test]
+fn models_of_candle_are_one_crates_and_optional() {
+    const ENCODERS: &str = "align-encoders";
+    for package in packages().iter().filter(|package| ![ENCODERS, FUZZ].contains(&package.name.as_str())) {
+        for dependency in package.shipped() {
+            let name = dependency.name.as_str();
+            assert!(!["candle-transformers", "candle-nn"].contains(&name), "{} → {name}", package.name);
+            assert!(
+                name != ENCODERS || dependency.optional,
+                "{} → {name} is not behind a feature",
+                package.name
+            );
+        }
+    }
 }
 
 #[test]
