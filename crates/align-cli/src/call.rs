@@ -168,10 +168,19 @@ mod tests {
 
     #[test]
     fn an_error_keeps_what_it_was_marked_as_on_its_way_through_a_job() {
-        let program = Program { name: "demo", about: "", recipe: None };
+        let program = Program::new("demo", "");
         let (given, known, settings) = Default::default();
-        let invocation =
-            Invocation::new(program, &Parsed { options: (), settings, given, known, notices: Vec::new() });
+        let invocation = Invocation::new(
+            program,
+            &Parsed {
+                options: (),
+                settings,
+                given,
+                known,
+                overridable: Default::default(),
+                notices: Vec::new(),
+            },
+        );
         let code = |error: Error| exit_code(&ended(error), &invocation);
         let marked = || answered::<()>(Err(internal_error(anyhow!("no space")))).map_err(Error::Listener);
         assert_eq!(code(marked().unwrap_err()), 1);

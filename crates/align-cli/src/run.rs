@@ -234,7 +234,14 @@ mod tests {
 
     fn invocation() -> Invocation {
         let (given, known) = (BTreeSet::new(), BTreeSet::new());
-        let parsed = Parsed { options: (), settings: String::new(), given, known, notices: Vec::new() };
+        let parsed = Parsed {
+            options: (),
+            settings: String::new(),
+            given,
+            known,
+            overridable: BTreeSet::new(),
+            notices: Vec::new(),
+        };
         Invocation::new(PROGRAM, &parsed)
     }
 

@@ -26,7 +26,6 @@ fn the_stored_normalisation_has_three_meanings() {
         let file = file.unwrap();
         std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
     }
-    let open = || RewardModelDir::open(dir.path(), "model").unwrap();
     let stored = RewardNormalization::read(dir.path()).unwrap();
     assert!(stored.is_some());
     assert_eq!(Normalize::Never.read(dir.path()).unwrap(), None);
