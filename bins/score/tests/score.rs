@@ -245,3 +245,27 @@ fn what_cannot_be_scored_is_refused() {
     }
     refused(dir.path(), "", "model: is a language model; expected a reward model");
 }
+
+#[test]
+fn a_classifier_with_an_encoder_scores_as_transformers_has_it() {
+    let golden = runs().join("../encoders/v3").canonicalize().unwrap();
+    let expected: Value = serde_json::from_slice(&fs::read(golden.join("expected.json")).unwrap()).unwrap();
+    // An empty answer is none to score.
+    let rows = expected["rows"].as_array().unwrap().iter().filter(|row| row["answer"] != "");
+    let (rows, expected): (Vec<Value>, Vec<f64>) = rows
+        .map(|row| {
+            (
+                json!({ "prompt": row["question"], "completion": row["answer"] }),
+                row["score"].as_f64().unwrap(),
+            )
+        })
+        .unzip();
+    let dir = place(&rows);
+    let (code, stdout, stderr) = run_alone(dir.path(), &format!("--model {}", golden.display()));
+    assert_eq!(code, 0, "{stderr}");
+    let found = scores(&lines(&stdout));
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() < 1e-4, "{found} {expected}");
+    }
+}

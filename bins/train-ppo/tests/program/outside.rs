@@ -175,7 +175,6 @@ fn a_server_gives_rewards() {
     assert!(run.metric("rewards/url/mean")[0] > 2.0 && run.metric("rewards/url/std")[0] > 0.0);
 }
 
-#[cfg(feature = "encoders")]
 #[test]
 fn an_encoder_scores_what_the_policy_says() {
     let place = Place::new();
