@@ -36,5 +36,6 @@ fn main() -> align::Result<()> {
         println!("step {step}: loss {:.4}, accuracy {accuracy:.2}", update.loss);
     }
     let output_dir = std::env::args().nth(1).unwrap_or("runs/example-own-loop".to_owned());
+    std::fs::create_dir_all(&output_dir).map_err(align::Error::method)?;
     Ok(dir.save(&params, output_dir.as_ref())?)
 }

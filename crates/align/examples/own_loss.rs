@@ -6,9 +6,7 @@ use align::dpo::{Job, OwnLoss, Parts, train_with};
 
 fn main() -> align::Result<()> {
     let output_dir = std::env::args().nth(1).unwrap_or("runs/example-own-loss".to_owned());
-    let mut job = Job::new("fixtures/models/tiny-chat", "fixtures/data/preference", output_dir);
-    job.dpo.num_kl_prompts = 0;
-    job.dpo.max_new_tokens = 24;
+    let mut job = Job::new("fixtures/models/tiny-chat", "fixtures/data/preference/train.jsonl", output_dir);
     job.train.learning_rate = Some(1e-4);
     job.train.per_device_train_batch_size = 16;
     job.train.max_steps = 10;

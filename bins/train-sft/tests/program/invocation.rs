@@ -118,7 +118,7 @@ fn a_script_is_told_the_directory_and_a_program_json_lines() {
     let quiet = place.succeeds(&training("quiet", &format!("{QUICK} --quiet")));
     assert_eq!((quiet.stdout.as_str(), quiet.stderr.as_str()), ("quiet\n", ""));
 
-    let told = place.succeeds(&training("json", &format!("{QUICK} --json --logging-steps 1")));
+    let told = place.succeeds(&training("json", &format!("{QUICK} --json")));
     let lines = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap());
     let events: Vec<serde_json::Value> = lines.collect();
     let named = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();

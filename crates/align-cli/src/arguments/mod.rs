@@ -176,9 +176,14 @@ pub(crate) fn parse_without<C: clap::Args>(
 
 /// The name that is most like a word, if any is alike.
 pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    // Jaro-Winkler favours a common beginning, as typing errors have; 0.8 keeps out mere namesakes.
+    // Jaro-Winkler favours a common beginning, as typing errors have; 0.8 keeps out mere namesakes. It thinks little of two
+    // letters changed over in a short word.
+    let likeness = |name: &str| match strsim::osa_distance(name, word) {
+        0 | 1 => 1.0,
+        _ => strsim::jaro_winkler(name, word),
+    };
     names
-        .map(|name| (strsim::jaro_winkler(name, word), name))
+        .map(|name| (likeness(name), name))
         .filter(|(likeness, _)| *likeness > 0.8)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)

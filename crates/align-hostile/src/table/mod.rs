@@ -9,6 +9,7 @@ mod files;
 mod hub;
 mod model_configs;
 mod numbers;
+mod one_program;
 mod outside;
 mod reports;
 mod resume;
@@ -23,6 +24,7 @@ use crate::row::Row;
 pub fn rows() -> Vec<Row> {
     [
         arguments::rows(),
+        one_program::rows(),
         numbers::rows(),
         outside::rows(),
         config_files::rows(),
