@@ -36,7 +36,14 @@ pub(crate) fn print_version() -> ExitCode {
 }
 
 /// What other programs have commands for, and how it is asked for here.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 14] = [
+    ("ipo", "dpo --loss-type ipo"),
+    ("online_dpo", "ppo --method online_dpo"),
+    ("dr_grpo", "ppo --method dr_grpo"),
+    ("dapo", "ppo --method dapo"),
+    ("gspo", "ppo --method gspo"),
+    ("cispo", "ppo --method cispo"),
+    ("reinforce_pp", "ppo --method reinforce_pp"),
     ("kto", "dpo --loss-type kto"),
     ("orpo", "dpo --loss-type orpo"),
     ("cpo", "dpo --loss-type cpo_sigmoid"),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use align_stage::{Error, Event, Heard, Host, Look};
+use align_stage::{Error, Event, Heard, Host, Look, SETTINGS_FILE};
 use align_train::{Error as TrainError, Stop, StopReason};
 
 use serde_json::json;
@@ -149,7 +149,13 @@ fn reported(report: &dyn std::fmt::Display, output_dir: &Path) -> anyhow::Result
 fn ended(error: Error) -> anyhow::Error {
     match error {
         Error::Interrupted { reason: StopReason::Signal(signal), checkpoint } => {
-            interrupted(signal, format_args!("go on with --resume-from-checkpoint {}", checkpoint.display()))
+            let settings = checkpoint.with_file_name(SETTINGS_FILE);
+            let (checkpoint, settings) = (checkpoint.display(), settings.display());
+            let how = "with the same options, which are all in";
+            interrupted(
+                signal,
+                format_args!("go on with --resume-from-checkpoint {checkpoint} {how} --config {settings}"),
+            )
         }
         // A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.
         error @ Error::Train(TrainError::Resume { .. }) => input_error(error),

@@ -7,7 +7,9 @@ use crate::checks::{
     DatasetChecks, KnownAnswers, check_demonstrations, check_pairs, check_prompts, check_unpaired,
 };
 use crate::error::Result;
-use crate::record::{Demonstration, PreferencePair, PromptTask, Ranking, Text, UnpairedPreference};
+use crate::record::{
+    Demonstration, DemonstrationBody, PreferencePair, PromptTask, Ranking, Text, UnpairedPreference,
+};
 use crate::records::Records;
 use crate::tokenize::{
     TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking,
@@ -43,6 +45,8 @@ pub struct Findings {
     pub train: TokenizeReport,
     /// Report on the held-out rows' token ids.
     pub held_out: Option<TokenizeReport>,
+    /// Training rows whose prompt is a plain string, which is continued as it stands.
+    pub plain_prompts: usize,
 }
 
 impl Findings {
@@ -171,7 +175,9 @@ fn prepare<R: Prompted, T>(
     let prompts = records.held_out.iter().filter_map(|row| row.prompt().cloned()).collect();
     let (train, train_report) = tokenize(&records.train)?;
     let (held_out, held_out_report) = evaluation.map(&tokenize).transpose()?.unzip();
-    let findings = Findings { checks, train: train_report, held_out: held_out_report };
+    let is_plain = |row: &&R| matches!(row.prompt(), Some(Text::Plain(_)));
+    let plain_prompts = records.train.iter().filter(is_plain).count();
+    let findings = Findings { checks, train: train_report, held_out: held_out_report, plain_prompts };
     let held_out = held_out.unwrap_or_default();
     let longest =
         |rows: &[T], hash: &mut Fingerprint| rows.iter().map(|row| ids(row, hash)).max().unwrap_or(0);
@@ -218,7 +224,10 @@ impl Prompted for PromptTask {
 
 impl Prompted for Demonstration {
     fn prompt(&self) -> Option<&Text> {
-        None
+        match &self.body {
+            DemonstrationBody::PromptCompletion { prompt, .. } => Some(prompt),
+            DemonstrationBody::Text { .. } | DemonstrationBody::Messages { .. } => None,
+        }
     }
 }
 

@@ -134,6 +134,14 @@ impl<'a> Opening<'a> {
             self.given.refuse(for_evaluation, "there are no held-out rows (give `--eval-dataset`)")?;
         }
         self.host.tell(Event::Findings(&rows.findings))?;
+        let plain = rows.findings.plain_prompts;
+        if plain > 0 && self.tokenizer.chat_template().is_some() {
+            tracing::warn!(
+                "{plain} training rows have a plain string for a prompt, which is continued as it stands: the model's chat \
+                 template is not used. If they are questions to a chat model, write them as messages \
+                 ([{{\"role\": \"user\", \"content\": …}}])"
+            );
+        }
         if let Some(notice) = rows.findings.known_answers().and_then(|known| known.notice()) {
             tracing::warn!("{notice}");
         }

@@ -58,6 +58,9 @@ pub enum PlaceError {
         /// The thing that lies in it, as the user named it.
         what: String,
     },
+    /// A run that goes on is not replaced.
+    #[error("overwrite_output_dir: has no effect, the run in {} goes on (`--resume-from-checkpoint`); remove one of the two", .0.display())]
+    NothingToOverwrite(PathBuf),
     /// `--resume-from-checkpoint` without a path leaves open which run is meant.
     #[error("resume_from_checkpoint: {} leaves open which run is meant; name its checkpoint, or the run with `--output-dir`", .0.display())]
     NothingToResume(PathBuf),
@@ -107,6 +110,9 @@ impl<'a> Place<'a> {
             None => align_files::check_writable(Path::new(RUNS)).map(|()| None)?,
             Some(directory) => {
                 let kind = OutputDir::check(&directory, output.overwrite_output_dir, resume)?;
+                if kind == Use::Continues && output.overwrite_output_dir {
+                    return Err(PlaceError::NothingToOverwrite(directory));
+                }
                 if kind == Use::Replaces {
                     refuse_inside(&directory, &model.model_name_or_path, host, read)?;
                 }

@@ -1,4 +1,5 @@
 //! Preference training by DPO: the shipped model on the shipped pairs, as a few lines of somebody's own program.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use align::dpo::{Job, train};
 

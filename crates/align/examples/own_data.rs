@@ -1,4 +1,5 @@
 //! Data of one's own: pairs from wherever a program has them (a database, a generator, another format), in the place of files.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use align::Host;
 use align::data::{Message, PreferencePair, Records, Text};

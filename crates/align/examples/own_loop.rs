@@ -1,5 +1,6 @@
 //! A training loop of one's own: batches, updates and what is watched between them, over `Updater`, which makes one exact
 //! parameter update from a window of micro-batches.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use align::candle::Device;
 use align::data::{Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};

@@ -1,8 +1,9 @@
 //! A loss of one's own in preference training: a closure from the log-ratios of a batch of pairs to a loss per pair.
 //! Everything around it (the reference, accumulation, checkpoints, evaluation, the report) is as for the losses by name.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
-use align::Host;
 use align::dpo::{Job, OwnLoss, Parts, train_with};
+use align::{Event, Host};
 
 fn main() -> align::Result<()> {
     let output_dir = std::env::args().nth(1).unwrap_or("runs/example-own-loss".to_owned());
@@ -18,15 +19,14 @@ fn main() -> align::Result<()> {
         margin + pairs.ratios.chosen.neg()?.relu()?
     });
 
-    let host = Host { listener: Some(&|event| Ok(heard(&event))), ..Host::default() };
+    let listener = |event: Event<'_>| {
+        if let Event::Logged(entry) = event {
+            println!("{entry:?}");
+        }
+        Ok(())
+    };
+    let host = Host { listener: Some(&listener), ..Host::default() };
     let trained = train_with(&job, &host, Parts { loss: Some(loss), ..Parts::default() })?;
     println!("{}", trained.expect("it was asked to train").report);
     Ok(())
-}
-
-/// Progress, as a callback gets it.
-fn heard(event: &align::Event<'_>) {
-    if let align::Event::Logged(entry) = event {
-        println!("{entry:?}");
-    }
 }

@@ -1,5 +1,6 @@
 //! A reward of one's own in GRPO: a closure over the task and an answer to it. Any number of them are added up, beside reward
 //! models and rules that the job names.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use align::Host;
 use align::ppo::{Job, MethodName, Parts, train_with};

@@ -159,6 +159,6 @@ fn what_a_flag_makes_moot_in_a_file_is_left_out_with_a_notice() {
     // In one layer, what has no effect is a mistake.
     check(&place, "--config run.toml --eval-strategy no --eval-steps 1 --output-dir new", &["eval_steps"]);
     let text = fs::read_to_string(place.path("run.toml")).unwrap();
-    place.write("run.toml", &text.replace("\"steps\"", "\"no\""));
+    place.write("run.toml", text.replace("\"steps\"", "\"no\""));
     check(&place, "--config run.toml --output-dir new", &["eval_steps"]);
 }

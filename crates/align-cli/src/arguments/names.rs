@@ -37,6 +37,7 @@ const OLDER: &[(&str, &str)] = &[
 ];
 
 const PRECISION: &str = "trainable weights and optimizer state are always float32";
+const ADAPTERS: &str = "there are no adapters; all weights are trained";
 const ADAMW: &str = "the optimizer is always AdamW with float32 state";
 const LAYOUT: &str = "batches are packed without padding";
 const MEMORY: &str =
@@ -54,6 +55,12 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("tf32", PRECISION),
     ("bf16-full-eval", PRECISION),
     ("fp16-full-eval", PRECISION),
+    ("use-peft", ADAPTERS),
+    ("lora-r", ADAPTERS),
+    ("lora-alpha", ADAPTERS),
+    ("lora-dropout", ADAPTERS),
+    ("lora-target-modules", ADAPTERS),
+    ("use-vllm", "completions are sampled in this process"),
     ("load-in-4bit", PRECISION),
     ("load-in-8bit", PRECISION),
     ("optim", ADAMW),
@@ -167,6 +174,9 @@ pub(super) fn resolve<'schema>(
 
 /// Refuses values that this project knows but cannot honour.
 pub(super) fn check_value(long: &str, value: &str) -> Result<(), String> {
+    if long == "loss-type" && value.split(',').any(|loss| loss.trim() == "dpo") {
+        return Err("DPO's own loss is called `sigmoid`".to_owned());
+    }
     let tracker = value.split(',').find(|part| TRACKERS.contains(&part.trim()));
     match tracker {
         Some(tracker) if long == "report-to" => Err(format!(

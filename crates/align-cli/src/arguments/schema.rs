@@ -55,11 +55,9 @@ impl Schema {
             command =
                 command.after_help(format!("--help shows all {all} options. {recipe}").trim().to_owned());
         }
-        if program.recipe.is_some() {
-            if command.get_positionals().next().is_none() {
-                // clap would list as required what the recipe can bring.
-                command = command.override_usage(format!("{} [OPTIONS]", program.name));
-            }
+        if program.recipe.is_some() && command.get_positionals().next().is_none() {
+            // clap would list as required what the recipe can bring.
+            command = command.override_usage(format!("{} [OPTIONS]", program.name));
         }
         Self { command }
     }

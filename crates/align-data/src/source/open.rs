@@ -12,6 +12,7 @@ use crate::error::{DataError, Result};
 /// The file's content. `-` is standard input.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     let unreadable = |source| DataError::Read { path: path.to_path_buf(), source };
+    refuse_other_formats(path)?;
     let mut packed: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
@@ -22,6 +23,25 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
         [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(BufReader::new(Frames::Between(packed))),
         _ => packed,
     })
+}
+
+/// Refuses a file whose name says that it is in a format of other programs, before its first line is found to be no JSON.
+fn refuse_other_formats(path: &Path) -> Result<()> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let format = match extension.to_ascii_lowercase().as_str() {
+        "csv" | "tsv" => "CSV",
+        "parquet" => "Parquet",
+        "arrow" => "Arrow",
+        "yaml" | "yml" => "YAML",
+        "xlsx" => "Excel",
+        _ => return Ok(()),
+    };
+    let problem = format!(
+        "{format} is not read; convert it to JSON lines, in Python: pandas.read_…(file).to_json(\"rows.jsonl\", \
+         orient=\"records\", lines=True)"
+    );
+    let source = io::Error::new(io::ErrorKind::Unsupported, problem);
+    Err(DataError::Read { path: path.to_path_buf(), source })
 }
 
 /// All frames of a zstd file; compressors that work in parallel write several.

@@ -1,5 +1,6 @@
 //! A model of candle-nn with candle-nn's optimizer and a loss of align-losses: a reward model as a small network over
 //! embeddings of answers, trained on which of two is better.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 mod embeddings;
 

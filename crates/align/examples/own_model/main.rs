@@ -1,5 +1,6 @@
 //! A model of one's own over the training engine: the reward network of the example `candle_nn`, with exact accumulation, a
 //! learning-rate schedule, clipping, and the check that every parameter gets a gradient.
+#![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 #[path = "../candle_nn/embeddings.rs"]
 mod embeddings;
