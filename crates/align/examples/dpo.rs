@@ -6,10 +6,8 @@ use align::dpo::{Job, train};
 fn main() -> align::Result<()> {
     align::policy::keep_memory(); // twice as fast on Linux; first thing in the program
     let output_dir = std::env::args().nth(1).unwrap_or("runs/example-dpo".to_owned());
-    let mut job = Job::new("fixtures/models/tiny-chat", "fixtures/data/preference", output_dir);
+    let mut job = Job::new("fixtures/models/tiny-chat", "fixtures/data/preference/train.jsonl", output_dir);
     job.dpo.beta = Some(0.5);
-    job.dpo.num_kl_prompts = 4;
-    job.dpo.max_new_tokens = 16;
     job.train.learning_rate = Some(1e-4);
     job.train.per_device_train_batch_size = 16;
     job.train.max_steps = 10;

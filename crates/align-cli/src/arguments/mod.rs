@@ -142,27 +142,30 @@ pub(crate) fn parse_without<C: clap::Args>(
     if let Some(help) = schema.matches(line.flags.clone()).err().and_then(|error| message::help(&error)) {
         return Err(ArgumentError::Help(help)); // also where the config file is wrong
     }
-    let lower = Layer::below(&schema, program, &line, &mut notices)?;
-
-    let is_left_out = |setting: &layer::Setting| left_out.contains(&setting.name());
-    let lower_settings =
-        || lower.settings.iter().filter(|setting| !line.replaces(&setting.id) && !is_left_out(setting));
-    let kept = lower_settings();
-    let mut flags: Vec<OsString> = kept.flat_map(layer::Setting::flags).collect();
-    // After the file's, because a positional argument or `--` of the user must stay last.
-    flags.extend(line.flags.clone());
-    let matches = schema.matches(flags).map_err(|error| message::of_clap(&error))?;
+    let mut lower = Layer::below(&schema, program, &line, &mut notices)?;
+    lower.settings.retain(|setting| !line.replaces(&setting.id) && !left_out.contains(&setting.name()));
+    let flags = |lower: &Layer| -> Vec<OsString> {
+        // After the file's, because a positional argument or `--` of the user must stay last.
+        lower.settings.iter().flat_map(layer::Setting::flags).chain(line.flags.clone()).collect()
+    };
+    let mut matches = schema.matches(flags(&lower)).map_err(|error| message::of_clap(&error))?;
+    if let Some(files) = program.recipe.and_then(|recipe| recipe.files).filter(|_| lower.is_recipe) {
+        // What is wrong with the command line is known by now: files are brought for a run only.
+        let files = files().map_err(|error| invalid(format!("the built-in example: {error}")))?;
+        lower.settings.iter_mut().for_each(|setting| setting.move_files(FILES, &files));
+        matches = schema.matches(flags(&lower)).map_err(|error| message::of_clap(&error))?;
+    }
     if program.recipe.is_some() && !lower.is_recipe {
         require_inputs(&schema, &matches)?;
     }
     let options = C::from_arg_matches(&matches).map_err(|error| message::of_clap(&error))?;
     let mut given = line.given.clone();
     if !lower.is_recipe {
-        given.extend(lower_settings().map(|setting| setting.id.clone()));
+        given.extend(lower.settings.iter().map(|setting| setting.id.clone()));
     }
     let overridable = match settings::are_about_this_call(&schema, &line.given) {
         true => BTreeSet::new(),
-        false => lower_settings().map(layer::Setting::name).collect(),
+        false => lower.settings.iter().map(layer::Setting::name).collect(),
     };
     Ok(Parsed {
         overridable,
@@ -215,11 +218,7 @@ impl Layer {
         let names_input = inputs(schema).any(|(_, id)| line.given.contains(id));
         match program.recipe {
             Some(recipe) if !names_input => {
-                let mut settings = layer::read(schema, "built-in recipe", recipe.text, notices)?;
-                if let Some(files) = recipe.files {
-                    let files = files().map_err(|error| invalid(format!("the built-in example: {error}")))?;
-                    settings.iter_mut().for_each(|setting| setting.move_files(FILES, &files));
-                }
+                let settings = layer::read(schema, "built-in recipe", recipe.text, notices)?;
                 Ok(Self { settings, is_recipe: true })
             }
             _ => Ok(Self { settings: Vec::new(), is_recipe: false }),

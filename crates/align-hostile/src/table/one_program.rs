@@ -17,7 +17,7 @@ pub(super) fn rows() -> Vec<Row> {
         align("an empty command", "").word("").refused(&[]),
         align("help of no command", "help nothing").refused(&["nothing"]),
         align("completions for no shell", "completions tcsh").refused(&["tcsh"]),
-        align("completions for nobody", "completions").refused(&["shell"]),
+        align("completions for nobody", "completions").refused(&["SHELL"]),
         align("a file for the cache", "sft --dry-run")
             .variable("XDG_CACHE_HOME", "sft.jsonl")
             .refused(&["sft.jsonl"]),
