@@ -151,10 +151,9 @@ fn ended(error: Error) -> anyhow::Error {
         Error::Interrupted { reason: StopReason::Signal(signal), checkpoint } => {
             let settings = checkpoint.with_file_name(SETTINGS_FILE);
             let (checkpoint, settings) = (checkpoint.display(), settings.display());
-            let how = "with the same options, which are all in";
             interrupted(
                 signal,
-                format_args!("go on with --resume-from-checkpoint {checkpoint} {how} --config {settings}"),
+                format_args!("go on with --config {settings} --resume-from-checkpoint {checkpoint}"),
             )
         }
         // A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.

@@ -144,7 +144,8 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
         let step = place.run(signal).json("trainer_state.json")["global_step"].as_u64().unwrap();
         println!("SIG{signal} stopped the run after step {step} of 60");
         assert!((1..60).contains(&step), "interrupted at step {step}");
-        assert_eq!(advice, format!("--resume-from-checkpoint {signal}/checkpoint-{step}"));
+        let settings = format!("--config {signal}/training_args.toml");
+        assert_eq!(advice, format!("{settings} --resume-from-checkpoint {signal}/checkpoint-{step}"));
         place.succeeds(&format!("--model model --dataset data.jsonl {options} {advice}"));
         assert_same_end(&place.run(signal), &whole, &format!("SIG{signal} at step {step}"));
     }

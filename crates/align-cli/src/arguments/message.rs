@@ -26,8 +26,11 @@ pub(super) fn line(error: &clap::Error, key: Option<&str>) -> String {
         ErrorKind::InvalidValue if missing => format!("`{name}` expects a value, found none"),
         ErrorKind::InvalidValue => {
             let expected = text(error, ContextKind::ValidValue).unwrap_or_default();
-            let hint = text(error, ContextKind::SuggestedValue)
-                .map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let near = text(error, ContextKind::SuggestedValue);
+            // What is most like it in letters is another method.
+            let near =
+                if value == "dpo" && expected.contains("sigmoid") { Some("sigmoid".into()) } else { near };
+            let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
             format!("`{name}` expects one of {expected}; found `{value}`{hint}")
         }
         ErrorKind::ValueValidation => {

@@ -174,9 +174,6 @@ pub(super) fn resolve<'schema>(
 
 /// Refuses values that this project knows but cannot honour.
 pub(super) fn check_value(long: &str, value: &str) -> Result<(), String> {
-    if long == "loss-type" && value.split(',').any(|loss| loss.trim() == "dpo") {
-        return Err("DPO's own loss is called `sigmoid`".to_owned());
-    }
     let tracker = value.split(',').find(|part| TRACKERS.contains(&part.trim()));
     match tracker {
         Some(tracker) if long == "report-to" => Err(format!(
