@@ -12,35 +12,11 @@ pub const DPO: Entry = Entry::training::<Options>(
         "Preference training (DPO and its relatives): a model and preference data in, an aligned model out.",
     )
     .with_recipe(include_str!("../recipes/dpo.toml"))
-    .with_essentials(ESSENTIALS),
+    .with_essentials(&[crate::TRAINING, ESSENTIALS]),
 );
 
-/// The options of the short help.
-const ESSENTIALS: &[&str] = &[
-    "config",
-    "model-name-or-path",
-    "dataset-name",
-    "eval-dataset",
-    "output-dir",
-    "overwrite-output-dir",
-    "resume-from-checkpoint",
-    "dry-run",
-    "inspect",
-    "quiet",
-    "json",
-    "device",
-    "seed",
-    "learning-rate",
-    "num-train-epochs",
-    "max-steps",
-    "per-device-train-batch-size",
-    "gradient-accumulation-steps",
-    "max-length",
-    "loss-type",
-    "beta",
-    "ref-model",
-    "precompute-ref-log-probs",
-];
+/// The options of the short help beside those of all training.
+const ESSENTIALS: &[&str] = &["max-length", "loss-type", "beta", "ref-model", "precompute-ref-log-probs"];
 
 /// The job, and who judges what comes of it.
 #[derive(Clone, Debug, clap::Args)]

@@ -14,7 +14,7 @@ pub const EVALUATE: Entry = Entry::working::<Options>(
         "evaluate",
         "Did it get better: models compared, judged, and held to account, as one report.",
     )
-    .with_essentials(ESSENTIALS),
+    .with_essentials(&[ESSENTIALS]),
 );
 
 /// The options of the short help.

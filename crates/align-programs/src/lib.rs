@@ -33,3 +33,26 @@ pub use reward::REWARD;
 pub use score::SCORE;
 #[cfg(feature = "sft")]
 pub use sft::SFT;
+
+/// The options of the short help that all training has.
+#[cfg(any(feature = "dpo", feature = "ppo", feature = "reward", feature = "sft"))]
+const TRAINING: &[&str] = &[
+    "config",
+    "model-name-or-path",
+    "dataset-name",
+    "eval-dataset",
+    "output-dir",
+    "overwrite-output-dir",
+    "resume-from-checkpoint",
+    "dry-run",
+    "inspect",
+    "quiet",
+    "json",
+    "device",
+    "seed",
+    "learning-rate",
+    "num-train-epochs",
+    "max-steps",
+    "per-device-train-batch-size",
+    "gradient-accumulation-steps",
+];

@@ -9,33 +9,15 @@ use align_world_judge::{JudgeOptions, WorldQuality};
 pub const PPO: Entry = Entry::training::<Options>(
     Program::new("train-ppo", "Reinforcement learning from a reward: a model, prompts and what scores answers in, an aligned model out.")
         .with_recipe(include_str!("../recipes/ppo.toml"))
-        .with_essentials(ESSENTIALS),
+        .with_essentials(&[crate::TRAINING, ESSENTIALS]),
 );
 
 /// The same program with another recipe: GRPO on sums in words.
 pub const GRPO: Entry =
     PPO.called("train-grpo", Some(Recipe { text: include_str!("../recipes/grpo.toml"), files: None }));
 
-/// The options of the short help.
+/// The options of the short help beside those of all training.
 const ESSENTIALS: &[&str] = &[
-    "config",
-    "model-name-or-path",
-    "dataset-name",
-    "eval-dataset",
-    "output-dir",
-    "overwrite-output-dir",
-    "resume-from-checkpoint",
-    "dry-run",
-    "inspect",
-    "quiet",
-    "json",
-    "device",
-    "seed",
-    "learning-rate",
-    "num-train-epochs",
-    "max-steps",
-    "per-device-train-batch-size",
-    "gradient-accumulation-steps",
     "method",
     "reward-model-path",
     "reward-funcs",

@@ -10,7 +10,7 @@ pub const REPORT: Entry = Entry::working::<Options>(
         "write-report",
         "One page of evaluations, training runs and sweeps: report.json, report.md and report.html.",
     )
-    .with_essentials(ESSENTIALS),
+    .with_essentials(&[ESSENTIALS]),
 );
 
 /// The options of the short help.

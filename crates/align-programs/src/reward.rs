@@ -11,33 +11,11 @@ pub const REWARD: Entry = Entry::training::<Options>(
         "Reward models: a model and ranked answers in, a scalar judge and how far to trust it out.",
     )
     .with_recipe(include_str!("../recipes/reward.toml"))
-    .with_essentials(ESSENTIALS),
+    .with_essentials(&[crate::TRAINING, ESSENTIALS]),
 );
 
-/// The options of the short help.
-const ESSENTIALS: &[&str] = &[
-    "config",
-    "model-name-or-path",
-    "dataset-name",
-    "eval-dataset",
-    "output-dir",
-    "overwrite-output-dir",
-    "resume-from-checkpoint",
-    "dry-run",
-    "inspect",
-    "quiet",
-    "json",
-    "device",
-    "seed",
-    "learning-rate",
-    "num-train-epochs",
-    "max-steps",
-    "per-device-train-batch-size",
-    "gradient-accumulation-steps",
-    "max-length",
-    "freeze-backbone",
-    "head",
-];
+/// The options of the short help beside those of all training.
+const ESSENTIALS: &[&str] = &["max-length", "freeze-backbone", "head"];
 
 /// The job.
 #[derive(Clone, Debug, clap::Args)]

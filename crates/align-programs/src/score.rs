@@ -8,7 +8,7 @@ use align_stage::Host;
 
 /// The program.
 pub const SCORE: Entry = Entry::working::<Options>(
-    Program::new("score", "Scores of answers by reward models and rules: scores, comparisons, the best of many, preference files.").with_essentials(ESSENTIALS),
+    Program::new("score", "Scores of answers by reward models and rules: scores, comparisons, the best of many, preference files.").with_essentials(&[ESSENTIALS]),
 );
 
 /// The options of the short help.

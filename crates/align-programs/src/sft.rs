@@ -11,32 +11,11 @@ pub const SFT: Entry = Entry::training::<Options>(
         "Supervised fine-tuning: a model and demonstrations in, a Hugging Face model directory out.",
     )
     .with_recipe(include_str!("../recipes/sft.toml"))
-    .with_essentials(ESSENTIALS),
+    .with_essentials(&[crate::TRAINING, ESSENTIALS]),
 );
 
-/// The options of the short help.
-const ESSENTIALS: &[&str] = &[
-    "config",
-    "model-name-or-path",
-    "dataset-name",
-    "eval-dataset",
-    "output-dir",
-    "overwrite-output-dir",
-    "resume-from-checkpoint",
-    "dry-run",
-    "inspect",
-    "quiet",
-    "json",
-    "device",
-    "seed",
-    "learning-rate",
-    "num-train-epochs",
-    "max-steps",
-    "per-device-train-batch-size",
-    "gradient-accumulation-steps",
-    "max-length",
-    "completion-only-loss",
-];
+/// The options of the short help beside those of all training.
+const ESSENTIALS: &[&str] = &["max-length", "completion-only-loss"];
 
 /// The job.
 #[derive(Clone, Debug, clap::Args)]

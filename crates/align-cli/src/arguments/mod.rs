@@ -36,8 +36,8 @@ pub struct Program {
     pub about: &'static str,
     /// The lowest layer when neither model, data set nor config file is named.
     pub recipe: Option<Recipe>,
-    /// The options that `-h` shows, as they are written on the command line; `--help` shows all.
-    pub essentials: &'static [&'static str],
+    /// The options that `-h` shows, in lists, as they are written on the command line; `--help` shows all.
+    pub essentials: &'static [&'static [&'static str]],
 }
 
 /// What a program does when nobody says what to do.
@@ -66,7 +66,7 @@ impl Program {
 
     /// The same with a short help of these options.
     #[must_use]
-    pub const fn with_essentials(self, essentials: &'static [&'static str]) -> Self {
+    pub const fn with_essentials(self, essentials: &'static [&'static [&'static str]]) -> Self {
         Self { essentials, ..self }
     }
 }

@@ -47,8 +47,9 @@ impl Schema {
         let recipe = if program.recipe.is_some() { RECIPE } else { "" };
         command = command.after_long_help(format!("{spelling} {recipe}").trim().to_owned());
         if !program.essentials.is_empty() {
-            let is_essential =
-                |arg: &Arg| arg.get_long().is_none_or(|long| program.essentials.contains(&long));
+            let is_essential = |arg: &Arg| {
+                arg.get_long().is_none_or(|long| program.essentials.iter().any(|list| list.contains(&long)))
+            };
             command =
                 command.mut_args(|arg| if is_essential(&arg) { arg } else { arg.hide_short_help(true) });
             let all = command.get_arguments().count();

@@ -13,7 +13,7 @@ use output::Output;
 /// The program.
 pub const GENERATE: Entry = Entry::working::<Options>(
     Program::new("generate", "Completions of prompts, on the terminal or as JSON lines.")
-        .with_essentials(ESSENTIALS),
+        .with_essentials(&[ESSENTIALS]),
 );
 
 /// The options of the short help.
