@@ -6,12 +6,15 @@ mod parts;
 mod reference;
 mod unpaired;
 
-use align_data::DataOptions;
-use align_stage::{Host, ModelOptions, Opening, OutputOptions, Result, Trained};
+use align_data::{DataOptions, Prepared};
+use align_stage::{
+    Answers, AnswersOnly, Ended, Host, ModelOptions, Opening, OutputOptions, Result, Trained, publish,
+};
 use align_train::TrainOptions;
 use serde::Serialize;
 
-use crate::{DpoOptions, Measuring, Method, Report};
+use crate::{DpoOptions, Look, Measuring, Method, Report};
+use judged::JudgedTexts;
 
 pub use parts::{Parts, Preferences};
 
@@ -51,8 +54,10 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trai
     let mut opening = Opening::new(host, job, job.dpo.default_learning_rate())?;
     let Parts { preferences, loss, judge } = parts;
     let method = job.dpo.method(job.train.least_examples(), opening.data.tokenize.max_length)?;
-    let method =
-        loss.map_or(Ok(method.clone()), |loss| parts::with_loss(method, loss, &job.dpo, &opening.given))?;
+    let method = match loss {
+        None => method,
+        Some(loss) => parts::with_loss(method, loss, &job.dpo, &opening.given)?,
+    };
     opening.defaults(job.dpo.defaulted());
     if let Some(notice) = job.dpo.notice_of_cut(opening.config.gradient_accumulation_steps) {
         tracing::warn!("{notice}");
@@ -63,6 +68,20 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trai
             unpaired::train(&opening, job, preferences.map(parts::unpaired), judge, method)
         }
     }
+}
+
+/// Writes the report of a run that has ended: what changed by the judge, if there is one, and what answers give away alone.
+fn reported<T: Answers>(
+    opening: &Opening<'_>,
+    data: &Prepared<T>,
+    judged: &JudgedTexts<'_>,
+    ended: Ended<Look>,
+) -> Result<Trained<Report>> {
+    let changes = judged.changes(ended.looks.as_ref())?;
+    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
+    let without_prompts = (answers_only, data.findings.known_answers());
+    let report = Report::new(ended.figures, ended.looks, without_prompts, changes);
+    publish(opening.host, ended.output_dir, report)
 }
 
 impl Job {

@@ -8,13 +8,13 @@ use align_data::{
 };
 use align_kernels::Params;
 use align_models::{CausalLm, Reference};
-use align_stage::{AnswersOnly, Fixed, Judge, Opening, Result, RowBatches, Trained, Training, publish};
+use align_stage::{Fixed, Judge, Opening, Result, RowBatches, Trained, Training};
 
 use crate::{HeldOut, Labels, PairMethod, Preference, Report, Scoring as _};
 
 use super::judged::JudgedTexts;
 use super::reference::RunReference;
-use super::{FOR_EVALUATION, Job};
+use super::{FOR_EVALUATION, Job, reported};
 
 pub(super) fn train(
     opening: &Opening<'_>,
@@ -72,10 +72,5 @@ pub(super) fn train(
     let fixed = Fixed { rows: &data.fingerprint, models: hash.into_iter().collect() };
     let training = Training { params: &params, objective, batches, rows, fixed };
     let ended = training.run(opening, held_out, |held_out, step, stop| held_out.look(step, stop))?;
-    let Some(ended) = ended else { return Ok(None) };
-    let changes = judged.changes(ended.looks.as_ref())?;
-    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
-    let without_prompts = (answers_only, data.findings.known_answers());
-    publish(opening.host, ended.output_dir, Report::new(ended.figures, ended.looks, without_prompts, changes))
-        .map(Some)
+    ended.map(|ended| reported(opening, &data, &judged, ended)).transpose()
 }

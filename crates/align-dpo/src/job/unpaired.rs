@@ -6,15 +6,13 @@ use align_data::{
 };
 use align_kernels::Params;
 use align_models::CausalLm;
-use align_stage::{
-    AnswersOnly, Error, Event, Fixed, Judge, Opening, Result, RowBatches, Trained, Training, publish,
-};
+use align_stage::{Error, Event, Fixed, Judge, Opening, Result, RowBatches, Trained, Training};
 
 use crate::{HeldOut, Report, Scoring as _, Unpaired, UnpairedLoss, UnpairedMethod};
 
 use super::judged::JudgedTexts;
 use super::reference::RunReference;
-use super::{FOR_EVALUATION, Job};
+use super::{FOR_EVALUATION, Job, reported};
 
 pub(super) fn train(
     opening: &Opening<'_>,
@@ -67,12 +65,7 @@ pub(super) fn train(
     let rows = data.train.len();
     let training = Training { params: &params, objective, batches, rows, fixed };
     let ended = training.run(opening, held_out, |held_out, step, stop| held_out.look(step, stop))?;
-    let Some(ended) = ended else { return Ok(None) };
-    let changes = judged.changes(ended.looks.as_ref())?;
-    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
-    let without_prompts = (answers_only, data.findings.known_answers());
-    publish(opening.host, ended.output_dir, Report::new(ended.figures, ended.looks, without_prompts, changes))
-        .map(Some)
+    ended.map(|ended| reported(opening, &data, &judged, ended)).transpose()
 }
 
 /// The rows of a micro-batch where a precomputed reference depends on them: KTO also scores each prompt with the
