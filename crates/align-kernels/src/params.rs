@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::Param;
+use crate::{Noise, Param};
 
 /// Parameters by their Hugging Face names. Cloning shares storage and gradient buffers.
 #[derive(Clone, Debug, Default)]
-pub struct Params(BTreeMap<String, Param>);
+pub struct Params {
+    params: BTreeMap<String, Param>,
+    noise: Noise,
+}
 
 impl Params {
     /// Trainable parameters that start from copies of `tensors`.
@@ -29,6 +32,19 @@ impl Params {
         self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect()
     }
 
+    /// Those that are trained, with the noise of all.
+    #[must_use]
+    pub fn trained(&self) -> Self {
+        let tracked = self.params.iter().filter(|(_, param)| param.is_tracked());
+        let params = tracked.map(|(name, param)| (name.clone(), param.clone())).collect();
+        Self { params, noise: self.noise.clone() }
+    }
+
+    /// What dropout in the models over these parameters is drawn from: silent unless one of them is trained.
+    pub fn noise(&self) -> &Noise {
+        &self.noise
+    }
+
     /// A frozen copy with storage of its own: what a reference model is made from.
     pub fn frozen_copy(&self) -> Result<Self> {
         self.iter()
@@ -38,7 +54,7 @@ impl Params {
 
     /// The parameter of that name, if there is one.
     pub fn get(&self, name: &str) -> Option<&Param> {
-        self.0.get(name)
+        self.params.get(name)
     }
 
     /// The parameter of that name.
@@ -46,7 +62,7 @@ impl Params {
     /// # Errors
     /// If there is none.
     pub fn require(&self, name: &str) -> Result<&Param> {
-        match self.0.get(name) {
+        match self.params.get(name) {
             Some(param) => Ok(param),
             None => bail!("missing tensor `{name}`"),
         }
@@ -57,7 +73,7 @@ impl Params {
     /// # Errors
     /// If the name is taken.
     pub fn insert(&mut self, name: &str, param: Param) -> Result<()> {
-        match self.0.insert(name.to_owned(), param) {
+        match self.params.insert(name.to_owned(), param) {
             None => Ok(()),
             Some(_) => bail!("two parameters are called `{name}`"),
         }
@@ -65,32 +81,34 @@ impl Params {
 
     /// Names and parameters in name order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Param)> {
-        self.0.iter().map(|(name, param)| (name.as_str(), param))
+        self.params.iter().map(|(name, param)| (name.as_str(), param))
     }
 
     /// Number of parameters (tensors, not elements).
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.params.len()
     }
 
     /// True if there are no parameters.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.params.is_empty()
     }
 
     /// Number of elements in all tensors.
     pub fn elem_count(&self) -> usize {
-        self.0.values().map(|param| param.tensor().elem_count()).sum()
+        self.params.values().map(|param| param.tensor().elem_count()).sum()
     }
 
     /// Forgets all gradients.
     pub fn clear_grads(&self) {
-        self.0.values().filter_map(Param::grad_buffer).for_each(|buffer| buffer.clear());
+        self.params.values().filter_map(Param::grad_buffer).for_each(|buffer| buffer.clear());
     }
 }
 
 impl FromIterator<(String, Param)> for Params {
     fn from_iter<I: IntoIterator<Item = (String, Param)>>(iter: I) -> Self {
-        Self(iter.into_iter().collect())
+        let params: BTreeMap<String, Param> = iter.into_iter().collect();
+        let noise = if params.values().any(Param::is_tracked) { Noise::new() } else { Noise::default() };
+        Self { params, noise }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use align_kernels::{Param, Params, RmsNorm, Rope, Segments, Tape, Value, checkpoint, record};
+use align_kernels::{Noise, Param, Params, RmsNorm, Rope, Segments, Tape, Value, checkpoint, record};
 use candle_core::{DType, Result, Tensor};
 
 use crate::layer::{Layer, norm};
@@ -20,6 +20,7 @@ pub struct Decoder {
     embedding: Param,
     layers: Vec<Arc<Layer>>,
     norm: RmsNorm,
+    noise: Noise,
     gradient_checkpointing: bool,
 }
 
@@ -54,6 +55,7 @@ impl Decoder {
                 .map(|plan| Ok(Arc::new(Layer::new(plan, params)?)))
                 .collect::<Result<_>>()?,
             norm: norm(&config.norm, params)?,
+            noise: params.noise().clone(),
             gradient_checkpointing: false,
             config: config.clone(),
         })
@@ -82,9 +84,12 @@ impl Decoder {
     /// # Errors
     /// If the stream has no such row.
     pub fn hidden(&self, stream: &Stream, rows: &[u32]) -> Result<Tensor> {
-        self.through_layers(stream, rows, |_, layer, pass, rows, hidden| {
-            let (layer, pass) = (layer.clone(), pass.clone());
-            let run = move |tape: &mut Tape, x| layer.forward(tape, x, &pass, rows.as_ref(), None);
+        self.through_layers(stream, rows, |index, layer, pass, rows, hidden| {
+            let (layer, pass, draw) = (layer.clone(), pass.clone(), self.noise.draw(index));
+            let run = move |tape: &mut Tape, x| {
+                tape.draw_from(draw);
+                layer.forward(tape, x, &pass, rows.as_ref(), None)
+            };
             if self.gradient_checkpointing {
                 checkpoint("layer", hidden, run)
             } else {

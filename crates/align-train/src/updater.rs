@@ -49,11 +49,7 @@ impl Updater {
         schedule: Schedule,
         max_grad_norm: Option<f64>,
     ) -> Result<Self> {
-        let params: Params = params
-            .iter()
-            .filter(|(_, param)| param.is_tracked())
-            .map(|(name, param)| (name.to_owned(), param.clone()))
-            .collect();
+        let params = params.trained();
         if params.is_empty() {
             return Err(candle_core::Error::Msg("there is no parameter to train".into()).into());
         }
@@ -96,8 +92,8 @@ impl Updater {
         self.params.clear_grads();
         let totals = totals(objective, window);
         let mut shares = Vec::with_capacity(window.len());
-        for batch in window {
-            shares.push(self.accumulate(objective, batch, &totals)?);
+        for (number, batch) in window.iter().enumerate() {
+            shares.push(self.accumulate(objective, batch, &totals, number)?);
         }
         let mut metrics = Metrics::default();
         let mut loss = 0.0;
@@ -174,9 +170,16 @@ impl Updater {
         objective: &'a O,
         batch: &'a O::Batch,
         totals: &Weights,
+        number: usize,
     ) -> Result<StepLoss<'a>> {
-        let share = objective.loss(batch, totals)?;
-        drop(share.loss.backward()?);
+        // Of the update and the micro-batch, so that a resumed run draws what one that was never stopped draws.
+        self.params.noise().begin((self.step as u64) << 32 | number as u64);
+        let passed = objective.loss(batch, totals).and_then(|share| {
+            drop(share.loss.backward()?);
+            Ok(share)
+        });
+        self.params.noise().end();
+        let share = passed?;
         if !self.covered {
             gradients::check_coverage(&self.params)?;
             self.covered = true;
@@ -191,9 +194,9 @@ impl Updater {
         window: &[O::Batch],
         totals: &Weights,
     ) -> Result<Error> {
-        for batch in window {
+        for (number, batch) in window.iter().enumerate() {
             self.params.clear_grads();
-            self.accumulate(objective, batch, totals)?;
+            self.accumulate(objective, batch, totals, number)?;
             if let Some(names) = gradients::not_finite(&self.params)? {
                 return Ok(self.not_finite(
                     objective,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::Linear;
+use super::{Adapter, Linear};
 use crate::cpu::{
     BLOCK_ROWS, FEW_ROWS, Matrix, MatrixMut, Start, Threads, add_assign, few_rows, matmul, product, slice,
     sum_blocks, tensor,
@@ -20,9 +20,12 @@ pub(super) fn linear(x: &Tensor, layer: &Linear) -> Result<(Tensor, Backward)> {
     if let Some(bias) = &layer.bias {
         add_bias(&mut y, bias)?;
     }
+    let low_rank = layer.adapter.as_ref().map(|adapter| add_low_rank(&mut y, &slice(&x)?, rows, adapter));
+    let low_rank = low_rank.transpose()?;
     let buffer = |param: &Param| param.grad_buffer().cloned();
     let (weight_buffer, bias_buffer) = (buffer(&layer.weight), layer.bias.as_ref().and_then(buffer));
-    Ok((tensor(y, (rows, layer.outputs()))?, Backward { x, weight, weight_buffer, bias_buffer }))
+    let y = tensor(y, (rows, layer.outputs()))?;
+    Ok((y, Backward { x, weight, weight_buffer, bias_buffer, low_rank }))
 }
 
 /// The backward pass of one run of the op.
@@ -31,6 +34,7 @@ pub(super) struct Backward {
     weight: Tensor,
     weight_buffer: Option<Arc<GradBuffer>>,
     bias_buffer: Option<Arc<GradBuffer>>,
+    low_rank: Option<LowRank>,
 }
 
 impl Backward {
@@ -40,18 +44,20 @@ impl Backward {
         let grad = grad.contiguous()?;
         let grad = slice(&grad)?;
         if let Some(buffer) = &self.bias_buffer {
-            add_bias_gradient(buffer, &grad, outputs)?;
+            add_bias_gradient(buffer, &grad, outputs, 1.0)?;
         }
+        let x = slice(&self.x)?;
+        let x = Matrix::new(&x, rows, inputs);
+        let of_adapter = self.low_rank.as_ref().map(|it| it.gradients(&grad, x, wanted)).transpose()?;
         let grad = Matrix::new(&grad, rows, outputs);
-        add_weight_gradient(
-            self.weight_buffer.as_deref(),
-            grad,
-            Matrix::new(&slice(&self.x)?, rows, inputs),
-        )?;
+        add_weight_gradient(self.weight_buffer.as_deref(), grad, x)?;
         if !wanted {
             return Ok([None]);
         }
-        let dx = product(grad, Matrix::new(&slice(&self.weight)?, outputs, inputs), Threads::All);
+        let mut dx = product(grad, Matrix::new(&slice(&self.weight)?, outputs, inputs), Threads::All);
+        if let (Some(low_rank), Some(inner)) = (&self.low_rank, of_adapter) {
+            low_rank.add_input_gradient(&mut dx, &inner, rows)?;
+        }
         Ok([Some(tensor(dx, (rows, inputs))?)])
     }
 }
@@ -67,6 +73,9 @@ pub(super) fn untracked<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Res
     let finish = |(mut y, layer): (Vec<f32>, &Linear)| {
         if let Some(bias) = &layer.bias {
             add_bias(&mut y, bias)?;
+        }
+        if let Some(adapter) = &layer.adapter {
+            add_low_rank(&mut y, &slice(&x)?, rows, adapter)?;
         }
         tensor(y, (rows, layer.outputs()))
     };
@@ -102,14 +111,76 @@ fn add_weight_gradient(buffer: Option<&GradBuffer>, grad: Matrix<'_>, x: Matrix<
     )
 }
 
-/// Σ_rows g.
-fn add_bias_gradient(buffer: &Arc<GradBuffer>, grad: &[f32], outputs: usize) -> Result<()> {
+/// `scale` Σ_rows g.
+fn add_bias_gradient(buffer: &GradBuffer, grad: &[f32], outputs: usize, scale: f32) -> Result<()> {
     let rows = grad.len() / outputs.max(1);
-    let db = sum_blocks(rows, outputs, |block, sum| {
+    let mut db = sum_blocks(rows, outputs, |block, sum| {
         let rows = block * BLOCK_ROWS..rows.min((block + 1) * BLOCK_ROWS);
         grad[rows.start * outputs..rows.end * outputs]
             .chunks_exact(outputs)
             .for_each(|row| add_assign(sum, row));
     });
+    if scale != 1.0 {
+        db.iter_mut().for_each(|sum| *sum *= scale);
+    }
     buffer.accumulate_in_place(&outputs.into(), || db.clone(), |sum| add_assign(sum, &db))
+}
+
+/// What an adapter keeps for its way back: `inner = s x Aᵀ`.
+struct LowRank {
+    adapter: Adapter,
+    inner: Vec<f32>,
+}
+
+/// Adds `s (x Aᵀ) Bᵀ` and the scaled bias to `y`.
+fn add_low_rank(y: &mut [f32], x: &[f32], rows: usize, adapter: &Adapter) -> Result<LowRank> {
+    let (a, b) = (adapter.a.tensor().detach().contiguous()?, adapter.b.tensor().detach().contiguous()?);
+    let ((rank, inputs), outputs) = (a.dims2()?, b.dim(0)?);
+    let scale = adapter.scale as f32;
+    let [mut inner] = products(x, rows, inputs, [&*slice(&a)?]);
+    inner.iter_mut().for_each(|value| *value *= scale);
+    let (left, right) = (Matrix::new(&inner, rows, rank), slice(&b)?);
+    let right = Matrix::new(&right, outputs, rank).t();
+    matmul(Start::Out, left, right, MatrixMut::new(y, rows, outputs), Threads::All);
+    if let Some(bias) = &adapter.bias {
+        let bias = (bias.tensor().detach() * adapter.scale)?;
+        add_bias(y, &Param::frozen(&bias))?;
+    }
+    Ok(LowRank { adapter: adapter.clone(), inner })
+}
+
+impl LowRank {
+    /// Adds the gradients of A and B; that of `x Aᵀ`, where it is needed.
+    fn gradients(&self, grad: &[f32], x: Matrix<'_>, wanted: bool) -> Result<Vec<f32>> {
+        let Adapter { a, b, bias, scale, .. } = &self.adapter;
+        let (outputs, rank) = b.tensor().dims2()?;
+        if let Some(buffer) = bias.as_ref().and_then(|bias| bias.grad_buffer()) {
+            add_bias_gradient(buffer, grad, outputs, *scale as f32)?;
+        }
+        let grad = Matrix::new(grad, x.rows(), outputs);
+        let inner = Matrix::new(&self.inner, x.rows(), rank);
+        add_weight_gradient(b.grad_buffer().map(|buffer| &**buffer), grad, inner)?;
+        if !wanted && !a.is_tracked() {
+            return Ok(Vec::new());
+        }
+        let b = b.tensor().detach().contiguous()?;
+        let mut inner = product(grad, Matrix::new(&slice(&b)?, outputs, rank), Threads::All);
+        inner.iter_mut().for_each(|value| *value *= *scale as f32);
+        add_weight_gradient(
+            a.grad_buffer().map(|buffer| &**buffer),
+            Matrix::new(&inner, x.rows(), rank),
+            x,
+        )?;
+        Ok(inner)
+    }
+
+    /// Adds the input's gradient to `dx`.
+    fn add_input_gradient(&self, dx: &mut [f32], inner: &[f32], rows: usize) -> Result<()> {
+        let a = self.adapter.a.tensor().detach().contiguous()?;
+        let (rank, inputs) = a.dims2()?;
+        let a = slice(&a)?;
+        let (inner, a) = (Matrix::new(inner, rows, rank), Matrix::new(&a, rank, inputs));
+        matmul(Start::Out, inner, a, MatrixMut::new(dx, rows, inputs), Threads::All);
+        Ok(())
+    }
 }

@@ -4,18 +4,21 @@
 //! weight gradient element by element. Here a frozen weight costs nothing in the backward pass, and a
 //! tracked one gets `gᵀ x` directly in the weight's own layout; on the CPU, in the buffer itself.
 
+mod adapter;
 mod composed;
 mod cpu;
 
 use candle_core::{Result, Tensor, bail};
 
 use crate::{Param, Tape, Value, record};
+pub use adapter::{Adapter, magnitudes};
 
 /// A linear layer: every product with a weight goes through one.
 #[derive(Clone, Debug)]
 pub struct Linear {
     weight: Param,
     bias: Option<Param>,
+    adapter: Option<Adapter>,
 }
 
 impl Linear {
@@ -28,7 +31,22 @@ impl Linear {
         if let Some(bias) = bias.filter(|bias| bias.tensor().dims() != [outputs]) {
             bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape());
         }
-        Ok(Self { weight: weight.clone(), bias: bias.cloned() })
+        Ok(Self { weight: weight.clone(), bias: bias.cloned(), adapter: None })
+    }
+
+    /// The same layer with an adapter.
+    ///
+    /// # Errors
+    /// If the adapter is for a weight of another shape.
+    pub fn with_adapter(self, adapter: &Adapter) -> Result<Self> {
+        adapter.check(&self.weight)?;
+        Ok(Self { adapter: Some(adapter.clone()), ..self })
+    }
+
+    /// The same layer with its adapter off.
+    #[must_use]
+    pub fn without_adapter(&self) -> Self {
+        Self { adapter: None, ..self.clone() }
     }
 
     /// `[outputs, inputs]`.
@@ -60,7 +78,8 @@ impl Linear {
     }
 
     fn params(&self) -> impl Iterator<Item = &Param> {
-        [Some(&self.weight), self.bias.as_ref()].into_iter().flatten()
+        let own = [Some(&self.weight), self.bias.as_ref()].into_iter().flatten();
+        own.chain(self.adapter.iter().flat_map(Adapter::params))
     }
 
     fn check(&self, x: &Tensor) -> Result<()> {
@@ -72,12 +91,15 @@ impl Linear {
 }
 
 impl Tape {
-    /// `x Wᵀ + b`: `[rows, inputs]` → `[rows, outputs]`.
+    /// `x Wᵀ + b`, and what the layer's adapter adds: `[rows, inputs]` → `[rows, outputs]`.
     ///
     /// # Errors
     /// If the widths do not fit.
     pub fn linear(&mut self, x: &Value, layer: &Linear) -> Result<Value> {
         layer.check(x.tensor())?;
+        if let Some(adapter) = layer.adapter.as_ref().filter(|adapter| !adapter.is_plain(self)) {
+            return self.adapted(x, layer, adapter);
+        }
         let (input, wanted) = (x.keep(), x.is_tracked());
         let operands = layer.params().map(Param::tensor).chain([&input]);
         if Self::on_cpu(&operands.collect::<Vec<_>>()) {
@@ -98,7 +120,9 @@ impl Tape {
     pub fn linears<const N: usize>(&mut self, x: &Value, layers: [&Linear; N]) -> Result<[Value; N]> {
         let params = || layers.iter().flat_map(|layer| layer.params());
         let operands: Vec<_> = params().map(Param::tensor).chain([x.tensor()]).collect();
-        let values = if Self::on_cpu(&operands) && !x.is_tracked() && !params().any(Param::is_tracked) {
+        let plain = layers.iter().all(|layer| layer.adapter.as_ref().is_none_or(|it| it.is_plain(self)));
+        let untracked = !x.is_tracked() && !params().any(Param::is_tracked);
+        let values = if Self::on_cpu(&operands) && untracked && plain {
             layers.iter().try_for_each(|layer| layer.check(x.tensor()))?;
             cpu::untracked(x.tensor(), layers)?.into_iter().map(|y| Ok(self.fresh(y))).collect()
         } else {

@@ -13,7 +13,7 @@ use std::cell::Cell;
 
 use candle_core::{Result, Tensor};
 
-use crate::{Param, cpu};
+use crate::{Draw, Param, cpu};
 use gradient::Gradient;
 pub(crate) use gradient::{add_in_place, sum_of_rows, wide};
 pub use record::{checkpoint, record};
@@ -26,6 +26,8 @@ pub struct Tape {
     slots: usize,
     /// The first tracked parameter that an op used: what candle's graph hangs on where no input has a gradient.
     parameter: Option<Tensor>,
+    /// What dropout draws from, if it is heard.
+    pub(crate) draw: Option<Draw>,
 }
 
 /// A tensor on a tape. It has a gradient if an input that has one, or a tracked parameter, went into it.
