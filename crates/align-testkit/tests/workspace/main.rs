@@ -208,6 +208,39 @@ fn the_door_brings_no_command_line() {
     assert_eq!(carried, BTreeSet::new());
 }
 
+/// Programs that build one after the other share what they are made of only if they ask for the same features of it.
+#[test]
+fn programs_share_what_they_are_built_from() {
+    let features = |program: &str| {
+        let output = Command::new(env!("CARGO"))
+            .args(["tree", "--offline", "--locked", "-e", "normal,build", "--prefix", "none", "-f", "{p} [{f}]"])
+            .args(["-p", program])
+            .current_dir(ROOT)
+            .output()
+            .expect("cargo runs");
+        let tree = String::from_utf8(output.stdout).expect("text");
+        let ours = |line: &str| line.contains(" (/") || line.contains(":\\");
+        let lines = tree.lines().map(|line| line.trim_end_matches(" (*)").trim_end_matches(" (proc-macro)"));
+        let of = |line: &str| Some(line.split_once(" [")?).map(|(name, all)| (name.to_owned(), all.to_owned()));
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for (name, all) in lines.filter(|line| !ours(line)).filter_map(of) {
+            found.entry(name).or_default().insert(all);
+        }
+        assert!(found.len() > 100, "{program}: {}", String::from_utf8_lossy(&output.stderr));
+        found
+    };
+    let programs = packages().into_iter().filter(Package::is_binary).map(|package| package.name);
+    let programs: Vec<String> = programs.filter(|name| name != "make-fixtures").collect();
+    let first = features("train-dpo");
+    for program in programs {
+        for (name, found) in features(&program) {
+            if let Some(expected) = first.get(&name) {
+                assert_eq!(&found, expected, "{program} has other features of {name} than train-dpo");
+            }
+        }
+    }
+}
+
 #[test]
 fn models_of_candle_are_one_crates_and_optional() {
     const ENCODERS: &str = "align-encoders";
