@@ -6,7 +6,6 @@ use align_data::{
     Candidates, Demonstration, PromptOnly, Text, TokenizeOptions, TokenizedCandidates, Tokenizer,
     TruncationMode, tokenize_demonstrations, tokenize_prompts,
 };
-use align_kernels::Params;
 use align_models::generation::{Completion, GenerationOptions, check_completions, generate_in_batches};
 use align_models::{CausalLm, ModelDir, Packed, divergence};
 use align_stats::ci95_of_several;
@@ -70,7 +69,7 @@ impl PolicyDir {
                 "model {name}: {path} is a reward model; expected a language model"
             )));
         }
-        let tokenizer = Tokenizer::load(path)?;
+        let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         dir.check_vocabulary(tokenizer.vocab_size())?;
         let mut eos = dir.eos_token_ids()?;
         if eos.is_empty() {
@@ -136,8 +135,7 @@ impl PolicyDir {
     /// # Errors
     /// If they are not what the config says.
     pub fn load(self, device: &Device) -> Result<Policy> {
-        let weights = self.dir.load(device)?;
-        let model = CausalLm::new(self.dir.decoder_config(), &Params::frozen(&weights))?;
+        let model = self.dir.model(device)?.causal_lm()?;
         Ok(Policy { dir: self, model })
     }
 }

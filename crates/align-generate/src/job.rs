@@ -5,8 +5,6 @@ use std::iter::{repeat_n, zip};
 use std::time::Instant;
 
 use align_hub::Hub;
-use align_kernels::Params;
-use align_models::CausalLm;
 use align_models::generation::{GenerationOptions, generate_in_batches};
 use align_stage::{Error, Event, Given, Heard, Host, ModelOptions, Pace, Result, ensure, given};
 use serde::Serialize;
@@ -103,8 +101,7 @@ pub fn generate(
     let tokens = job.prompts.tokenize(&prompts, &tokenizer, longest, room)?;
 
     // The model, and each prompt as often as it is to be completed.
-    let weights = model.load(&device)?;
-    let lm = CausalLm::new(model.decoder_config(), &Params::frozen(&weights))?;
+    let lm = model.model(&device)?.causal_lm()?;
     let eos = [vec![tokenizer.eos_id()?], model.eos_token_ids()?].concat();
     let times = job.sequences.num_return_sequences;
     let mut batches = generate_in_batches(&lm, &tokens, times, &eos, &job.generation, job.model.seed)?;

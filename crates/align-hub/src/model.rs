@@ -10,6 +10,8 @@ use super::snapshot::{Kind, Snapshot};
 use super::{Hub, HubError};
 
 const CONFIG: &str = "config.json";
+const ADAPTER_CONFIG: &str = "adapter_config.json";
+const ADAPTER: &str = "adapter_model.safetensors";
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
@@ -54,7 +56,7 @@ pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, 
 fn check_local(path: &Path) -> Result<PathBuf, HubError> {
     let problem = if path.is_file() {
         "a file; name the directory that holds config.json and model.safetensors"
-    } else if !path.join(CONFIG).is_file() {
+    } else if !path.join(CONFIG).is_file() && !path.join(ADAPTER_CONFIG).is_file() {
         "no config.json in this directory; expected a Hugging Face model directory"
     } else {
         return Ok(path.to_owned());
@@ -64,12 +66,20 @@ fn check_local(path: &Path) -> Result<PathBuf, HubError> {
 
 /// The files to have: configuration, tokenizer, and the weights, one file or the shards of an index.
 fn wanted(snapshot: &Snapshot<'_>) -> Result<Vec<String>, HubError> {
+    let beside = || BESIDE.iter().filter(|file| snapshot.has(file)).map(|file| (*file).to_owned());
+    if snapshot.has(ADAPTER_CONFIG) {
+        if !snapshot.has(ADAPTER) {
+            let problem = "adapters in other formats must be converted first".into();
+            return Err(snapshot.lacks(ADAPTER, problem));
+        }
+        return Ok([ADAPTER_CONFIG.to_owned(), ADAPTER.to_owned()].into_iter().chain(beside()).collect());
+    }
     if !snapshot.has(CONFIG) {
         let problem = "the repository has no config.json; it is not a transformers model".into();
         return Err(snapshot.lacks("its config.json", problem));
     }
     let mut files = vec![CONFIG.to_owned()];
-    files.extend(BESIDE.iter().filter(|file| snapshot.has(file)).map(|file| (*file).to_owned()));
+    files.extend(beside());
     if snapshot.has(WEIGHTS) {
         files.push(WEIGHTS.to_owned());
     } else if snapshot.has(INDEX) {

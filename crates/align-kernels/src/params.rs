@@ -32,6 +32,18 @@ impl Params {
         self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect()
     }
 
+    /// Trainable parameters that start from copies of these.
+    pub fn tracked_copy(&self) -> Result<Self> {
+        self.iter().map(|(name, param)| Ok((name.to_owned(), Param::tracked(param.tensor())?))).collect()
+    }
+
+    /// These parameters, with those of `over` in the place of the ones of the same name, and besides them.
+    #[must_use]
+    pub fn overlaid(&self, over: &Self) -> Self {
+        let all = self.iter().chain(over.iter());
+        all.map(|(name, param)| (name.to_owned(), param.clone())).collect()
+    }
+
     /// Those that are trained, with the noise of all.
     #[must_use]
     pub fn trained(&self) -> Self {

@@ -14,10 +14,13 @@ const SETTINGS: u64 = 16 << 20;
 /// Bytes of the largest vocabulary; those of today's models have up to 40 MB.
 const VOCABULARY: u64 = 128 << 20;
 
+const GENERATION: &str = "generation_config.json";
+const TOKENIZER: &str = "tokenizer.json";
+
 /// What they are called, and how large they may be.
 const FILES: [(&str, u64); 9] = [
-    ("generation_config.json", SETTINGS),
-    ("tokenizer.json", VOCABULARY),
+    (GENERATION, SETTINGS),
+    (TOKENIZER, VOCABULARY),
     ("tokenizer_config.json", SETTINGS),
     ("special_tokens_map.json", SETTINGS),
     ("added_tokens.json", SETTINGS),
@@ -43,14 +46,19 @@ impl CarriedOver {
         Ok(Self(Arc::new(read.collect::<Result<_>>()?)))
     }
 
+    /// These, and those of `others` that are not among them. A tokenizer comes whole from one directory.
+    pub(crate) fn or(self, others: Self) -> Self {
+        let mut all = Arc::unwrap_or_clone(others.0);
+        if self.0.contains_key(TOKENIZER) {
+            all.retain(|name, _| *name == GENERATION);
+        }
+        all.extend(Arc::unwrap_or_clone(self.0));
+        Self(Arc::new(all))
+    }
+
     /// The names that any directory may have.
     pub(crate) fn all_names() -> impl Iterator<Item = &'static str> {
         FILES.into_iter().map(|(name, _)| name)
-    }
-
-    /// The names of those that there are.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.keys().copied()
     }
 
     /// One of them; none if the directory had none of that name.

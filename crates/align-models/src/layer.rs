@@ -1,9 +1,10 @@
 //! A layer of a decoder, as its plan says: attention and a gated feed-forward layer, each a branch that is added to the
 //! rows.
 
-use align_kernels::{Activation, Linear, Looking, Params, RmsNorm, SoftCap, Tape, Value};
+use align_kernels::{Activation, Adapter, Linear, Looking, Params, RmsNorm, SoftCap, Tape, Value};
 use candle_core::{Result, Tensor, bail};
 
+use crate::adapter::{AdapterPlan, b, bias_of_b, magnitude};
 use crate::decoder::Pass;
 use crate::plan::{AttentionPlan, LayerPlan, LinearPlan, MlpPlan, NormPlan, bias, weight};
 
@@ -175,7 +176,26 @@ fn rows_of(tape: &mut Tape, x: Value, norm: &RmsNorm) -> Result<Value> {
 
 fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
     let bias = plan.bias.then(|| params.require(&bias(&plan.name))).transpose()?;
-    Linear::new(params.require(&weight(&plan.name))?, bias)
+    let layer = Linear::new(params.require(&weight(&plan.name))?, bias)?;
+    match &plan.adapter {
+        None => Ok(layer),
+        Some(adapter) => {
+            let mut found = adapter_of(plan, adapter, params)?;
+            if adapter.magnitude {
+                found = found.with_magnitude(params.require(&magnitude(&plan.name))?);
+            }
+            layer.with_adapter(&found)
+        }
+    }
+}
+
+/// The adapter of a linear layer, without magnitudes.
+pub(crate) fn adapter_of(linear: &LinearPlan, plan: &AdapterPlan, params: &Params) -> Result<Adapter> {
+    let mut adapter = Adapter::new(params.require(&plan.a())?, params.require(&b(&linear.name))?, plan.scale)?;
+    if plan.bias {
+        adapter = adapter.with_bias(params.require(&bias_of_b(&linear.name))?);
+    }
+    Ok(adapter.with_dropout(plan.dropout))
 }
 
 pub(crate) fn norm(plan: &NormPlan, params: &Params) -> Result<RmsNorm> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod adapter;
 mod architectures;
 mod carried;
 mod causal_lm;
@@ -9,6 +10,7 @@ mod error;
 pub mod generation;
 mod initialise;
 mod layer;
+mod model;
 mod model_dir;
 mod packing;
 mod plan;
@@ -18,11 +20,13 @@ mod reward_dir;
 mod reward_model;
 mod weights;
 
+pub use adapter::{AdapterPlan, LoraConfig, LoraStart, Modules};
 pub use causal_lm::CausalLm;
 pub use decoder::{Decoder, KeyValues};
 pub use divergence::{Divergence, divergence};
 pub use error::{Error, Result};
 pub use initialise::random_weights;
+pub use model::Model;
 pub use model_dir::ModelDir;
 pub use packing::{Packed, Stream, Targets};
 pub use plan::{

@@ -1,19 +1,21 @@
 //! A Hugging Face model directory: read from, and written back as one that transformers loads.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use align_files::Staged;
 use align_kernels::Params;
 use align_text::shortened;
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 use serde_json::{Value, json};
 
+use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir, AdapterTensors};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
-use crate::{DecoderConfig, Error, PadToken, Result, architectures, weights};
+use crate::plan::StoredParam;
+use crate::{DecoderConfig, Error, LoraConfig, PadToken, Result, RewardHead, architectures, weights};
 
 const CONFIG: &str = "config.json";
+const GENERATION: &str = "generation_config.json";
 
 /// Bytes of a JSON file that are read: a hundred times those of the largest.
 const LARGEST_JSON: u64 = 1 << 26;
@@ -22,8 +24,12 @@ const LARGEST_JSON: u64 = 1 << 26;
 #[derive(Clone, Debug)]
 pub struct ModelDir {
     path: PathBuf,
+    /// Where the weights are: the directory itself, or that of an adapter's base.
+    base: PathBuf,
     json: Value,
     decoder: DecoderConfig,
+    /// The shape without the adapter, and the adapter.
+    adapter: Option<(DecoderConfig, AdapterDir)>,
     /// The shape of what is on disk, where that is another.
     on_disk: Option<DecoderConfig>,
     carried: CarriedOver,
@@ -32,20 +38,86 @@ pub struct ModelDir {
 }
 
 impl ModelDir {
-    /// Reads and checks `config.json`, and reads what a model that is trained from this one inherits.
+    /// Reads and checks `config.json`, and reads what a model that is trained from this one inherits. Of an adapter
+    /// (`adapter_config.json`) the base is looked for where its settings say, from here or from the adapter on.
     ///
     /// # Errors
     /// If `config.json` is missing, malformed, or of an architecture that is not supported; a file beside it that cannot be
-    /// read, or is larger than any of its kind.
+    /// read, or is larger than any of its kind; an adapter that does not fit its base, or whose base is not there.
     pub fn open(path: &Path) -> Result<Self> {
-        let config = path.join(CONFIG);
-        let json = read_json(&config)?;
-        let decoder = architectures::decoder_config(&config, &json)?;
-        let carried = CarriedOver::read(path)?;
-        Ok(Self { path: path.to_owned(), json, decoder, on_disk: None, carried, pad: None })
+        Self::open_with(path, |_, _| None)
     }
 
-    /// The decoder's shape.
+    /// [`ModelDir::open`] where `find` looks for bases that are not on disk, by their names and revisions.
+    ///
+    /// # Errors
+    /// As [`ModelDir::open`].
+    pub fn open_with(
+        path: &Path,
+        find: impl FnOnce(&str, Option<&str>) -> Option<std::result::Result<PathBuf, String>>,
+    ) -> Result<Self> {
+        if !AdapterDir::is_at(path) {
+            return Self::open_base(path, path);
+        }
+        let adapter = AdapterDir::open(path)?;
+        let no_base = |problem: String| Error::invalid(path.join(ADAPTER_CONFIG), format!("`base_model_name_or_path`: {problem}"));
+        let here = [PathBuf::from(&adapter.base), path.join(&adapter.base)];
+        let base = match here.into_iter().find(|base| base.is_dir()) {
+            Some(base) => base,
+            None => match find(&adapter.base, adapter.revision.as_deref()) {
+                Some(found) => found.map_err(no_base)?,
+                None => {
+                    let name = shortened(&adapter.base, SHOWN);
+                    return Err(no_base(format!("there is no directory `{name}`; the adapter needs the model it was trained over")));
+                }
+            },
+        };
+        if AdapterDir::is_at(&base) {
+            return Err(no_base("is an adapter itself; merge it into its base first".to_owned()));
+        }
+        Self::open_base(path, &base)?.adapted(adapter)
+    }
+
+    fn open_base(path: &Path, base: &Path) -> Result<Self> {
+        let config = base.join(CONFIG);
+        let json = read_json(&config)?;
+        let decoder = architectures::decoder_config(&config, &json)?;
+        let carried = CarriedOver::read(path)?.or(CarriedOver::read(base)?);
+        let (path, base) = (path.to_owned(), base.to_owned());
+        Ok(Self { path, base, json, decoder, adapter: None, on_disk: None, carried, pad: None })
+    }
+
+    /// The same model under a new adapter: what is trained and saved is the adapter then. `name` and `revision` are what the
+    /// adapter's settings call the base.
+    ///
+    /// # Errors
+    /// Settings that do not fit the model; a model that is an adapter already.
+    pub fn with_new_adapter(self, config: &LoraConfig, name: &str, revision: Option<&str>) -> Result<Self> {
+        if self.adapter.is_some() {
+            let problem = "is an adapter, which is trained further as it is; leave out the options of a new one, or merge it first";
+            return Err(Error::invalid(&self.path, problem));
+        }
+        self.adapted(AdapterDir::new(config, name, revision))
+    }
+
+    fn adapted(self, adapter: AdapterDir) -> Result<Self> {
+        let plain = self.decoder.clone();
+        let decoder = plain.with_adapter(&adapter.config)?;
+        adapter.tensors(&decoder)?;
+        Ok(Self { decoder, adapter: Some((plain, adapter)), ..self })
+    }
+
+    /// True if it is an adapter over a base.
+    pub fn is_adapter(&self) -> bool {
+        self.adapter.is_some()
+    }
+
+    /// The directory of the tokenizer: an adapter's own, if there is one in it.
+    pub fn tokenizer_path(&self) -> &Path {
+        if self.path.join("tokenizer.json").is_file() { &self.path } else { &self.base }
+    }
+
+    /// The decoder's shape, with the adapter.
     pub fn decoder_config(&self) -> &DecoderConfig {
         &self.decoder
     }
@@ -55,16 +127,16 @@ impl ModelDir {
         &self.path
     }
 
-    /// All weights as f32 tensors on `device`.
+    /// All weights of the language model in f32 on `device`, frozen; those of the base without an adapter.
     ///
     /// # Errors
     /// If a tensor is missing, unknown, or of another shape than `config.json` says.
-    pub fn load(&self, device: &Device) -> Result<BTreeMap<String, Tensor>> {
+    pub fn load(&self, device: &Device) -> Result<Params> {
         if let Some(head) = self.reward_head()? {
             let problem = format!("is a reward model with {head}; expected a language model");
             return Err(Error::invalid(&self.path, problem));
         }
-        self.with_missing_rows(weights::load(&self.path, self.on_disk(), device)?)
+        Ok(Params::frozen(&self.with_missing_rows(weights::load(&self.base, self.on_disk(), device)?)?))
     }
 
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model
@@ -106,7 +178,7 @@ impl ModelDir {
     /// # Errors
     /// If a file is malformed, or names what is no token of the model.
     pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
-        let name = "generation_config.json";
+        let name = GENERATION;
         let parsed = |json| serde_json::from_slice(json).map_err(malformed(&self.path.join(name)));
         let generation: Value = self.carried.get(name).map_or(Ok(Value::Null), parsed)?;
         let named = self.token_ids(name, &generation["eos_token_id"])?;
@@ -122,28 +194,44 @@ impl ModelDir {
     /// If a file cannot be written.
     pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
         let staged = Staged::new(dir)?;
+        if let Some((_, adapter)) = &self.adapter {
+            adapter.save(&self.decoder, params, staged.path())?;
+            self.save_carried(&staged, dir)?;
+            return Ok(staged.commit(ADAPTER_CONFIG, &Self::file_names())?);
+        }
         weights::save(params, &self.decoder.tensors(), staged.path())?;
         let mut json = self.json.clone();
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!("float32");
         write_json(&staged.path().join(CONFIG), &json)?;
-        for (name, bytes) in self.carried.files() {
+        self.save_carried(&staged, dir)?;
+        Ok(staged.commit(CONFIG, &Self::file_names())?)
+    }
+
+    fn save_carried(&self, staged: &Staged, dir: &Path) -> Result<()> {
+        for (name, bytes) in self.carried_files() {
             std::fs::write(staged.path().join(name), bytes).map_err(Error::io(dir.join(name)))?;
         }
-        self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(staged.path()))?;
-        Ok(staged.commit(CONFIG, &Self::file_names())?)
+        self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(staged.path()))
+    }
+
+    /// What is written beside the weights. An adapter's generation settings are its base's.
+    fn carried_files(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        self.carried.files().filter(|(name, _)| !self.is_adapter() || *name != GENERATION)
     }
 
     /// The names of all files that a saved model can have; where it lacks one, [`ModelDir::save`] removes what another
     /// model left under the name.
     pub fn file_names() -> Vec<&'static str> {
-        [CONFIG, weights::SINGLE, weights::INDEX].into_iter().chain(CarriedOver::all_names()).collect()
+        let own = [CONFIG, weights::SINGLE, weights::INDEX, ADAPTER_CONFIG, ADAPTER];
+        own.into_iter().chain(CarriedOver::all_names()).collect()
     }
 
     /// The names of those files that [`ModelDir::save`] will write.
     pub fn saved_names(&self) -> impl Iterator<Item = &'static str> {
-        [CONFIG, weights::SINGLE].into_iter().chain(self.carried.names())
+        let own = if self.is_adapter() { [ADAPTER_CONFIG, ADAPTER] } else { [CONFIG, weights::SINGLE] };
+        own.into_iter().chain(self.carried_files().map(|(name, _)| name))
     }
 
     /// A number or a list of them as token ids; none where nothing is said.
@@ -168,7 +256,48 @@ impl ModelDir {
 
     /// The shape of the weights on disk.
     pub(crate) fn on_disk(&self) -> &DecoderConfig {
-        self.on_disk.as_ref().unwrap_or(&self.decoder)
+        self.on_disk.as_ref().unwrap_or_else(|| self.base_config())
+    }
+
+    /// The layout of what [`ModelDir::save`] writes: tensors by name, each with the parameters that it holds, rows after rows.
+    /// Parameters that it does not mention are called as they are.
+    ///
+    /// # Errors
+    /// An adapter that does not fit the model.
+    pub fn layout(&self) -> Result<Vec<(String, Vec<String>)>> {
+        let tensors = match self.adapter() {
+            None => self.decoder.tensors(),
+            Some(adapter) => {
+                let AdapterTensors { low_rank, whole } = adapter.tensors(&self.decoder)?;
+                [low_rank, whole].concat()
+            }
+        };
+        let names = |params: Vec<StoredParam>| params.into_iter().map(|param| param.name).collect();
+        Ok(tensors.into_iter().map(|tensor| (tensor.name, names(tensor.params))).collect())
+    }
+
+    /// The adapter, if it is one.
+    pub(crate) fn adapter(&self) -> Option<&AdapterDir> {
+        self.adapter.as_ref().map(|(_, adapter)| adapter)
+    }
+
+    /// The shape without the adapter.
+    pub(crate) fn base_config(&self) -> &DecoderConfig {
+        self.adapter.as_ref().map_or(&self.decoder, |(plain, _)| plain)
+    }
+
+    /// Where the weights are.
+    pub(crate) fn base_path(&self) -> &Path {
+        &self.base
+    }
+
+    /// The same, its adapter with that reward head.
+    pub(crate) fn with_adapter_head(&self, head: RewardHead) -> Self {
+        let mut own = self.clone();
+        if let Some((_, adapter)) = &mut own.adapter {
+            adapter.head = Some(head);
+        }
+        own
     }
 
     /// The same place, of which a model of another shape is made.

@@ -1,9 +1,9 @@
 //! Reward models on disk: transformers' `…ForSequenceClassification` with one label, or a language model that
 //! becomes one.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
+use align_kernels::{Param, Params};
 use candle_core::{Device, Tensor};
 use serde_json::json;
 
@@ -32,6 +32,9 @@ impl ModelDir {
     /// # Errors
     /// A classifier of more or fewer labels than one, a head of an unknown kind.
     pub fn reward_head(&self) -> Result<Option<RewardHead>> {
+        if let Some(adapter) = self.adapter() {
+            return Ok(adapter.head);
+        }
         let config = self.json();
         let architecture = config["architectures"][0].as_str().unwrap_or_default();
         if !architecture.ends_with(CLASSIFIER) {
@@ -64,7 +67,7 @@ impl ModelDir {
         }
     }
 
-    /// Backbone and head as f32 tensors on `device`, and which head it is. A saved reward model keeps the head it
+    /// Backbone and head in f32 on `device`, frozen, and which head it is. A saved reward model keeps the head it
     /// has; a language model, whose own head is left out, gets an untrained one: what was `asked` for, else the
     /// linear one.
     ///
@@ -75,8 +78,25 @@ impl ModelDir {
         asked: Option<RewardHead>,
         seed: u64,
         device: &Device,
-    ) -> Result<(RewardHead, BTreeMap<String, Tensor>)> {
+    ) -> Result<(RewardHead, Params)> {
+        let head = self.head_of(asked)?;
+        if self.is_adapter() {
+            let own = self.with_adapter_head(head);
+            let frozen = |tensor: &Tensor| Ok(Param::frozen(tensor));
+            return Ok((head, own.over(own.load_backbone(device)?, seed, device, frozen)?));
+        }
         let config = self.decoder_config();
+        if self.reward_head()?.is_none() {
+            let drawn = head.random_weights(config, seed, device)?;
+            return Ok((head, self.load_backbone(device)?.overlaid(&Params::frozen(&drawn))));
+        }
+        let shapes = head.weight_shapes(config.hidden).into_iter();
+        let own = shapes.map(|(name, shape)| StoredTensor::alone(name, &shape, Init::Normal));
+        Ok((head, self.load_with(own.collect(), &[], device)?))
+    }
+
+    /// The head that the model has or gets.
+    pub(crate) fn head_of(&self, asked: Option<RewardHead>) -> Result<RewardHead> {
         let saved = self.reward_head()?;
         if let (Some(saved), Some(asked)) = (saved, asked)
             && saved != asked
@@ -87,19 +107,23 @@ impl ModelDir {
             );
             return Err(Error::invalid(self.path(), problem));
         }
-        let head = saved.or(asked).unwrap_or(RewardHead::Linear);
-        let mut table = self.on_disk().backbone_tensors();
-        if saved.is_some() {
-            let shapes = head.weight_shapes(config.hidden).into_iter();
-            table.extend(shapes.map(|(name, shape)| StoredTensor::alone(name, &shape, Init::Normal)));
-        }
-        let ignored = weight(&config.head.name);
-        let tensors = weights::load_tensors(self.path(), &table, &[&ignored], device)?;
-        let mut tensors = self.with_missing_rows(tensors)?;
-        if saved.is_none() {
-            tensors.extend(head.random_weights(config, seed, device)?);
-        }
-        Ok((head, tensors))
+        Ok(saved.or(asked).unwrap_or(RewardHead::Linear))
+    }
+
+    /// The weights of the base that are not a head's.
+    pub(crate) fn load_backbone(&self, device: &Device) -> Result<Params> {
+        let head = RewardHead::Linear.weight_shapes(0).into_iter().map(|(name, _)| name);
+        let heads: Vec<String> = head.collect();
+        let other = if self.is_adapter() { heads.as_slice() } else { &[] };
+        self.load_with(Vec::new(), other, device)
+    }
+
+    fn load_with(&self, own: Vec<StoredTensor>, ignored: &[String], device: &Device) -> Result<Params> {
+        let table = [self.on_disk().backbone_tensors(), own].concat();
+        let head = weight(&self.decoder_config().head.name);
+        let ignored: Vec<&str> = ignored.iter().chain([&head]).map(String::as_str).collect();
+        let tensors = weights::load_tensors(self.base_path(), &table, &ignored, device)?;
+        Ok(Params::frozen(&self.with_missing_rows(tensors)?))
     }
 
     /// The same directory for a reward model with that head: [`ModelDir::save`] then writes what transformers'
@@ -121,7 +145,7 @@ impl ModelDir {
         if let RewardHead::Mlp { hidden_size } = head {
             config[HEAD] = json!({ "type": "mlp", "hidden_size": hidden_size });
         }
-        self.with(config, pad)
+        self.with(config, pad).with_adapter_head(head)
     }
 }
 

@@ -5,7 +5,7 @@ mod file;
 mod shards;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use align_kernels::{Param, Params};
 use candle_core::{Device, Tensor};
@@ -41,11 +41,23 @@ pub(crate) fn load_tensors(
     ignored: &[&str],
     device: &Device,
 ) -> Result<BTreeMap<String, Tensor>> {
-    let files = files(dir)?.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
+    load_files(dir, &files(dir)?, (table, "config.json"), ignored, device)
+}
+
+/// [`load_tensors`] of these files; `by` is what describes the table.
+pub(crate) fn load_files(
+    dir: &Path,
+    files: &[PathBuf],
+    (table, by): (&[StoredTensor], &str),
+    ignored: &[&str],
+    device: &Device,
+) -> Result<BTreeMap<String, Tensor>> {
+    let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
     let stored: BTreeMap<String, (&WeightFile, &TensorInfo)> =
         files.iter().flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info)))).collect();
-    refuse_unknown(dir, &stored, table, ignored)?;
-    let found = table.iter().map(|tensor| Ok((tensor, find(dir, &stored, &tensor.name, &tensor.shape())?)));
+    refuse_unknown(dir, &stored, (table, by), ignored)?;
+    let found =
+        table.iter().map(|tensor| Ok((tensor, find((dir, by), &stored, &tensor.name, &tensor.shape())?)));
     let found = found.collect::<Result<Vec<_>>>()?;
     let shapes: Vec<_> = table.iter().map(|tensor| (tensor.name.clone(), tensor.shape())).collect();
     check_memory(&format!("the weights in {} in f32", dir.display()), &shapes)?;
@@ -89,7 +101,7 @@ pub(crate) fn check_memory(what: &str, shapes: &Shapes) -> Result<()> {
 
 /// The tensor of that name, of that shape and of floating-point numbers.
 fn find<'a>(
-    dir: &Path,
+    (dir, by): (&Path, &str),
     stored: &BTreeMap<String, (&'a WeightFile, &'a TensorInfo)>,
     name: &str,
     shape: &[usize],
@@ -98,7 +110,7 @@ fn find<'a>(
     match stored.get(name) {
         None => wrong(" is missing".to_owned()),
         Some((_, info)) if info.shape != shape => {
-            wrong(format!(": expected shape {shape:?} by config.json, found {:?}", info.shape))
+            wrong(format!(": expected shape {shape:?} by {by}, found {:?}", info.shape))
         }
         Some((_, info)) if converter(info.dtype).is_none() => {
             let found = info.dtype;
@@ -131,11 +143,25 @@ fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap<String, Te
 /// # Errors
 /// If the file cannot be written.
 pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path) -> Result<()> {
+    write(&joined(params, table)?, &dir.join(SINGLE))
+}
+
+/// Writes the tensors of a table, and no others, as a file of its own.
+///
+/// # Errors
+/// If a parameter is missing; if the file cannot be written.
+pub(crate) fn save_only(params: &Params, table: &[StoredTensor], path: &Path) -> Result<()> {
+    let stored = |stored: &StoredTensor| {
+        let parts = stored.params.iter().map(|param| params.require(&param.name)?.tensor().detach().contiguous());
+        Ok::<_, Error>((stored.name.clone(), Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?))
+    };
+    write(&table.iter().map(stored).collect::<Result<_>>()?, path)
+}
+
+fn write(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let tensors = joined(params, table)?;
-    let path = dir.join(SINGLE);
-    safetensors::serialize_to_file(&tensors, Some(metadata), &path)
-        .map_err(|error| Error::invalid(&path, format!("could not be written: {error}")))
+    safetensors::serialize_to_file(tensors, Some(metadata), path)
+        .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))
 }
 
 /// A tensor that the decoder does not know would change the model's function: reading on without it
@@ -143,7 +169,7 @@ pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path) -> Resul
 fn refuse_unknown(
     dir: &Path,
     stored: &BTreeMap<String, (&WeightFile, &TensorInfo)>,
-    table: &[StoredTensor],
+    (table, by): (&[StoredTensor], &str),
     ignored: &[&str],
 ) -> Result<()> {
     let known: BTreeSet<&str> = table.iter().map(|tensor| tensor.name.as_str()).collect();
@@ -154,7 +180,7 @@ fn refuse_unknown(
         [] => Ok(()),
         [first, ..] => Err(Error::invalid(
             dir,
-            format!("{} tensor(s) that config.json does not account for, such as `{first}`", unknown.len()),
+            format!("{} tensor(s) that {by} does not account for, such as `{first}`", unknown.len()),
         )),
     }
 }

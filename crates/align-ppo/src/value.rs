@@ -7,9 +7,8 @@
 //! A reward model's own output is in units of its head; scores are what normalisation and weights have made of it. The
 //! critic's output goes the same way, so that its first values are of the size of the scores, not several times it.
 
-use std::collections::BTreeMap;
 
-use align_kernels::{Param, Params};
+use align_kernels::Params;
 use align_models::{CausalLm, DecoderConfig, RewardHead, RewardModel, RewardScorer, Stream};
 use align_train::{Error, Result};
 use candle_core::{Device, Tensor};
@@ -112,8 +111,8 @@ pub enum CriticStart {
         config: Box<DecoderConfig>,
         /// Its head.
         head: RewardHead,
-        /// Its weights. They are copied, once.
-        weights: BTreeMap<String, Tensor>,
+        /// Its parameters, as they are held in training.
+        params: Params,
         /// The scale: units of the score that one of the model's output is.
         scale: f64,
         /// The score where the model says 0.
@@ -127,17 +126,14 @@ impl CriticStart {
     /// # Errors
     /// If memory for them cannot be had.
     pub fn params(&self, policy: &DecoderConfig, device: &Device) -> Result<Params> {
-        let head;
-        let weights = match self {
-            Self::Model { weights, .. } => weights,
+        let params = match self {
+            Self::Model { params, .. } => params.clone(),
             Self::Head { seed } => {
-                head = RewardHead::Linear.random_weights(policy, *seed, device).map_err(Error::stage)?;
-                &head
+                let head = RewardHead::Linear.random_weights(policy, *seed, device).map_err(Error::stage)?;
+                Params::tracked(&head)?
             }
         };
-        let named =
-            weights.iter().map(|(name, weight)| Ok((format!("{PREFIX}{name}"), Param::tracked(weight)?)));
-        Ok(named.collect::<candle_core::Result<Params>>()?)
+        Ok(params.iter().map(|(name, param)| (format!("{PREFIX}{name}"), param.clone())).collect())
     }
 
     /// The critic over parameters that [`CriticStart::params`] made, tracked or a view of them.

@@ -7,7 +7,7 @@ use align_data::{
 use align_kernels::Params;
 use align_models::{CausalLm, random_weights};
 use align_stage::{
-    Fixed, Host, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
+    Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
 };
 use align_train::{Evaluate as _, TrainOptions};
 use serde::Serialize;
@@ -21,6 +21,9 @@ pub struct Job {
     /// The model, the device and the seed.
     #[command(flatten)]
     pub model: ModelOptions,
+    /// The adapter that is trained, if it is one.
+    #[command(flatten)]
+    pub lora: LoraOptions,
     /// Where it writes.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -86,13 +89,12 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
 
     // Model: trainable parameters, and a view of them to measure with.
     let (config, device) = (opening.model.decoder_config(), &opening.place.device);
-    let weights = if job.start.from_scratch {
-        random_weights(config, opening.place.seed, device)?
+    let params = if job.start.from_scratch {
+        opening.given.refuse(&["use_peft"], "an adapter over random weights would be of no use to anybody")?;
+        Params::tracked(&random_weights(config, opening.place.seed, device)?)?
     } else {
-        opening.model.load(device)?
+        opening.model.trainable(opening.place.seed, device)?.0
     };
-    let params = Params::tracked(&weights)?;
-    drop(weights);
     let policy =
         CausalLm::new(config, &params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
     let objective = Supervised::new(policy, job.sft.loss_type);

@@ -4,15 +4,21 @@ use align_data::DataOptions;
 use align_train::TrainOptions;
 use serde::Serialize;
 
-use crate::{ModelOptions, OutputOptions};
+use crate::{LoraOptions, ModelOptions, OutputOptions};
 
 /// A training job: all its options, in groups, each with a default.
 pub trait Job: Serialize + Default {
     /// The stage's name, as directories and reports have it: `dpo`.
     const STAGE: &'static str;
 
+    /// PEFT's word for what is trained: `CAUSAL_LM`, or `SEQ_CLS` for a reward model.
+    const TASK: &'static str = "CAUSAL_LM";
+
     /// The model, the device and the seed.
     fn model(&self) -> &ModelOptions;
+
+    /// The adapter's options.
+    fn lora(&self) -> &LoraOptions;
 
     /// The output options: where it writes.
     fn output(&self) -> &OutputOptions;
@@ -24,13 +30,16 @@ pub trait Job: Serialize + Default {
     fn train(&self) -> &TrainOptions;
 }
 
-/// Makes a struct with the groups `model`, `output`, `data` and `train` a [`Job`] of a stage, and gives it a `new`.
+/// Makes a struct with the groups `model`, `lora`, `output`, `data` and `train` a [`Job`] of a stage, and gives it a `new`.
 #[macro_export]
 macro_rules! job {
     ($job:ty, $stage:literal) => {
-        $crate::job!($job, $stage, |job| job.data.clone());
+        $crate::job!($job, $stage, "CAUSAL_LM", |job| job.data.clone());
     };
-    ($job:ty, $stage:literal, |$this:ident| $data:expr) => {
+    ($job:ty, $stage:literal, $task:literal) => {
+        $crate::job!($job, $stage, $task, |job| job.data.clone());
+    };
+    ($job:ty, $stage:literal, $task:literal, |$this:ident| $data:expr) => {
         impl $job {
             /// The job over a model and a data set by name, into a directory; everything else is as by default.
             pub fn new(
@@ -48,9 +57,14 @@ macro_rules! job {
 
         impl $crate::Job for $job {
             const STAGE: &'static str = $stage;
+            const TASK: &'static str = $task;
 
             fn model(&self) -> &$crate::ModelOptions {
                 &self.model
+            }
+
+            fn lora(&self) -> &$crate::LoraOptions {
+                &self.lora
             }
 
             fn output(&self) -> &$crate::OutputOptions {

@@ -10,6 +10,7 @@ use align_train::{Length, TrainConfig};
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::lora::LEARNING_RATE_FACTOR;
 use crate::place::Named;
 use crate::{Error, Event, Given, Host, Job, Look, Place, Result};
 
@@ -46,7 +47,7 @@ impl<'a> Opening<'a> {
         let (model, train) = (job.model(), job.train());
         let options = serde_json::to_value(job).map_err(Error::method)?;
         let given = given(host, job)?;
-        let config = train.check(default_learning_rate)?;
+        let mut config = train.check(default_learning_rate)?;
         let data = job.data().check()?;
         if train.max_tokens_per_micro_batch.is_some() {
             given.refuse(&["per_device_train_batch_size"], "because `max_tokens_per_micro_batch` decides")?;
@@ -59,6 +60,10 @@ impl<'a> Opening<'a> {
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         let hub = Hub::from_env();
         let (dir, tokenizer) = model.find(&hub)?;
+        let dir = job.lora().applied(dir, model, J::TASK, &given)?;
+        if dir.is_adapter() && train.learning_rate.is_none() {
+            config.learning_rate *= LEARNING_RATE_FACTOR;
+        }
         let mut opening = Self {
             host,
             place,

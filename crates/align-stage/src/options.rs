@@ -45,11 +45,22 @@ impl ModelOptions {
     /// # Errors
     /// A model that is not there, or that has all rows already; a tokenizer that cannot be read.
     pub fn find(&self, hub: &Hub) -> Result<(ModelDir, Tokenizer)> {
-        let dir = ModelDir::open(&hub.model(&self.model_name_or_path, &self.model_revision)?)?;
-        let tokenizer = Tokenizer::load(dir.path())?;
+        let dir = open_model(hub, &self.model_name_or_path, &self.model_revision)?;
+        let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         let dir = dir.with_vocabulary_if(self.resize_token_embeddings, tokenizer.vocab_size())?;
         Ok((dir, tokenizer))
     }
+}
+
+/// The model of that name: a directory, or what the hub has; an adapter with its base.
+///
+/// # Errors
+/// A model that is not there, or that cannot be read.
+pub fn open_model(hub: &Hub, name: &str, revision: &str) -> Result<ModelDir> {
+    let find = |base: &str, revision: Option<&str>| {
+        Some(hub.model(base, revision.unwrap_or("main")).map_err(|error| error.to_string()))
+    };
+    Ok(ModelDir::open_with(&hub.model(name, revision)?, find)?)
 }
 
 /// Where a run writes.

@@ -3,20 +3,20 @@
 use align_data::Tokenizer;
 use align_models::ModelDir;
 
-use crate::{Error, Opening, Result};
+use crate::{Error, Opening, Result, open_model};
 
 /// The reference model of that name, which must read the policy's token ids.
 ///
 /// # Errors
 /// A model that is not there, or that has another vocabulary or tokenizer.
 pub fn open_reference(opening: &Opening<'_>, name: &str) -> Result<ModelDir> {
-    let dir = ModelDir::open(&opening.hub.model(name, "main")?)?;
+    let dir = open_model(&opening.hub, name, "main")?;
     let (found, expected) = (dir.decoder_config().vocab, opening.model.decoder_config().vocab);
     if found != expected {
         return Err(Error::Inputs(format!(
             "ref_model {name}: has a vocabulary of {found}, the model one of {expected}; both must share a tokenizer"
         )));
     }
-    opening.tokenizer.check_same(&format!("ref_model {name}"), &Tokenizer::load(dir.path())?)?;
+    opening.tokenizer.check_same(&format!("ref_model {name}"), &Tokenizer::load(dir.tokenizer_path())?)?;
     Ok(dir)
 }

@@ -8,7 +8,7 @@ mod unpaired;
 
 use align_data::{DataOptions, Prepared};
 use align_stage::{
-    Answers, AnswersOnly, Ended, Host, ModelOptions, Opening, OutputOptions, Result, Trained, publish,
+    Answers, AnswersOnly, Ended, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, Trained, publish,
 };
 use align_train::TrainOptions;
 use serde::Serialize;
@@ -25,6 +25,9 @@ pub struct Job {
     /// The model, the device and the seed.
     #[command(flatten)]
     pub model: ModelOptions,
+    /// The adapter that is trained, if it is one.
+    #[command(flatten)]
+    pub lora: LoraOptions,
     /// Where it writes.
     #[command(flatten)]
     pub output: OutputOptions,

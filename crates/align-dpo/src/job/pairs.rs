@@ -42,18 +42,17 @@ pub(super) fn train(
     }
 
     // Models: the policy, what it is held to, and views of both to measure with.
-    let weights = opening.model.load(&opening.place.device)?;
-    let params = Params::tracked(&weights)?;
+    let (params, start) = opening.model.trainable(opening.place.seed, &opening.place.device)?;
     let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
     let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
     let (mut compared, mut moving, mut live, mut hash) = (None, None, None, None);
     if method.needs_reference() {
-        let reference = RunReference::open(opening, &job.dpo, &params, weights)?;
+        let reference = RunReference::open(opening, &job.dpo, &params, start)?;
         compared = Some(reference.compared(opening, &job.dpo, method, &data.train, None)?);
         hash = Some(reference.hash()?);
         (moving, live) = (reference.moving, Some(reference.model));
     } else {
-        drop(weights);
+        drop(start);
         opening.given.refuse(&["num_kl_prompts"], "the method has no reference to measure the KL from")?;
     }
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);

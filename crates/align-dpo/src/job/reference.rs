@@ -1,12 +1,10 @@
 //! The model that the policy is held to: itself as it starts, another one, or one that follows it.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
 
 use align_kernels::Params;
-use align_models::{CausalLm, DecoderConfig, Reference, weights_hash};
+use align_models::{CausalLm, Model, Reference};
 use align_stage::{Error, Opening, Result, open_reference};
-use candle_core::Tensor;
 
 use crate::{DpoOptions, MovingReference, Scoring, precompute};
 
@@ -18,46 +16,41 @@ pub(super) struct RunReference {
     compared: CausalLm,
     /// What moves it, if it moves.
     pub(super) moving: Option<MovingReference>,
-    config: DecoderConfig,
-    params: Params,
+    start: Model,
     hash: OnceCell<align_models::Result<String>>,
 }
 
 impl RunReference {
-    /// The model that the options name, or the policy's own, whose `weights` these are.
+    /// The model that the options name, or the policy as it starts.
     pub(super) fn open(
         opening: &Opening<'_>,
         options: &DpoOptions,
         policy: &Params,
-        weights: BTreeMap<String, Tensor>,
+        start: Model,
     ) -> Result<Self> {
-        let own = &opening.model;
-        let (dir, weights) = match &options.ref_model {
-            None => (own.clone(), weights),
-            Some(name) => {
-                let dir = open_reference(opening, name)?;
-                let weights = dir.load(&opening.place.device)?;
-                (dir, weights)
-            }
+        let start = match &options.ref_model {
+            None => start,
+            Some(name) => open_reference(opening, name)?.model(&opening.place.device)?,
         };
-        let config = dir.decoder_config();
-        let params = Params::frozen(&weights);
-        let model = CausalLm::new(config, &params)?;
+        let model = start.causal_lm()?;
         let (compared, moving) = match options.mixup()? {
             None => (model.clone(), None),
+            Some(_) if opening.model.is_adapter() => {
+                let problem = "the reference of an adapter is its base, which does not move; train all weights";
+                return Err(Error::option("sync_ref_model", problem));
+            }
             Some(mixup) => {
-                let own = Params::tracked(&weights)?;
-                let compared = CausalLm::new(config, &own.view())?;
+                let own = start.params.tracked_copy()?;
+                let compared = CausalLm::new(&start.config, &own.view())?;
                 (compared, Some(MovingReference::new(policy.view(), own, mixup)?))
             }
         };
-        Ok(Self { model, compared, moving, config: config.clone(), params, hash: OnceCell::new() })
+        Ok(Self { model, compared, moving, start, hash: OnceCell::new() })
     }
 
     /// Which model it is as it starts.
     pub(super) fn hash(&self) -> Result<(&'static str, String)> {
-        let hash = self.hash.get_or_init(|| weights_hash(&self.config, &self.params));
-        match hash {
+        match self.hash.get_or_init(|| self.start.hash()) {
             Ok(hash) => Ok(("reference", hash.clone())),
             Err(error) => Err(Error::Inputs(format!("reference: {error}"))),
         }

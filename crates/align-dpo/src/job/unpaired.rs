@@ -43,11 +43,10 @@ pub(super) fn train(
     }
 
     // Models: the policy, what it is held to, and views of both to measure with.
-    let weights = opening.model.load(&opening.place.device)?;
-    let params = Params::tracked(&weights)?;
+    let (params, start) = opening.model.trainable(opening.place.seed, &opening.place.device)?;
     let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
     let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
-    let reference = RunReference::open(opening, &job.dpo, &params, weights)?;
+    let reference = RunReference::open(opening, &job.dpo, &params, start)?;
     let neighbours = rows_compared(opening, job, method)?;
     let compared = reference.compared(opening, &job.dpo, method, &data.train, neighbours)?;
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);

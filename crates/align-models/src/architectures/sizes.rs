@@ -74,7 +74,7 @@ impl Sizes {
     pub(super) fn layer(&self, index: usize) -> LayerPlan {
         let linear = |name: &str, outputs: usize, inputs: usize| {
             let name = format!("model.layers.{index}.{name}");
-            LinearPlan { name, outputs, inputs, bias: false, fused_in: None }
+            LinearPlan { name, outputs, inputs, bias: false, fused_in: None, adapter: None }
         };
         let (hidden, inner) = (self.hidden, self.intermediate);
         let (rows, kv_rows) = (self.heads * self.head_dim, self.kv_heads * self.head_dim);

@@ -8,6 +8,8 @@ mod tensors;
 
 use align_kernels::Activation;
 
+use crate::AdapterPlan;
+
 pub use rotary::{RopeScaling, Rotary};
 pub use tensors::{Init, StoredParam, StoredTensor};
 pub(crate) use tensors::{bias, weight};
@@ -145,6 +147,8 @@ pub struct LinearPlan {
     pub bias: bool,
     /// Name of the module that holds it on disk, if others lie in the same tensor: rows of each, in the layers' order.
     pub fused_in: Option<String>,
+    /// The adapter of the layer, if it has one.
+    pub adapter: Option<AdapterPlan>,
 }
 
 impl QueryScaling {
@@ -154,6 +158,15 @@ impl QueryScaling {
             |position: u32| position / u32::try_from(self.original_max_positions).unwrap_or(u32::MAX).max(1);
         let factor = |&position: &u32| (1.0 + self.beta * (1.0 + f64::from(rounds(position))).ln()) as f32;
         positions.iter().any(|&position| rounds(position) > 0).then(|| positions.iter().map(factor).collect())
+    }
+}
+
+impl LayerPlan {
+    /// The linear layers, in the order of the computation.
+    pub fn linears(&self) -> impl Iterator<Item = &LinearPlan> {
+        let (attention, mlp) = (&self.attention, &self.mlp);
+        let first = [&attention.query, &attention.key, &attention.value, &attention.output];
+        first.into_iter().chain([&mlp.gate, &mlp.up, &mlp.down])
     }
 }
 
@@ -176,6 +189,11 @@ impl DecoderConfig {
     /// An architecture that is not supported, a field that is wrong or not understood.
     pub fn from_json(config: &serde_json::Value) -> crate::Result<Self> {
         crate::architectures::decoder_config(std::path::Path::new("config.json"), config)
+    }
+
+    /// The linear layers, from the embedding on.
+    pub fn linears(&self) -> impl Iterator<Item = &LinearPlan> {
+        self.layers.iter().flat_map(LayerPlan::linears)
     }
 
     /// True if the rotation of a token depends on how long its sequence is.

@@ -64,11 +64,7 @@ impl DecoderConfig {
         table.push(&self.embedding, None, ".weight", &[self.vocab, self.hidden], Init::Normal);
         for layer in &self.layers {
             let (attention, mlp) = (&layer.attention, &layer.mlp);
-            let linears = [&attention.query, &attention.key, &attention.value, &attention.output];
-            linears
-                .into_iter()
-                .chain([&mlp.gate, &mlp.up, &mlp.down])
-                .for_each(|linear| table.linear(linear));
+            layer.linears().for_each(|linear| table.linear(linear));
             let norms =
                 [&attention.norm, &attention.post_norm, &mlp.norm, &mlp.post_norm].into_iter().flatten();
             norms.chain(attention.head_norms.iter().flatten()).for_each(|norm| table.norm(norm));

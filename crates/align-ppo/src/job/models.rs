@@ -1,13 +1,11 @@
 //! The models of a run and the parameters that they share.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use align_kernels::Params;
-use align_models::{CausalLm, DecoderConfig, ModelDir, weights_hash};
+use align_kernels::{Param, Params};
+use align_models::{CausalLm, DecoderConfig, Model, ModelDir};
 use align_stage::{Error, Opening, Result, open_reference};
 use align_train::Error as TrainError;
-use candle_core::Tensor;
 
 use super::Job;
 use super::reward::Rewards;
@@ -29,7 +27,7 @@ pub(super) struct Models {
 
 impl Models {
     /// Loads the policy once: the reference, unless another is named, is made of the same tensors, and the policy trains a
-    /// copy.
+    /// copy, or an adapter over them.
     pub(super) fn open(
         opening: &Opening<'_>,
         job: &Job,
@@ -37,24 +35,18 @@ impl Models {
         has_critic: bool,
     ) -> Result<Self> {
         let (config, device) = (opening.model.decoder_config().clone(), &opening.place.device);
-        let weights = opening.model.load(device)?;
-        let policy = Params::tracked(&weights)?;
+        let (policy, start) = opening.model.trainable(opening.place.seed, device)?;
         if let Some(model) = rewards.model_mut() {
-            share_equal(&mut model.own.weights, &weights)?;
+            model.own.params = sharing(&model.own.params, &start.params)?;
         }
-        let held = |config: &DecoderConfig, weights: &BTreeMap<String, Tensor>| {
-            let params = Params::frozen(weights);
-            Ok::<_, Error>((CausalLm::new(config, &params)?, weights_hash(config, &params)?))
-        };
-        let (reference, reference_hash) = match &job.rollout.ref_model {
-            None => held(&config, &weights)?,
+        let held_to = match &job.rollout.ref_model {
+            None => start,
             Some(name) => {
-                let dir = open_reference(opening, name)?;
-                let mut own = dir.load(device)?;
-                share_equal(&mut own, &weights)?;
-                held(dir.decoder_config(), &own)?
+                let Model { config, params } = open_reference(opening, name)?.model(device)?;
+                Model { config, params: sharing(&params, &start.params)? }
             }
         };
+        let (reference, reference_hash) = (held_to.causal_lm()?, held_to.hash()?);
         let critic = match has_critic {
             false => None,
             true => {
@@ -63,8 +55,7 @@ impl Models {
                 Some((start, own))
             }
         };
-        let own = critic.iter().flat_map(|(_, own)| own.iter());
-        let all = policy.iter().chain(own).map(|(name, param)| (name.to_owned(), param.clone())).collect();
+        let all = critic.as_ref().map_or_else(|| policy.clone(), |(_, own)| policy.overlaid(own));
         let gradient_checkpointing = opening.config.gradient_checkpointing;
         Ok(Self { config, gradient_checkpointing, policy, critic, all, reference, reference_hash })
     }
@@ -114,7 +105,8 @@ impl Models {
     pub(super) fn save(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
         self.save_policy(model, dir)?;
         let Some((_, own)) = &self.critic else { return Ok(()) };
-        let tensors = own.iter().map(|(name, param)| (name.to_owned(), param.tensor().detach()));
+        let trained = own.iter().filter(|(_, param)| param.is_tracked());
+        let tensors = trained.map(|(name, param)| (name.to_owned(), param.tensor().detach()));
         let path = dir.join(CRITIC);
         let unwritable =
             |error| TrainError::stage(format!("{}: could not be written: {error}", path.display()));
@@ -122,22 +114,27 @@ impl Models {
     }
 }
 
-/// Replaces tensors by those of the same name and content in `with`, so that models which have a frozen backbone in common
-/// hold it once.
-fn share_equal(own: &mut BTreeMap<String, Tensor>, with: &BTreeMap<String, Tensor>) -> Result<()> {
-    let values = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+/// The parameters, those of the same name and content in `with` in their place, so that models which have a frozen backbone in
+/// common hold it once.
+fn sharing(own: &Params, with: &Params) -> Result<Params> {
+    let values = |param: &Param| param.tensor().flatten_all()?.to_vec1::<f32>();
     let mut shared = 0;
-    for (name, tensor) in own.iter_mut() {
-        let Some(other) = with.get(name) else { continue };
-        if other.shape() == tensor.shape() && values(other)? == values(tensor)? {
-            *tensor = other.clone();
-            shared += 1;
-        }
-    }
+    let mut either = |(name, param): (&str, &Param)| {
+        let other = with.get(name).filter(|other| other.tensor().shape() == param.tensor().shape());
+        let held = match other {
+            Some(other) if values(other)? == values(param)? => {
+                shared += 1;
+                other
+            }
+            _ => param,
+        };
+        Ok((name.to_owned(), held.clone()))
+    };
+    let all = own.iter().map(&mut either).collect::<candle_core::Result<Params>>()?;
     if shared > 0 {
-        tracing::info!("{shared} of {} tensors are the model's own and are held once", own.len());
+        tracing::info!("{shared} of {} tensors are the model's own and are held once", all.len());
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Where the critic comes from: the reward model if there is one that can read the policy's tokens.
@@ -148,13 +145,10 @@ fn critic_start(opening: &Opening<'_>, job: &Job, rewards: &Rewards) -> Result<C
         (Some(ValueModel::Head), _) | (None, None) => Ok(CriticStart::Head { seed }),
         (None | Some(ValueModel::RewardModel), Some(model)) => {
             let (scale, shift) = model.score_units(&job.reward);
-            Ok(CriticStart::Model {
-                config: Box::new(model.own.config.clone()),
-                head: model.own.head,
-                weights: model.own.weights.clone(),
-                scale,
-                shift,
-            })
+            let (config, params) = (model.own.config.clone(), model.own.params.clone());
+            let own = opening.model.trainable_like(Model { config, params }, seed, &opening.place.device)?;
+            let (config, head) = (Box::new(own.config), model.own.head);
+            Ok(CriticStart::Model { config, head, params: own.params, scale, shift })
         }
         (Some(ValueModel::RewardModel), None) => Err(Error::Inputs(
             "`value_model` = reward_model: there is no reward model that reads the policy's tokens; give `head`".to_owned(),

@@ -3,7 +3,7 @@
 use align_data::DataOptions;
 use align_models::generation::GenerationOptions;
 use align_reward::OutsideOptions;
-use align_stage::{Error, Given, ModelOptions, OutputOptions, Result, ensure};
+use align_stage::{Error, Given, LoraOptions, ModelOptions, OutputOptions, Result, ensure};
 use align_train::TrainOptions;
 use serde::Serialize;
 
@@ -29,6 +29,9 @@ pub struct Job {
     /// The model, the device and the seed.
     #[command(flatten)]
     pub model: ModelOptions,
+    /// The adapter that is trained, if it is one.
+    #[command(flatten)]
+    pub lora: LoraOptions,
     /// Where it writes.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -61,7 +64,7 @@ pub struct Job {
     pub train: TrainOptions,
 }
 
-align_stage::job!(Job, "ppo", |job| job.prompts());
+align_stage::job!(Job, "ppo", "CAUSAL_LM", |job| job.prompts());
 
 /// What is sampled, and how much of it.
 #[derive(Clone, Debug, Serialize, align_options::Options)]

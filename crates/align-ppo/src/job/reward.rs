@@ -1,6 +1,5 @@
 //! What gives scores: a reward model, a program or server outside, rules on the text, or a weighted sum of them.
 
-use align_kernels::Params;
 use align_models::weights_hash;
 use align_reward::{LoadedRewardModel, Normalize, Reward, RewardModelDir, RewardNormalization, RewardSpec};
 use align_stage::{Error, Opening, Result, ensure};
@@ -108,8 +107,8 @@ impl Rewards {
     pub(super) fn hashes(&self) -> Result<Vec<(&'static str, String)>> {
         let (hash, normalization) = match (&self.model, &self.encoder) {
             (Some(model), _) => {
-                let LoadedRewardModel { config, weights, .. } = &model.own;
-                (weights_hash(config, &Params::frozen(weights))?, model.normalization)
+                let LoadedRewardModel { config, params, .. } = &model.own;
+                (weights_hash(config, params)?, model.normalization)
             }
             (None, Some(encoder)) => (encoder.hash.clone(), encoder.normalization),
             (None, None) => return Ok(Vec::new()),

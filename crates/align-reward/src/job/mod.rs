@@ -9,7 +9,7 @@ use align_data::{
     DataOptions, MaskStyle, Ranking, Records, inspect_ranking, load_rankings, prepare_rankings,
 };
 use align_stage::{
-    Error, Fixed, Host, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
+    Error, Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
 };
 use align_train::TrainOptions;
 use serde::Serialize;
@@ -27,6 +27,9 @@ pub struct Job {
     /// The model, the device and the seed.
     #[command(flatten)]
     pub model: ModelOptions,
+    /// The adapter that is trained, if it is one.
+    #[command(flatten)]
+    pub lora: LoraOptions,
     /// Where it writes.
     #[command(flatten)]
     pub output: OutputOptions,
@@ -41,7 +44,7 @@ pub struct Job {
     pub train: TrainOptions,
 }
 
-align_stage::job!(Job, "reward");
+align_stage::job!(Job, "reward", "SEQ_CLS");
 
 /// Options that only matter with held-out rows.
 const FOR_EVALUATION: &[&str] = &["per_device_eval_batch_size", "source_column"];

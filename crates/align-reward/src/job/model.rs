@@ -3,7 +3,7 @@
 use align_data::TokenizedRanking;
 use align_kernels::{Param, Params};
 use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel, weights_hash};
-use align_stage::{Opening, Result};
+use align_stage::{Error, Opening, Result};
 
 use crate::{RankingBatch, RewardSource, features, first_answers};
 
@@ -24,13 +24,21 @@ impl Models {
         freeze_backbone: bool,
     ) -> Result<Self> {
         let (seed, device) = (opening.place.seed, &opening.place.device);
-        let (head, weights) = opening.model.load_reward_model(head, seed, device)?;
-        let held = |(name, weight): (String, _)| {
-            let is_trained = !freeze_backbone || name.starts_with("score.");
-            let param = if is_trained { Param::tracked(&weight)? } else { Param::frozen(&weight) };
-            Ok::<_, align_stage::Error>((name, param))
+        let (head, params) = if freeze_backbone {
+            if opening.model.is_adapter() {
+                let problem = "is what an adapter does to all but itself; leave out one of both";
+                return Err(Error::option("freeze_backbone", problem));
+            }
+            let (head, params) = opening.model.load_reward_model(head, seed, device)?;
+            let held = |(name, param): (&str, &Param)| {
+                let is_trained = name.starts_with("score.");
+                let param = if is_trained { Param::tracked(param.tensor())? } else { param.clone() };
+                Ok::<_, Error>((name.to_owned(), param))
+            };
+            (head, params.iter().map(held).collect::<Result<Params>>()?)
+        } else {
+            opening.model.trainable_reward_model(head, seed, device)?
         };
-        let params = weights.into_iter().map(held).collect::<Result<Params>>()?;
         let pad = opening.tokenizer.pad_beside(&opening.eos_token_ids()?)?;
         opening.model = opening.model.as_reward_model(head, PadToken { text: pad.text, id: pad.id });
         let config = opening.model.decoder_config().clone();

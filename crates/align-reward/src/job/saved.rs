@@ -1,9 +1,8 @@
 //! The saved model, read again: a head that was lost on the way to the disk would score at random.
 
 use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy, TokenizedRanking};
-use align_kernels::Params;
-use align_models::{ModelDir, RewardModel};
-use align_stage::{Error, Opening, Result};
+use align_models::RewardModel;
+use align_stage::{Error, Opening, Result, open_model};
 
 use super::model::Models;
 use crate::{Judged, Method, Ranked, RankingBatch, RewardNormalization, RewardSource, judge};
@@ -45,9 +44,9 @@ pub(super) fn verified(
     let live = Ranked::new(models.view(rows)?, method);
     let live = judge(rows, &live, models.pack(rows), batch_size)?;
 
-    let dir = ModelDir::open(output_dir)?;
-    let (head, weights) = dir.load_reward_model(None, 0, &opening.place.device)?;
-    let model = RewardModel::new(dir.decoder_config(), head, &Params::frozen(&weights))?;
+    let dir = open_model(&opening.hub, &output_dir.display().to_string(), "main")?;
+    let (head, params) = dir.load_reward_model(None, 0, &opening.place.device)?;
+    let model = RewardModel::new(dir.decoder_config(), head, &params)?;
     let read = Ranked::new(RewardSource::Model(Box::new(model)), method);
     let compared = &rows[..rows.len().min(COMPARED)];
     let read = judge(compared, &read, RankingBatch::new, batch_size)?;

@@ -4,7 +4,6 @@
 //! another architecture would be another arm there. Whoever needs the model itself, such as PPO's critic, opens a
 //! [`RewardModelDir`].
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,7 +11,7 @@ use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_kernels::Params;
 use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
 use align_stage::{Error, Result, ensure};
-use candle_core::{Device, Tensor};
+use candle_core::Device;
 
 use super::{ModelReward, Reward};
 use crate::RewardNormalization;
@@ -85,8 +84,8 @@ pub struct LoadedRewardModel {
     pub config: DecoderConfig,
     /// The head's.
     pub head: RewardHead,
-    /// The weights of both, by name.
-    pub weights: BTreeMap<String, Tensor>,
+    /// The parameters of both, frozen.
+    pub params: Params,
     /// Its tokenizer.
     pub tokenizer: Arc<Tokenizer>,
 }
@@ -133,7 +132,7 @@ impl RewardModelDir {
             dir.reward_head()?.is_some(),
             "{called}: is a language model; expected a reward model, which train-reward makes"
         );
-        let tokenizer = Tokenizer::load(dir.path())?;
+        let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         dir.check_vocabulary(tokenizer.vocab_size())?;
         Ok(Self { dir, tokenizer })
     }
@@ -154,9 +153,9 @@ impl RewardModelDir {
     /// If they are not what the config says.
     pub fn load(self, device: &Device) -> Result<LoadedRewardModel> {
         // A saved reward model has its head: no seed draws one.
-        let (head, weights) = self.dir.load_reward_model(None, 0, device)?;
+        let (head, params) = self.dir.load_reward_model(None, 0, device)?;
         let (config, tokenizer) = (self.dir.decoder_config().clone(), Arc::new(self.tokenizer));
-        Ok(LoadedRewardModel { config, head, weights, tokenizer })
+        Ok(LoadedRewardModel { config, head, params, tokenizer })
     }
 }
 
@@ -166,7 +165,7 @@ impl LoadedRewardModel {
     /// # Errors
     /// If a weight is missing.
     pub fn model(&self) -> Result<RewardModel> {
-        Ok(RewardModel::new(&self.config, self.head, &Params::frozen(&self.weights))?)
+        Ok(RewardModel::new(&self.config, self.head, &self.params)?)
     }
 
     /// The model as a reward of texts.

@@ -1,0 +1,14 @@
+//! Adapters: a few trained parameters over a model that stays as it is, in PEFT's layout on disk.
+
+mod config;
+mod dir;
+mod json;
+mod plan;
+mod start;
+mod targets;
+
+pub use config::{LoraConfig, LoraStart, Modules};
+pub(crate) use dir::{ADAPTER, ADAPTER_CONFIG, AdapterDir};
+pub use plan::AdapterPlan;
+pub(crate) use plan::AdapterTensors;
+pub(crate) use plan::{b, bias_of_b, magnitude};

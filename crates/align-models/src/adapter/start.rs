@@ -1,0 +1,77 @@
+//! What a new adapter starts from.
+
+use std::collections::BTreeMap;
+
+use align_kernels::{Adapter, Param, Params, magnitudes};
+use candle_core::{Device, Tensor};
+use rand::Rng;
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+
+use super::{LoraConfig, LoraStart, magnitude};
+use crate::initialise::normal;
+use crate::layer::adapter_of;
+use crate::plan::{Init, StoredTensor};
+use crate::{DecoderConfig, Result, weights};
+
+/// What draws an adapter, beside the run's seed.
+const STREAM: u64 = 0x10fa;
+
+/// The tensors of a new adapter of the `config` over the parameters of its `base`: the same seed gives the same ones.
+///
+/// # Errors
+/// If there is not enough memory; if a weight is missing.
+pub(super) fn start(
+    decoder: &DecoderConfig,
+    config: &LoraConfig,
+    table: &[StoredTensor],
+    base: &Params,
+    (seed, device): (u64, &Device),
+) -> Result<BTreeMap<String, Tensor>> {
+    let shapes: Vec<_> = table.iter().map(|tensor| (tensor.name.clone(), tensor.shape())).collect();
+    weights::check_memory("the adapter", &shapes)?;
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ STREAM);
+    let mut tensors = BTreeMap::new();
+    for param in table.iter().flat_map(|tensor| &tensor.params) {
+        let count = param.shape.iter().product();
+        let data: Vec<f32> = match param.init {
+            Init::Ones => vec![1.0; count],
+            Init::Zeros => vec![0.0; count],
+            Init::Normal => drawn(config.init_lora_weights, &param.shape, count, &mut rng),
+        };
+        tensors.insert(param.name.clone(), Tensor::from_vec(data, param.shape.as_slice(), device)?);
+    }
+    if config.use_dora {
+        add_magnitudes(decoder, base, &mut tensors)?;
+    }
+    Ok(tensors)
+}
+
+/// A: `[rank, inputs]`.
+fn drawn(start: LoraStart, shape: &[usize], count: usize, rng: &mut ChaCha8Rng) -> Vec<f32> {
+    let bound = 1.0 / (shape[1] as f64).sqrt();
+    let unit = |rng: &mut ChaCha8Rng| (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
+    let value = |rng: &mut ChaCha8Rng| match start {
+        LoraStart::Uniform => bound * (2.0 * unit(rng) - 1.0),
+        LoraStart::Gaussian => normal(rng) / shape[0] as f64,
+    };
+    (0..count).map(|_| value(rng) as f32).collect()
+}
+
+/// DoRA's magnitudes: the lengths of the rows as they are.
+fn add_magnitudes(
+    decoder: &DecoderConfig,
+    base: &Params,
+    tensors: &mut BTreeMap<String, Tensor>,
+) -> Result<()> {
+    let mut params = base.clone();
+    for (name, tensor) in tensors.iter() {
+        params.insert(name, Param::frozen(tensor))?;
+    }
+    for linear in decoder.linears() {
+        let Some(plan) = &linear.adapter else { continue };
+        let adapter: Adapter = adapter_of(linear, plan, &params)?;
+        let lengths = magnitudes(params.require(&linear.weight())?, &adapter)?;
+        tensors.insert(magnitude(&linear.name), lengths);
+    }
+    Ok(())
+}

@@ -1,0 +1,330 @@
+//! Adapters against PEFT, on every one of `fixtures/golden/adapters` (or of the folder that `ALIGN_GOLDEN_ADAPTERS` names): what
+//! is computed, its gradients, and that what is written is what was read.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where it fails and reports what it ran")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+
+use align_kernels::Params;
+use align_models::{CausalLm, LoraConfig, ModelDir, Modules, Packed, RewardModel};
+use candle_core::{DType, Device, Tensor};
+use serde_json::Value;
+
+const CPU: Device = Device::Cpu;
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden");
+const NAMES: [&str; 13] = [
+    "dora",
+    "dora-biases",
+    "fused",
+    "fused-dora",
+    "fused-whole",
+    "layers",
+    "lora",
+    "lora-bias",
+    "patterns",
+    "regex",
+    "reward",
+    "rslora",
+    "whole",
+];
+
+struct Golden {
+    name: String,
+    path: PathBuf,
+    dir: ModelDir,
+    expected: Value,
+    tensors: HashMap<String, Tensor>,
+    sequences: Vec<Vec<u32>>,
+}
+
+fn goldens() -> Vec<Golden> {
+    let own = std::env::var_os("ALIGN_GOLDEN_ADAPTERS").map(PathBuf::from);
+    let folder = own.clone().unwrap_or_else(|| Path::new(SHIPPED).join("adapters"));
+    let mut paths: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    let paths = paths.into_iter().filter(|path| path.join("adapter_config.json").is_file());
+    let goldens: Vec<_> = paths.map(golden).collect();
+    let names: Vec<_> = goldens.iter().map(|golden| golden.name.as_str()).collect();
+    println!("{}: {names:?}", folder.display());
+    match own {
+        None => assert_eq!(names, NAMES),
+        Some(_) => assert!(!names.is_empty()),
+    }
+    goldens
+}
+
+fn golden(path: PathBuf) -> Golden {
+    let read = |name: &str| std::fs::read_to_string(path.join(name)).unwrap();
+    let tensors = candle_core::safetensors::load(path.join("expected.safetensors"), &CPU).unwrap();
+    let rows = |name: &str| tensors[name].to_dtype(DType::U32).unwrap().to_vec2::<u32>().unwrap();
+    let real = |(ids, mask): (Vec<u32>, Vec<u32>)| {
+        ids.into_iter().zip(mask).filter(|pair| pair.1 == 1).map(|pair| pair.0).collect()
+    };
+    Golden {
+        name: path.file_name().unwrap().to_string_lossy().into_owned(),
+        dir: ModelDir::open(&path).unwrap(),
+        expected: serde_json::from_str(&read("expected.json")).unwrap(),
+        sequences: rows("input_ids").into_iter().zip(rows("attention_mask")).map(real).collect(),
+        tensors,
+        path,
+    }
+}
+
+impl Golden {
+    fn is_reward(&self) -> bool {
+        self.tensors.contains_key("rewards")
+    }
+
+    /// All sequences in one stream, every token but the first a label.
+    fn packed(&self) -> Packed {
+        let mut packed = Packed::default();
+        for tokens in &self.sequences {
+            if self.is_reward() {
+                packed.push_completions(&tokens[..1], &[&tokens[1..]]);
+            } else {
+                packed.push_sequence(tokens, &vec![true; tokens.len()]);
+            }
+        }
+        packed
+    }
+
+    /// The expected values of the rows without their padding.
+    fn expected_logits(&self, name: &str) -> Vec<f32> {
+        let logits = self.tensors[name].to_vec3::<f32>().unwrap();
+        let rows = self.sequences.iter().zip(&logits);
+        rows.flat_map(|(tokens, logits)| logits[..tokens.len()].concat()).collect()
+    }
+
+    fn trainable(&self) -> (Params, Tensor) {
+        let packed = self.packed();
+        if self.is_reward() {
+            let (head, params) = self.dir.trainable_reward_model(None, 0, &CPU).unwrap();
+            let model = RewardModel::new(self.dir.decoder_config(), head, &params).unwrap();
+            let rewards = model.rewards(&packed).unwrap();
+            let margin = |a: usize, b: usize| (rewards.get(a).unwrap() - rewards.get(b).unwrap()).unwrap();
+            let loss = |x: Tensor| (x.neg().unwrap().exp().unwrap() + 1.0).unwrap().log().unwrap();
+            return (params, (loss(margin(0, 1)) + loss(margin(1, 2))).unwrap());
+        }
+        let (params, _) = self.dir.trainable(0, &CPU).unwrap();
+        let model = CausalLm::new(self.dir.decoder_config(), &params).unwrap();
+        (params, model.token_log_probs(&packed).unwrap().mean_all().unwrap().neg().unwrap())
+    }
+}
+
+fn logits(model: &CausalLm, packed: &Packed) -> Vec<f32> {
+    let rows: Vec<u32> = (0..packed.stream.tokens.len() as u32).collect();
+    let hidden = model.decoder().hidden(&packed.stream, &rows).unwrap();
+    model.next_token_logits(&hidden, 1.0).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn worst(ours: &[f32], theirs: &[f32]) -> f32 {
+    assert_eq!(ours.len(), theirs.len());
+    ours.iter().zip(theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+#[test]
+fn logits_and_rewards_are_those_of_peft() {
+    for golden in goldens() {
+        let packed = golden.packed();
+        if golden.is_reward() {
+            let (head, params) = golden.dir.load_reward_model(None, 0, &CPU).unwrap();
+            let model = RewardModel::new(golden.dir.decoder_config(), head, &params).unwrap();
+            let rewards = model.rewards(&packed).unwrap().to_vec1::<f32>().unwrap();
+            let worst = worst(&rewards, &golden.tensors["rewards"].to_vec1::<f32>().unwrap());
+            println!("{}: worst reward difference {worst:.1e}", golden.name);
+            assert!(worst < 1e-5);
+            continue;
+        }
+        let model = golden.dir.model(&CPU).unwrap().causal_lm().unwrap();
+        let with = worst(&logits(&model, &packed), &golden.expected_logits("logits"));
+        let (config, params) = (golden.base(), golden.dir.load(&CPU).unwrap());
+        let off = CausalLm::new(&config, &params).unwrap();
+        let without = worst(&logits(&off, &packed), &golden.expected_logits("base_logits"));
+        println!("{}: worst logit difference {with:.1e}, with the adapter off {without:.1e}", golden.name);
+        assert!(with < 1e-4 && without < 1e-4);
+    }
+}
+
+impl Golden {
+    fn base(&self) -> align_models::DecoderConfig {
+        let settings = std::fs::read_to_string(self.path.join("adapter_config.json")).unwrap();
+        let settings: Value = serde_json::from_str(&settings).unwrap();
+        let base = self.path.join(settings["base_model_name_or_path"].as_str().unwrap());
+        ModelDir::open(&base).unwrap().decoder_config().clone()
+    }
+}
+
+/// The name in the file of a parameter of torch.
+fn on_disk(name: &str) -> String {
+    let name = name.replace(".modules_to_save.default", "").replace(".default", "");
+    match name.strip_suffix(".weight") {
+        Some(bare) if name.contains("magnitude") => bare.to_owned(),
+        _ => name,
+    }
+}
+
+#[test]
+fn loss_and_gradient_norms_are_those_of_torch() {
+    for golden in goldens() {
+        let (params, loss) = golden.trainable();
+        loss.backward().unwrap();
+        let loss = f64::from(loss.to_scalar::<f32>().unwrap());
+        assert!((loss - golden.expected["loss"].as_f64().unwrap()).abs() < 1e-4, "{}: {loss}", golden.name);
+        // What is saved is what is trained, and under the name that it has there.
+        let mut squares: BTreeMap<String, f64> = BTreeMap::new();
+        for (stored, parts) in golden.dir.layout().unwrap() {
+            for part in parts {
+                let grad = params.require(&part).unwrap().grad_buffer().expect(&part).get().expect(&part);
+                let square = grad.to_dtype(DType::F64).unwrap().sqr().unwrap().sum_all().unwrap();
+                *squares.entry(stored.clone()).or_default() += square.to_scalar::<f64>().unwrap();
+            }
+        }
+        let norms = golden.expected["grad_norms"].as_object().unwrap();
+        let norms: BTreeMap<String, f64> =
+            norms.iter().map(|(name, norm)| (on_disk(name), norm.as_f64().unwrap())).collect();
+        assert_eq!(norms.keys().collect::<Vec<_>>(), squares.keys().collect::<Vec<_>>(), "{}", golden.name);
+        let mut worst = 0f64;
+        for (name, norm) in norms {
+            let found = squares[&name].sqrt();
+            let error = ((found - norm).abs() - 1e-6).max(0.0) / norm.max(1e-9);
+            assert!(error < 1e-3, "{} {name}: {found} is not {norm}", golden.name);
+            worst = worst.max(error);
+        }
+        println!("{}: worst relative difference of a gradient norm {worst:.1e}", golden.name);
+        let trained = params.iter().filter(|(_, param)| param.is_tracked()).count();
+        let parts = golden.dir.layout().unwrap().into_iter().map(|(_, parts)| parts.len()).sum::<usize>();
+        assert_eq!(trained, parts, "{}: what is trained is what is saved", golden.name);
+    }
+}
+
+#[test]
+fn what_was_read_is_written_to_the_byte() {
+    for golden in goldens() {
+        let (params, _) = golden.trainable();
+        let saved = tempfile::tempdir().unwrap();
+        golden.dir.save(&params, saved.path()).unwrap();
+        let tensors = |dir: &Path| {
+            let bytes = std::fs::read(dir.join("adapter_model.safetensors")).unwrap();
+            let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+            let all = file.tensors().into_iter();
+            all.map(|(name, it)| (name, it.dtype(), it.shape().to_vec(), it.data().to_vec()))
+                .map(|(name, dtype, shape, data)| (name, (format!("{dtype:?}"), shape, data)))
+                .collect::<BTreeMap<_, _>>()
+        };
+        assert_eq!(tensors(&golden.path), tensors(saved.path()), "{}", golden.name);
+        let settings = |dir: &Path| {
+            let text = std::fs::read_to_string(dir.join("adapter_config.json")).unwrap();
+            let mut json: Value = serde_json::from_str(&text).unwrap();
+            for field in ["target_modules", "modules_to_save"] {
+                if let Some(list) = json[field].as_array_mut() {
+                    list.sort_by_key(ToString::to_string);
+                }
+            }
+            json
+        };
+        assert_eq!(settings(&golden.path), settings(saved.path()), "{}", golden.name);
+        assert!(!saved.path().join("config.json").exists());
+    }
+}
+
+#[test]
+fn a_new_adapter_changes_nothing_at_first() {
+    let dir = || ModelDir::open(&Path::new(SHIPPED).join("models/phi3")).unwrap();
+    let mut packed = Packed::default();
+    packed.push_sequence(&[5, 9, 17, 40, 3, 77], &[true; 6]);
+    let before = logits(&dir().model(&CPU).unwrap().causal_lm().unwrap(), &packed);
+    for use_dora in [false, true] {
+        let config = LoraConfig { r: 4, use_dora, ..LoraConfig::default() };
+        let adapted = dir().with_new_adapter(&config, "base", None).unwrap();
+        let (params, start) = adapted.trainable(7, &CPU).unwrap();
+        let model = CausalLm::new(adapted.decoder_config(), &params).unwrap();
+        assert!(worst(&logits(&model, &packed), &before) < 1e-5);
+        assert_eq!(logits(&start.causal_lm().unwrap(), &packed), before, "the adapter off");
+        // The base is held once.
+        let name = "model.layers.0.self_attn.q_proj.weight";
+        let of = |params: &Params| params.require(name).unwrap().tensor().id();
+        assert!(!params.require(name).unwrap().is_tracked() && of(&params) == of(&start.params));
+        // The same seed gives the same adapter, another one another.
+        let a = |seed| {
+            let (params, _) = adapted.trainable(seed, &CPU).unwrap();
+            let a = params.require("model.layers.0.self_attn.qkv_proj.lora_A.weight").unwrap().tensor().detach();
+            a.flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        };
+        assert!(a(7) == a(7) && a(7) != a(8));
+        let bound = 1.0 / 32f32.sqrt();
+        assert!(a(7).iter().all(|x| x.abs() <= bound) && a(7).iter().any(|x| x.abs() > 0.9 * bound));
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_said() {
+    let dir = || ModelDir::open(&Path::new(SHIPPED).join("models/llama")).unwrap();
+    let names = |names: &[&str]| Modules::Names(names.iter().map(|&name| name.to_owned()).collect());
+    let problem = |config: LoraConfig| dir().with_new_adapter(&config, "base", None).unwrap_err().to_string();
+    let of = |target_modules: Modules| problem(LoraConfig { target_modules, r: 4, ..LoraConfig::default() });
+    assert!(of(names(&["q_porj"])).contains("no linear module `q_porj`; there are q_proj, k_proj, v_proj"));
+    assert!(of(names(&["roj"])).contains("no linear module `roj`"), "a part of a name is none");
+    assert!(of(Modules::Pattern("layers".into())).contains("fits `layers`"));
+    assert!(of(Modules::Pattern("(".into())).contains("is no regular expression"));
+    let default = || LoraConfig { r: 4, ..LoraConfig::default() };
+    assert!(problem(LoraConfig { r: 33, ..default() }).contains("expected a rank from 1 to 32"));
+    assert!(problem(LoraConfig { r: 17, ..default() }).contains("`model.layers.0.self_attn.k_proj`, whose weight is [16, 32]"));
+    assert!(problem(LoraConfig { lora_alpha: 0.0, ..default() }).contains("lora_alpha"));
+    assert!(problem(LoraConfig { lora_dropout: 1.0, ..default() }).contains("lora_dropout"));
+    assert!(problem(LoraConfig { use_dora: true, lora_bias: true, ..default() }).contains("lora_bias"));
+    assert!(problem(LoraConfig { modules_to_save: vec!["scroe".into()], ..default() }).contains("`scroe`"));
+    let tied = ModelDir::open(&Path::new(SHIPPED).join("models/llama-tied")).unwrap();
+    let config = LoraConfig { modules_to_save: vec!["embed_tokens".into()], ..default() };
+    assert!(tied.with_new_adapter(&config, "base", None).unwrap_err().to_string().contains("tied embeddings"));
+}
+
+/// A copy of a golden adapter, its settings changed.
+fn changed(field: &str, value: &Value) -> (tempfile::TempDir, String) {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(SHIPPED).join("adapters/lora");
+    for name in ["adapter_config.json", "adapter_model.safetensors"] {
+        std::fs::copy(golden.join(name), dir.path().join(name)).unwrap();
+    }
+    let path = dir.path().join("adapter_config.json");
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    json["base_model_name_or_path"] = Path::new(SHIPPED).join("models/llama").display().to_string().into();
+    json[field] = value.clone();
+    std::fs::write(&path, json.to_string()).unwrap();
+    let opened = ModelDir::open(dir.path()).and_then(|dir| dir.model(&CPU).map(drop));
+    (dir, opened.err().map(|error| error.to_string()).unwrap_or_default())
+}
+
+#[test]
+fn a_damaged_adapter_is_said() {
+    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert_eq!(changed("r", &json("4")).1, "", "the copy itself is sound");
+    for (field, value, says) in [
+        ("r", "8", "expected shape [8, 32] by adapter_config.json, found [4, 32]"),
+        ("r", "0", "`r`: expected a number from 1 on, found 0"),
+        ("r", "\"x\"", "`r`: expected a number"),
+        ("r", "4000000000", "expected a rank"),
+        ("peft_type", "\"IA3\"", "`peft_type`: expected \"LORA\""),
+        ("bias", "\"all\"", "`bias`"),
+        ("target_modules", "[\"q_proj\"]", "that adapter_config.json does not account for"),
+        ("target_modules", "null", "`target_modules`: expected the names"),
+        ("target_modules", "[\"c_attn\"]", "no linear module `c_attn`"),
+        ("use_dora", "true", "lora_magnitude_vector` is missing"),
+        ("use_dora", "1", "`use_dora`: expected true or false, found 1"),
+        ("fan_in_fan_out", "true", "`fan_in_fan_out`: adapters that use it are not supported"),
+        ("target_parameters", "[\"w\"]", "`target_parameters`"),
+        ("init_lora_weights", "\"pissa_niter_4\"", "path_initial_model_for_weight_conversion"),
+        ("base_model_name_or_path", "\"org/absent\"", "no directory `org/absent`"),
+        ("base_model_name_or_path", "null", "the name or path of the model"),
+        ("rank_pattern", "[1]", "`rank_pattern`: expected values by the names"),
+        ("rank_pattern", "{\"(\": 3}", "is no regular expression"),
+        ("modules_to_save", "[\"lm_head\"]", "lm_head.weight` is missing"),
+    ] {
+        let (_dir, found) = changed(field, &json(value));
+        assert!(found.contains(says), "{field} = {value}: {found}");
+    }
+    let other = Path::new(SHIPPED).join("models/qwen3").display().to_string();
+    assert!(changed("base_model_name_or_path", &other.into()).1.contains("expected shape"));
+    let own = Path::new(SHIPPED).join("adapters/lora").display().to_string();
+    assert!(changed("base_model_name_or_path", &own.into()).1.contains("is an adapter itself"));
+}
