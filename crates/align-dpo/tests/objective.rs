@@ -16,7 +16,7 @@ fn model() -> ModelDir {
 }
 
 fn params() -> Params {
-    Params::tracked(&model().load(&Device::Cpu).unwrap()).unwrap()
+    model().load(&Device::Cpu).unwrap().tracked_copy().unwrap()
 }
 
 fn lm(params: &Params) -> CausalLm {

@@ -191,7 +191,8 @@ fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
 
 /// The adapter of a linear layer, without magnitudes.
 pub(crate) fn adapter_of(linear: &LinearPlan, plan: &AdapterPlan, params: &Params) -> Result<Adapter> {
-    let mut adapter = Adapter::new(params.require(&plan.a())?, params.require(&b(&linear.name))?, plan.scale)?;
+    let mut adapter =
+        Adapter::new(params.require(&plan.a())?, params.require(&b(&linear.name))?, plan.scale)?;
     if plan.bias {
         adapter = adapter.with_bias(params.require(&bias_of_b(&linear.name))?);
     }

@@ -98,7 +98,11 @@ impl ModelDir {
             return Ok(Model { params: model.params.tracked_copy()?, ..model });
         };
         let Model { config, params } = model;
-        let (config, params) = if config.has_adapter() { (config, params) } else { adapter.added(&config, &params, seed, device)? };
+        let (config, params) = if config.has_adapter() {
+            (config, params)
+        } else {
+            adapter.added(&config, &params, seed, device)?
+        };
         let own: BTreeSet<String> =
             config.low_rank_tensors().into_iter().flat_map(|it| it.params).map(|it| it.name).collect();
         let held = |(name, param): (&str, &Param)| {

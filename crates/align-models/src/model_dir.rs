@@ -60,7 +60,9 @@ impl ModelDir {
             return Self::open_base(path, path);
         }
         let adapter = AdapterDir::open(path)?;
-        let no_base = |problem: String| Error::invalid(path.join(ADAPTER_CONFIG), format!("`base_model_name_or_path`: {problem}"));
+        let no_base = |problem: String| {
+            Error::invalid(path.join(ADAPTER_CONFIG), format!("`base_model_name_or_path`: {problem}"))
+        };
         let here = [PathBuf::from(&adapter.base), path.join(&adapter.base)];
         let base = match here.into_iter().find(|base| base.is_dir()) {
             Some(base) => base,
@@ -68,7 +70,9 @@ impl ModelDir {
                 Some(found) => found.map_err(no_base)?,
                 None => {
                     let name = shortened(&adapter.base, SHOWN);
-                    return Err(no_base(format!("there is no directory `{name}`; the adapter needs the model it was trained over")));
+                    return Err(no_base(format!(
+                        "there is no directory `{name}`; the adapter needs the model it was trained over"
+                    )));
                 }
             },
         };

@@ -152,8 +152,12 @@ pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path) -> Resul
 /// If a parameter is missing; if the file cannot be written.
 pub(crate) fn save_only(params: &Params, table: &[StoredTensor], path: &Path) -> Result<()> {
     let stored = |stored: &StoredTensor| {
-        let parts = stored.params.iter().map(|param| params.require(&param.name)?.tensor().detach().contiguous());
-        Ok::<_, Error>((stored.name.clone(), Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?))
+        let parts =
+            stored.params.iter().map(|param| params.require(&param.name)?.tensor().detach().contiguous());
+        Ok::<_, Error>((
+            stored.name.clone(),
+            Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?,
+        ))
     };
     write(&table.iter().map(stored).collect::<Result<_>>()?, path)
 }

@@ -1,7 +1,11 @@
 //! Adapters against PEFT, on every one of `fixtures/golden/adapters` (or of the folder that `ALIGN_GOLDEN_ADAPTERS` names): what
 //! is computed, its gradients, and that what is written is what was read.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test stops where it fails and reports what it ran")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test stops where it fails and reports what it ran"
+)]
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -248,7 +252,8 @@ fn a_new_adapter_changes_nothing_at_first() {
         // The same seed gives the same adapter, another one another.
         let a = |seed| {
             let (params, _) = adapted.trainable(seed, &CPU).unwrap();
-            let a = params.require("model.layers.0.self_attn.qkv_proj.lora_A.weight").unwrap().tensor().detach();
+            let a =
+                params.require("model.layers.0.self_attn.qkv_proj.lora_A.weight").unwrap().tensor().detach();
             a.flatten_all().unwrap().to_vec1::<f32>().unwrap()
         };
         assert!(a(7) == a(7) && a(7) != a(8));
@@ -269,14 +274,19 @@ fn what_does_not_fit_is_said() {
     assert!(of(Modules::Pattern("(".into())).contains("is no regular expression"));
     let default = || LoraConfig { r: 4, ..LoraConfig::default() };
     assert!(problem(LoraConfig { r: 33, ..default() }).contains("expected a rank from 1 to 32"));
-    assert!(problem(LoraConfig { r: 17, ..default() }).contains("`model.layers.0.self_attn.k_proj`, whose weight is [16, 32]"));
+    assert!(
+        problem(LoraConfig { r: 17, ..default() })
+            .contains("`model.layers.0.self_attn.k_proj`, whose weight is [16, 32]")
+    );
     assert!(problem(LoraConfig { lora_alpha: 0.0, ..default() }).contains("lora_alpha"));
     assert!(problem(LoraConfig { lora_dropout: 1.0, ..default() }).contains("lora_dropout"));
     assert!(problem(LoraConfig { use_dora: true, lora_bias: true, ..default() }).contains("lora_bias"));
     assert!(problem(LoraConfig { modules_to_save: vec!["scroe".into()], ..default() }).contains("`scroe`"));
     let tied = ModelDir::open(&Path::new(SHIPPED).join("models/llama-tied")).unwrap();
     let config = LoraConfig { modules_to_save: vec!["embed_tokens".into()], ..default() };
-    assert!(tied.with_new_adapter(&config, "base", None).unwrap_err().to_string().contains("tied embeddings"));
+    assert!(
+        tied.with_new_adapter(&config, "base", None).unwrap_err().to_string().contains("tied embeddings")
+    );
 }
 
 /// A copy of a golden adapter, its settings changed.

@@ -8,7 +8,6 @@
     reason = "a test stops where it fails and reports what it ran"
 )]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -75,9 +74,8 @@ fn rows(dir: &ModelDir) -> Packed {
 #[test]
 fn rewards_and_gradients_are_those_of_transformers() {
     for (dir, expected) in goldens() {
-        let (head, weights) = dir.load_reward_model(None, 0, &CPU).unwrap();
+        let (head, params) = dir.trainable_reward_model(None, 0, &CPU).unwrap();
         assert_eq!(head, LINEAR);
-        let params = Params::tracked(&weights).unwrap();
         let model = RewardModel::new(dir.decoder_config(), head, &params).unwrap();
         let rewards = model.rewards(&rows(&dir)).unwrap();
         let ours = rewards.to_vec1::<f32>().unwrap();
@@ -109,8 +107,8 @@ fn rewards_and_gradients_are_those_of_transformers() {
 
 #[test]
 fn a_shared_prompt_changes_no_reward() {
-    let (head, weights) = language_model().load_reward_model(Some(MLP), 3, &CPU).unwrap();
-    let model = RewardModel::new(language_model().decoder_config(), head, &Params::frozen(&weights)).unwrap();
+    let (head, params) = language_model().load_reward_model(Some(MLP), 3, &CPU).unwrap();
+    let model = RewardModel::new(language_model().decoder_config(), head, &params).unwrap();
     let answers: [&[u32]; 3] = [&[20, 21, 22, 2], &[30, 2], &[2]];
     let (mut shared, mut apart) = (Packed::default(), Packed::default());
     shared.push_completions(&[5, 6, 7], &answers);
@@ -123,7 +121,7 @@ fn a_shared_prompt_changes_no_reward() {
 }
 
 /// Saves an untrained reward model from the language model, with a tokenizer that pads with its EOS.
-fn saved(head: RewardHead) -> (tempfile::TempDir, BTreeMap<String, Tensor>) {
+fn saved(head: RewardHead) -> (tempfile::TempDir, Params) {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("lm")).unwrap();
     for name in ["config.json", "model.safetensors"] {
@@ -132,12 +130,11 @@ fn saved(head: RewardHead) -> (tempfile::TempDir, BTreeMap<String, Tensor>) {
     let tokenizer = json!({ "eos_token": "</s>", "pad_token": { "content": "</s>" } });
     fs::write(dir.path().join("lm/tokenizer_config.json"), tokenizer.to_string()).unwrap();
     let model = ModelDir::open(&dir.path().join("lm")).unwrap();
-    let (head, weights) = model.load_reward_model(Some(head), 7, &CPU).unwrap();
+    let (head, params) = model.load_reward_model(Some(head), 7, &CPU).unwrap();
     let pad = PadToken { text: "<unk>".to_owned(), id: 3 };
     fs::create_dir(dir.path().join("rm")).unwrap();
-    let params = Params::tracked(&weights).unwrap();
     model.as_reward_model(head, pad).save(&params, &dir.path().join("rm")).unwrap();
-    (dir, weights)
+    (dir, params)
 }
 
 #[test]
@@ -155,11 +152,12 @@ fn what_is_saved_is_a_classifier_of_one_label_and_loads_again() {
         assert_eq!(again.reward_head().unwrap(), Some(head));
         let (found, reloaded) = again.load_reward_model(None, 0, &CPU).unwrap();
         assert_eq!(found, head);
-        assert!(reloaded.keys().eq(weights.keys()) && !weights.contains_key("lm_head.weight"));
-        for (name, weight) in &weights {
-            let values = |tensor: &Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-            assert_eq!(values(weight), values(&reloaded[name]), "{name}");
-        }
+        let values = |params: &Params| {
+            let all = params.iter().map(|(name, param)| (name.to_owned(), param.tensor().clone()));
+            let values = |tensor: Tensor| tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            all.map(|(name, tensor)| (name, values(tensor))).collect::<Vec<_>>()
+        };
+        assert!(values(&reloaded) == values(&weights) && weights.get("lm_head.weight").is_none());
         let complaint = again.load(&CPU).unwrap_err().to_string();
         assert!(complaint.contains("is a reward model with"), "{complaint}");
     }

@@ -7,7 +7,6 @@
 //! A reward model's own output is in units of its head; scores are what normalisation and weights have made of it. The
 //! critic's output goes the same way, so that its first values are of the size of the scores, not several times it.
 
-
 use align_kernels::Params;
 use align_models::{CausalLm, DecoderConfig, RewardHead, RewardModel, RewardScorer, Stream};
 use align_train::{Error, Result};

@@ -163,7 +163,7 @@ impl Run {
     /// The updates from the tensors that TRL consumed, and the weights they end with.
     fn replay(&self, model: &ModelDir) -> (Vec<Update>, Params) {
         let config = self.config();
-        let params = Params::tracked(&model.load(&Device::Cpu).unwrap()).unwrap();
+        let params = model.load(&Device::Cpu).unwrap().tracked_copy().unwrap();
         let policy = CausalLm::new(model.decoder_config(), &params).unwrap();
         let beta = if let KlPenalty::Loss(beta) = config.penalty { beta } else { 0.0 };
         let mut objective = GroupObjective::new(policy, config.loss, beta, config.temperature);

@@ -109,7 +109,7 @@ fn task(row: usize, text: &str, tokenizer: &Tokenizer) -> TokenizedTask {
 fn a_policy_that_became_nan_is_taken_back_when_it_is_asked_for_completions() {
     let model = ModelDir::open(Path::new(MODEL)).unwrap();
     let tokenizer = Tokenizer::load(Path::new(MODEL)).unwrap();
-    let params = Params::tracked(&model.load(&Device::Cpu).unwrap()).unwrap();
+    let params = model.load(&Device::Cpu).unwrap().tracked_copy().unwrap();
     let policy = |params: &Params| CausalLm::new(model.decoder_config(), params).unwrap();
     let tasks: Vec<_> =
         ["Hello.", "Why?"].iter().enumerate().map(|(row, text)| task(row, text, &tokenizer)).collect();

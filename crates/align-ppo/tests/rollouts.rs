@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use align_data::Tokenizer;
-use align_kernels::Params;
 use align_models::generation::GenerationOptions;
 use align_models::{CausalLm, ModelDir};
 use align_ppo::{Prompt, Rollouts, Sampling, log_probs};
@@ -18,7 +17,7 @@ fn model_dir() -> PathBuf {
 
 fn model() -> (CausalLm, Tokenizer) {
     let dir = ModelDir::open(&model_dir()).unwrap();
-    let params = Params::frozen(&dir.load(&Device::Cpu).unwrap());
+    let params = dir.load(&Device::Cpu).unwrap();
     (CausalLm::new(dir.decoder_config(), &params).unwrap(), Tokenizer::load(model_dir()).unwrap())
 }
 

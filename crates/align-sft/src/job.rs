@@ -7,7 +7,8 @@ use align_data::{
 use align_kernels::Params;
 use align_models::{CausalLm, random_weights};
 use align_stage::{
-    Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
+    Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training,
+    publish,
 };
 use align_train::{Evaluate as _, TrainOptions};
 use serde::Serialize;
@@ -90,7 +91,9 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     // Model: trainable parameters, and a view of them to measure with.
     let (config, device) = (opening.model.decoder_config(), &opening.place.device);
     let params = if job.start.from_scratch {
-        opening.given.refuse(&["use_peft"], "an adapter over random weights would be of no use to anybody")?;
+        opening
+            .given
+            .refuse(&["use_peft"], "an adapter over random weights would be of no use to anybody")?;
         Params::tracked(&random_weights(config, opening.place.seed, device)?)?
     } else {
         opening.model.trainable(opening.place.seed, device)?.0

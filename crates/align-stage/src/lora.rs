@@ -133,7 +133,10 @@ impl LoraOptions {
             return Ok(dir);
         }
         if self.lora_task_type.as_ref().is_some_and(|asked| asked != task) {
-            return Err(Error::option("lora_task_type", format!("what is trained here is {task}; leave it out")));
+            return Err(Error::option(
+                "lora_task_type",
+                format!("what is trained here is {task}; leave it out"),
+            ));
         }
         if model.resize_token_embeddings {
             let problem = "gives the model rows that its directory lacks, so that nobody could load the adapter; train all \
@@ -145,7 +148,9 @@ impl LoraOptions {
         let place = Path::new(name).canonicalize().ok().filter(|_| Path::new(name).is_dir());
         let (name, revision) = match place {
             Some(place) => (place.display().to_string(), None),
-            None => (name.clone(), Some(model.model_revision.as_str()).filter(|revision| *revision != "main")),
+            None => {
+                (name.clone(), Some(model.model_revision.as_str()).filter(|revision| *revision != "main"))
+            }
         };
         Ok(dir.with_new_adapter(&self.config()?, &name, revision)?)
     }
@@ -193,7 +198,12 @@ fn pattern<T>(
 ) -> Result<Vec<(String, T)>> {
     let pair = |pair: &String| {
         let found = pair.rsplit_once('=').and_then(|(name, text)| Some((name.to_owned(), value(text)?)));
-        let wrong = || Error::option(option, format!("expected NAME=NUMBER, found `{}`", align_text::shortened(pair, 80)));
+        let wrong = || {
+            Error::option(
+                option,
+                format!("expected NAME=NUMBER, found `{}`", align_text::shortened(pair, 80)),
+            )
+        };
         found.ok_or_else(wrong)
     };
     pairs.iter().map(pair).collect()

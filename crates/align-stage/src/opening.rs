@@ -64,6 +64,7 @@ impl<'a> Opening<'a> {
         if dir.is_adapter() && train.learning_rate.is_none() {
             config.learning_rate *= LEARNING_RATE_FACTOR;
         }
+        config.adamw.loraplus_lr_ratio = job.lora().loraplus_lr_ratio.unwrap_or(1.0);
         let mut opening = Self {
             host,
             place,

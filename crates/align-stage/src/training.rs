@@ -9,7 +9,8 @@ use align_hub::policy::peak_memory_mb;
 use align_kernels::Params;
 use align_models::ModelDir;
 use align_train::{
-    Batches, Error as TrainError, Evaluate, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater, fit,
+    Batches, Error as TrainError, Evaluate, Layout, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater,
+    fit,
 };
 use serde::Serialize;
 
@@ -111,7 +112,7 @@ pub fn start<'a>(
     on_log: &'a OnLog<'a>,
 ) -> Result<Option<(Updater, Run<'a>)>> {
     let Opening { host, place, config, model, .. } = opening;
-    let updater = config.updater(params, total_steps)?;
+    let updater = config.updater(params, total_steps)?.with_layout(Layout::new(model.layout()?));
     let settings = serde_json::json!({
         "options": opening.options(), "training_rows": fixed.rows, "frozen": fixed.models,
     });

@@ -14,7 +14,7 @@ use candle_core::Device;
 use serde::de::DeserializeOwned;
 
 use crate::manifest::{MANIFEST, Manifest};
-use crate::{Error, Result};
+use crate::{Error, Layout, Result};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 
@@ -108,8 +108,8 @@ impl Checkpoint {
     }
 
     /// Overwrites the parameters with the tensors of their names in the checkpoint's model files
-    /// (`*.safetensors`, one or several).
-    pub(crate) fn load_weights(&self, params: &Params) -> Result<()> {
+    /// (`*.safetensors`, one or several); the layout says which tensors hold others.
+    pub(crate) fn load_weights(&self, params: &Params, layout: &Layout) -> Result<()> {
         let mut missing: Vec<&str> = params.iter().map(|(name, _)| name).collect();
         let models = self
             .manifest
@@ -117,7 +117,9 @@ impl Checkpoint {
             .filter(|file| file.ends_with(".safetensors") && *file != OPTIMIZER && !file.contains('/'));
         for file in models.map(|name| self.path.join(name)) {
             let unreadable = |error| Error::checkpoint(&file, format!("cannot be read: {error}"));
-            for (name, tensor) in candle_core::safetensors::load(&file, &Device::Cpu).map_err(unreadable)? {
+            let stored = candle_core::safetensors::load(&file, &Device::Cpu).map_err(unreadable)?;
+            let parts = stored.into_iter().map(|(name, tensor)| layout.parts(name, tensor, params));
+            for (name, tensor) in parts.collect::<candle_core::Result<Vec<_>>>()?.into_iter().flatten() {
                 let Some(param) = params.get(&name) else { continue };
                 let (expected, found) = (param.tensor(), &tensor);
                 if expected.shape() != found.shape() || expected.dtype() != found.dtype() {

@@ -6,12 +6,14 @@
 use align_kernels::Params;
 
 use crate::{
-    AdamW, AdamWConfig, Checkpoint, Error, Metrics, Objective, Result, Schedule, StepLoss, Weights, gradients,
+    AdamW, AdamWConfig, Checkpoint, Error, Layout, Metrics, Objective, Result, Schedule, StepLoss, Weights,
+    gradients,
 };
 
 /// The updater: makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
 pub struct Updater {
     params: Params,
+    layout: Layout,
     optimizer: AdamW,
     schedule: Schedule,
     max_grad_norm: Option<f64>,
@@ -56,6 +58,7 @@ impl Updater {
         let optimizer = AdamW::new(&params, adamw)?;
         Ok(Self {
             params,
+            layout: Layout::default(),
             optimizer,
             schedule,
             max_grad_norm,
@@ -63,6 +66,12 @@ impl Updater {
             learning_rate_scale: 1.0,
             covered: false,
         })
+    }
+
+    /// The same with the layout of its checkpoints, where tensors do not have the names of the parameters.
+    #[must_use]
+    pub fn with_layout(self, layout: Layout) -> Self {
+        Self { layout, ..self }
     }
 
     /// Updates made so far.
@@ -156,7 +165,7 @@ impl Updater {
     /// # Errors
     /// If the checkpoint misses one of the parameters or has it in another shape.
     pub fn load_weights(&mut self, checkpoint: &Checkpoint) -> Result<()> {
-        checkpoint.load_weights(&self.params)
+        checkpoint.load_weights(&self.params, &self.layout)
     }
 
     pub(crate) fn optimizer(&self) -> &AdamW {

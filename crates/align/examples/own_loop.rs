@@ -6,7 +6,6 @@ use align::candle::Device;
 use align::data::{Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};
 use align::dpo::{PairBatch, PairMethod, Preference};
 use align::engine::{AdamWConfig, LrSchedulerType, Schedule, Updater};
-use align::kernels::Params;
 use align::models::{CausalLm, ModelDir, Reference};
 
 fn main() -> align::Result<()> {
@@ -15,10 +14,9 @@ fn main() -> align::Result<()> {
     let records = Records { train: load_pairs("fixtures/data/preference", "train")?, held_out: Vec::new() };
     let rows = prepare_pairs(&records, &tokenizer, &TokenizeOptions::default())?.train;
 
-    let weights = dir.load(&Device::Cpu)?;
-    let params = Params::tracked(&weights)?;
+    let (params, start) = dir.trainable(42, &Device::Cpu)?;
     let policy = CausalLm::new(dir.decoder_config(), &params)?;
-    let reference = CausalLm::new(dir.decoder_config(), &Params::frozen(&weights))?;
+    let reference = start.causal_lm()?;
     let method = PairMethod::dpo(0.5);
     let mut objective = Preference::new(policy, Some(Reference::Live(Box::new(reference))), method);
 

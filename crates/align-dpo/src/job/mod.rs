@@ -8,7 +8,8 @@ mod unpaired;
 
 use align_data::{DataOptions, Prepared};
 use align_stage::{
-    Answers, AnswersOnly, Ended, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, Trained, publish,
+    Answers, AnswersOnly, Ended, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, Trained,
+    publish,
 };
 use align_train::TrainOptions;
 use serde::Serialize;

@@ -36,7 +36,8 @@ impl RunReference {
         let (compared, moving) = match options.mixup()? {
             None => (model.clone(), None),
             Some(_) if opening.model.is_adapter() => {
-                let problem = "the reference of an adapter is its base, which does not move; train all weights";
+                let problem =
+                    "the reference of an adapter is its base, which does not move; train all weights";
                 return Err(Error::option("sync_ref_model", problem));
             }
             Some(mixup) => {

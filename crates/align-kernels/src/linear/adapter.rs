@@ -109,7 +109,13 @@ impl Tape {
     }
 
     /// `y ⊙ m / n + b` over the columns of `y`.
-    fn magnified(&mut self, y: &Value, magnitude: &Param, norms: &Tensor, bias: Option<&Param>) -> Result<Value> {
+    fn magnified(
+        &mut self,
+        y: &Value,
+        magnitude: &Param,
+        norms: &Tensor,
+        bias: Option<&Param>,
+    ) -> Result<Value> {
         let (input, norms, wanted) = (y.keep(), norms.clone(), y.is_tracked());
         let ratio = (magnitude.tensor().detach() / &norms)?;
         let mut value = input.broadcast_mul(&ratio)?;

@@ -166,11 +166,7 @@ impl LowRank {
         let b = b.tensor().detach().contiguous()?;
         let mut inner = product(grad, Matrix::new(&slice(&b)?, outputs, rank), Threads::All);
         inner.iter_mut().for_each(|value| *value *= *scale as f32);
-        add_weight_gradient(
-            a.grad_buffer().map(|buffer| &**buffer),
-            Matrix::new(&inner, x.rows(), rank),
-            x,
-        )?;
+        add_weight_gradient(a.grad_buffer().map(|buffer| &**buffer), Matrix::new(&inner, x.rows(), rank), x)?;
         Ok(inner)
     }
 

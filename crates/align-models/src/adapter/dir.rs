@@ -55,7 +55,10 @@ impl AdapterDir {
                 }
                 _ => {
                     let found = align_text::shortened(&head.to_string(), SHOWN);
-                    return Err(Error::invalid(file, format!("`{HEAD}`: expected a `hidden_size`, found {found}")));
+                    return Err(Error::invalid(
+                        file,
+                        format!("`{HEAD}`: expected a `hidden_size`, found {found}"),
+                    ));
                 }
             },
         };
@@ -105,7 +108,9 @@ impl AdapterDir {
         };
         let file = path.join(ADAPTER);
         if !file.is_file() {
-            let problem = format!("has {ADAPTER_CONFIG} and no {ADAPTER}; adapters in other formats must be converted first");
+            let problem = format!(
+                "has {ADAPTER_CONFIG} and no {ADAPTER}; adapters in other formats must be converted first"
+            );
             return Err(Error::invalid(path, problem));
         }
         let all: Vec<StoredTensor> = table.low_rank.into_iter().chain(table.whole).collect();
@@ -121,7 +126,8 @@ impl AdapterDir {
         device: &Device,
     ) -> Result<(DecoderConfig, Params)> {
         let config = config.with_adapter(&self.config)?;
-        let tensors = start::start(&config, &self.config, &config.low_rank_tensors(), params, (seed, device))?;
+        let tensors =
+            start::start(&config, &self.config, &config.low_rank_tensors(), params, (seed, device))?;
         Ok((config, params.overlaid(&Params::frozen(&tensors))))
     }
 

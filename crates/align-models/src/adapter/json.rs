@@ -58,12 +58,16 @@ pub(super) fn read(path: &Path, json: Value) -> Result<Stored> {
     }
     match json["bias"].as_str() {
         None | Some("none") => {}
-        _ => return file.wrong("bias", "\"none\"; biases that are trained with an adapter are not supported"),
+        _ => {
+            return file.wrong("bias", "\"none\"; biases that are trained with an adapter are not supported");
+        }
     }
     // With these the base was changed when the adapter began, so that the adapter does not fit the base on disk.
     let start = &json["init_lora_weights"];
     let changed = ["pissa", "olora", "corda", "loftq", "lora_ga"];
-    if let Some(start) = start.as_str().filter(|start| changed.iter().any(|it| start.to_lowercase().starts_with(it))) {
+    if let Some(start) =
+        start.as_str().filter(|start| changed.iter().any(|it| start.to_lowercase().starts_with(it)))
+    {
         let start = align_text::shortened(start, SHOWN);
         return Err(Error::invalid(
             path,
@@ -75,7 +79,8 @@ pub(super) fn read(path: &Path, json: Value) -> Result<Stored> {
     }
     let base = json["base_model_name_or_path"].as_str().unwrap_or_default();
     if base.is_empty() {
-        return file.wrong("base_model_name_or_path", "the name or path of the model that the adapter is for");
+        return file
+            .wrong("base_model_name_or_path", "the name or path of the model that the adapter is for");
     }
     let config = LoraConfig {
         r: file.whole("r", 8)?,
@@ -246,7 +251,8 @@ impl File<'_> {
             Value::Object(entries) => entries,
             _ => return self.wrong(field, "values by the names of modules"),
         };
-        let read: Option<Vec<_>> = entries.iter().map(|(name, value)| Some((name.clone(), entry(value)?))).collect();
+        let read: Option<Vec<_>> =
+            entries.iter().map(|(name, value)| Some((name.clone(), entry(value)?))).collect();
         read.map_or_else(|| self.wrong(field, "values by the names of modules"), Ok)
     }
 }

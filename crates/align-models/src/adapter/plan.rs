@@ -226,7 +226,8 @@ impl DecoderConfig {
     fn linears_mut(&mut self) -> impl Iterator<Item = &mut LinearPlan> {
         self.layers.iter_mut().flat_map(|layer| {
             let (attention, mlp) = (&mut layer.attention, &mut layer.mlp);
-            let first = [&mut attention.query, &mut attention.key, &mut attention.value, &mut attention.output];
+            let first =
+                [&mut attention.query, &mut attention.key, &mut attention.value, &mut attention.output];
             first.into_iter().chain([&mut mlp.gate, &mut mlp.up, &mut mlp.down])
         })
     }
@@ -235,7 +236,10 @@ impl DecoderConfig {
 fn check(config: &LoraConfig) -> Result<()> {
     let wrong = |problem: &str| Err(Error::Config(problem.to_owned()));
     if !(0.0..1.0).contains(&config.lora_dropout) {
-        return Err(Error::Config(format!("lora_dropout: expected 0 ≤ p < 1, found {}", config.lora_dropout)));
+        return Err(Error::Config(format!(
+            "lora_dropout: expected 0 ≤ p < 1, found {}",
+            config.lora_dropout
+        )));
     }
     if !config.lora_alpha.is_finite() || config.lora_alpha == 0.0 {
         return Err(Error::Config(format!(
@@ -244,7 +248,9 @@ fn check(config: &LoraConfig) -> Result<()> {
         )));
     }
     if config.use_dora && config.lora_bias {
-        return wrong("lora_bias: has no place in DoRA, whose magnitudes are those of weights; leave out one of both");
+        return wrong(
+            "lora_bias: has no place in DoRA, whose magnitudes are those of weights; leave out one of both",
+        );
     }
     Ok(())
 }

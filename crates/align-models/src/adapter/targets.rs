@@ -37,11 +37,16 @@ impl<'a> Targets<'a> {
         if layer.is_empty() {
             layer.push(regex("layers_pattern", "", r".*?\.[^.]*\.(?P<index>\d+)\..*")?);
         }
-        let within = |module: &String| regex("modules_to_save", module, &format!(r"(?:.*\.)?(?:{module})(?:\..*)?"));
+        let within =
+            |module: &String| regex("modules_to_save", module, &format!(r"(?:.*\.)?(?:{module})(?:\..*)?"));
         let patterns = |option: &'static str, pattern: &String| ends_with(option, pattern);
         Ok(Self {
             chosen: Choice::new("target_modules", &config.target_modules)?,
-            excluded: config.exclude_modules.as_ref().map(|it| Choice::new("exclude_modules", it)).transpose()?,
+            excluded: config
+                .exclude_modules
+                .as_ref()
+                .map(|it| Choice::new("exclude_modules", it))
+                .transpose()?,
             saved: config.modules_to_save.iter().map(within).collect::<Result<_>>()?,
             layer,
             ranks: config
@@ -73,7 +78,10 @@ impl<'a> Targets<'a> {
     pub(super) fn rank_and_alpha(&self, module: &str) -> (usize, f64) {
         let rank = self.ranks.iter().find(|(pattern, _)| fits(pattern, module));
         let alpha = self.alphas.iter().find(|(pattern, _)| fits(pattern, module));
-        (rank.map_or(self.config.r, |(_, rank)| *rank), alpha.map_or(self.config.lora_alpha, |(_, alpha)| *alpha))
+        (
+            rank.map_or(self.config.r, |(_, rank)| *rank),
+            alpha.map_or(self.config.lora_alpha, |(_, alpha)| *alpha),
+        )
     }
 
     fn is_in_layers(&self, module: &str) -> bool {

@@ -33,13 +33,13 @@ fn worst<'a>(ours: &[f32], theirs: impl IntoIterator<Item = &'a f32>) -> f32 {
 
 impl Golden {
     fn tracked(&self) -> (Params, CausalLm) {
-        let params = Params::tracked(&self.dir.load(&CPU).unwrap()).unwrap();
+        let params = self.dir.load(&CPU).unwrap().tracked_copy().unwrap();
         let model = CausalLm::new(self.dir.decoder_config(), &params).unwrap();
         (params, model)
     }
 
     fn frozen(&self) -> CausalLm {
-        CausalLm::new(self.dir.decoder_config(), &Params::frozen(&self.dir.load(&CPU).unwrap())).unwrap()
+        CausalLm::new(self.dir.decoder_config(), &self.dir.load(&CPU).unwrap()).unwrap()
     }
 
     /// All sequences in one stream, every token but the first a label.
@@ -267,7 +267,7 @@ fn what_is_saved_loads_with_the_same_logits() {
         golden.dir.save(&params, dir.path()).unwrap();
         let again = ModelDir::open(dir.path()).unwrap();
         let config: DecoderConfig = again.decoder_config().clone();
-        let reloaded = CausalLm::new(&config, &Params::frozen(&again.load(&CPU).unwrap())).unwrap();
+        let reloaded = CausalLm::new(&config, &again.load(&CPU).unwrap()).unwrap();
         let packed = golden.packed();
         assert_eq!(
             model.token_log_probs(&packed).unwrap().to_vec1::<f32>().unwrap(),

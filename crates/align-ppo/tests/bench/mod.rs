@@ -39,7 +39,7 @@ pub(crate) struct Bench {
 impl Bench {
     /// Two prompts with four completions each.
     pub(crate) fn new() -> Self {
-        let params = Params::tracked(&model().load(&Device::Cpu).unwrap()).unwrap();
+        let params = model().load(&Device::Cpu).unwrap().tracked_copy().unwrap();
         let tokens = |from: u32, n: u32| (0..n).map(|i| 5 + (from * 31 + i * 17) % 200).collect::<Vec<u32>>();
         let task = |row: usize| {
             let prompt = PromptOnly {

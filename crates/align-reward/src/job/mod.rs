@@ -9,7 +9,8 @@ use align_data::{
     DataOptions, MaskStyle, Ranking, Records, inspect_ranking, load_rankings, prepare_rankings,
 };
 use align_stage::{
-    Error, Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training, publish,
+    Error, Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained,
+    Training, publish,
 };
 use align_train::TrainOptions;
 use serde::Serialize;

@@ -213,7 +213,17 @@ fn the_door_brings_no_command_line() {
 fn programs_share_what_they_are_built_from() {
     let features = |program: &str| {
         let output = Command::new(env!("CARGO"))
-            .args(["tree", "--offline", "--locked", "-e", "normal,build", "--prefix", "none", "-f", "{p} [{f}]"])
+            .args([
+                "tree",
+                "--offline",
+                "--locked",
+                "-e",
+                "normal,build",
+                "--prefix",
+                "none",
+                "-f",
+                "{p} [{f}]",
+            ])
             .args(["-p", program])
             .current_dir(ROOT)
             .output()
@@ -221,7 +231,8 @@ fn programs_share_what_they_are_built_from() {
         let tree = String::from_utf8(output.stdout).expect("text");
         let ours = |line: &str| line.contains(" (/") || line.contains(":\\");
         let lines = tree.lines().map(|line| line.trim_end_matches(" (*)").trim_end_matches(" (proc-macro)"));
-        let of = |line: &str| Some(line.split_once(" [")?).map(|(name, all)| (name.to_owned(), all.to_owned()));
+        let of =
+            |line: &str| Some(line.split_once(" [")?).map(|(name, all)| (name.to_owned(), all.to_owned()));
         let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for (name, all) in lines.filter(|line| !ours(line)).filter_map(of) {
             found.entry(name).or_default().insert(all);

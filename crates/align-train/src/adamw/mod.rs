@@ -34,11 +34,14 @@ pub struct AdamWConfig {
     pub epsilon: f64,
     /// λ, applied to matrices only (see [`AdamW::decays`]).
     pub weight_decay: f64,
+    /// LoRA+ (Hayou et al. 2024, arXiv:2402.12354): the factor of the learning rate of B and of vectors, as PEFT groups
+    /// parameters.
+    pub loraplus_lr_ratio: f64,
 }
 
 impl Default for AdamWConfig {
     fn default() -> Self {
-        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0 }
+        Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, loraplus_lr_ratio: 1.0 }
     }
 }
 
@@ -87,10 +90,17 @@ impl AdamW {
     }
 
     /// True if weight decay applies to a parameter: not to vectors, and not to norms and biases by name, as in
-    /// transformers.
+    /// transformers. DoRA's magnitudes, which are vectors, do decay there.
     pub fn decays(name: &str, param: &Param) -> bool {
         let name = name.to_lowercase();
-        param.tensor().rank() >= 2 && !name.contains("norm") && !name.contains("bias")
+        let is_matrix = param.tensor().rank() >= 2 || name.ends_with("lora_magnitude_vector");
+        is_matrix && !name.contains("norm") && !name.contains("bias")
+    }
+
+    /// The learning rate of a parameter, of that of all.
+    fn rate(&self, name: &str, param: &Param, learning_rate: f64) -> f64 {
+        let is_faster = name.contains("lora_B") || param.tensor().rank() == 1;
+        if is_faster { learning_rate * self.config.loraplus_lr_ratio } else { learning_rate }
     }
 
     /// One step: updates every parameter in place from its gradient buffer, gradients multiplied by
@@ -102,7 +112,8 @@ impl AdamW {
         self.step += 1;
         for (name, param) in params.iter() {
             let decay = if Self::decays(name, param) { self.config.weight_decay } else { 0.0 };
-            let coefficients = self.coefficients(learning_rate, decay, grad_scale);
+            let rate = self.rate(name, param, learning_rate);
+            let coefficients = self.coefficients(rate, decay, grad_scale);
             let moments = self.moments.get_mut(name).ok_or_else(|| unknown(name))?;
             let grad = match param.grad_buffer().and_then(|buffer| buffer.get()) {
                 Some(grad) => grad.contiguous()?,

@@ -1,6 +1,7 @@
 use super::*;
 
-const CONFIG: AdamWConfig = AdamWConfig { beta1: 0.9, beta2: 0.95, epsilon: 1e-6, weight_decay: 0.1 };
+const CONFIG: AdamWConfig =
+    AdamWConfig { beta1: 0.9, beta2: 0.95, epsilon: 1e-6, weight_decay: 0.1, loraplus_lr_ratio: 1.0 };
 
 fn params() -> Params {
     let weight = Tensor::new(&[[0.5f32, -1.0, 2.0], [0.0, 1e-3, -3.0]], &Device::Cpu).unwrap();

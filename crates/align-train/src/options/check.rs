@@ -40,6 +40,7 @@ impl TrainOptions {
                 beta2: self.adam_beta2,
                 epsilon: self.adam_epsilon,
                 weight_decay: self.weight_decay,
+                loraplus_lr_ratio: 1.0,
             },
             max_grad_norm: (self.max_grad_norm > 0.0).then_some(self.max_grad_norm),
             logging_steps: self.logging_steps,
