@@ -37,7 +37,6 @@ const OLDER: &[(&str, &str)] = &[
 ];
 
 const PRECISION: &str = "trainable weights and optimizer state are always float32";
-const ADAPTERS: &str = "there are no adapters; all weights are trained";
 const ADAMW: &str = "the optimizer is always AdamW with float32 state";
 const LAYOUT: &str = "batches are packed without padding";
 const MEMORY: &str =
@@ -55,11 +54,6 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("tf32", PRECISION),
     ("bf16-full-eval", PRECISION),
     ("fp16-full-eval", PRECISION),
-    ("use-peft", ADAPTERS),
-    ("lora-r", ADAPTERS),
-    ("lora-alpha", ADAPTERS),
-    ("lora-dropout", ADAPTERS),
-    ("lora-target-modules", ADAPTERS),
     ("use-vllm", "completions are sampled in this process"),
     ("load-in-4bit", PRECISION),
     ("load-in-8bit", PRECISION),
