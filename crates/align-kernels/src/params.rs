@@ -52,6 +52,12 @@ impl Params {
         Self { params, noise: self.noise.clone() }
     }
 
+    /// The same parameters, with nothing dropped in the models over them.
+    #[must_use]
+    pub fn silent(self) -> Self {
+        Self { noise: Noise::default(), ..self }
+    }
+
     /// What dropout in the models over these parameters is drawn from: silent unless one of them is trained.
     pub fn noise(&self) -> &Noise {
         &self.noise

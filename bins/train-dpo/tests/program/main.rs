@@ -13,6 +13,8 @@ mod stage;
 
 #[path = "../../../train-sft/tests/program/accumulation.rs"]
 mod accumulation;
+#[path = "../../../train-sft/tests/program/adapters.rs"]
+mod adapters;
 #[path = "../../../train-sft/tests/program/bad_data.rs"]
 mod bad_data;
 #[path = "../../../train-sft/tests/program/bad_input.rs"]

@@ -17,6 +17,7 @@ pub(crate) const GOLDEN: &[&str] = &[
     "dpo_apo_zero",
     "dpo_bco_pair",
     "dpo_discopop",
+    "dpo_dora",
     "dpo_exo_pair",
     "dpo_fdiv",
     "dpo_fdiv_hinge",
@@ -24,6 +25,7 @@ pub(crate) const GOLDEN: &[&str] = &[
     "dpo_ipo",
     "dpo_ld",
     "dpo_ld_sft",
+    "dpo_lora",
     "dpo_mpo",
     "dpo_nca_pair",
     "dpo_precompute",
@@ -56,6 +58,7 @@ pub(crate) const QUICK_EVALUATION: &str = "--num-kl-prompts 2 --max-new-tokens 4
 /// The tests in which options are tried.
 pub(crate) const TESTS: &[&str] = &[
     include_str!("../../../train-sft/tests/program/accumulation.rs"),
+    include_str!("../../../train-sft/tests/program/adapters.rs"),
     include_str!("../../../train-sft/tests/program/bad_input.rs"),
     include_str!("../../../train-sft/tests/program/flags.rs"),
     include_str!("../../../train-sft/tests/program/invocation.rs"),
@@ -109,3 +112,5 @@ pub(crate) fn value_of(trainer: &str, name: &str, value: &str) -> String {
 pub(crate) const FAMILY: &str = "--learning-rate 1e-3 --max-length 60 --per-device-train-batch-size 2";
 /// Whether what is saved has a head of its own in place of the language model's.
 pub(crate) const WITHOUT_HEAD: bool = false;
+/// Dropout of an adapter.
+pub(crate) const DROPOUT: &str = "--lora-dropout 0.3";

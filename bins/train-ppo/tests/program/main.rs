@@ -11,6 +11,8 @@ mod rounds;
 mod stage;
 mod supervised;
 
+#[path = "../../../train-sft/tests/program/adapters.rs"]
+mod adapters;
 #[path = "../../../train-sft/tests/program/families.rs"]
 mod families;
 #[expect(dead_code, reason = "shared with programs that are tested in more ways")]

@@ -19,3 +19,5 @@ pub(crate) const TIMINGS: &[&str] =
 pub(crate) const FAMILY: &str = QUICK;
 /// Whether what is saved has a head of its own in place of the language model's.
 pub(crate) const WITHOUT_HEAD: bool = false;
+/// Dropout of an adapter: none, answers are sampled without it.
+pub(crate) const DROPOUT: &str = "";

@@ -7,7 +7,7 @@ pub(crate) const STAGE: &str = "reward";
 /// Its counterpart in TRL.
 pub(crate) const TRAINERS: &[&str] = &["RewardTrainer"];
 /// Their runs that the project keeps, in order.
-pub(crate) const GOLDEN: &[&str] = &["reward_bt", "reward_center_margin"];
+pub(crate) const GOLDEN: &[&str] = &["reward_bt", "reward_center_margin", "reward_lora"];
 /// The data file of the golden runs.
 pub(crate) const DATA: &str = "pairs.jsonl";
 /// The columns of that file that are learned.
@@ -19,6 +19,7 @@ pub(crate) const QUICK_EVALUATION: &str = "";
 /// The tests in which options are tried.
 pub(crate) const TESTS: &[&str] = &[
     include_str!("../../../train-sft/tests/program/accumulation.rs"),
+    include_str!("../../../train-sft/tests/program/adapters.rs"),
     include_str!("../../../train-sft/tests/program/bad_input.rs"),
     include_str!("../../../train-sft/tests/program/flags.rs"),
     include_str!("../../../train-sft/tests/program/invocation.rs"),
@@ -51,3 +52,5 @@ pub(crate) fn value_of(_trainer: &str, _name: &str, value: &str) -> String {
 pub(crate) const FAMILY: &str = "--learning-rate 1e-3 --max-length 60 --per-device-train-batch-size 2";
 /// Whether what is saved has a head of its own in place of the language model's.
 pub(crate) const WITHOUT_HEAD: bool = true;
+/// Dropout of an adapter.
+pub(crate) const DROPOUT: &str = "--lora-dropout 0.3";

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accumulation;
+mod adapters;
 mod bad_data;
 mod bad_input;
 mod bad_model;

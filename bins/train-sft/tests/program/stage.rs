@@ -7,7 +7,7 @@ pub(crate) const STAGE: &str = "sft";
 /// Its counterparts in TRL.
 pub(crate) const TRAINERS: &[&str] = &["SFTTrainer"];
 /// Their runs that the project keeps, in order.
-pub(crate) const GOLDEN: &[&str] = &["sft_dft", "sft_prompt_completion", "sft_text"];
+pub(crate) const GOLDEN: &[&str] = &["sft_dft", "sft_lora", "sft_prompt_completion", "sft_text"];
 /// The data file of the golden runs that it trains on in the other tests.
 pub(crate) const DATA: &str = "prompt_completion.jsonl";
 /// The columns of that file that are learned.
@@ -19,6 +19,7 @@ pub(crate) const QUICK_EVALUATION: &str = "";
 /// The tests in which options are tried.
 pub(crate) const TESTS: &[&str] = &[
     include_str!("accumulation.rs"),
+    include_str!("adapters.rs"),
     include_str!("bad_input.rs"),
     include_str!("flags.rs"),
     include_str!("invocation.rs"),
@@ -51,3 +52,5 @@ pub(crate) fn value_of(_trainer: &str, _name: &str, value: &str) -> String {
 pub(crate) const FAMILY: &str = "--learning-rate 1e-3 --max-length 60 --per-device-train-batch-size 2";
 /// Whether what is saved has a head of its own in place of the language model's.
 pub(crate) const WITHOUT_HEAD: bool = false;
+/// Dropout of an adapter.
+pub(crate) const DROPOUT: &str = "--lora-dropout 0.3";

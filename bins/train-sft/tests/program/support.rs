@@ -151,13 +151,19 @@ impl Run {
         self.dir.join(name).exists()
     }
 
-    /// The model file, byte for byte.
+    /// The model file, byte for byte; of an adapter, that of its tensors.
     pub(crate) fn model(&self) -> Vec<u8> {
-        fs::read(self.dir.join("model.safetensors")).unwrap()
+        fs::read(self.model_file()).unwrap()
     }
 
     pub(crate) fn weights(&self) -> Weights {
-        read_weights(&self.dir.join("model.safetensors"))
+        read_weights(&self.model_file())
+    }
+
+    fn model_file(&self) -> PathBuf {
+        let name =
+            if self.has("adapter_config.json") { "adapter_model.safetensors" } else { "model.safetensors" };
+        self.dir.join(name)
     }
 }
 

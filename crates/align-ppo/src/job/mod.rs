@@ -45,6 +45,11 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     job.refuse_what_has_no_effect(&given(host, job)?)?;
     let mut opening = Opening::new(host, job, job.rollout.method.default_learning_rate())?;
     let chosen = job.rollout.method.check(job, &opening.given)?;
+    if job.lora.use_peft {
+        let because =
+            "answers are sampled without dropout, and learned by the ratio to what they were sampled with";
+        opening.given.refuse(&["lora_dropout"], because)?;
+    }
     opening.defaults(chosen.defaulted(job));
     let supervised = chosen.supervised();
     let mut watch = Supervisor::new(job.supervisor.check(&supervised)?);

@@ -36,6 +36,8 @@ impl Models {
     ) -> Result<Self> {
         let (config, device) = (opening.model.decoder_config().clone(), &opening.place.device);
         let (policy, start) = opening.model.trainable(opening.place.seed, device)?;
+        // Answers are sampled without dropout, and learned by the ratio to what they were sampled with.
+        let policy = policy.silent();
         if let Some(model) = rewards.model_mut() {
             model.own.params = sharing(&model.own.params, &start.params)?;
         }
