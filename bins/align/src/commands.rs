@@ -1,7 +1,7 @@
 //! The commands: the programs by short names, in the order in which they are used.
 
 use align_cli::{Entry, Recipe};
-use align_programs::{DPO, EVALUATE, GENERATE, GRPO, PPO, REPORT, REWARD, SCORE, SFT};
+use align_programs::{DPO, EVALUATE, EXPORT, GENERATE, GRPO, PPO, REPORT, REWARD, SCORE, SFT};
 
 use crate::embedded;
 
@@ -55,6 +55,11 @@ pub(crate) const GROUPS: [(&str, &[Command]); 3] = [
                 name: "score",
                 about: "scores of answers, preference files",
                 entry: named("align score", SCORE),
+            },
+            Command {
+                name: "export",
+                about: "adapters merged, other precisions and shards",
+                entry: named("align export", EXPORT),
             },
         ],
     ),

@@ -36,7 +36,8 @@ pub(crate) fn print_version() -> ExitCode {
 }
 
 /// What other programs have commands for, and how it is asked for here.
-const ELSEWHERE: [(&str, &str); 14] = [
+const ELSEWHERE: [(&str, &str); 15] = [
+    ("merge", "export --model ADAPTER_DIR"),
     ("ipo", "dpo --loss-type ipo"),
     ("online_dpo", "ppo --method online_dpo"),
     ("dr_grpo", "ppo --method dr_grpo"),

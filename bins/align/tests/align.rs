@@ -22,7 +22,9 @@ fn alone_it_says_what_to_type_next() {
     let dir = tempfile::tempdir().unwrap();
     let (text, complaint) = call(dir.path(), "", 0);
     assert!(text.contains("align dpo --model") && complaint.is_empty(), "{text}{complaint}");
-    for command in ["sft", "reward", "dpo", "ppo", "grpo", "generate", "score", "evaluate", "report"] {
+    for command in
+        ["sft", "reward", "dpo", "ppo", "grpo", "generate", "score", "export", "evaluate", "report"]
+    {
         assert!(text.contains(&format!("\n  {command} ")), "{command} in {text}");
         let (short, _) = call(dir.path(), &format!("{command} -h"), 0);
         assert!(short.lines().count() <= 60 && short.contains(&format!("align {command}")), "{short}");

@@ -174,7 +174,7 @@ fn rows_of(tape: &mut Tape, x: Value, norm: &RmsNorm) -> Result<Value> {
     tape.reshape(rows, shape)
 }
 
-fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
+pub(crate) fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
     let bias = plan.bias.then(|| params.require(&bias(&plan.name))).transpose()?;
     let layer = Linear::new(params.require(&weight(&plan.name))?, bias)?;
     match &plan.adapter {

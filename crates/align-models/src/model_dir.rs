@@ -12,7 +12,10 @@ use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir, AdapterTensors};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
 use crate::plan::StoredParam;
-use crate::{DecoderConfig, Error, LoraConfig, PadToken, Result, RewardHead, architectures, weights};
+use crate::{
+    DecoderConfig, Error, LoraConfig, PadToken, Result, RewardHead, SavedDtype, SavedFormat, architectures,
+    weights,
+};
 
 const CONFIG: &str = "config.json";
 const GENERATION: &str = "generation_config.json";
@@ -203,14 +206,35 @@ impl ModelDir {
             self.save_carried(&staged, dir)?;
             return Ok(staged.commit(ADAPTER_CONFIG, &Self::file_names())?);
         }
-        weights::save(params, &self.decoder.tensors(), staged.path())?;
+        self.save_whole(params, dir, staged, &SavedFormat::default())
+    }
+
+    /// [`ModelDir::save`] of all weights in a format of the caller's.
+    ///
+    /// # Errors
+    /// As [`ModelDir::save`]; an adapter, which has one format.
+    pub fn save_as(&self, params: &Params, dir: &Path, format: &SavedFormat) -> Result<()> {
+        if self.is_adapter() {
+            return Err(Error::invalid(&self.path, "is an adapter; merge it first"));
+        }
+        self.save_whole(params, dir, Staged::new(dir)?, format)
+    }
+
+    fn save_whole(&self, params: &Params, dir: &Path, staged: Staged, format: &SavedFormat) -> Result<()> {
+        weights::save(params, &self.decoder.tensors(), staged.path(), format)?;
         let mut json = self.json.clone();
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
-        json[name] = json!("float32");
+        json[name] = json!(format.dtype.name());
         write_json(&staged.path().join(CONFIG), &json)?;
         self.save_carried(&staged, dir)?;
         Ok(staged.commit(CONFIG, &Self::file_names())?)
+    }
+
+    /// The format of the weights as `config.json` names it: `dtype` or `torch_dtype`.
+    pub fn dtype(&self) -> SavedDtype {
+        let named = self.json["dtype"].as_str().or_else(|| self.json["torch_dtype"].as_str());
+        named.and_then(SavedDtype::named).unwrap_or_default()
     }
 
     fn save_carried(&self, staged: &Staged, dir: &Path) -> Result<()> {
@@ -288,6 +312,11 @@ impl ModelDir {
     /// The shape without the adapter.
     pub(crate) fn base_config(&self) -> &DecoderConfig {
         self.adapter.as_ref().map_or(&self.decoder, |(plain, _)| plain)
+    }
+
+    /// The base alone: what is saved then is a whole model, with the tokenizer of the adapter.
+    pub(crate) fn without_adapter(&self) -> Self {
+        Self { decoder: self.base_config().clone(), adapter: None, ..self.clone() }
     }
 
     /// Where the weights are.

@@ -2,6 +2,7 @@
 //! reads them.
 
 mod file;
+mod format;
 mod shards;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -10,11 +11,14 @@ use std::path::{Path, PathBuf};
 use align_kernels::{Param, Params};
 use candle_core::{Device, Tensor};
 use file::{WeightFile, converter};
+pub use format::{SavedDtype, SavedFormat};
 use rayon::prelude::*;
 use safetensors::tensor::TensorInfo;
+use serde_json::{Map, json};
 use shards::files;
 pub(crate) use shards::{INDEX, SINGLE};
 
+use crate::model_dir::write_json;
 use crate::plan::{StoredTensor, weight};
 use crate::{DecoderConfig, Error, Result};
 
@@ -137,13 +141,32 @@ fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap<String, Te
     Ok(tensors)
 }
 
-/// Writes `params` as `model.safetensors` into a directory that nobody reads from yet, with the metadata transformers asks
-/// for, in their own dtype.
+/// Writes `params` as `model.safetensors`, or as shards of it with their index, into a directory that nobody reads from yet,
+/// with the metadata transformers asks for.
 ///
 /// # Errors
-/// If the file cannot be written.
-pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path) -> Result<()> {
-    write(&joined(params, table)?, &dir.join(SINGLE))
+/// If a file cannot be written.
+pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path, format: &SavedFormat) -> Result<()> {
+    let tensors = joined(params, table)?;
+    let shards = format.shards(&tensors);
+    let count = shards.len();
+    if count <= 1 {
+        return write(&format.converted(tensors)?, &dir.join(SINGLE));
+    }
+    let (mut map, mut total) = (Map::new(), 0);
+    for (number, names) in shards.into_iter().enumerate() {
+        let file = format!("model-{:05}-of-{count:05}.safetensors", number + 1);
+        let of_shard = names.into_iter().filter_map(|name| Some((name.clone(), tensors.get(&name)?.clone())));
+        let of_shard = format.converted(of_shard.collect())?;
+        write(&of_shard, &dir.join(&file))?;
+        total += of_shard
+            .values()
+            .map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes())
+            .sum::<usize>();
+        map.extend(of_shard.into_keys().map(|name| (name, json!(file))));
+    }
+    map.sort_keys();
+    write_json(&dir.join(INDEX), &json!({ "metadata": { "total_size": total }, "weight_map": map }))
 }
 
 /// Writes the tensors of a table, and no others, as a file of its own.

@@ -4,6 +4,8 @@
 mod dpo;
 #[cfg(feature = "evaluate")]
 mod evaluate;
+#[cfg(feature = "export")]
+mod export;
 #[cfg(feature = "generate")]
 mod generate;
 #[cfg(feature = "ppo")]
@@ -21,6 +23,8 @@ mod sft;
 pub use dpo::DPO;
 #[cfg(feature = "evaluate")]
 pub use evaluate::EVALUATE;
+#[cfg(feature = "export")]
+pub use export::EXPORT;
 #[cfg(feature = "generate")]
 pub use generate::GENERATE;
 #[cfg(feature = "ppo")]
@@ -51,6 +55,9 @@ const TRAINING: &[&str] = &[
     "device",
     "seed",
     "learning-rate",
+    "use-peft",
+    "lora-r",
+    "lora-target-modules",
     "num-train-epochs",
     "max-steps",
     "per-device-train-batch-size",

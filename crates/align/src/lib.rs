@@ -17,6 +17,8 @@ pub mod evaluation {
 }
 
 /// Generation: completions of prompts.
+#[cfg(feature = "export")]
+pub use align_export as export;
 #[cfg(feature = "generate")]
 pub use align_generate as generation;
 

@@ -151,6 +151,26 @@ fn row_norms(layer: &Linear, adapter: &Adapter) -> Result<Tensor> {
     Tensor::cat(&lengths.collect::<Result<Vec<_>>>()?, 0)
 }
 
+impl Linear {
+    /// The layer's weight with its adapter merged into it, and what that adds to the bias.
+    ///
+    /// # Errors
+    /// If tensors cannot be computed.
+    pub fn merged(&self) -> Result<(Tensor, Option<Tensor>)> {
+        let weight = self.weight.tensor().detach();
+        let Some(adapter) = &self.adapter else { return Ok((weight, None)) };
+        let detached = |param: &Param| param.tensor().detach();
+        let change = (detached(&adapter.b).matmul(&detached(&adapter.a))? * adapter.scale)?;
+        let mut merged = (weight + change)?;
+        if let Some(magnitude) = &adapter.magnitude {
+            let ratio = (detached(magnitude) / row_norms(self, adapter)?)?;
+            merged = merged.broadcast_mul(&ratio.unsqueeze(1)?)?;
+        }
+        let shift = adapter.bias.as_ref().map(|bias| detached(bias) * adapter.scale);
+        Ok((merged, shift.transpose()?))
+    }
+}
+
 /// The lengths of the rows of a weight `[outputs, inputs]` with an adapter's product added: where DoRA's magnitudes start.
 ///
 /// # Errors

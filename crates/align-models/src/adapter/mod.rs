@@ -3,6 +3,7 @@
 mod config;
 mod dir;
 mod json;
+mod merge;
 mod plan;
 mod start;
 mod targets;

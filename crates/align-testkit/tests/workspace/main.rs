@@ -21,7 +21,7 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 const FOUNDATIONS: [&str; 4] = ["align-files", "align-limits", "align-options", "align-text"];
 const WITHOUT_FOUNDATIONS: [&str; 2] = ["align-losses", "align-kernels"];
 /// Data flows upwards; a crate may know those of a lower layer only.
-const LAYERS: [(&str, u8); 20] = [
+const LAYERS: [(&str, u8); 21] = [
     ("align-losses", 0),
     ("align-kernels", 0),
     ("align-stats", 0),
@@ -36,6 +36,7 @@ const LAYERS: [(&str, u8); 20] = [
     ("align-stage", 2),
     ("align-sft", 3),
     ("align-generate", 3),
+    ("align-export", 3),
     ("align-reward", 3),
     ("align-dpo", 3),
     ("align-ppo", 4),
