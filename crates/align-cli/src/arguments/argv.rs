@@ -2,12 +2,15 @@
 //!
 //! After this step clap sees only `--known-name` and `--known-name=value`, so that its own guesses
 //! (is the next word a value?) are never needed: negative numbers are values, and the word after a
-//! switch is its value only if it is a truth value. Unknown names end here, with a suggestion.
+//! switch is its value only if it is a truth value. Unknown names end here, with a suggestion; those of
+//! other programs' options that ask for what is done anyway, with a notice.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
 use std::path::PathBuf;
 
+use super::idle::IdleOption;
 use super::names::{self, Name, Spelling};
 use super::schema::{self, Kind, Schema};
 use super::{ArgumentError, invalid};
@@ -61,7 +64,13 @@ pub(super) fn normalise(
                 line.flags.push(word);
                 continue;
             }
-            Err(message) => return Err(invalid(message)),
+            Err(message) => match idle(name, value, &mut words) {
+                Some(notice) => {
+                    notices.push(notice);
+                    continue;
+                }
+                None => return Err(invalid(message)),
+            },
         };
         let value = match value {
             Some(value) => Some(OsString::from(value)),
@@ -97,6 +106,24 @@ fn switched_off<'a>(schema: &Schema, name: &'a str) -> Option<&'a str> {
     is_switch.then_some(switch)
 }
 
+/// The notice to give if an unknown option asks for what is done anyway; its value is then taken from the `words`.
+fn idle(
+    name: &str,
+    value: Option<&str>,
+    words: &mut Peekable<impl Iterator<Item = OsString>>,
+) -> Option<String> {
+    let option = IdleOption::of(name)?;
+    let next = words.peek().filter(|next| value.is_none() && option.takes(next));
+    let next = next.and_then(|next| next.to_str()).map(str::to_owned);
+    let given = value.or(next.as_deref());
+    let written = given.map_or(format!("--{name}"), |value| format!("--{name} {value}"));
+    let notice = option.notice(given, &written)?;
+    if next.is_some() {
+        words.next();
+    }
+    Some(notice)
+}
+
 /// `--name=value` or `--name`.
 pub(super) fn joined(long: &str, value: Option<&OsStr>) -> OsString {
     let mut flag = OsString::from(format!("--{long}"));
@@ -119,7 +146,7 @@ fn split(word: &OsStr) -> Result<Option<(&str, Option<&str>)>, ArgumentError> {
 
 fn is_value(arg: &clap::Arg, next: &OsStr) -> bool {
     if schema::kind(arg) == Kind::Switch {
-        return next.to_str().is_some_and(names::is_truth_value);
+        return next.to_str().and_then(names::truth).is_some();
     }
     !next.to_str().is_some_and(|next| next.starts_with("--")) || arg.is_allow_hyphen_values_set()
 }

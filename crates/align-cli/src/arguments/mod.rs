@@ -15,6 +15,7 @@
 //! config file, and nothing is printed.
 
 mod argv;
+mod idle;
 mod layer;
 mod message;
 mod names;
