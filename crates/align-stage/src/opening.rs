@@ -43,10 +43,22 @@ impl<'a> Opening<'a> {
     /// # Errors
     /// Options that make no sense, an output directory that is occupied, a model that is not there.
     pub fn new<J: Job>(host: &'a Host<'a>, job: &J, default_learning_rate: f64) -> Result<Self> {
+        Self::with(given(host, job)?, host, job, default_learning_rate)
+    }
+
+    /// The same by somebody who knows already which options were [`given`].
+    ///
+    /// # Errors
+    /// As [`Opening::new`].
+    pub fn with<J: Job>(
+        given: Given,
+        host: &'a Host<'a>,
+        job: &J,
+        default_learning_rate: f64,
+    ) -> Result<Self> {
         let (model, train) = (job.model(), job.train());
         let options = serde_json::to_value(job).map_err(Error::method)?;
-        let given = given(host, job)?;
-        let config = train.check(default_learning_rate)?;
+        let mut config = train.check(default_learning_rate)?;
         let data = job.data().check()?;
         if train.max_tokens_per_micro_batch.is_some() {
             given.refuse(&["per_device_train_batch_size"], "because `max_tokens_per_micro_batch` decides")?;
@@ -57,6 +69,7 @@ impl<'a> Opening<'a> {
         given.refuse_revision_of_directory(&model.model_name_or_path)?;
         let read = named(&options, &given);
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
+        config.resume = place.resume().clone();
         let hub = Hub::from_env();
         let (dir, tokenizer) = model.find(&hub)?;
         let mut opening = Self {

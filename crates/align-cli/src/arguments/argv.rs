@@ -10,6 +10,9 @@ use std::ffi::{OsStr, OsString};
 use std::iter::Peekable;
 use std::path::PathBuf;
 
+use align_files::Resume;
+use align_stage::SETTINGS_FILE;
+
 use super::idle::IdleOption;
 use super::names::{self, Name, Spelling};
 use super::schema::{self, Kind, Schema};
@@ -26,12 +29,29 @@ pub(super) struct Line {
     changed: BTreeSet<String>,
     /// The value of `--config`.
     pub(super) config: Option<PathBuf>,
+    /// The value of `--output-dir`.
+    output_dir: Option<PathBuf>,
+    /// The value of `--resume-from-checkpoint`.
+    resume: Resume,
 }
 
 impl Line {
     /// Whether an option of this id in a lower layer has no say: it is given here too, or another that says the same.
     pub(super) fn replaces(&self, id: &str) -> bool {
         self.given.contains(id) || names::rivals(id).any(|rival| self.changed.contains(rival))
+    }
+}
+
+impl Line {
+    /// The options of the run that is to be resumed, as the file that has them.
+    pub(super) fn resumed_settings(&self) -> Option<PathBuf> {
+        let run = match &self.resume {
+            Resume::No => return None,
+            Resume::Last => self.output_dir.clone()?,
+            Resume::From(run) if run.join(SETTINGS_FILE).is_file() => run.clone(),
+            Resume::From(checkpoint) => Resume::run_of(checkpoint),
+        };
+        Some(run.join(SETTINGS_FILE)).filter(|file| file.is_file())
     }
 }
 
@@ -88,8 +108,13 @@ pub(super) fn normalise(
         if let Some(value) = value.as_ref().and_then(|value| value.to_str()) {
             names::check_value(long, value).map_err(|message| invalid(format!("--{long}: {message}")))?;
         }
-        if long == "config" {
-            line.config = value.as_ref().map(PathBuf::from);
+        match long {
+            "config" => line.config = value.as_ref().map(PathBuf::from),
+            "output-dir" => line.output_dir = value.as_ref().map(PathBuf::from),
+            "resume-from-checkpoint" => {
+                line.resume = value.as_ref().map_or(Resume::Last, |value| Resume::parse(value.to_str()));
+            }
+            _ => {}
         }
         line.flags.push(joined(long, value.as_deref()));
     }
