@@ -118,20 +118,13 @@ impl<'a> Opening<'a> {
             self.given.refuse(&names, "the records are the caller's own")?;
             return Ok(records);
         }
-        let Self { data, hub, given, .. } = self;
+        let Self { data, hub, .. } = self;
         if data.dataset_name.trim().is_empty() {
             let (field, rule, value) = ("dataset_name", "must not be empty".to_owned(), "nothing".to_owned());
             return Err(DataError::Option { field, rule, value }.into());
         }
         let dataset = hub.dataset(&data.dataset_name)?;
         let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
-        if dataset.is_file() {
-            given.refuse(&["dataset_train_split"], "the data set is a file, which is read whole")?;
-        }
-        if eval_dataset.as_ref().unwrap_or(&dataset).is_file() {
-            let because = "the data that would be evaluated on is a file, which is read whole";
-            given.refuse(&["dataset_test_split"], because)?;
-        }
         Ok(Records::load(&dataset, eval_dataset.as_deref(), data, load)?)
     }
 

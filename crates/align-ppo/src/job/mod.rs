@@ -42,8 +42,9 @@ pub struct Parts {
 /// supervisor stopped; files that cannot be written; somebody who asked to stop.
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     let Parts { tasks, rewards: own_rewards, judge } = parts;
-    job.refuse_what_has_no_effect(&given(host, job)?)?;
-    let mut opening = Opening::new(host, job, job.rollout.method.default_learning_rate())?;
+    let given = given(host, job)?;
+    job.refuse_what_has_no_effect(&given)?;
+    let mut opening = Opening::with(given, host, job, job.rollout.method.default_learning_rate())?;
     let chosen = job.rollout.method.check(job, &opening.given)?;
     opening.defaults(chosen.defaulted(job));
     let supervised = chosen.supervised();
