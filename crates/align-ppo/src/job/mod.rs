@@ -91,7 +91,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
     let has_own_rewards = !own_rewards.is_empty();
-    let scorer = rewards.scorer(job, own_rewards)?;
+    let sample = data.train.first().map(|row| &row.task);
+    let scorer = rewards.scorer(job, own_rewards, host, sample)?;
 
     // Training, and what changed.
     let run = OnPolicyRun {
