@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use align_stage::{Error, Event, Heard, Host, Look, SETTINGS_FILE};
+use align_stage::{Error, Event, Heard, Host, Look};
 use align_train::{Error as TrainError, Stop, StopReason};
 
 use serde_json::json;
@@ -116,8 +116,12 @@ fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
             Audience::Program => print_event("row", &json!({ "text": row.to_string() })),
             Audience::People | Audience::Script => print_coloured(row),
         },
-        Event::WouldTrain { steps } => print_event("would_train", &json!({ "steps": steps }))
-            .and_then(|()| print(format_args!("{steps} steps would be made; nothing was written"))),
+        Event::WouldTrain { steps, done } => {
+            let after =
+                if *done == 0 { String::new() } else { format!(" after the {done} of the checkpoint") };
+            print_event("would_train", &json!({ "steps": steps, "done": done }))
+                .and_then(|()| print(format_args!("{steps} steps would be made{after}; nothing was written")))
+        }
         Event::Starts { output_dir } => {
             invocation.work_starts();
             print_event("starts", &json!({ "output_dir": output_dir }))
@@ -149,12 +153,7 @@ fn reported(report: &dyn std::fmt::Display, output_dir: &Path) -> anyhow::Result
 fn ended(error: Error) -> anyhow::Error {
     match error {
         Error::Interrupted { reason: StopReason::Signal(signal), checkpoint } => {
-            let settings = checkpoint.with_file_name(SETTINGS_FILE);
-            let (checkpoint, settings) = (checkpoint.display(), settings.display());
-            interrupted(
-                signal,
-                format_args!("go on with --config {settings} --resume-from-checkpoint {checkpoint}"),
-            )
+            interrupted(signal, format_args!("go on with --resume-from-checkpoint {}", checkpoint.display()))
         }
         // A checkpoint that cannot be gone on from is the input's fault, although training has started when it is read.
         error @ Error::Train(TrainError::Resume { .. }) => input_error(error),
@@ -183,6 +182,7 @@ mod tests {
                 given,
                 known,
                 overridable: Default::default(),
+                below: "",
                 notices: Vec::new(),
             },
         );

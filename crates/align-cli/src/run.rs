@@ -89,10 +89,9 @@ pub fn main<C: clap::Args>(
         let result = work(&parsed.options, &invocation);
         match result.as_ref().err().and_then(|error| made_moot(error, &parsed.overridable, &invocation)) {
             Some(option) => {
-                let is_file = parsed.given.contains("config");
-                let from = if is_file { "the config file" } else { "the built-in recipe" };
+                let below = parsed.below;
                 tracing::warn!(
-                    "`{option}` of {from} has no effect beside the options given here, and is left out"
+                    "`{option}` of {below} has no effect beside the options given here, and is left out"
                 );
                 moot.insert(option);
             }
@@ -240,6 +239,7 @@ mod tests {
             given,
             known,
             overridable: BTreeSet::new(),
+            below: "",
             notices: Vec::new(),
         };
         Invocation::new(PROGRAM, &parsed)

@@ -112,6 +112,16 @@ pub enum DataError {
         /// The value given.
         value: String,
     },
+    /// An option that has no effect beside the others.
+    #[error("{field}: {rule}, found {value}")]
+    NoEffect {
+        /// The option's key.
+        field: &'static str,
+        /// The reason why, and what to do.
+        rule: String,
+        /// The value given.
+        value: String,
+    },
     /// A saved cursor that does not fit the data.
     #[error(
         "the saved data cursor stands at row {position} of an epoch, but there are only {items} rows; \

@@ -121,7 +121,8 @@ impl DataOptions {
             TruncationMode::Drop => Some("drop"),
         };
         if let (None, Some(mode)) = (max_length, without_effect) {
-            return wrong("truncation_mode", "has no effect without max_length", mode);
+            let (rule, value) = ("has no effect without max_length".to_owned(), mode.to_owned());
+            return Err(DataError::NoEffect { field: "truncation_mode", rule, value });
         }
         let tokenize = TokenizeOptions {
             max_length,

@@ -28,10 +28,9 @@ impl<R> Records<R> {
         load: impl Fn(&Path, &str) -> Result<Vec<R>>,
     ) -> Result<Self> {
         let DataConfig { dataset_train_split, dataset_test_split, .. } = config;
+        let evaluated = eval_dataset.unwrap_or(dataset);
         refuse_split_of_a_file(dataset, "dataset_train_split", dataset_train_split, "train")?;
-        if let Some(path) = eval_dataset {
-            refuse_split_of_a_file(path, "dataset_test_split", dataset_test_split, "test")?;
-        }
+        refuse_split_of_a_file(evaluated, "dataset_test_split", dataset_test_split, "test")?;
         let train = load(dataset, dataset_train_split)?;
         let held_out = match eval_dataset {
             Some(path) => load(path, dataset_test_split)?,
@@ -47,6 +46,6 @@ fn refuse_split_of_a_file(path: &Path, field: &'static str, split: &str, default
     if path.is_dir() || split == default {
         return Ok(());
     }
-    let rule = format!("has no effect on {}, which is a single file; remove it", path.display());
-    Err(DataError::Option { field, rule, value: split.to_owned() })
+    let rule = format!("has no effect on {}, a file, which is read whole; remove it", path.display());
+    Err(DataError::NoEffect { field, rule, value: split.to_owned() })
 }

@@ -63,7 +63,19 @@ impl Tokenizer {
     /// A missing or unreadable `tokenizer.json`, one that cannot encode or decode, malformed side files, a special token
     /// that is not in the vocabulary, a chat template that does not compile.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        let dir = dir.as_ref();
+        Self::ending(dir.as_ref(), &["eos_token"])
+    }
+
+    /// The same of a classifier with an encoder, which ends a text with its separator where it names no other end.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn load_encoder(dir: impl AsRef<Path>) -> Result<Self> {
+        Self::ending(dir.as_ref(), &["eos_token", "sep_token"])
+    }
+
+    /// The end of a text is the first of the special tokens `ends` that there is.
+    fn ending(dir: &Path, ends: &[&str]) -> Result<Self> {
         let path = dir.join("tokenizer.json");
         let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
         if !path.exists() {
@@ -83,7 +95,8 @@ impl Tokenizer {
         let map = json_object(&map_path)?;
         let texts = special_token_texts([(&map_path, &map), (&config_path, &config)])?;
         let special = |name: &str| special_token(&inner, &config_path, name, texts.get(name));
-        let (eos, bos, pad) = (special("eos_token")?, special("bos_token")?, special("pad_token")?);
+        let end = ends.iter().copied().find(|name| texts.contains_key(*name)).unwrap_or("eos_token");
+        let (eos, bos, pad) = (special(end)?, special("bos_token")?, special("pad_token")?);
         let template = ChatTemplate::load(dir, &config, texts)?;
         let prefix = match (config.get("add_bos_token").and_then(Value::as_bool), &bos) {
             // transformers rebuilds the post-processor where the config says so explicitly.

@@ -84,7 +84,7 @@ struct Evaluation {
 
 /// A look at the policy at one moment: accuracy, margin and KL on held-out rows, and some texts.
 #[derive(Clone, Debug)]
-pub struct Look {
+pub struct HeldOutLook {
     /// Share of pairs whose chosen answer has the higher implicit reward, or of answers whose reward has the
     /// sign of their label; ties count half.
     pub accuracy: f64,
@@ -131,7 +131,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
     ///
     /// # Errors
     /// As [`Evaluate::evaluate`].
-    pub fn look(&mut self, step: usize, stop: &Stop) -> Result<Look> {
+    pub fn look(&mut self, step: usize, stop: &Stop) -> Result<HeldOutLook> {
         let held = self.last.take().filter(|last| last.step == step && self.how.ends_with_last);
         let Evaluation { metrics, kl, .. } = match held {
             Some(evaluation) => evaluation,
@@ -139,7 +139,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         };
         let missing = || Error::stage("the evaluation has no `rewards/accuracies`");
         let of_prompts: Vec<(f64, f64)> = kl.iter().map(|&kl| (kl, 1.0)).collect();
-        Ok(Look {
+        Ok(HeldOutLook {
             accuracy: metrics.get("rewards/accuracies").ok_or_else(missing)?,
             margin: metrics.get("rewards/margins"),
             kl: metrics.get("kl"),

@@ -4,7 +4,7 @@ use align_data::KnownAnswers;
 use align_stage::{AnswersOnly, ChangedAnswer, JudgedChanges, RunFigures};
 use serde::Serialize;
 
-use crate::Look;
+use crate::HeldOutLook;
 
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
@@ -50,13 +50,14 @@ impl Report {
     /// away without the prompt, and what a judge says of the answers that changed.
     pub fn new(
         run: RunFigures,
-        held_out: Option<(Look, Look)>,
+        held_out: Option<(HeldOutLook, HeldOutLook)>,
         (answers_only, known_answers): (Option<AnswersOnly>, Option<KnownAnswers>),
         changes_judged: Option<JudgedChanges>,
     ) -> Self {
         let (before, after) = held_out.unzip();
         let compared = before.as_ref().map_or(0, |look| look.texts.len());
-        let changed = |(before, after): (&Look, &Look)| ChangedAnswer::of(&before.texts, &after.texts);
+        let changed =
+            |(before, after): (&HeldOutLook, &HeldOutLook)| ChangedAnswer::of(&before.texts, &after.texts);
         let mut samples = before.as_ref().zip(after.as_ref()).map(changed).unwrap_or_default();
         let prompts_changed = samples.len();
         samples.truncate(SHOWN);

@@ -172,12 +172,33 @@ pub fn reward_preferences(
     pairs: &PairSet,
     seed: u64,
 ) -> Result<Preferences> {
-    let (rows, left_out) = pairs.tokenize(tokenizer, options)?;
     let has_template = tokenizer.chat_template().is_some();
-    let task = |row: &TokenizedRanking| {
-        let candidates = &pairs.rankings[row.answers.row].answers;
-        Task::from(spelled_candidates(candidates, has_template))
-    };
+    let spelled = |answers: &Candidates| spelled_candidates(answers, has_template);
+    measured((name, reward), spelled, (tokenizer, options), pairs, seed)
+}
+
+/// The same of a reward that reads pairs as the data has them: whose tokens these are says nothing of what it sees.
+///
+/// # Errors
+/// As [`Reward::rewards`].
+pub(crate) fn as_written(
+    judge: (&str, &dyn Reward),
+    tokens: (&Tokenizer, &TokenizeOptions),
+    pairs: &PairSet,
+    seed: u64,
+) -> Result<Preferences> {
+    measured(judge, Candidates::clone, tokens, pairs, seed)
+}
+
+fn measured(
+    (name, reward): (&str, &dyn Reward),
+    as_it_reads: impl Fn(&Candidates) -> Candidates,
+    (tokenizer, options): (&Tokenizer, &TokenizeOptions),
+    pairs: &PairSet,
+    seed: u64,
+) -> Result<Preferences> {
+    let (rows, left_out) = pairs.tokenize(tokenizer, options)?;
+    let task = |row: &TokenizedRanking| Task::from(as_it_reads(&pairs.rankings[row.answers.row].answers));
     let rewards = reward.rewards(&rows.iter().map(task).collect::<Vec<_>>())?;
     let figures = figures(pairs, &rows, rewards, tokenizer, seed, left_out)?;
     Ok(Preferences { model: name.to_owned(), measure: "reward".to_owned(), ..figures })

@@ -19,5 +19,5 @@ pub use output_dir::{OutputDir, Scratch, Use, check_writable};
 pub use read::{open, read, read_to_string};
 pub use resume::Resume;
 pub use staged::Staged;
-pub use unfinished::{outlives_terminal, remove_unfinished};
+pub use unfinished::{Unfinished, outlives_terminal, remove_unfinished};
 pub use write::{create_dir_all, remove, sync_dir, sync_tree, write, write_json, write_with};

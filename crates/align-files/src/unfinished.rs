@@ -16,10 +16,11 @@ static CHANGING: Mutex<()> = Mutex::new(());
 
 /// Something that is unfinished as long as this lives.
 #[derive(Debug)]
-pub(crate) struct Unfinished(u64);
+pub struct Unfinished(u64);
 
 impl Unfinished {
-    pub(crate) fn new(removal: impl FnOnce() + Send + 'static) -> Self {
+    /// With what is to be done if the process is about to end meanwhile: a file to remove, a program to end.
+    pub fn new(removal: impl FnOnce() + Send + 'static) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         locked(&UNFINISHED).insert(number, Box::new(removal));

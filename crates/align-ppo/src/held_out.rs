@@ -38,7 +38,7 @@ pub struct HeldOut<'a> {
 
 /// A look at the policy at one moment; one number per answer, prompt by prompt.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Look {
+pub struct HeldOutLook {
     /// The sampling of those answers.
     pub sampled: Sampled,
     /// The scores that training maximises.
@@ -71,7 +71,7 @@ impl HeldOut<'_> {
     ///
     /// # Errors
     /// If the models cannot be run, an answer cannot be scored, or its KL is not finite.
-    pub fn look(&self) -> Result<Look> {
+    pub fn look(&self) -> Result<HeldOutLook> {
         let prompt =
             |(row, task): (usize, &TokenizedTask)| Prompt { row, tokens: Arc::from(task.tokens.as_slice()) };
         let prompts = self.tasks.iter().enumerate().map(prompt).collect();
@@ -104,7 +104,7 @@ impl HeldOut<'_> {
                 .map_or_else(Default::default, |answer| (answer.text.clone(), answer.finished));
             Ok(Said { prompt, prompt_is_cut, answer, finished })
         };
-        Ok(Look {
+        Ok(HeldOutLook {
             sampled: Sampled {
                 prompts: self.tasks.len(),
                 num_generations: self.num_generations,

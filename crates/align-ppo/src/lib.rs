@@ -25,7 +25,7 @@ pub use group::{
     GroupObjective, GroupOptions, GroupSetting, GroupTraining, Importance, KlPenalty, PolicyLoss, Reduction,
     ScaleRewards, soft_overlong_punishment,
 };
-pub use held_out::{HeldOut, Look, Sampled};
+pub use held_out::{HeldOut, HeldOutLook, Sampled};
 pub use job::{Job, MethodName, Parts, RewardOptions, RolloutOptions, train};
 pub use method::{Learned, Method, Phase};
 pub use online_dpo::{OnlineDpo, OnlineDpoConfig};

@@ -8,6 +8,15 @@ pub(crate) fn refuse<T>(option: &'static str, value: impl ToString, problem: imp
     Err(Error::Option { option, value: value.to_string(), problem: problem.into() })
 }
 
+/// Refuses `option` with its value because it has no effect: `problem` says why, and what to do.
+pub(crate) fn no_effect<T>(
+    option: &'static str,
+    value: impl ToString,
+    problem: impl Into<String>,
+) -> Result<T> {
+    Err(Error::no_effect(option, value, problem))
+}
+
 /// Completions that a phase may have: they are held together, with all that is known of them.
 const MOST_COMPLETIONS: usize = 1 << 20;
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::scoring::moments;
-use crate::{Alarm, Look, Sampled};
+use crate::{Alarm, HeldOutLook, Sampled};
 
 /// How many changed answers are shown.
 const SHOWN: usize = 3;
@@ -93,7 +93,7 @@ impl Report {
     pub fn new(
         run: RunFigures,
         method: &'static str,
-        looks: Option<&(Look, Look)>,
+        looks: Option<&(HeldOutLook, HeldOutLook)>,
         alarms: &[(usize, Alarm)],
         state: &TrainerState,
         seed: u64,
@@ -130,8 +130,8 @@ impl Report {
 }
 
 /// What the judge says of first answers that changed.
-fn judged_changes(before: &Look, after: &Look) -> Option<JudgedChanges> {
-    let first = |look: &Look, judged: &[f64]| -> Vec<f64> {
+fn judged_changes(before: &HeldOutLook, after: &HeldOutLook) -> Option<JudgedChanges> {
+    let first = |look: &HeldOutLook, judged: &[f64]| -> Vec<f64> {
         judged.iter().step_by(look.sampled.num_generations).copied().collect()
     };
     let ((name, old), (_, new)) = before.judged.as_ref().zip(after.judged.as_ref())?;
@@ -140,14 +140,14 @@ fn judged_changes(before: &Look, after: &Look) -> Option<JudgedChanges> {
 }
 
 /// The interval of the mean KL. Prompts are drawn with all their answers, which are alike.
-fn kl_ci95(look: &Look, seed: u64) -> Option<[f64; 2]> {
+fn kl_ci95(look: &HeldOutLook, seed: u64) -> Option<[f64; 2]> {
     let prompts = look.kl.as_deref()?.chunks(look.sampled.num_generations);
     let prompts: Vec<(f64, f64)> = prompts.map(|kl| (kl.iter().sum(), kl.len() as f64)).collect();
     ci95_of_several(&prompts, seed)
 }
 
 impl MeasuredWinRate {
-    fn of(before: &Look, after: &Look, seed: u64) -> Option<Self> {
+    fn of(before: &HeldOutLook, after: &HeldOutLook, seed: u64) -> Option<Self> {
         let (measure, old, new) = match (&before.judged, &after.judged) {
             (Some((name, old)), Some((_, new))) => (name.as_str(), old, new),
             _ => ("score", &before.scores, &after.scores),

@@ -27,9 +27,15 @@ impl Works for Options {
     fn work(&self, host: &Host<'_>) -> anyhow::Result<()> {
         align_cli::end_tidily();
         let mut told = Ok(());
-        let report = align_report::write(&self.job, || told = host.tell(Event::Checked))?;
+        let dir = &self.job.output_dir;
+        let report = align_report::write(&self.job, || {
+            if align_report::Report::is_in(dir) {
+                tracing::warn!("{}: the report there is replaced", dir.display());
+            }
+            told = host.tell(Event::Checked);
+        })?;
         told?;
-        let page = self.job.output_dir.join("report.html");
+        let page = dir.join("report.html");
         align_cli::print(align_report::summary(&report))?;
         align_cli::print(format_args!("report written to {}", page.display()))?;
         align_cli::print_place(&page)

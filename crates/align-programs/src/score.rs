@@ -17,6 +17,8 @@ const ESSENTIALS: &[&str] = &[
     "model-name-or-path",
     "dataset",
     "reward",
+    "reward-command",
+    "reward-url",
     "write",
     "output",
     "batch-size",
@@ -40,6 +42,7 @@ struct Options {
 
 impl Works for Options {
     fn work(&self, host: &Host<'_>) -> anyhow::Result<()> {
+        align_cli::end_tidily();
         let output = self.output.as_deref();
         let mut output = output.map_or(Ok(JsonLines::Printed), JsonLines::to_new_file)?;
         scoring::score(&self.job, host, &mut |row| answered(output.write(row)))?;

@@ -39,6 +39,11 @@ impl Report {
         }
     }
 
+    /// Whether a report is in the folder, which another would replace.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(NAMES[0]).is_file()
+    }
+
     /// Takes a folder for the three files, which is made if it is not there. Nobody else writes there until it is dropped.
     ///
     /// # Errors

@@ -3,7 +3,6 @@
 use align_data::TokenizedRanking;
 use align_train::{Error, Result};
 
-use crate::options::wrong;
 use crate::{RankingLoss, RewardOptions};
 
 /// Refuses rows that teach nothing, and options that would do nothing on these rows.
@@ -26,7 +25,7 @@ pub fn check_rows(options: &RewardOptions, rows: &[TokenizedRanking]) -> Result<
             RankingLoss::PlackettLuce => "plackett_luce",
         };
         let problem = "has no effect: no row ranks more than two answers; remove it";
-        return wrong("ranking_loss", &value, problem);
+        return Err(Error::no_effect("ranking_loss", value, problem));
     }
     Ok(())
 }

@@ -88,9 +88,11 @@ impl RewardOptions {
             (Some(HeadType::Mlp), width) => {
                 Ok(Some(RewardHead::Mlp { hidden_size: width.unwrap_or(HEAD_HIDDEN_SIZE) }))
             }
-            (Some(HeadType::Linear) | None, Some(width)) => {
-                wrong("head_hidden_size", &width, "has no effect without `--head mlp`; remove it")
-            }
+            (Some(HeadType::Linear) | None, Some(width)) => Err(Error::no_effect(
+                "head_hidden_size",
+                width,
+                "has no effect without `--head mlp`; remove it",
+            )),
             (Some(HeadType::Linear), None) => Ok(Some(RewardHead::Linear)),
             (None, None) => Ok(None),
         }
@@ -106,7 +108,7 @@ impl RewardOptions {
         let sft_coefficient = weight("sft_coefficient", self.sft_coefficient)?;
         if self.freeze_backbone && sft_coefficient > 0.0 {
             let problem = "has no effect with `--freeze-backbone`, which trains the head alone; set it to 0";
-            return wrong("sft_coefficient", &sft_coefficient, problem);
+            return Err(Error::no_effect("sft_coefficient", sft_coefficient, problem));
         }
         if self.overfit_pairs == Some(0) {
             return wrong("overfit_pairs", &0, "must be at least 1");

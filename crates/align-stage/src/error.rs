@@ -13,13 +13,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An option that makes no sense, or has no effect beside the others.
+    /// An option that makes no sense.
     #[error("`{option}`: {problem}")]
     Option {
         /// Its name.
         option: String,
         /// The problem with it, and what to do.
         problem: String,
+    },
+    /// An option that has no effect beside the others.
+    #[error("`{option}`: has no effect, {because}; remove it")]
+    NoEffect {
+        /// Its name.
+        option: String,
+        /// The reason.
+        because: String,
     },
     /// Inputs that do not go together: models with each other, rows with a reward, options with both.
     #[error("{0}")]
@@ -93,6 +101,11 @@ impl Error {
         Self::Option { option: option.into(), problem: problem.into() }
     }
 
+    /// An option that has no effect, for the reason in `because`.
+    pub fn no_effect(option: impl Into<String>, because: impl Into<String>) -> Self {
+        Self::NoEffect { option: option.into(), because: because.into() }
+    }
+
     /// An error of the method's own.
     pub fn method(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Method(error.into())
@@ -105,21 +118,20 @@ impl Error {
 
     /// The option that has no effect beside the others, if that is what is wrong.
     pub fn without_effect(&self) -> Option<&str> {
-        let (option, problem): (&str, &str) = match self {
-            Self::Option { option, problem } => (option, problem),
-            Self::Train(align_train::Error::Option { option, problem, .. }) => (option, problem),
-            Self::Data(align_data::DataError::Option { field, rule, .. }) => (field, rule),
-            _ => return None,
-        };
-        // Every refusal of such an option says it in these words.
-        problem.contains("no effect").then_some(option)
+        match self {
+            Self::NoEffect { option, .. } => Some(option),
+            Self::Train(align_train::Error::NoEffect { option, .. }) => Some(option),
+            Self::Data(align_data::DataError::NoEffect { field, .. }) => Some(field),
+            _ => None,
+        }
     }
 
     /// The error's kind: what it is about.
     pub fn kind(&self) -> ErrorKind {
         use align_train::Error as Train;
         match self {
-            Self::Option { .. } | Self::Inputs(_) | Self::Train(Train::Option { .. }) => ErrorKind::Option,
+            Self::Option { .. } | Self::NoEffect { .. } | Self::Inputs(_) => ErrorKind::Option,
+            Self::Train(Train::Option { .. } | Train::NoEffect { .. }) => ErrorKind::Option,
             Self::Data(_) | Self::Train(Train::NoData) => ErrorKind::Data,
             Self::Model(_) => ErrorKind::Model,
             Self::Hub(_) | Self::Place(_) | Self::File(_) => ErrorKind::Io,

@@ -52,7 +52,7 @@ impl Given {
         }
         match names.iter().find(|name| self.has(name)) {
             None => Ok(()),
-            Some(name) => Err(Error::option(*name, format!("has no effect, {because}; remove it"))),
+            Some(name) => Err(Error::no_effect(*name, because)),
         }
     }
 

@@ -19,8 +19,10 @@ pub enum Event<'a> {
     Row(&'a dyn Display),
     /// [`Look::DryRun`] found nothing wrong: so many updates would be made.
     WouldTrain {
-        /// Updates.
+        /// Updates that would be made.
         steps: usize,
+        /// Updates that the checkpoint to resume from has behind it.
+        done: usize,
     },
     /// The start of training: everything is checked and the output directory is the run's. What fails from now on
     /// is not the input's fault.

@@ -10,8 +10,7 @@ use crate::{Error, Result};
 /// If there is one and `held_out` is 0.
 pub fn check_judge(is_given: bool, held_out: usize) -> Result<()> {
     if is_given && held_out == 0 {
-        let problem = "has no effect, there are no held-out rows (give `--eval-dataset`); remove it";
-        return Err(Error::option("judge", problem));
+        return Err(Error::no_effect("judge", "there are no held-out rows (give `--eval-dataset`)"));
     }
     Ok(())
 }

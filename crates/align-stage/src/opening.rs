@@ -44,9 +44,21 @@ impl<'a> Opening<'a> {
     /// # Errors
     /// Options that make no sense, an output directory that is occupied, a model that is not there.
     pub fn new<J: Job>(host: &'a Host<'a>, job: &J, default_learning_rate: f64) -> Result<Self> {
+        Self::with(given(host, job)?, host, job, default_learning_rate)
+    }
+
+    /// The same by somebody who knows already which options were [`given`].
+    ///
+    /// # Errors
+    /// As [`Opening::new`].
+    pub fn with<J: Job>(
+        given: Given,
+        host: &'a Host<'a>,
+        job: &J,
+        default_learning_rate: f64,
+    ) -> Result<Self> {
         let (model, train) = (job.model(), job.train());
         let options = serde_json::to_value(job).map_err(Error::method)?;
-        let given = given(host, job)?;
         let mut config = train.check(default_learning_rate)?;
         let data = job.data().check()?;
         if train.max_tokens_per_micro_batch.is_some() {
@@ -58,6 +70,7 @@ impl<'a> Opening<'a> {
         given.refuse_revision_of_directory(&model.model_name_or_path)?;
         let read = named(&options, &given);
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
+        config.resume = place.resume().clone();
         let hub = Hub::from_env();
         let (dir, tokenizer) = model.find(&hub)?;
         let dir = job.lora().applied(dir, model, J::TASK, &given)?;
@@ -111,20 +124,13 @@ impl<'a> Opening<'a> {
             self.given.refuse(&names, "the records are the caller's own")?;
             return Ok(records);
         }
-        let Self { data, hub, given, .. } = self;
+        let Self { data, hub, .. } = self;
         if data.dataset_name.trim().is_empty() {
             let (field, rule, value) = ("dataset_name", "must not be empty".to_owned(), "nothing".to_owned());
             return Err(DataError::Option { field, rule, value }.into());
         }
         let dataset = hub.dataset(&data.dataset_name)?;
         let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
-        if dataset.is_file() {
-            given.refuse(&["dataset_train_split"], "the data set is a file, which is read whole")?;
-        }
-        if eval_dataset.as_ref().unwrap_or(&dataset).is_file() {
-            let because = "the data that would be evaluated on is a file, which is read whole";
-            given.refuse(&["dataset_test_split"], because)?;
-        }
         Ok(Records::load(&dataset, eval_dataset.as_deref(), data, load)?)
     }
 

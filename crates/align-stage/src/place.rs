@@ -10,6 +10,7 @@ use std::sync::OnceLock;
 
 use align_files::{OutputDir, Resume, Use};
 use align_hub::DeviceError;
+use align_train::Checkpoint;
 use candle_core::Device;
 
 use crate::{Event, Host, ModelOptions, OutputOptions, Result};
@@ -66,10 +67,13 @@ pub enum PlaceError {
     NothingToResume(PathBuf),
     /// The checkpoint to resume from is not there.
     #[error(
-        "resume_from_checkpoint: {} is not a directory; name a checkpoint such as `RUN/checkpoint-100`, or `last` for the \
-         last one in `--output-dir`", .0.display()
+        "resume_from_checkpoint: {} is not a directory; name a checkpoint such as `RUN/checkpoint-100`, `RUN` for the last \
+         one in it, or `last` for that in `--output-dir`", .0.display()
     )]
     NoCheckpoint(PathBuf),
+    /// The run to resume has nothing to resume from, or it cannot be read.
+    #[error("resume_from_checkpoint: {0}")]
+    Checkpoint(align_train::Error),
     /// Training was started in a job that only looks.
     #[error("a dry run ends before training starts; this is a bug in the program")]
     DryRun,
@@ -95,21 +99,11 @@ impl<'a> Place<'a> {
         resume: &Resume,
         read: &[Named],
     ) -> Result<Self, PlaceError> {
-        if let Resume::From(checkpoint) = resume
-            && !checkpoint.is_dir()
-        {
-            return Err(PlaceError::NoCheckpoint(checkpoint.clone()));
-        }
-        let named = match (&output.output_dir, resume) {
-            (Some(directory), _) => Some(directory.clone()),
-            (None, Resume::From(checkpoint)) => Some(Resume::run_of(checkpoint)),
-            (None, Resume::Last) => return Err(PlaceError::NothingToResume(PathBuf::from("last"))),
-            (None, Resume::No) => None,
-        };
+        let (named, resume) = start(output.output_dir.as_deref(), resume)?;
         let named = match named {
             None => align_files::check_writable(Path::new(RUNS)).map(|()| None)?,
             Some(directory) => {
-                let kind = OutputDir::check(&directory, output.overwrite_output_dir, resume)?;
+                let kind = OutputDir::check(&directory, output.overwrite_output_dir, &resume)?;
                 if kind == Use::Continues && output.overwrite_output_dir {
                     return Err(PlaceError::NothingToOverwrite(directory));
                 }
@@ -126,7 +120,7 @@ impl<'a> Place<'a> {
             seed: model.seed,
             named,
             overwrite: output.overwrite_output_dir,
-            resume: resume.clone(),
+            resume,
             output: OnceLock::new(),
         })
     }
@@ -134,6 +128,11 @@ impl<'a> Place<'a> {
     /// `dpo`, `sft`, …
     pub fn stage(&self) -> &'static str {
         self.stage
+    }
+
+    /// Where the run starts. A run in place of a checkpoint has become its last one.
+    pub(crate) fn resume(&self) -> &Resume {
+        &self.resume
     }
 
     /// Takes the output directory, which is made if it is not there; later calls return the same one. What an earlier run
@@ -178,6 +177,36 @@ impl<'a> Place<'a> {
     pub fn output_dir(&self) -> Option<&Path> {
         self.output.get().map(OutputDir::path)
     }
+}
+
+/// The output directory, if it has a name, and where the run starts: a run that is named in place of a checkpoint means
+/// its last one, and goes on where no other directory is named.
+fn start(named: Option<&Path>, resume: &Resume) -> Result<(Option<PathBuf>, Resume), PlaceError> {
+    let start = |directory: &Path, resume| Ok((Some(directory.to_owned()), resume));
+    match (resume, named) {
+        (Resume::From(path), _) if !path.is_dir() => Err(PlaceError::NoCheckpoint(path.clone())),
+        (Resume::From(run), directory) if is_run(run) => match directory {
+            Some(other) if !is_same(other, run) => {
+                let last = Checkpoint::last_of(run).map_err(PlaceError::Checkpoint)?;
+                start(other, Resume::From(last.path().to_owned()))
+            }
+            // What a kill has left of its last checkpoint is looked at too.
+            own => start(own.unwrap_or(run), Resume::Last),
+        },
+        (Resume::From(checkpoint), None) => start(&Resume::run_of(checkpoint), resume.clone()),
+        (Resume::Last, None) => Err(PlaceError::NothingToResume(PathBuf::from("last"))),
+        (_, Some(directory)) => start(directory, resume.clone()),
+        (Resume::No, None) => Ok((None, Resume::No)),
+    }
+}
+
+/// Whether a run wrote to the directory: it has its options, or checkpoints.
+fn is_run(directory: &Path) -> bool {
+    directory.join(SETTINGS_FILE).is_file() || Checkpoint::are_in(directory)
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|other| one == other))
 }
 
 /// Refuses a directory to overwrite in which something lies that the job reads: the model, data, another model, a config

@@ -117,10 +117,10 @@ pub fn start<'a>(
         "options": opening.options(), "training_rows": fixed.rows, "frozen": fixed.models,
     });
     if host.look == Look::DryRun {
-        if let Some((directory, kind)) = place.named() {
-            Run::check_resume(directory, kind, config, &settings)?;
-        }
-        host.tell(Event::WouldTrain { steps: total_steps })?;
+        let done = place
+            .named()
+            .map_or(Ok(0), |(directory, kind)| Run::check_resume(directory, kind, config, &settings))?;
+        host.tell(Event::WouldTrain { steps: total_steps.saturating_sub(done), done })?;
         return Ok(None);
     }
     let output = place.create_output_dir()?;

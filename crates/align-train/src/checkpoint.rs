@@ -14,7 +14,7 @@ use candle_core::Device;
 use serde::de::DeserializeOwned;
 
 use crate::manifest::{MANIFEST, Manifest};
-use crate::{Error, Layout, Result};
+use crate::{Error, Layout, Result, checkpoints};
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 
@@ -32,6 +32,24 @@ impl Checkpoint {
     /// If there is none, or it is incomplete or damaged.
     pub fn open(path: &Path) -> Result<Self> {
         Ok(Self { path: path.to_owned(), manifest: Arc::new(Manifest::verified(path)?) })
+    }
+
+    /// The last complete checkpoint of a run, by the run's directory.
+    ///
+    /// # Errors
+    /// A run without one; a directory that cannot be read.
+    pub fn last_of(run: &Path) -> Result<Self> {
+        checkpoints::last_complete(run)?.ok_or_else(|| {
+            let problem =
+                "has no complete checkpoint to resume from; start without `--resume-from-checkpoint`";
+            Error::output_dir(run, problem)
+        })
+    }
+
+    /// Whether the directory is a run's, with checkpoints in it, rather than one of a checkpoint.
+    pub fn are_in(directory: &Path) -> bool {
+        let is_checkpoint = checkpoints::step_of(directory).is_some() || directory.join(MANIFEST).exists();
+        !is_checkpoint && checkpoints::any(directory)
     }
 
     /// Its directory.

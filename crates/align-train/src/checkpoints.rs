@@ -19,10 +19,7 @@ use crate::{Checkpoint, Error, Result};
 pub(crate) fn start(directory: &Path, kind: Use, resume: &Resume) -> Result<Option<Checkpoint>> {
     let checkpoint = match resume {
         Resume::No => return Ok(None),
-        Resume::Last => last_complete(directory)?.ok_or_else(|| {
-            let problem = "has no complete checkpoint to resume from; start without resume_from_checkpoint";
-            Error::output_dir(directory, problem)
-        })?,
+        Resume::Last => last_complete(directory)?.ok_or_else(|| nothing_to_resume(directory))?,
         Resume::From(path) => Checkpoint::open(path)?,
     };
     if kind == Use::Continues {
@@ -105,8 +102,22 @@ fn list(dir: &Path) -> Result<Vec<(usize, PathBuf)>> {
     Ok(found)
 }
 
+/// What to do where no checkpoint is: a run that was stopped before its first one can only begin again.
+fn nothing_to_resume(directory: &Path) -> Error {
+    let instead = match OutputDir::is_noted(directory) {
+        true => "begin again with `--overwrite-output-dir` in place of `--resume-from-checkpoint`",
+        false => "start without `--resume-from-checkpoint`",
+    };
+    Error::output_dir(directory, format!("has no complete checkpoint to resume from; {instead}"))
+}
+
+/// Whether something in the directory is called as a checkpoint is.
+pub(crate) fn any(directory: &Path) -> bool {
+    list(directory).is_ok_and(|found| !found.is_empty())
+}
+
 /// The last complete checkpoint in the directory. Incomplete and damaged ones are named and skipped.
-fn last_complete(directory: &Path) -> Result<Option<Checkpoint>> {
+pub(crate) fn last_complete(directory: &Path) -> Result<Option<Checkpoint>> {
     for (_, path) in list(directory)?.into_iter().rev() {
         match Checkpoint::open(&path) {
             Ok(checkpoint) => return Ok(Some(checkpoint)),

@@ -9,7 +9,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// An option has a value that makes no sense, or no effect beside the others.
+    /// An option has a value that makes no sense.
     #[error("`{option}` = {value}: {problem}")]
     Option {
         /// The option's name as in the configuration file.
@@ -17,6 +17,16 @@ pub enum Error {
         /// The value found.
         value: String,
         /// The rule it breaks, and what to do.
+        problem: String,
+    },
+    /// An option has no effect beside the others.
+    #[error("`{option}` = {value}: {problem}")]
+    NoEffect {
+        /// The option's name as in the configuration file.
+        option: &'static str,
+        /// The value found.
+        value: String,
+        /// The reason why, and what to do.
         problem: String,
     },
     /// The output directory cannot be used.
@@ -140,6 +150,12 @@ impl Error {
     #[expect(clippy::needless_pass_by_value, reason = "callers pass numbers, booleans and literals")]
     pub(crate) fn option(option: &'static str, value: impl ToString, problem: impl Into<String>) -> Self {
         Self::Option { option, value: value.to_string(), problem: problem.into() }
+    }
+
+    /// An option that has no effect beside the others: `problem` says why, and what to do.
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass numbers, booleans and literals")]
+    pub fn no_effect(option: &'static str, value: impl ToString, problem: impl Into<String>) -> Self {
+        Self::NoEffect { option, value: value.to_string(), problem: problem.into() }
     }
 
     /// Wraps an error of whatever reads a checkpoint at the start of a run; for `map_err`.

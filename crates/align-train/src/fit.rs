@@ -9,7 +9,9 @@ use std::time::Instant;
 use align_files::write_json;
 
 use crate::windows::Windows;
-use crate::{Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, StopReason, Updater, Verdict};
+use crate::{
+    Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, SelectionVerdict, StopReason, Updater,
+};
 
 const DATA_CURSOR: &str = "data_cursor.json";
 const OBJECTIVE: &str = "objective";
@@ -74,7 +76,7 @@ where
     run.begin(updater, batches_per_epoch)?;
 
     let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
-    let mut verdict = Verdict { is_best: false, stop: run.patience_is_used_up() };
+    let mut verdict = SelectionVerdict { is_best: false, stop: run.patience_is_used_up() };
     if run.progress.evaluation_pending || (config.eval_on_start && updater.step() == 0) {
         verdict = evaluate(&mut evaluation, updater, run)?;
         if let Some(reason) = listening.received() {
@@ -92,7 +94,7 @@ where
 
         let ends_run = update.step == updater.total_steps();
         let is_due = |every: Every| every.is_due(update.step, window.ends_epoch, ends_run);
-        verdict = Verdict::default();
+        verdict = SelectionVerdict::default();
         if is_due(config.evaluate) {
             verdict = evaluate(&mut evaluation, updater, run)?;
         }
@@ -133,17 +135,17 @@ fn evaluate(
     evaluation: &mut Option<&mut dyn Evaluate>,
     updater: &Updater,
     run: &mut Run<'_>,
-) -> Result<Verdict> {
+) -> Result<SelectionVerdict> {
     let Some(evaluation) = evaluation else {
         run.progress.evaluation_pending = false;
-        return Ok(Verdict::default());
+        return Ok(SelectionVerdict::default());
     };
     let began = Instant::now();
     let measured = run.stop().go_on().and_then(|()| evaluation.evaluate(updater.step(), run.stop()));
     // An evaluation can take minutes, which a process that was told to stop may not have: the run that goes on makes it.
     run.progress.evaluation_pending = matches!(measured, Err(Error::Interrupted(_)));
     match measured {
-        Err(Error::Interrupted(_)) => Ok(Verdict::default()),
+        Err(Error::Interrupted(_)) => Ok(SelectionVerdict::default()),
         measured => run.record_evaluation(&measured?, began.elapsed()),
     }
 }

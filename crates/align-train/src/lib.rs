@@ -41,7 +41,7 @@ pub use options::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, Tra
 pub use pace::Pace;
 pub use run::{AcceptedRun, OnLog, Run, RunControl};
 pub use schedule::{LrSchedulerType, Schedule};
-pub use selection::Verdict;
+pub use selection::SelectionVerdict;
 pub use settings::FREE_OPTIONS;
 pub use trainer_state::{LogEntry, TrainerState};
 pub use updater::{Update, Updater};

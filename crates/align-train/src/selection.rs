@@ -5,7 +5,7 @@ use crate::{Error, Metrics, Result, Selection, TrainerState};
 
 /// The verdict on an evaluation: what it means for the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct SelectionVerdict {
     /// The model is better than at any evaluation before.
     pub is_best: bool,
     /// Patience is used up.
@@ -19,7 +19,7 @@ pub(crate) fn judge(
     metrics: &Metrics,
     state: &mut TrainerState,
     progress: &mut Progress,
-) -> Result<Verdict> {
+) -> Result<SelectionVerdict> {
     let Some(value) = metrics.get(&selection.metric) else {
         let available = metrics.values().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
         return Err(Error::UnknownMetric { metric: selection.metric.clone(), available });
@@ -43,5 +43,5 @@ pub(crate) fn judge(
     }
     let patience = selection.early_stopping_patience;
     let stop = patience.is_some_and(|patience| progress.evaluations_without_improvement >= patience);
-    Ok(Verdict { is_best, stop })
+    Ok(SelectionVerdict { is_best, stop })
 }

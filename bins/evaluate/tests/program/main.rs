@@ -7,6 +7,8 @@ mod broken;
 mod ended;
 mod endpoint;
 mod hostile;
+#[cfg(unix)]
+mod rewards;
 mod without_prompts;
 
 use std::fs;

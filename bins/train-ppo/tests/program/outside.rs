@@ -119,9 +119,29 @@ fn a_program_that_gives_none_ends_the_run_with_its_last_words() {
         &["reward_command `./score`: ended (exit status: 3), started again too", "no \\u{1b}[31mmodel"],
         2,
     );
-    ends("sleep 600", "--reward-timeout 1", &["gave no reply within 1 s (`reward_timeout`)"], 2);
+    ends(
+        "sleep 600",
+        "--reward-timeout 1",
+        &["gave no reply within 1 s (`reward_timeout`)", "not flushed"],
+        2,
+    );
     ends("while read -r line; do echo '[1, 2]'; done", "", &["for each of 1 answers, found 2: [1, 2]"], 1);
     ends("while read -r line; do echo '[NaN]'; done", "", &["what is no JSON"], 1);
+}
+
+#[test]
+fn a_dry_run_asks_once_and_says_what_was_answered() {
+    let place = Place::new();
+    program(&place, LONGER);
+    let looked = place.succeeds(&training("out", &format!("{GRPO} {ASKED} --max-steps 4 --dry-run")));
+    let said = looked.stdout.lines().find(|line| line.starts_with("`reward_command` gives "));
+    let said = said.unwrap_or_else(|| panic!("{}", looked.stdout));
+    assert!(said.ends_with(" to a sample answer to data.jsonl:1"), "{said}");
+    assert_eq!(started(&place), 1);
+    program(&place, "while read -r line; do echo '[null]'; done");
+    let refused = place.ended(&training("out", &format!("{GRPO} {ASKED} --max-steps 4 --dry-run")));
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(refused.stderr.contains("data.jsonl:1: expected a finite number"), "{}", refused.stderr);
 }
 
 #[test]

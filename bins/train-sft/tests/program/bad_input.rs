@@ -26,8 +26,8 @@ fn options_that_make_no_sense_are_refused() {
     refused("--warmup-ratio 0.1 --warmup-steps 3", &["`warmup_steps` = 3", "say it once"]);
     refused("--max-steps 5 --num-train-epochs 2", &["`num_train_epochs`: has no effect", "`max_steps`"]);
     refused("--model-revision v2", &["`model_revision`: has no effect", "a directory"]);
-    refused("--dataset-train-split first", &["`dataset_train_split`: has no effect", "a file"]);
-    refused("--dataset-test-split second", &["`dataset_test_split`: has no effect", "a file"]);
+    refused("--dataset-train-split first", &["dataset_train_split: has no effect on data.jsonl, a file"]);
+    refused("--dataset-test-split second", &["dataset_test_split: has no effect on data.jsonl, a file"]);
     refused("--lr-scheduler-type cosin", &["did you mean `cosine`?"]);
     refused("--lr-scheduler-type warmup_stable_decay", &["needs num_decay_steps"]);
     refused("--adam-beta1 1", &["`adam_beta1` = 1"]);

@@ -45,6 +45,65 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
 }
 
 #[test]
+fn what_is_not_given_is_as_the_run_had_it_that_is_resumed() {
+    let place = Place::new();
+    let whole = place.train("whole", &format!("{OPTIONS} {EPOCHS} --save-steps 3"));
+    let notice = "options that are not given are those of whole/training_args.toml";
+    fs::remove_dir_all(place.path("whole/checkpoint-9")).unwrap();
+    // The run's name stands for its last checkpoint.
+    for (from, step) in [("whole/checkpoint-3", 3), ("whole", 6), ("./whole/", 6)] {
+        let out = format!("from-{}-{step}", from.len());
+        let words = format!("--resume-from-checkpoint {from} --output-dir {out}");
+        let looked = place.succeeds(&format!("{words} --dry-run"));
+        let left = format!("{} steps would be made after the {step} of the checkpoint", 9 - step);
+        assert!(looked.stdout.contains(&left), "{}", looked.stdout);
+        let ended = place.succeeds(&words);
+        assert!(
+            ended.stderr.contains("those of") && ended.stderr.contains("training_args.toml"),
+            "{}",
+            ended.stderr
+        );
+        assert_same_end(&place.run(&out), &whole, from);
+    }
+    // In its own directory, where an option that is given holds.
+    let ended = place.succeeds("--resume-from-checkpoint whole --num-train-epochs 4");
+    assert!(ended.stderr.contains(notice), "{}", ended.stderr);
+    assert!(ended.stderr.contains("num_train_epochs was 3.0, is 4.0"), "{}", ended.stderr);
+    assert_eq!(place.run("whole").json("trainer_state.json")["global_step"], 12);
+    check(
+        &place,
+        "--resume-from-checkpoint whole --seed 8",
+        &["made with other options", "seed was 7, is 8"],
+    );
+    // A config file that is named has all options.
+    check(&place, "--resume-from-checkpoint whole --config absent.toml", &["--config absent.toml"]);
+}
+
+#[test]
+fn a_run_without_checkpoints_can_begin_again_as_the_error_says() {
+    let place = Place::new();
+    let options = format!("{OPTIONS} --max-steps 1 --save-strategy no");
+    place.train("out", &options);
+    let refused = |words: &str, fragments: &[&str]| {
+        check(&place, &training("out", &format!("{options} {words}")), fragments);
+    };
+    refused("", &["out: not empty, it holds a run without checkpoints", "`--overwrite-output-dir`"]);
+    for from in ["last", "out"] {
+        let resume = format!("--resume-from-checkpoint {from}");
+        refused(
+            &resume,
+            &["has no complete checkpoint to resume from; begin again with `--overwrite-output-dir`"],
+        );
+    }
+    check(
+        &place,
+        &training("new", &format!("{options} --resume-from-checkpoint out")),
+        &["out: has no complete checkpoint to resume from; start without `--resume-from-checkpoint`"],
+    );
+    place.succeeds(&training("out", &format!("{options} --overwrite-output-dir")));
+}
+
+#[test]
 fn a_damaged_checkpoint_is_refused_and_the_one_before_it_is_the_last() {
     let place = Place::new();
     let options = format!("{OPTIONS} --max-steps 3 --save-steps 1");
@@ -144,9 +203,8 @@ fn a_signal_saves_a_checkpoint_to_go_on_from() {
         let step = place.run(signal).json("trainer_state.json")["global_step"].as_u64().unwrap();
         println!("SIG{signal} stopped the run after step {step} of 60");
         assert!((1..60).contains(&step), "interrupted at step {step}");
-        let settings = format!("--config {signal}/training_args.toml");
-        assert_eq!(advice, format!("{settings} --resume-from-checkpoint {signal}/checkpoint-{step}"));
-        place.succeeds(&format!("--model model --dataset data.jsonl {options} {advice}"));
+        assert_eq!(advice, format!("--resume-from-checkpoint {signal}/checkpoint-{step}"));
+        place.succeeds(advice);
         assert_same_end(&place.run(signal), &whole, &format!("SIG{signal} at step {step}"));
     }
 }

@@ -2,12 +2,18 @@
 //!
 //! After this step clap sees only `--known-name` and `--known-name=value`, so that its own guesses
 //! (is the next word a value?) are never needed: negative numbers are values, and the word after a
-//! switch is its value only if it is a truth value. Unknown names end here, with a suggestion.
+//! switch is its value only if it is a truth value. Unknown names end here, with a suggestion; those of
+//! other programs' options that ask for what is done anyway, with a notice.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
 use std::path::PathBuf;
 
+use align_files::Resume;
+use align_stage::SETTINGS_FILE;
+
+use super::idle::IdleOption;
 use super::names::{self, Name, Spelling};
 use super::schema::{self, Kind, Schema};
 use super::{ArgumentError, invalid};
@@ -23,12 +29,29 @@ pub(super) struct Line {
     changed: BTreeSet<String>,
     /// The value of `--config`.
     pub(super) config: Option<PathBuf>,
+    /// The value of `--output-dir`.
+    output_dir: Option<PathBuf>,
+    /// The value of `--resume-from-checkpoint`.
+    resume: Resume,
 }
 
 impl Line {
     /// Whether an option of this id in a lower layer has no say: it is given here too, or another that says the same.
     pub(super) fn replaces(&self, id: &str) -> bool {
         self.given.contains(id) || names::rivals(id).any(|rival| self.changed.contains(rival))
+    }
+}
+
+impl Line {
+    /// The options of the run that is to be resumed, as the file that has them.
+    pub(super) fn resumed_settings(&self) -> Option<PathBuf> {
+        let run = match &self.resume {
+            Resume::No => return None,
+            Resume::Last => self.output_dir.clone()?,
+            Resume::From(run) if run.join(SETTINGS_FILE).is_file() => run.clone(),
+            Resume::From(checkpoint) => Resume::run_of(checkpoint),
+        };
+        Some(run.join(SETTINGS_FILE)).filter(|file| file.is_file())
     }
 }
 
@@ -61,7 +84,13 @@ pub(super) fn normalise(
                 line.flags.push(word);
                 continue;
             }
-            Err(message) => return Err(invalid(message)),
+            Err(message) => match idle(name, value, &mut words) {
+                Some(notice) => {
+                    notices.push(notice);
+                    continue;
+                }
+                None => return Err(invalid(message)),
+            },
         };
         let value = match value {
             Some(value) => Some(OsString::from(value)),
@@ -79,8 +108,13 @@ pub(super) fn normalise(
         if let Some(value) = value.as_ref().and_then(|value| value.to_str()) {
             names::check_value(long, value).map_err(|message| invalid(format!("--{long}: {message}")))?;
         }
-        if long == "config" {
-            line.config = value.as_ref().map(PathBuf::from);
+        match long {
+            "config" => line.config = value.as_ref().map(PathBuf::from),
+            "output-dir" => line.output_dir = value.as_ref().map(PathBuf::from),
+            "resume-from-checkpoint" => {
+                line.resume = value.as_ref().map_or(Resume::Last, |value| Resume::parse(value.to_str()));
+            }
+            _ => {}
         }
         line.flags.push(joined(long, value.as_deref()));
     }
@@ -95,6 +129,24 @@ fn switched_off<'a>(schema: &Schema, name: &'a str) -> Option<&'a str> {
             .option(switch)
             .is_some_and(|arg| schema::kind(arg) == Kind::Switch && !schema::is_list(arg));
     is_switch.then_some(switch)
+}
+
+/// The notice to give if an unknown option asks for what is done anyway; its value is then taken from the `words`.
+fn idle(
+    name: &str,
+    value: Option<&str>,
+    words: &mut Peekable<impl Iterator<Item = OsString>>,
+) -> Option<String> {
+    let option = IdleOption::of(name)?;
+    let next = words.peek().filter(|next| value.is_none() && option.takes(next));
+    let next = next.and_then(|next| next.to_str()).map(str::to_owned);
+    let given = value.or(next.as_deref());
+    let written = given.map_or(format!("--{name}"), |value| format!("--{name} {value}"));
+    let notice = option.notice(given, &written)?;
+    if next.is_some() {
+        words.next();
+    }
+    Some(notice)
 }
 
 /// `--name=value` or `--name`.
@@ -119,7 +171,7 @@ fn split(word: &OsStr) -> Result<Option<(&str, Option<&str>)>, ArgumentError> {
 
 fn is_value(arg: &clap::Arg, next: &OsStr) -> bool {
     if schema::kind(arg) == Kind::Switch {
-        return next.to_str().is_some_and(names::is_truth_value);
+        return next.to_str().and_then(names::truth).is_some();
     }
     !next.to_str().is_some_and(|next| next.starts_with("--")) || arg.is_allow_hyphen_values_set()
 }

@@ -11,6 +11,7 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::idle::IdleOption;
 use super::names::{self, Name, Spelling};
 use super::schema::{self, Kind, Schema};
 use super::{ArgumentError, argv, invalid, message};
@@ -64,7 +65,7 @@ pub(super) fn read(
     let mut settings: Vec<Setting> = Vec::new();
     for (key, value) in keys {
         let at = format!("{origin}:{}", line(key.span().start));
-        let setting = setting(schema, &at, key.get_ref(), value, notices)?;
+        let Some(setting) = setting(schema, &at, key.get_ref(), value, notices)? else { continue };
         if settings.iter().any(|earlier| earlier.id == setting.id) {
             return Err(invalid(format!("{at}: `{}` is set a second time; keep one", key.get_ref())));
         }
@@ -79,14 +80,20 @@ fn setting(
     key: &str,
     value: &Spanned<DeValue<'_>>,
     notices: &mut Vec<String>,
-) -> Result<Setting, ArgumentError> {
+) -> Result<Option<Setting>, ArgumentError> {
     if value.get_ref().is_table() {
         return Err(invalid(format!(
             "{at}: `{key}` is a table; keys are flat, write its keys at the top level"
         )));
     }
-    let Name { arg, notice } =
-        names::resolve(schema, key, Spelling::Key).map_err(|message| invalid(format!("{at}: {message}")))?;
+    let Name { arg, notice } = match names::resolve(schema, key, Spelling::Key) {
+        Ok(name) => name,
+        Err(message) => {
+            let notice = idle(key, value.get_ref()).ok_or_else(|| invalid(format!("{at}: {message}")))?;
+            notices.push(format!("{at}: {notice}"));
+            return Ok(None);
+        }
+    };
     notices.extend(notice.map(|notice| format!("{at}: {notice}")));
     let long = arg.get_long().expect("resolved by its long name");
     if long == "config" {
@@ -100,7 +107,18 @@ fn setting(
     schema
         .check_alone(setting.flags().collect())
         .map_err(|error| invalid(format!("{at}: {}", message::line(&error, Some(key)))))?;
-    Ok(setting)
+    Ok(Some(setting))
+}
+
+/// The notice to give if an unknown key asks for what is done anyway.
+fn idle(key: &str, value: &DeValue<'_>) -> Option<String> {
+    let value = match value {
+        DeValue::Boolean(flag) => flag.to_string(),
+        DeValue::String(text) => text.to_string(),
+        DeValue::Integer(number) => number.to_string(),
+        _ => return None,
+    };
+    IdleOption::of(key)?.notice(Some(&value), &format!("{key} = {value}"))
 }
 
 /// A value as the words that would follow the flag. The error continues "`key` …".

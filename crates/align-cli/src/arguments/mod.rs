@@ -7,14 +7,15 @@
 //! and `num_train_epochs`, the one in the higher layer):
 //!
 //! 1. the command line;
-//! 2. `--config FILE.toml`, or, when the caller names neither a model nor a data set nor a file, the
-//!    recipe that is built into the binary;
+//! 2. `--config FILE.toml`, or the options of the run that is resumed, or, when the caller names neither a model nor a
+//!    data set nor a file, the recipe that is built into the binary;
 //! 3. the defaults in the struct.
 //!
 //! Not done here: reading the model or the data; nothing in this module looks further than the
 //! config file, and nothing is printed.
 
 mod argv;
+mod idle;
 mod layer;
 mod message;
 mod names;
@@ -23,7 +24,7 @@ mod settings;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schema::Schema;
 
@@ -93,6 +94,8 @@ pub struct Parsed<C> {
     /// Names of the options that only the config file or the recipe gives, where the command line says what is to be done
     /// otherwise than there.
     pub(crate) overridable: BTreeSet<String>,
+    /// The layer below the command line, as messages call it.
+    pub(crate) below: &'static str,
     /// Things the user should know but that stop nothing, such as an old name of an option.
     pub notices: Vec<String>,
 }
@@ -144,23 +147,24 @@ pub(crate) fn parse_without<C: clap::Args>(
     }
     let mut lower = Layer::below(&schema, program, &line, &mut notices)?;
     lower.settings.retain(|setting| !line.replaces(&setting.id) && !left_out.contains(&setting.name()));
+    let is_recipe = lower.name == RECIPE;
     let flags = |lower: &Layer| -> Vec<OsString> {
         // After the file's, because a positional argument or `--` of the user must stay last.
         lower.settings.iter().flat_map(layer::Setting::flags).chain(line.flags.clone()).collect()
     };
     let mut matches = schema.matches(flags(&lower)).map_err(|error| message::of_clap(&error))?;
-    if let Some(files) = program.recipe.and_then(|recipe| recipe.files).filter(|_| lower.is_recipe) {
+    if let Some(files) = program.recipe.and_then(|recipe| recipe.files).filter(|_| is_recipe) {
         // What is wrong with the command line is known by now: files are brought for a run only.
         let files = files().map_err(|error| invalid(format!("the built-in example: {error}")))?;
         lower.settings.iter_mut().for_each(|setting| setting.move_files(FILES, &files));
         matches = schema.matches(flags(&lower)).map_err(|error| message::of_clap(&error))?;
     }
-    if program.recipe.is_some() && !lower.is_recipe {
+    if program.recipe.is_some() && !is_recipe {
         require_inputs(&schema, &matches)?;
     }
     let options = C::from_arg_matches(&matches).map_err(|error| message::of_clap(&error))?;
     let mut given = line.given.clone();
-    if !lower.is_recipe {
+    if !is_recipe {
         given.extend(lower.settings.iter().map(|setting| setting.id.clone()));
     }
     let overridable = match settings::are_about_this_call(&schema, &line.given) {
@@ -169,6 +173,7 @@ pub(crate) fn parse_without<C: clap::Args>(
     };
     Ok(Parsed {
         overridable,
+        below: lower.name,
         options,
         settings: settings::to_toml(&schema, program, &matches),
         given: settings::not_default(&schema, &matches, &given),
@@ -179,6 +184,10 @@ pub(crate) fn parse_without<C: clap::Args>(
 
 /// The name that is most like a word, if any is alike.
 pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    // Comparing takes time by the product of both lengths, and what is much longer than any name is like none.
+    if word.len() > LONGEST_NAME {
+        return None;
+    }
     // Jaro-Winkler favours a common beginning, as typing errors have; 0.8 keeps out mere namesakes. It thinks little of two
     // letters changed over in a short word.
     let likeness = |name: &str| match strsim::osa_distance(name, word) {
@@ -192,36 +201,52 @@ pub fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&
         .map(|(_, name)| name)
 }
 
+/// Bytes of a word that may be meant for a name.
+const LONGEST_NAME: usize = 200;
+
 /// Bytes of the largest config file: every option takes a hundredth.
 const LARGEST_CONFIG: u64 = 1 << 20;
 
 /// What lies below the command line.
 struct Layer {
     settings: Vec<layer::Setting>,
-    is_recipe: bool,
+    /// What messages call it.
+    name: &'static str,
 }
 
+const FILE: &str = "the config file";
+const RESUMED: &str = "the run that is resumed";
+const RECIPE: &str = "the built-in recipe";
+
 impl Layer {
-    /// The config file's settings, or the recipe's, or none.
+    /// The config file's settings, or those of the run that is resumed, or the recipe's, or none.
     fn below(
         schema: &Schema,
         program: &Program,
         line: &argv::Line,
         notices: &mut Vec<String>,
     ) -> Result<Self, ArgumentError> {
-        if let Some(path) = &line.config {
+        let mut file = |path: &Path, option: &str, name| {
             let text = align_files::read_to_string(path, LARGEST_CONFIG)
-                .map_err(|error| invalid(format!("--config {error}")))?;
+                .map_err(|error| invalid(format!("{option} {error}")))?;
             let settings = layer::read(schema, &path.display().to_string(), &text, notices)?;
-            return Ok(Self { settings, is_recipe: false });
+            Ok(Self { settings, name })
+        };
+        if let Some(path) = &line.config {
+            return file(path, "--config", FILE);
+        }
+        if let Some(path) = line.resumed_settings() {
+            let layer = file(&path, "--resume-from-checkpoint", RESUMED)?;
+            notices.push(format!("options that are not given are those of {}", path.display()));
+            return Ok(layer);
         }
         let names_input = inputs(schema).any(|(_, id)| line.given.contains(id));
         match program.recipe {
             Some(recipe) if !names_input => {
                 let settings = layer::read(schema, "built-in recipe", recipe.text, notices)?;
-                Ok(Self { settings, is_recipe: true })
+                Ok(Self { settings, name: RECIPE })
             }
-            _ => Ok(Self { settings: Vec::new(), is_recipe: false }),
+            _ => Ok(Self { settings: Vec::new(), name: FILE }),
         }
     }
 }

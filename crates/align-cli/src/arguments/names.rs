@@ -69,7 +69,7 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("use-liger-kernel", "there is one set of kernels, chosen for the device"),
     ("torch-compile", "there is no compiler; the kernels are ahead-of-time Rust"),
     ("trust-remote-code", "no code of a model repository is ever run"),
-    ("packing", LAYOUT),
+    ("packing", "each row is a sequence of its own, and batches have no padding"),
     ("padding-free", LAYOUT),
     ("pad-token", LAYOUT),
     ("pad-to-multiple-of", LAYOUT),
@@ -155,7 +155,7 @@ pub(super) fn resolve<'schema>(
     }
     // Python's parsers write a switch that is off with `no_` before it.
     let without_no = dashed.strip_prefix("no-").unwrap_or(&dashed);
-    if let Some((_, reason)) = INEFFECTIVE.iter().find(|(name, _)| [without_no, &dashed].contains(name)) {
+    if let Some(reason) = ineffective(&dashed).or_else(|| ineffective(without_no)) {
         return Err(format!("`{}` has no effect here: {reason}; remove it", spelling.of(name)));
     }
     let hint = match nearest(schema, &dashed) {
@@ -164,6 +164,11 @@ pub(super) fn resolve<'schema>(
     };
     let noun = if spelling == Spelling::Key { "key" } else { "option" };
     Err(format!("unknown {noun} `{}`{hint}", spelling.of(name)))
+}
+
+/// Why an option of TRL or transformers has no effect here, if it is one that could have none.
+pub(super) fn ineffective(dashed: &str) -> Option<&'static str> {
+    INEFFECTIVE.iter().find(|(name, _)| *name == dashed).map(|(_, reason)| *reason)
 }
 
 /// Refuses values that this project knows but cannot honour.
@@ -177,9 +182,13 @@ pub(super) fn check_value(long: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a word can be the value of a switch.
-pub(super) fn is_truth_value(word: &str) -> bool {
-    ["true", "false", "yes", "no", "on", "off", "1", "0"].contains(&word.to_ascii_lowercase().as_str())
+/// What a word means as the value of a switch, if it can be one.
+pub(super) fn truth(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
 }
 
 /// The option whose name is most like `name`, if any is alike.

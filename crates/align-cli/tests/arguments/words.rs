@@ -35,7 +35,6 @@ fn switches_are_spelled_three_ways() {
         error("--no-completion-only-loss=true").starts_with("unknown option `--no-completion-only-loss`")
     );
     assert!(error("--no-max-length").starts_with("unknown option `--no-max-length`"));
-    assert!(error("--no_remove_unused_columns").contains("has no effect here: columns that are not needed"));
     let message = error("--load-best-model-at-end=maybe");
     assert!(message.starts_with("`--load-best-model-at-end` cannot be `maybe`"), "{message}");
 }
@@ -74,6 +73,45 @@ fn older_names_are_taken_with_a_notice() {
     assert_eq!(run("").unwrap().notices, Vec::<String>::new());
     // Its successor is no option of this program.
     assert!(error("--ppo-epochs 4").starts_with("unknown option `--ppo-epochs`"));
+}
+
+#[test]
+fn what_asks_for_what_is_done_anyway_is_left_out_with_a_notice() {
+    let words = "--bf16 false --no-fp16 --no_remove_unused_columns --optim adamw_torch_fused \
+                 --dataloader_num_workers=4 --padding_free hello --report-to=none";
+    let parsed = run(words).unwrap();
+    assert_eq!(parsed.options.prompts, ["hello"]);
+    assert_eq!(
+        parsed.notices,
+        [
+            "`--bf16 false` is not needed and is left out: trainable weights and optimizer state are always float32",
+            "`--no-fp16` is not needed and is left out: trainable weights and optimizer state are always float32",
+            "`--no_remove_unused_columns` is not needed and is left out: columns that are not needed are never read",
+            "`--optim adamw_torch_fused` is not needed and is left out: the optimizer is always AdamW with float32 state",
+            "`--dataloader_num_workers 4` is not needed and is left out: records are read in this process, ahead of \
+             training",
+            "`--padding_free` is not needed and is left out: batches are packed without padding",
+        ]
+    );
+    assert!(!parsed.settings.contains("optim"), "{}", parsed.settings);
+    let text =
+        "model = \"m\"\ndataset = \"d\"\nbf16 = false\noptim = \"adamw_torch\"\ndataset_num_proc = 2\n";
+    let (_dir, path) = file(text);
+    let notices = run(&format!("--config {}", path.display())).unwrap().notices;
+    assert_eq!(notices.len(), 3);
+    assert!(notices[0].ends_with(
+        "config.toml:3: `bf16 = false` is not needed and is left out: trainable weights and optimizer state are always \
+         float32"
+    ));
+    for wanted in
+        ["--bf16", "--bf16 true", "--bf16=maybe", "--no-bf16=false", "--optim adamw_8bit", "--optim"]
+    {
+        assert!(error(wanted).contains("has no effect here"), "{wanted}");
+    }
+    for wanted in ["--padding-free false", "--packing", "--dataloader-num-workers many", "--lora-r 8"] {
+        assert!(error(wanted).contains("has no effect here"), "{wanted}");
+    }
+    assert!(file_error("bf16 = [false]").contains("has no effect here"));
 }
 
 #[test]

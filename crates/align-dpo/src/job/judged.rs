@@ -3,7 +3,7 @@
 use align_data::{Origin, Text};
 use align_stage::{Error, Judge, JudgedChanges, Result, Said, check_judge};
 
-use crate::Look;
+use crate::HeldOutLook;
 
 /// A judge, and what it has to know of held-out rows.
 pub(super) struct JudgedTexts<'a> {
@@ -22,9 +22,12 @@ impl<'a> JudgedTexts<'a> {
     }
 
     /// What the judge says of the texts before training and after it.
-    pub(super) fn changes(&self, looks: Option<&(Look, Look)>) -> Result<Option<JudgedChanges>> {
+    pub(super) fn changes(
+        &self,
+        looks: Option<&(HeldOutLook, HeldOutLook)>,
+    ) -> Result<Option<JudgedChanges>> {
         let (Some(judge), Some((before, after))) = (self.judge, looks) else { return Ok(None) };
-        let qualities = |look: &Look| {
+        let qualities = |look: &HeldOutLook| {
             let quality = |(said, row): (&Said, &usize)| {
                 let (prompt, origin) = self.prompts[*row];
                 (judge.quality)(prompt, &said.answer.as_str().into(), origin).map_err(Error::Method)

@@ -14,7 +14,7 @@ use align_stage::{
 use align_train::TrainOptions;
 use serde::Serialize;
 
-use crate::{DpoOptions, Look, Measuring, Method, Report};
+use crate::{DpoOptions, HeldOutLook, Measuring, Method, Report};
 use judged::JudgedTexts;
 
 pub use parts::{Parts, Preferences};
@@ -79,7 +79,7 @@ fn reported<T: Answers>(
     opening: &Opening<'_>,
     data: &Prepared<T>,
     judged: &JudgedTexts<'_>,
-    ended: Ended<Look>,
+    ended: Ended<HeldOutLook>,
 ) -> Result<Trained<Report>> {
     let changes = judged.changes(ended.looks.as_ref())?;
     let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;

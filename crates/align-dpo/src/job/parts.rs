@@ -73,7 +73,7 @@ pub(super) fn with_loss(
     // As a loss has that is a function of log-ratios and of beta alone.
     let unused = options.given().into_iter().find(|(option, _)| !LossType::NcaPair.uses(option));
     match (method, unused) {
-        (_, Some((option, _))) => Err(Error::option(option, format!("has no effect, {because}; remove it"))),
+        (_, Some((option, _))) => Err(Error::no_effect(option, because)),
         (Method::Pairs(method), None) => {
             Ok(Method::Pairs(crate::PairMethod { losses: vec![(PairLoss::Own(loss), 1.0)], ..method }))
         }

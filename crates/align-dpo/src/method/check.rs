@@ -46,7 +46,7 @@ impl DpoOptions {
                 ("ref_model_sync_steps", self.ref_model_sync_steps.map(|value| value.to_string())),
             ] {
                 if let Some(value) = given {
-                    return refuse(option, value, "has no effect without `sync_ref_model`; remove it");
+                    return no_effect(option, value, "has no effect without `sync_ref_model`; remove it");
                 }
             }
             return Ok(None);
@@ -106,7 +106,7 @@ impl DpoOptions {
                     "has no effect with loss_type {}, which is trained by itself; remove it",
                     first.name()
                 );
-                return refuse("loss_weights", value, problem);
+                return no_effect("loss_weights", value, problem);
             }
             if weights.len() != self.loss_type.len() {
                 let problem =
@@ -132,17 +132,17 @@ impl DpoOptions {
             let users = users.map(|loss| loss.name()).collect::<Vec<_>>().join(", ");
             let losses = self.loss_type.iter().map(|loss| loss.name()).collect::<Vec<_>>().join(",");
             let problem = format!("has no effect with loss_type {losses}, only with {users}; remove it");
-            return refuse(option, value, problem);
+            return no_effect(option, value, problem);
         }
         if let (Some(dir), false) = (&self.ref_log_probs_cache, self.precompute_ref_log_probs) {
             let problem = "has no effect without `precompute_ref_log_probs`; remove it";
-            return refuse("ref_log_probs_cache", dir.display(), problem);
+            return no_effect("ref_log_probs_cache", dir.display(), problem);
         }
         if let (Some(alpha), kind) = (self.f_alpha_divergence_coef, self.f_divergence_type)
             && kind != Some(FDivergenceType::AlphaDivergence)
         {
             let problem = "has no effect without `f_divergence_type` alpha_divergence; remove it";
-            return refuse("f_alpha_divergence_coef", alpha, problem);
+            return no_effect("f_alpha_divergence_coef", alpha, problem);
         }
         let without = |option: &str| self.loss_type.iter().find(|loss| !loss.uses(option));
         if let (true, Some(odd)) = (self.use_weighting, without("use_weighting")) {
@@ -176,7 +176,7 @@ impl DpoOptions {
                 option.starts_with("ref_") || ["precompute_ref_log_probs", "sync_ref_model"].contains(option)
             });
             if let Some((option, value)) = reference {
-                return refuse(option, value, "has no effect with `reference_free`; remove it");
+                return no_effect(option, value, "has no effect with `reference_free`; remove it");
             }
             if self.f_divergence_type.is_some_and(|kind| kind != FDivergenceType::ReverseKl) {
                 return refuse(
@@ -238,4 +238,12 @@ impl DpoOptions {
 
 fn refuse<T>(option: &'static str, value: impl std::fmt::Display, problem: impl Into<String>) -> Result<T> {
     Err(Error::Option { option, value: value.to_string(), problem: problem.into() })
+}
+
+fn no_effect<T>(
+    option: &'static str,
+    value: impl std::fmt::Display,
+    problem: impl Into<String>,
+) -> Result<T> {
+    Err(Error::no_effect(option, value, problem))
 }

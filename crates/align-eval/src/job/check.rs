@@ -42,10 +42,17 @@ impl Job {
             given.refuse(&names, "without `--prompts` no model is asked anything")?;
         }
         if !has_prompts && self.preferences.preferences.is_empty() {
-            let names = ["model", "models_in", "reward_model"];
+            let names = ["model", "models_in", "reward_model", "reward_command", "reward_url"];
             given.refuse(&names, "without `--prompts` and `--preferences` no model is used")?;
         }
-        if !matches!(self.judge.judge, Some(JudgeKind::ExactMatch | JudgeKind::NumericAnswer)) {
+        let named = usize::from(self.models.reward_model.is_some()) + self.outside.count();
+        ensure!(
+            named < 2,
+            "`reward_model`, `reward_command` and `reward_url` each name the rewards that are reported; keep one of them"
+        );
+        self.outside.refuse_without_effect(given)?;
+        let compares = matches!(self.judge.judge, Some(JudgeKind::ExactMatch | JudgeKind::NumericAnswer));
+        if !compares && self.outside.count() == 0 {
             given.refuse(&["reference_column"], "no judge compares with a right answer")?;
         }
         ensure!(
@@ -120,8 +127,9 @@ impl Job {
         }
         if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
             ensure!(
-                self.models.reward_model.is_some(),
-                "`best_of_n` and `critique_keep_better` need rewards; name a `--reward-model`"
+                named > 0,
+                "`best_of_n` and `critique_keep_better` need rewards; name a `--reward-model`, or who gives them with \
+                 `--reward-command` or `--reward-url`"
             );
         }
         if self.endpoint.judge_url.is_some() {
@@ -132,20 +140,21 @@ impl Job {
 
     /// The judge that was asked for, or the one that there is.
     pub(super) fn judge_kind(&self) -> Result<JudgeKind> {
-        let kind = match (self.judge.judge, &self.endpoint.judge_url, &self.models.reward_model) {
+        let has_rewards = self.models.reward_model.is_some() || self.outside.count() > 0;
+        let kind = match (self.judge.judge, &self.endpoint.judge_url, has_rewards) {
             (Some(kind), ..) => kind,
             (None, Some(_), _) => JudgeKind::Endpoint,
-            (None, None, Some(_)) => JudgeKind::RewardModel,
-            (None, None, None) => {
-                let who = "a `--reward-model`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
+            (None, None, true) => JudgeKind::RewardModel,
+            (None, None, false) => {
+                let who = "a `--reward-model` or `--reward-command`, an endpoint (`--judge-url`), or a rule (`--judge world`, \
                            `--judge numeric_answer`)";
                 return Err(Error::Inputs(format!("nobody to judge: name {who}")));
             }
         };
         match kind {
-            JudgeKind::RewardModel if self.models.reward_model.is_none() => {
-                Err(Error::Inputs("`judge` reward_model: name the model with `--reward-model`".to_owned()))
-            }
+            JudgeKind::RewardModel if !has_rewards => Err(Error::Inputs(
+                "`judge` reward_model: name the model with `--reward-model`, or who gives rewards in its place".to_owned(),
+            )),
             JudgeKind::Endpoint if self.endpoint.judge_url.is_none() => {
                 Err(Error::Inputs("`judge` endpoint: name its address with `--judge-url`".to_owned()))
             }

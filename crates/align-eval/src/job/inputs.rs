@@ -77,6 +77,15 @@ impl<'a> Inputs<'a> {
         let (reward, gold) = (job.models.reward_model.as_ref(), job.hacking.gold_reward_model.as_ref());
         let reward = models::reward(("reward_model", reward), &hub, &device)?;
         let gold = models::reward(("gold_reward_model", gold), &hub, &device)?;
+        ensure!(
+            pairs.len() == 0 || job.outside.count() == 0 || !models.is_empty(),
+            "`preferences` with `reward_command` or `reward_url`: how long answers are is counted in the tokens of a model; \
+             name one with `--model`"
+        );
+        let reward = match reward {
+            None => models::outside(&job.outside, &job.prompts.reference_column)?,
+            model => model,
+        };
         let runs = job.hacking.run.iter().map(|word| {
             let (name, dir) = named(word)?;
             Ok(Run::read(name, dir.as_ref()).map_err(crate::Error::from)?)

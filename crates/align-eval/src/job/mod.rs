@@ -15,6 +15,7 @@ use std::time::Instant;
 
 use align_models::generation::GenerationOptions;
 use align_report::Report;
+use align_reward::OutsideOptions;
 use align_stage::{Error as StageError, Event, Host, Result, given, settings};
 use serde::Serialize;
 
@@ -34,6 +35,9 @@ pub struct Job {
     /// What is evaluated, and where.
     #[command(flatten)]
     pub models: ModelOptions,
+    /// Who gives rewards in the place of a model.
+    #[command(flatten)]
+    pub outside: OutsideOptions,
     /// What models are asked.
     #[command(flatten)]
     pub prompts: PromptOptions,
@@ -81,6 +85,9 @@ pub fn evaluate(job: &Job, host: &Host<'_>, world: Option<World<'_>>) -> Result<
     }
     // All inputs are right: from here on something may be made.
     let output = Report::take(dir).map_err(Error::Place)?;
+    if Report::is_in(dir) {
+        tracing::warn!("{}: the report there is replaced; `--output-dir` names another place", dir.display());
+    }
     let mut report = Report::new(job.output.title.as_str());
     report.settings = toml::from_str(&settings(host, job)?).map_err(StageError::method)?;
     host.tell(Event::Checked)?;

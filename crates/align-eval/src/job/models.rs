@@ -1,10 +1,12 @@
 //! The models: where they lie, and the reward model as a reward.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use align_data::{TokenizeOptions, Tokenizer};
 use align_hub::Hub;
 use align_models::ModelDir;
-use align_reward::{Normalize, OpenReward, Reading, Reward, open_reward};
+use align_reward::{Normalize, OpenReward, OutsideOptions, Reading, Reward, open_reward};
 use align_stage::{Error, Result};
 use candle_core::Device;
 
@@ -21,16 +23,20 @@ pub(super) struct Model {
     pub(super) path: PathBuf,
 }
 
-/// A reward model by its name in the report.
+/// Who gives rewards, by its name in the report.
 pub(super) struct RewardSource {
     pub(super) name: String,
-    pub(super) open: OpenReward,
+    reward: Box<dyn Reward>,
+    /// What decides what is cut and how long answers are, of a model.
+    pub(super) tokens: Option<(Arc<Tokenizer>, TokenizeOptions)>,
+    /// Whether it reads conversations as the data has them, and not by a chat template.
+    pub(super) reads_as_written: bool,
 }
 
 impl RewardSource {
     /// What gives rewards.
     pub(super) fn reward(&self) -> &dyn Reward {
-        self.open.reward.as_ref()
+        self.reward.as_ref()
     }
 }
 
@@ -76,7 +82,18 @@ pub(super) fn reward(
     let Some(word) = word else { return Ok(None) };
     let path = hub.model(word, "main")?;
     let reading = Reading { normalize: Normalize::Never, add_bos_token: None, batch_size: BATCH };
-    let open = open_reward(&path, &format!("{option} {}", path.display()), device, &reading)?;
+    let OpenReward { reward, tokenizer, tokenize, reads_as_written } =
+        open_reward(&path, &format!("{option} {}", path.display()), device, &reading)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Some(RewardSource { name, open }))
+    Ok(Some(RewardSource { name, reward, tokens: Some((tokenizer, tokenize)), reads_as_written }))
+}
+
+/// Starts who is asked in the place of a reward model, if somebody is; right answers are column `reference_column` there.
+pub(super) fn outside(options: &OutsideOptions, reference_column: &str) -> Result<Option<RewardSource>> {
+    let reward = options.open(reference_column)?.into_iter().next();
+    let source = |reward: Box<dyn Reward>| {
+        let name = format!("reward {}", reward.name());
+        RewardSource { name, reward, tokens: None, reads_as_written: true }
+    };
+    Ok(reward.map(source))
 }

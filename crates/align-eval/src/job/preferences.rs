@@ -1,12 +1,14 @@
 //! Models and the reward model as judges of every file of pairs.
 
+use align_data::TokenizeOptions;
 use align_report::Preferences;
-use align_stage::{Result, ensure};
+use align_stage::{Error, Result, ensure};
 
 use super::Job;
 use super::inputs::Inputs;
 use super::models::Model;
-use crate::{Policy, policy_preferences, reward_preferences, without_prompts};
+use crate::preferences::as_written;
+use crate::{Policy, PolicyDir, policy_preferences, reward_preferences, without_prompts};
 
 /// An entry per file and judge, with what the answers of the file give away without their prompts.
 pub(super) fn preferences(job: &Job, inputs: &Inputs<'_>) -> Result<Vec<Preferences>> {
@@ -32,9 +34,25 @@ fn judged(job: &Job, inputs: &Inputs<'_>) -> Result<Vec<Preferences>> {
         "`preferences`: nobody to judge the pairs; name `--model` or `--reward-model`"
     );
     if let Some(source) = &inputs.reward {
+        let judge = (source.name.as_str(), source.reward());
         for pairs in &inputs.pairs {
-            let (tokenizer, options) = (&source.open.tokenizer, &source.open.tokenize);
-            found.push(reward_preferences(&source.name, source.reward(), tokenizer, options, pairs, seed)?);
+            found.push(match (&source.tokens, inputs.models.first()) {
+                (Some((tokenizer, options)), _) if source.reads_as_written => {
+                    as_written(judge, (tokenizer, options), pairs, seed)?
+                }
+                (Some((tokenizer, options)), _) => {
+                    reward_preferences(judge.0, judge.1, tokenizer, options, pairs, seed)?
+                }
+                (None, Some(first)) => {
+                    let dir = PolicyDir::open(first.name.as_str(), &first.path)?;
+                    let whole = TokenizeOptions { max_length: None, ..TokenizeOptions::default() };
+                    as_written(judge, (dir.tokenizer(), &whole), pairs, seed)?
+                }
+                // `Inputs::read` refuses a job without one.
+                (None, None) => {
+                    return Err(Error::option("preferences", "there is no model to count tokens with"));
+                }
+            });
         }
     }
     let mut models = inputs.models.iter();

@@ -72,6 +72,11 @@ impl OutputDir {
         Self::taken(path, made, || rules::kind(path, overwrite, resume))
     }
 
+    /// Whether a run noted what it wrote in this directory, and may therefore be replaced.
+    pub fn is_noted(path: impl AsRef<Path>) -> bool {
+        Written::read(path.as_ref()).is_ok_and(|notes| notes.is_some())
+    }
+
     /// Refuses what [`OutputDir::beside`] would refuse. Looks only.
     ///
     /// # Errors

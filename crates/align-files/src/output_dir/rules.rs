@@ -61,10 +61,18 @@ pub(super) fn kind(path: &Path, overwrite: bool, resume: &Resume) -> Result<Use>
     }
     let refused = |problem| Err(Error::new(path, ErrorKind::DirectoryNotEmpty, problem));
     if !overwrite {
-        return refused(
-            "not empty, it may hold another run; name a new directory, continue that run with \
-             `--resume-from-checkpoint`, or replace it with `--overwrite-output-dir`",
-        );
+        return refused(match (has_checkpoints(path)?, Written::read(path)?.is_some()) {
+            (true, _) => {
+                "not empty, it may hold another run; name a new directory, continue that run with \
+                 `--resume-from-checkpoint`, or replace it with `--overwrite-output-dir`"
+            }
+            // Nothing could be gone on from.
+            (false, true) => {
+                "not empty, it holds a run without checkpoints; name a new directory, or replace that run with \
+                 `--overwrite-output-dir`"
+            }
+            (false, false) => "not empty, and no run is known to have written there; name a new directory",
+        });
     }
     if let Resume::From(checkpoint) = resume
         && let (Ok(checkpoint), Ok(path)) = (checkpoint.canonicalize(), path.canonicalize())
@@ -95,6 +103,12 @@ fn is_occupied(path: &Path) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Whether something in it is called as checkpoints are.
+fn has_checkpoints(path: &Path) -> Result<bool> {
+    let mut items = fs::read_dir(path).map_err(Error::at(path))?;
+    Ok(items.any(|item| item.is_ok_and(|item| item.file_name().to_string_lossy().starts_with("checkpoint-"))))
 }
 
 /// Fails if no file could be made in the directory, or in the nearest one above that exists. Makes nothing that stays:

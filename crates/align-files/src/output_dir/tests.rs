@@ -39,7 +39,7 @@ fn a_new_run_needs_an_empty_directory() {
     let (_keep, dir) = place();
     run(&dir, &["model"]);
     let occupied = refused(&dir, false, &Resume::No);
-    assert!(occupied.contains("out: not empty, it may hold another run"), "{occupied}");
+    assert!(occupied.contains("out: not empty, it holds a run without checkpoints"), "{occupied}");
     // A word that means no resume is no permission.
     for word in ["false", "no", ""] {
         assert_eq!(refused(&dir, false, &Resume::parse(Some(word))), occupied);

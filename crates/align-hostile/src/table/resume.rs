@@ -15,6 +15,11 @@ fn again(name: &str, options: &str) -> Row {
     row.after(earlier("out"))
 }
 
+/// Nothing but the run to resume.
+fn bare(name: &str) -> Row {
+    Row::new(format!("resume: {name}"), "train-sft", "--resume-from-checkpoint out").after(earlier("out"))
+}
+
 fn words() -> Vec<Row> {
     vec![
         again("from a step that is not there", "--resume-from-checkpoint out/checkpoint-9")
@@ -22,8 +27,28 @@ fn words() -> Vec<Row> {
         again("from the model", "--resume-from-checkpoint model --output-dir new").refused(&["model"]),
         again("from a file", "--resume-from-checkpoint sft.jsonl --output-dir new").refused(&["sft.jsonl"]),
         again("from a device", "--resume-from-checkpoint /dev/zero --output-dir new").refused(&["/dev/zero"]),
-        again("from the run, not a checkpoint", "--resume-from-checkpoint out --output-dir new")
-            .refused(&["out"]),
+        again(
+            "from the run, not a checkpoint",
+            "--resume-from-checkpoint out --output-dir new --max-steps 5",
+        )
+        .makes("new")
+        .accepted(),
+        again("from a run without checkpoints", "--resume-from-checkpoint out --output-dir new")
+            .with("out/checkpoint-2", Content::Gone)
+            .with("out/checkpoint-4", Content::Gone)
+            .refused(&["out", "no complete checkpoint"]),
+        bare("the options of the run are not TOML")
+            .put("out/training_args.toml", "\u{1b}[31m")
+            .refused(&["not TOML"]),
+        bare("the options of the run are another program's")
+            .put("out/training_args.toml", "beta = 0.1\n")
+            .refused(&["training_args.toml:1", "beta"]),
+        bare("the options of the run are endless")
+            .make("out/training_args.toml", || b"seed = 1\n".repeat(1 << 20))
+            .refused(&["training_args.toml"]),
+        bare("the options of the run name no data")
+            .put("out/training_args.toml", "model_name_or_path = \"model\"\n")
+            .refused(&["--dataset-name"]),
         again("from an earlier one in its own directory", "--resume-from-checkpoint out/checkpoint-2")
             .refused(&["checkpoint-4"]),
         again("from the last of nothing", "--resume-from-checkpoint last --output-dir new").refused(&["new"]),

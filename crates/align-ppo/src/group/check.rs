@@ -11,7 +11,7 @@ use super::{
     Reduction, ScaleRewards,
 };
 use crate::Supervised;
-use crate::refusal::{check_phase, refuse};
+use crate::refusal::{check_phase, no_effect, refuse};
 
 /// Options that have an effect on every algorithm.
 const OF_ALL: &[&str] = &[
@@ -66,7 +66,7 @@ impl GroupOptions {
         let max_completion_length = setting.generation.max_new_tokens;
         let beta = self.beta.unwrap_or(preset.beta);
         if self.use_bias_correction_kl && beta == 0.0 {
-            return refuse("use_bias_correction_kl", true, "has no effect while beta is 0; remove it");
+            return no_effect("use_bias_correction_kl", true, "has no effect while beta is 0; remove it");
         }
         if let Some(cache) =
             self.soft_punish_cache.filter(|&cache| cache == 0 || cache > max_completion_length)
@@ -117,7 +117,7 @@ impl GroupOptions {
                     "has no effect: {}; remove it, or give `num_iterations` or `steps_per_generation`",
                     Supervised::ONE_UPDATE
                 );
-                refuse(option, value, problem)
+                no_effect(option, value, problem)
             }
             _ => Ok(()),
         }
@@ -131,7 +131,7 @@ impl GroupOptions {
                     _ => String::new(),
                 };
                 let problem = format!("has no effect with method {}{of_loss}; remove it", algorithm.name());
-                return refuse(option, value, problem);
+                return no_effect(option, value, problem);
             }
         }
         Ok(())
@@ -246,7 +246,7 @@ fn check_groups(config: &GroupConfig) -> Result<()> {
     }
     if *num_generations < 2 && config.max_num_gen_batches > 1 {
         let problem = "has no effect with num_generations 1: one completion differs from no other; remove it";
-        return refuse("max_num_gen_batches", config.max_num_gen_batches, problem);
+        return no_effect("max_num_gen_batches", config.max_num_gen_batches, problem);
     }
     check_phase(&[
         ("per_device_train_batch_size", *per_device_train_batch_size),

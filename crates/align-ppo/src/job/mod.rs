@@ -42,8 +42,9 @@ pub struct Parts {
 /// supervisor stopped; files that cannot be written; somebody who asked to stop.
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     let Parts { tasks, rewards: own_rewards, judge } = parts;
-    job.refuse_what_has_no_effect(&given(host, job)?)?;
-    let mut opening = Opening::new(host, job, job.rollout.method.default_learning_rate())?;
+    let given = given(host, job)?;
+    job.refuse_what_has_no_effect(&given)?;
+    let mut opening = Opening::with(given, host, job, job.rollout.method.default_learning_rate())?;
     let chosen = job.rollout.method.check(job, &opening.given)?;
     if job.lora.use_peft {
         let because =
@@ -95,7 +96,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
     let has_own_rewards = !own_rewards.is_empty();
-    let scorer = rewards.scorer(job, own_rewards)?;
+    let sample = data.train.first().map(|row| &row.task);
+    let scorer = rewards.scorer(job, own_rewards, host, sample)?;
 
     // Training, and what changed.
     let run = OnPolicyRun {

@@ -143,9 +143,7 @@ impl Job {
             ensure!(episodes > 0, "`total_episodes`: must be at least 1, found 0");
             given.refuse(&["max_steps", "num_train_epochs"], "because `total_episodes` is given")?;
         }
-        if self.outside.count() == 0 {
-            given.refuse(OutsideOptions::OF_REQUESTS, "without `reward_command` or `reward_url`")?;
-        }
+        self.outside.refuse_without_effect(given)?;
         ensure!(self.rollout.num_eval_prompts > 0, "`num_eval_prompts`: must be at least 1, found 0");
         ensure!(self.rollout.num_generations_eval > 0, "`num_generations_eval`: must be at least 1, found 0");
         Ok(())

@@ -1,8 +1,12 @@
 //! What gives scores: a reward model, a program or server outside, rules on the text, or a weighted sum of them.
 
+use align_data::{Candidates, Message, PromptTask, Text};
 use align_models::weights_hash;
-use align_reward::{LoadedRewardModel, Normalize, Reward, RewardModelDir, RewardNormalization, RewardSpec};
-use align_stage::{Error, Opening, Result, ensure};
+use align_reward::{
+    LoadedRewardModel, Normalize, OutsideOptions, Reward, RewardModelDir, RewardNormalization, RewardSpec,
+    Task,
+};
+use align_stage::{Error, Event, Host, Look, Opening, Result, ensure};
 use serde::Serialize;
 
 use super::Job;
@@ -123,16 +127,26 @@ impl Rewards {
 
     /// What scores completions, the caller's own rewards last: asked for once, as it starts the program that gives rewards and
     /// has the encoder. The tensors are shared with whoever else has them.
-    pub(super) fn scorer(&mut self, job: &Job, own: Vec<(f64, Box<dyn Reward>)>) -> Result<Scorer> {
+    /// A dry run asks those outside about the `sample`, and tells what they say.
+    pub(super) fn scorer(
+        &mut self,
+        job: &Job,
+        own: Vec<(f64, Box<dyn Reward>)>,
+        host: &Host<'_>,
+        sample: Option<&PromptTask>,
+    ) -> Result<Scorer> {
         let RewardOptions { reward_funcs, reward_weights, .. } = &job.reward;
         let mut sources = Vec::new();
         if let Some(model) = &self.model {
             sources.push((1.0, model.source(&job.reward)?));
         }
         sources.extend(self.encoder.as_mut().and_then(EncoderModel::source).map(|source| (1.0, source)));
-        for reward in job.outside.open(&job.rollout.reference_column).map_err(Error::method)? {
-            sources.push((1.0, ScoreSource::Texts(reward)));
+        let outside = job.outside.open(&job.rollout.reference_column).map_err(Error::method)?;
+        if let (Look::DryRun, Some(sample)) = (host.look, sample) {
+            let said = OutsideOptions::tried(&outside, &sample_answer(sample)).map_err(Error::method)?;
+            said.iter().try_for_each(|said| host.tell(Event::Advice(said)))?;
         }
+        sources.extend(outside.into_iter().map(|reward| (1.0, ScoreSource::Texts(reward))));
         for spec in reward_funcs {
             let Some(rule) = spec.rule() else {
                 let problem = format!("`{spec}` is no rule; name a reward model with `--reward-model-path`");
@@ -159,6 +173,19 @@ impl RewardOptions {
     pub(super) fn compares(&self) -> bool {
         self.reward_funcs.iter().any(RewardSpec::needs_reference)
     }
+}
+
+/// A task with the right answer, or any words, for an answer: in messages where the prompt has them.
+fn sample_answer(task: &PromptTask) -> Task {
+    let PromptTask { prompt, reference } = task;
+    let words = reference.clone().unwrap_or_else(|| "A sample answer.".to_owned());
+    let answer = match &prompt.prompt {
+        Text::Messages(_) => Text::Messages(vec![Message::new("assistant", words)]),
+        Text::Plain(_) => Text::Plain(words),
+    };
+    let (prompt, template, origin) = (prompt.prompt.clone(), prompt.template.clone(), prompt.origin.clone());
+    let candidates = Candidates { prompt, completions: vec![answer], template, origin };
+    Task { candidates, reference: reference.clone() }
 }
 
 /// Refuses weights that are not one for each of `count` rewards.

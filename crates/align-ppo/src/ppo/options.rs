@@ -260,7 +260,11 @@ impl PpoOptions {
         }
         for (option, given) in [("target_kl", self.target_kl), ("horizon", self.horizon)] {
             if let Some(value) = given {
-                return wrong(option, &value, "has no effect without `adap_kl_ctrl`; remove it");
+                return Err(Error::no_effect(
+                    option,
+                    value,
+                    "has no effect without `adap_kl_ctrl`; remove it",
+                ));
             }
         }
         Ok(KlCoefficient::Fixed(FixedKl { value }))

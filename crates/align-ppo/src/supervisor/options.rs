@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Response, Rule};
-use crate::refusal::refuse;
+use crate::refusal::{no_effect, refuse};
 
 const KL_FACTOR: f64 = 1.5;
 const LEARNING_RATE_FACTOR: f64 = 0.3;
@@ -171,13 +171,13 @@ impl SupervisorOptions {
                 let problem = || format!("has no effect: {reason}; remove it");
                 let response = given.1.map(Response::name);
                 let threshold = given.0.map(|it| it.to_string());
-                threshold.map_or(Ok(()), |value| refuse(names.0, value, problem()))?;
-                response.map_or(Ok(()), |value| refuse(names.1, value, problem()))?;
+                threshold.map_or(Ok(()), |value| no_effect(names.0, value, problem()))?;
+                response.map_or(Ok(()), |value| no_effect(names.1, value, problem()))?;
                 continue;
             }
             if watched.response == Response::Off && given.0.is_some() {
                 let problem = format!("has no effect while `{}` is off; remove one of them", names.1);
-                return refuse(names.0, watched.threshold, problem);
+                return no_effect(names.0, watched.threshold, problem);
             }
             if watched.response == Response::RaiseKl && !supervised.kl_penalty {
                 let problem =
@@ -232,13 +232,17 @@ impl SupervisorOptions {
         let answers = |response| rules.values().any(|watched| watched.response == response);
         let unused = |name: &str| format!("has no effect: no rule is answered by {name}; remove it");
         if self.kl_factor != KL_FACTOR && !answers(Response::RaiseKl) {
-            return refuse("kl_factor", self.kl_factor, unused("raise_kl"));
+            return no_effect("kl_factor", self.kl_factor, unused("raise_kl"));
         }
         if self.learning_rate_factor != LEARNING_RATE_FACTOR && !answers(Response::LowerLearningRate) {
-            return refuse("learning_rate_factor", self.learning_rate_factor, unused("lower_learning_rate"));
+            return no_effect(
+                "learning_rate_factor",
+                self.learning_rate_factor,
+                unused("lower_learning_rate"),
+            );
         }
         if self.max_roll_backs != MAX_ROLL_BACKS && !answers(Response::RollBack) {
-            return refuse("max_roll_backs", self.max_roll_backs, unused("roll_back"));
+            return no_effect("max_roll_backs", self.max_roll_backs, unused("roll_back"));
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ impl OnPolicy<'_> {
         if watch.may_roll_back() && state.last_good.is_none() {
             save(&mut state, method, watch, updater, run)?;
         }
-        let (mut stopped, mut checked) = (false, false);
+        let (mut stopped, mut checked, mut noticed) = (false, false, false);
         while state.phase < self.phases && !stopped {
             let (began, before) = (Instant::now(), updater.step());
             let sampled = match self.sample(method, state.phase) {
@@ -91,6 +91,10 @@ impl OnPolicy<'_> {
                 }
                 sampled => sampled?,
             };
+            if let Some(notice) = sampled.notice().filter(|_| !noticed) {
+                tracing::warn!("phase {}: {notice}", state.phase);
+                noticed = true;
+            }
             let Sampled { rollouts, scores, .. } = &sampled;
             let reference_log_probs = self.reference_log_probs(method, rollouts)?;
             let scored = began.elapsed();

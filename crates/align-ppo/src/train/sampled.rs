@@ -33,6 +33,12 @@ pub(super) struct Sampled {
 }
 
 impl Sampled {
+    /// What a person should know of rewards that are all the same, or the same for all completions of each prompt: the
+    /// method learns from differences.
+    pub(super) fn notice(&self) -> Option<String> {
+        notice_of_equal(&self.scores.scores, self.rollouts.num_generations)
+    }
+
     /// How often prompts were sampled and how many were replaced, where the method has dynamic sampling.
     pub(super) fn metrics(&self) -> Metrics {
         let mut metrics = Metrics::default();
@@ -108,9 +114,42 @@ fn without_difference(scores: &[f64], generations: usize) -> Vec<usize> {
     groups.filter(|(_, group)| same(group)).map(|(number, _)| number).collect()
 }
 
+/// See [`Sampled::notice`]. Every group for itself where completions come in groups.
+fn notice_of_equal(scores: &[f64], generations: usize) -> Option<String> {
+    let scored: Vec<f64> = scores.iter().copied().filter(|score| !score.is_nan()).collect();
+    let (count, first) = (scored.len(), *scored.first()?);
+    if count > 1 && scored.iter().all(|score| *score == first) {
+        return Some(format!(
+            "all {count} rewards of the batch are the same ({first}): nothing is learned from it; look at what gives rewards"
+        ));
+    }
+    let groups = scores.len() / generations;
+    (generations > 1 && without_difference(scores, generations).len() == groups).then(|| {
+        format!(
+            "the {generations} completions of each of the {groups} prompts have the same reward: a method that compares them with \
+             each other learns nothing from the batch; look at what gives rewards, or sample more of each prompt"
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_batch_that_teaches_nothing_is_said() {
+        let notice = |scores: &[f64], generations| notice_of_equal(scores, generations).unwrap_or_default();
+        assert!(
+            notice(&[0.5; 4], 1)
+                .starts_with("all 4 rewards of the batch are the same (0.5): nothing is learned")
+        );
+        assert!(notice(&[1.0, f64::NAN, 1.0], 3).starts_with("all 2 rewards of the batch are the same (1)"));
+        assert!(notice(&[1.0, 1.0, 0.0, 0.0], 2).starts_with("the 2 completions of each of the 2 prompts"));
+        for (scores, generations) in [(&[1.0, 1.0, 0.0, 0.5][..], 2), (&[1.0, 0.0], 1), (&[1.0], 1), (&[], 2)]
+        {
+            assert_eq!(notice(scores, generations), "", "{scores:?}");
+        }
+    }
 
     #[test]
     fn groups_teach_by_differences() {

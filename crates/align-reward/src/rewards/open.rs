@@ -68,6 +68,8 @@ pub struct OpenReward {
     pub tokenizer: Arc<Tokenizer>,
     /// How it cuts rows.
     pub tokenize: TokenizeOptions,
+    /// Whether it reads conversations as they are, and not by a chat template.
+    pub reads_as_written: bool,
 }
 
 /// A reward model's directory and tokenizer, which fit; its weights are not loaded yet.
@@ -106,6 +108,7 @@ pub fn open_reward(path: &Path, called: &str, device: &Device, reading: &Reading
         reward: Box::new(loaded.reward(normalization, reading.add_bos_token, reading.batch_size)?),
         tokenize: loaded.tokenize_options(reading.add_bos_token),
         tokenizer: loaded.tokenizer,
+        reads_as_written: false,
     })
 }
 
@@ -117,8 +120,10 @@ fn encoder(path: &Path, called: &str, device: &Device, reading: &Reading<'_>) ->
         "`add_bos_token`: has no effect on {called}, an encoder; remove it"
     );
     let reward = super::EncoderReward::open(path, device, reading.normalize.read(path)?)?;
-    let tokenizer = Arc::new(Tokenizer::load(path)?);
-    Ok(OpenReward { reward: Box::new(reward), tokenizer, tokenize: TokenizeOptions::default() })
+    let tokenizer = Arc::new(Tokenizer::load_encoder(path)?);
+    // It cuts by itself what it cannot see.
+    let tokenize = TokenizeOptions { max_length: None, ..TokenizeOptions::default() };
+    Ok(OpenReward { reward: Box::new(reward), tokenizer, tokenize, reads_as_written: true })
 }
 
 impl RewardModelDir {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use align_data::Origin;
 use align_http::shown;
+use align_stage::Given;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -43,9 +44,34 @@ impl OutsideOptions {
     /// Options that have no effect where nobody is named.
     pub const OF_REQUESTS: &[&str] = &["reward_timeout", "reward_batch_size"];
 
+    /// Refuses those of them that were given where nobody is named.
+    ///
+    /// # Errors
+    /// Names the first.
+    pub fn refuse_without_effect(&self, given: &Given) -> align_stage::Result<()> {
+        match self.count() {
+            0 => given.refuse(Self::OF_REQUESTS, "without `reward_command` or `reward_url`"),
+            _ => Ok(()),
+        }
+    }
+
     /// How many rewards they name.
     pub fn count(&self) -> usize {
         usize::from(self.reward_command.is_some()) + usize::from(self.reward_url.is_some())
+    }
+
+    /// What each of these rewards gives a sample answer, in words: for who looks before a run.
+    ///
+    /// # Errors
+    /// As [`Reward::rewards`].
+    pub fn tried(rewards: &[Box<dyn Reward>], sample: &Task) -> Result<Vec<String>, RewardError> {
+        let tried = |reward: &dyn Reward| {
+            let given = reward.rewards(std::slice::from_ref(sample))?;
+            let (name, origin) = (reward.name(), &sample.candidates.origin);
+            let given: Vec<String> = given.iter().flatten().map(ToString::to_string).collect();
+            Ok(format!("`reward_{name}` gives {} to a sample answer to {origin}", given.join(", ")))
+        };
+        rewards.iter().map(|reward| tried(reward.as_ref())).collect()
     }
 
     /// Starts the program and makes sense of the address, in this order. Right answers are sent as column

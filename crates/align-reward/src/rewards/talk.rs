@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use align_files::Unfinished;
 use align_http::shown;
 use align_text::shortened;
 
@@ -33,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) struct Talk {
     child: Child,
     status: Option<ExitStatus>,
+    /// Ends it where a signal ends this process, whose terminal is not the program's.
+    unfinished: Option<Unfinished>,
     /// Lines for its standard input, which closes when this is gone.
     questions: Option<Sender<String>>,
     said: Receiver<Said>,
@@ -59,8 +62,10 @@ enum Said {
 /// Why there is no reply.
 #[derive(Debug, PartialEq)]
 pub(super) enum Trouble {
-    /// The program is gone or hangs: started again, it may answer.
+    /// The program is gone: started again, it may answer.
     Lost(String),
+    /// It hangs, or keeps its reply: started again, it may answer.
+    Silent(String),
     /// It says what it should not.
     Wrong(String),
 }
@@ -81,7 +86,10 @@ impl Talk {
         let (says, said) = sync_channel(4);
         let (reading_errors, no_more_errors) = channel();
         let errors = Arc::<Errors>::default();
-        let talk = Self { child, status: None, questions: Some(questions), said, errors, no_more_errors };
+        let id = child.id();
+        let unfinished = Some(Unfinished::new(move || kill_group(id)));
+        let questions = Some(questions);
+        let talk = Self { child, status: None, unfinished, questions, said, errors, no_more_errors };
         let (kept, name) = (Arc::clone(&talk.errors), name.to_owned());
         let spawn = |work: Box<dyn FnOnce() + Send>| thread::Builder::new().spawn(work);
         spawn(Box::new(move || pass_on(stdin, &asked)))?;
@@ -112,7 +120,7 @@ impl Talk {
             Err(RecvTimeoutError::Timeout) => {
                 self.kill();
                 let seconds = timeout.as_secs_f64();
-                Err(Trouble::Lost(format!("gave no reply within {seconds} s (`reward_timeout`)")))
+                Err(Trouble::Silent(format!("gave no reply within {seconds} s (`reward_timeout`)")))
             }
         }
     }
@@ -135,11 +143,9 @@ impl Talk {
     fn kill(&mut self) {
         if self.status.is_none() {
             self.questions = None;
-            #[cfg(unix)]
-            if let Some(group) = rustix::process::Pid::from_raw(self.child.id().cast_signed()) {
-                // Not collected yet, so that nobody else can have the number.
-                let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-            }
+            self.unfinished = None;
+            // Not collected yet, so that nobody else can have the number.
+            kill_group(self.child.id());
             let _ = self.child.kill();
             self.status = self.child.wait().ok();
         }
@@ -156,6 +162,17 @@ impl Drop for Talk {
         self.kill();
     }
 }
+
+#[cfg(unix)]
+fn kill_group(leader: u32) {
+    if let Some(group) = rustix::process::Pid::from_raw(leader.cast_signed()) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+}
+
+/// Where there are no groups, the program itself is ended.
+#[cfg(not(unix))]
+fn kill_group(_leader: u32) {}
 
 fn too_much() -> Trouble {
     Trouble::Wrong(format!("says a line of more than {LARGEST} bytes"))

@@ -12,7 +12,7 @@ use align_hub::Hub;
 use align_stage::{Error, Event, Heard, Host, PlaceError, Result, given};
 use serde::Serialize;
 
-use crate::{Normalize, Reading, Reward, RewardError, RewardSpec, WeightedSum, open_reward};
+use crate::{Normalize, OutsideOptions, Reading, Reward, RewardError, RewardSpec, WeightedSum, open_reward};
 use answers::Answers;
 
 pub use options::{AnswerOptions, RowOptions, SourceOptions, Write};
@@ -25,6 +25,9 @@ pub struct Job {
     /// What gives the scores.
     #[command(flatten)]
     pub rewards: SourceOptions,
+    /// Who else gives scores, outside of the process.
+    #[command(flatten)]
+    pub outside: OutsideOptions,
     /// What is scored.
     #[command(flatten)]
     pub answers: AnswerOptions,
@@ -103,11 +106,12 @@ fn reward(job: &Job, hub: &Hub) -> Result<WeightedSum> {
         Ok::<_, Error>((spec.weight, reward))
     };
     let asked = &job.rewards.reward;
-    let members = if asked.is_empty() {
-        vec![(1.0, model(job, hub)?)]
-    } else {
-        asked.iter().map(reward).collect::<Result<_>>()?
-    };
+    let mut members: Vec<_> = asked.iter().map(reward).collect::<Result<_>>()?;
+    if asked.is_empty() && job.reads_model() {
+        members.push((1.0, model(job, hub)?));
+    }
+    let outside = job.outside.open(&job.answers.reference_column)?;
+    members.extend(outside.into_iter().map(|reward| (1.0, reward)));
     Ok(WeightedSum::new(members)?)
 }
 
@@ -127,6 +131,9 @@ fn model(job: &Job, hub: &Hub) -> Result<Box<dyn Reward>> {
 /// What the user can do about it.
 fn complaint(error: RewardError, job: &Job) -> Error {
     let column = &job.answers.reference_column;
+    if let RewardError::Outside { .. } = error {
+        return error.into(); // its own fault, and not the input's
+    }
     Error::late_input(match error {
         error @ RewardError::NoReference { .. } => Error::Inputs(format!(
             "{error}; `reference_column` = {column} names no column of it: name the one with the right answer"

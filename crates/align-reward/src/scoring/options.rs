@@ -10,9 +10,10 @@ use crate::{RewardKind, RewardSpec};
 /// What gives the scores.
 #[derive(Clone, Debug, Serialize, align_options::Options)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
-#[command(next_help_heading = "Rewards")]
+#[command(next_help_heading = "Reward")]
 pub struct SourceOptions {
-    /// Reward model: a directory that train-reward made, or a hub id; not needed where all rewards are rules
+    /// Reward model: a directory that train-reward made, or a hub id; not needed where all rewards are rules, or of who is
+    /// asked
     #[arg(long, visible_alias = "model", value_name = "DIR|ID")]
     pub model_name_or_path: Option<String>,
 
@@ -29,7 +30,8 @@ pub struct SourceOptions {
     pub normalize: bool,
 
     /// Rewards that are added up: model, and the rules length:MIN..MAX, format:REGEX, exact_match and numeric_answer,
-    /// each 1 or 0; with a weight before it, as in 0.1*length:1..200 [default: model]
+    /// each 1 or 0; with a weight before it, as in 0.1*length:1..200; those of a program or a server come to it [default:
+    /// model, if one is named]
     #[arg(long, num_args = 1.., value_name = "[WEIGHT*]REWARD")]
     pub reward: Vec<RewardSpec>,
 }
@@ -49,7 +51,7 @@ pub struct AnswerOptions {
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,
 
-    /// Column with the right answer, for rewards that compare with it
+    /// Column with the right answer, for rewards that compare with it, and for `reward_command` and `reward_url`
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
     pub reference_column: String,
 
@@ -89,25 +91,38 @@ pub enum Write {
 }
 
 impl Job {
+    /// Whether a reward model is among the rewards.
+    pub(super) fn reads_model(&self) -> bool {
+        let SourceOptions { model_name_or_path, reward, .. } = &self.rewards;
+        match reward.is_empty() {
+            true => model_name_or_path.is_some() || self.outside.count() == 0,
+            false => reward.iter().any(|spec| matches!(spec.kind, RewardKind::Model)),
+        }
+    }
+
     /// Refuses options that would do nothing, before anything is read.
     pub(super) fn check(&self, given: &Given) -> Result<()> {
         let SourceOptions { model_name_or_path, reward, .. } = &self.rewards;
         let models = reward.iter().filter(|spec| matches!(spec.kind, RewardKind::Model)).count();
         ensure!(models < 2, "`reward`: names `model` {models} times; one weight is enough");
-        let reads_model = models == 1 || reward.is_empty();
-        if reads_model {
+        let is_asked = self.outside.count() > 0;
+        if self.reads_model() {
             ensure!(
                 model_name_or_path.is_some(),
-                "`model_name_or_path`: is required; name a reward model, or with `reward` rules that need none"
+                "`model_name_or_path`: is required; name a reward model, with `reward` rules that need none, or with \
+                 `reward_command` or `reward_url` who gives rewards"
             );
         } else {
             let names = ["model_name_or_path", "model_revision", "device", "normalize", "add_bos_token"];
-            given.refuse(&names, "`reward` does not name `model`")?;
+            let no_model =
+                if reward.is_empty() { "no model is named" } else { "`reward` does not name `model`" };
+            given.refuse(&names, no_model)?;
         }
+        self.outside.refuse_without_effect(given)?;
         if let Some(model) = model_name_or_path {
             given.refuse_revision_of_directory(model)?;
         }
-        if !reward.iter().any(RewardSpec::needs_reference) {
+        if !is_asked && !reward.iter().any(RewardSpec::needs_reference) {
             given.refuse(&["reference_column"], "no reward compares with a right answer")?;
         }
         Ok(())

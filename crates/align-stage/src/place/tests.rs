@@ -106,6 +106,9 @@ fn a_directory_of_another_run_is_refused_unless_told_otherwise() {
     earlier_run(dir.path());
     let message = refusal(&output(dir.path()), model, &Resume::No);
     assert!(message.starts_with(&format!("output_dir {}: not empty", dir.path().display())), "{message}");
+    assert!(!message.contains("`--resume-from-checkpoint`") && message.contains("`--overwrite-output-dir`"));
+    fs::create_dir(dir.path().join("checkpoint-2")).unwrap();
+    let message = refusal(&output(dir.path()), model, &Resume::No);
     assert!(message.contains("`--resume-from-checkpoint`") && message.contains("`--overwrite-output-dir`"));
     assert!(old.exists());
 

@@ -68,3 +68,21 @@ fn a_change_of_an_interface_is_seen() {
         changed.join("\n")
     );
 }
+
+/// The stages, which the façade has as modules.
+const STAGES: [&str; 5] = ["align-sft", "align-dpo", "align-reward", "align-ppo", "align-generate"];
+
+#[test]
+fn no_stage_has_a_type_of_a_name_at_the_facades_root() {
+    let types = |name: &str| -> Vec<String> {
+        let exports = exports::of_root(&Path::new(CRATES).join(name).join("src/lib.rs"));
+        let names =
+            exports.iter().filter_map(|export| Some(export.path().rsplit([':', ' ']).next()?.to_owned()));
+        names.filter(|name| name.starts_with(char::is_uppercase)).collect()
+    };
+    let root = types("align");
+    for stage in STAGES {
+        let same: Vec<String> = types(stage).into_iter().filter(|name| root.contains(name)).collect();
+        assert!(same.is_empty(), "{stage} has {same:?}, and so has the façade's root: rename one of them");
+    }
+}

@@ -109,7 +109,7 @@ impl TrainOptions {
                     Some(steps) => ("warmup_steps", steps),
                     None => ("warmup_ratio", self.warmup_ratio.unwrap_or_default()),
                 };
-                Err(Error::option(
+                Err(Error::no_effect(
                     option,
                     value,
                     "has no effect with lr_scheduler_type constant; use constant_with_warmup",
@@ -134,7 +134,7 @@ impl TrainOptions {
                 "warmup_stable_decay",
                 "needs num_decay_steps, the updates over which the learning rate falls at the end",
             )),
-            (_, Some(steps)) => Err(Error::option(
+            (_, Some(steps)) => Err(Error::no_effect(
                 "num_decay_steps",
                 steps,
                 "has no effect without lr_scheduler_type warmup_stable_decay; remove it",
@@ -213,7 +213,7 @@ impl TrainOptions {
         let Some(limit) = self.save_total_limit else { return Ok(None) };
         at_least_1("save_total_limit", limit)?;
         if self.save_strategy == Strategy::No {
-            return Err(Error::option(
+            return Err(Error::no_effect(
                 "save_total_limit",
                 limit,
                 "has no effect with save_strategy no; set save_strategy to steps or epoch, or remove it",
@@ -232,7 +232,7 @@ fn every(
         at_least_1(steps_name, steps)?;
         if strategy != Strategy::Steps {
             let found = if strategy == Strategy::No { "no" } else { "epoch" };
-            return Err(Error::option(
+            return Err(Error::no_effect(
                 steps_name,
                 steps,
                 format!(
@@ -255,7 +255,7 @@ fn without_evaluation(option: &'static str, value: impl ToString) -> Error {
 fn no_effect(option: &'static str, value: Option<&impl ToString>, needed: &str) -> Result<()> {
     match value {
         None => Ok(()),
-        Some(value) => Err(Error::option(
+        Some(value) => Err(Error::no_effect(
             option,
             value.to_string(),
             format!("has no effect without {needed}; remove it"),

@@ -149,8 +149,8 @@ pub struct TrainOptions {
     /// Keep only so many checkpoints: the newest, and the best where one is chosen
     #[arg(long, value_parser = align_limits::steps(), help_heading = "Checkpoints")]
     pub save_total_limit: Option<usize>,
-    /// Go on from a checkpoint: its path, or `last` (or `true`) for the last complete one in the output
-    /// directory
+    /// Go on from a checkpoint: its path, the run's for the last complete one in it, or `last` (or `true`) for the
+    /// last one in the output directory
     #[arg(long, num_args = 0..=1, default_missing_value = "last", help_heading = "Checkpoints")]
     pub resume_from_checkpoint: Option<String>,
 }

@@ -21,7 +21,9 @@ fn check(arguments: &str) -> Result<TrainConfig> {
 /// The option that is refused, and that the message says what to do.
 fn refused(arguments: &str, option: &str, hint: &str) {
     match check(arguments) {
-        Err(error @ Error::Option { option: found, .. }) => {
+        Err(error @ (Error::Option { option: found, .. } | Error::NoEffect { option: found, .. })) => {
+            let is_idle = matches!(error, Error::NoEffect { .. });
+            assert_eq!(is_idle, error.to_string().contains("no effect"), "{arguments}: {error}");
             assert_eq!(found, option, "{arguments}: {error}");
             assert!(error.to_string().contains(hint), "{arguments}: {error}");
         }

@@ -60,7 +60,7 @@ impl<'a> Run<'a> {
     }
 
     /// Looks whether a run could go on from the checkpoint that it is to be resumed from, in a `directory` that would be
-    /// taken for this `kind` of use: for a dry run, which takes none.
+    /// taken for this `kind` of use: for a dry run, which takes none. Returns the updates that the checkpoint has behind it.
     ///
     /// # Errors
     /// As those of [`Run::accept`] that are about the checkpoint.
@@ -69,9 +69,9 @@ impl<'a> Run<'a> {
         kind: Use,
         config: &TrainConfig,
         settings: &impl Serialize,
-    ) -> Result<()> {
+    ) -> Result<usize> {
         let settings = serde_json::to_value(settings).map_err(Error::stage)?;
-        Start::find(directory, kind, config, &settings).map(drop)
+        Start::find(directory, kind, config, &settings).map(|start| start.step())
     }
 }
 

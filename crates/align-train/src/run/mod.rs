@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::checkpoint;
 use crate::progress::Progress;
 use crate::report::Reports;
-use crate::selection::{self, Verdict};
+use crate::selection::{self, SelectionVerdict};
 use crate::{Checkpoint, Every, LogEntry, Metrics, Result, Stop, TrainConfig, TrainerState, Update, Updater};
 
 pub use accepted::AcceptedRun;
@@ -192,17 +192,17 @@ impl<'a> Run<'a> {
     ///
     /// # Errors
     /// If the log cannot be written, or the metric to judge by was not measured.
-    pub fn record_evaluation(&mut self, metrics: &Metrics, took: Duration) -> Result<Verdict> {
+    pub fn record_evaluation(&mut self, metrics: &Metrics, took: Duration) -> Result<SelectionVerdict> {
         let mut entry = LogEntry::new();
         for (name, value) in metrics.values() {
             entry.insert(format!("eval_{name}"), value.into());
         }
         entry.insert("eval_runtime".into(), took.as_secs_f64().into());
         self.log(entry)?;
-        let Some(selection) = &self.config.selection else { return Ok(Verdict::default()) };
+        let Some(selection) = &self.config.selection else { return Ok(SelectionVerdict::default()) };
         if self.state.global_step == 0 {
             // As in transformers, the evaluation before the first update does not compete.
-            return Ok(Verdict::default());
+            return Ok(SelectionVerdict::default());
         }
         let verdict = selection::judge(selection, metrics, &mut self.state, &mut self.progress)?;
         if verdict.is_best && selection.load_best_model_at_end {

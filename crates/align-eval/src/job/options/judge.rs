@@ -20,7 +20,7 @@ pub struct JudgeOptions {
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum JudgeKind {
-    /// The higher reward of --reward-model
+    /// The higher reward of --reward-model, --reward-command or --reward-url
     RewardModel,
     /// The rule of the fixtures' world, which knows the truth about its own prompts
     World,

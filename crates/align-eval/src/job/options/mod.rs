@@ -26,7 +26,7 @@ pub struct ModelOptions {
     #[arg(long, value_name = "DIR")]
     pub models_in: Option<PathBuf>,
 
-    /// Reward model whose rewards are reported
+    /// Reward model whose rewards are reported; a program or a server can take its place
     #[arg(long, value_name = "DIR|ID")]
     pub reward_model: Option<String>,
 
@@ -60,7 +60,7 @@ pub struct PromptOptions {
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = align_limits::whole(1..=65_536))]
     pub num_return_sequences: usize,
 
-    /// Column with the right answer, for rules that compare
+    /// Column with the right answer, for rules that compare, and for `reward_command` and `reward_url`
     #[arg(long, default_value = "answer", value_name = "COLUMN")]
     pub reference_column: String,
 

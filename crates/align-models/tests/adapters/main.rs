@@ -7,11 +7,14 @@
     reason = "a test stops where it fails and reports what it ran"
 )]
 
+mod merged;
+mod refused;
+
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use align_kernels::Params;
-use align_models::{CausalLm, LoraConfig, Model, ModelDir, Modules, Packed, RewardModel};
+use align_models::{CausalLm, LoraConfig, ModelDir, Packed, RewardModel};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
@@ -233,60 +236,6 @@ fn what_was_read_is_written_to_the_byte() {
 }
 
 #[test]
-fn merged_it_is_the_same_function() {
-    for golden in goldens() {
-        let (dir, model) = golden.dir.merged(&CPU).unwrap();
-        assert!(!model.config.has_adapter() && !dir.is_adapter());
-        let packed = golden.packed();
-        let saved = tempfile::tempdir().unwrap();
-        if golden.is_reward() {
-            let (head, _) = golden.dir.load_reward_model(None, 0, &CPU).unwrap();
-            let own = RewardModel::new(&model.config, head, &model.params).unwrap();
-            let rewards = own.rewards(&packed).unwrap().to_vec1::<f32>().unwrap();
-            assert!(worst(&rewards, &golden.tensors["rewards"].to_vec1::<f32>().unwrap()) < 1e-5);
-            continue;
-        }
-        let apart = worst(&logits(&model.causal_lm().unwrap(), &packed), &golden.expected_logits("logits"));
-        println!("{}: merged, logits are {apart:.1e} apart", golden.name);
-        assert!(apart < 1e-4);
-        dir.save(&model.params, saved.path()).unwrap();
-        let again = ModelDir::open(saved.path()).unwrap().model(&CPU).unwrap();
-        assert!(
-            worst(&logits(&again.causal_lm().unwrap(), &packed), &golden.expected_logits("logits")) < 1e-4
-        );
-    }
-}
-
-#[test]
-fn adapters_add_up_by_their_weights() {
-    let open = |name: &str| ModelDir::open(&Path::new(SHIPPED).join("adapters").join(name)).unwrap();
-    let sum = |parts: &[(&str, f64)]| {
-        let parts: Vec<_> = parts.iter().map(|(name, weight)| (open(name), *weight)).collect();
-        ModelDir::merged_sum(&parts, &CPU).map(|(_, model)| model)
-    };
-    let weight = |model: &align_models::Model| {
-        let weight = model.params.require("model.layers.0.self_attn.q_proj.weight").unwrap().tensor().clone();
-        weight.flatten_all().unwrap().to_vec1::<f32>().unwrap()
-    };
-    let base = weight(&Model {
-        config: open("lora").decoder_config().clone(),
-        params: open("lora").load(&CPU).unwrap(),
-    });
-    let (a, b) = (weight(&sum(&[("lora", 1.0)]).unwrap()), weight(&sum(&[("dora", 1.0)]).unwrap()));
-    let both = weight(&sum(&[("lora", 0.5), ("dora", -2.0)]).unwrap());
-    let expected: Vec<f32> =
-        (0..base.len()).map(|i| base[i] + 0.5 * (a[i] - base[i]) - 2.0 * (b[i] - base[i])).collect();
-    assert!(worst(&both, &expected) < 1e-5 && worst(&both, &base) > 0.1);
-    assert_eq!(weight(&sum(&[("lora", 0.0)]).unwrap()), base);
-    let problem = |parts: &[(&str, f64)]| sum(parts).unwrap_err().to_string();
-    assert!(problem(&[("lora", 1.0), ("fused", 1.0)]).contains("expected one base"));
-    assert!(problem(&[("reward", 0.5)]).contains("is a reward model"));
-    assert!(problem(&[]).contains("found none"));
-    let plain = ModelDir::open(&Path::new(SHIPPED).join("models/llama")).unwrap();
-    assert!(plain.merged(&CPU).unwrap_err().to_string().contains("is no adapter"));
-}
-
-#[test]
 fn a_new_adapter_changes_nothing_at_first() {
     let dir = || ModelDir::open(&Path::new(SHIPPED).join("models/phi3")).unwrap();
     let mut packed = Packed::default();
@@ -314,81 +263,4 @@ fn a_new_adapter_changes_nothing_at_first() {
         let bound = 1.0 / 32f32.sqrt();
         assert!(a(7).iter().all(|x| x.abs() <= bound) && a(7).iter().any(|x| x.abs() > 0.9 * bound));
     }
-}
-
-#[test]
-fn what_does_not_fit_is_said() {
-    let dir = || ModelDir::open(&Path::new(SHIPPED).join("models/llama")).unwrap();
-    let names = |names: &[&str]| Modules::Names(names.iter().map(|&name| name.to_owned()).collect());
-    let problem = |config: LoraConfig| dir().with_new_adapter(&config, "base", None).unwrap_err().to_string();
-    let of = |target_modules: Modules| problem(LoraConfig { target_modules, r: 4, ..LoraConfig::default() });
-    assert!(of(names(&["q_porj"])).contains("no linear module `q_porj`; there are q_proj, k_proj, v_proj"));
-    assert!(of(names(&["roj"])).contains("no linear module `roj`"), "a part of a name is none");
-    assert!(of(Modules::Pattern("layers".into())).contains("fits `layers`"));
-    assert!(of(Modules::Pattern("(".into())).contains("is no regular expression"));
-    let default = || LoraConfig { r: 4, ..LoraConfig::default() };
-    assert!(problem(LoraConfig { r: 33, ..default() }).contains("expected a rank from 1 to 32"));
-    assert!(
-        problem(LoraConfig { r: 17, ..default() })
-            .contains("`model.layers.0.self_attn.k_proj`, whose weight is [16, 32]")
-    );
-    assert!(problem(LoraConfig { lora_alpha: 0.0, ..default() }).contains("lora_alpha"));
-    assert!(problem(LoraConfig { lora_dropout: 1.0, ..default() }).contains("lora_dropout"));
-    assert!(problem(LoraConfig { use_dora: true, lora_bias: true, ..default() }).contains("lora_bias"));
-    assert!(problem(LoraConfig { modules_to_save: vec!["scroe".into()], ..default() }).contains("`scroe`"));
-    let tied = ModelDir::open(&Path::new(SHIPPED).join("models/llama-tied")).unwrap();
-    let config = LoraConfig { modules_to_save: vec!["embed_tokens".into()], ..default() };
-    assert!(
-        tied.with_new_adapter(&config, "base", None).unwrap_err().to_string().contains("tied embeddings")
-    );
-}
-
-/// A copy of a golden adapter, its settings changed.
-fn changed(field: &str, value: &Value) -> (tempfile::TempDir, String) {
-    let dir = tempfile::tempdir().unwrap();
-    let golden = Path::new(SHIPPED).join("adapters/lora");
-    for name in ["adapter_config.json", "adapter_model.safetensors"] {
-        std::fs::copy(golden.join(name), dir.path().join(name)).unwrap();
-    }
-    let path = dir.path().join("adapter_config.json");
-    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    json["base_model_name_or_path"] = Path::new(SHIPPED).join("models/llama").display().to_string().into();
-    json[field] = value.clone();
-    std::fs::write(&path, json.to_string()).unwrap();
-    let opened = ModelDir::open(dir.path()).and_then(|dir| dir.model(&CPU).map(drop));
-    (dir, opened.err().map(|error| error.to_string()).unwrap_or_default())
-}
-
-#[test]
-fn a_damaged_adapter_is_said() {
-    let json = |text: &str| serde_json::from_str::<Value>(text).unwrap();
-    assert_eq!(changed("r", &json("4")).1, "", "the copy itself is sound");
-    for (field, value, says) in [
-        ("r", "8", "expected shape [8, 32] by adapter_config.json, found [4, 32]"),
-        ("r", "0", "`r`: expected a number from 1 on, found 0"),
-        ("r", "\"x\"", "`r`: expected a number"),
-        ("r", "4000000000", "expected a rank"),
-        ("peft_type", "\"IA3\"", "`peft_type`: expected \"LORA\""),
-        ("bias", "\"all\"", "`bias`"),
-        ("target_modules", "[\"q_proj\"]", "that adapter_config.json does not account for"),
-        ("target_modules", "null", "`target_modules`: expected the names"),
-        ("target_modules", "[\"c_attn\"]", "no linear module `c_attn`"),
-        ("use_dora", "true", "lora_magnitude_vector` is missing"),
-        ("use_dora", "1", "`use_dora`: expected true or false, found 1"),
-        ("fan_in_fan_out", "true", "`fan_in_fan_out`: adapters that use it are not supported"),
-        ("target_parameters", "[\"w\"]", "`target_parameters`"),
-        ("init_lora_weights", "\"pissa_niter_4\"", "path_initial_model_for_weight_conversion"),
-        ("base_model_name_or_path", "\"org/absent\"", "no directory `org/absent`"),
-        ("base_model_name_or_path", "null", "the name or path of the model"),
-        ("rank_pattern", "[1]", "`rank_pattern`: expected values by the names"),
-        ("rank_pattern", "{\"(\": 3}", "is no regular expression"),
-        ("modules_to_save", "[\"lm_head\"]", "lm_head.weight` is missing"),
-    ] {
-        let (_dir, found) = changed(field, &json(value));
-        assert!(found.contains(says), "{field} = {value}: {found}");
-    }
-    let other = Path::new(SHIPPED).join("models/qwen3").display().to_string();
-    assert!(changed("base_model_name_or_path", &other.into()).1.contains("expected shape"));
-    let own = Path::new(SHIPPED).join("adapters/lora").display().to_string();
-    assert!(changed("base_model_name_or_path", &own.into()).1.contains("is an adapter itself"));
 }
