@@ -5,6 +5,7 @@
 // which form ran.
 
 mod attention;
+mod blocks;
 mod cpu;
 mod embedding;
 mod gated;
@@ -21,11 +22,12 @@ pub mod softmax;
 mod tape;
 
 pub use attention::{Looking, Segment, Segments, attention};
+pub use blocks::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Int8};
 #[doc(hidden)]
 pub use cpu::composed;
 pub use embedding::embedding;
 pub use gated::{Activation, gated, swiglu};
-pub use linear::{Adapter, Linear, linear, magnitudes};
+pub use linear::{Adapter, Linear, Weight, linear, magnitudes};
 pub use linear_log_probs::{Head, TokenStats, linear_log_probs, linear_log_probs_with_stats};
 pub use noise::{Draw, Noise};
 pub use param::{GradBuffer, Param};

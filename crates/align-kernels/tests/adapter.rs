@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use align_kernels::{Adapter, Linear, Noise, Param, Tape, checkpoint, composed, magnitudes, record};
+use align_kernels::{Adapter, Linear, Noise, Param, Tape, Weight, checkpoint, composed, magnitudes, record};
 use candle_core::{DType, Device, Result, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -135,7 +135,7 @@ fn magnitudes_at_the_start_change_nothing() {
     let params = params(4, DType::F64);
     let [x, w, b, a, b2, ..] = &params;
     let adapter = Adapter::new(a, b2, SCALE).unwrap();
-    let m = Param::tracked(&magnitudes(w, &adapter).unwrap()).unwrap();
+    let m = Param::tracked(&magnitudes(&Weight::Dense(w.clone()), &adapter).unwrap()).unwrap();
     let layer = |adapter: &Adapter| Linear::new(w, Some(b)).unwrap().with_adapter(adapter).unwrap();
     let without = layer(&adapter).forward(x.tensor()).unwrap();
     let with = layer(&adapter.with_magnitude(&m)).forward(x.tensor()).unwrap();

@@ -36,7 +36,7 @@ impl Block {
 
     fn grads(&self) -> Vec<Vec<f32>> {
         let grad = |param: &Param| param.grad_buffer().unwrap().get().unwrap();
-        let params = [&self.norm, self.gate.weight(), self.up.weight()];
+        let params = [&self.norm, self.gate.weight().param().unwrap(), self.up.weight().param().unwrap()];
         params.map(|p| grad(p).flatten_all().unwrap().to_vec1().unwrap()).into()
     }
 }

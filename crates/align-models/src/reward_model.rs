@@ -93,6 +93,7 @@ pub struct RewardScorer {
     first: Linear,
     /// The second layer of an mlp head.
     out: Option<Linear>,
+    device: Device,
 }
 
 impl RewardScorer {
@@ -103,11 +104,15 @@ impl RewardScorer {
     pub fn new(head: RewardHead, params: &Params) -> Result<Self> {
         let param = |name: &str| params.require(name);
         let linear = |weight: &str, bias: &str| Linear::new(param(weight)?, Some(param(bias)?));
+        let device = param("score.weight")?.device().clone();
         Ok(match head {
-            RewardHead::Linear => Self { first: Linear::new(param("score.weight")?, None)?, out: None },
+            RewardHead::Linear => {
+                Self { first: Linear::new(param("score.weight")?, None)?, out: None, device }
+            }
             RewardHead::Mlp { .. } => Self {
                 first: linear("score.weight", "score.bias")?,
                 out: Some(linear("score.out.weight", "score.out.bias")?),
+                device,
             },
         })
     }
@@ -127,7 +132,7 @@ impl RewardScorer {
 
     /// The device of the weights.
     pub fn device(&self) -> &Device {
-        self.first.weight().device()
+        &self.device
     }
 }
 

@@ -56,8 +56,6 @@ const TRAINING: &[&str] = &[
     "seed",
     "learning-rate",
     "use-peft",
-    "lora-r",
-    "lora-target-modules",
     "num-train-epochs",
     "max-steps",
     "per-device-train-batch-size",

@@ -55,7 +55,7 @@ pub struct LoraOptions {
     pub exclude_modules: Vec<String>,
 
     /// Numbers of the layers that get one; default: all
-    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    #[arg(long, value_delimiter = ',', value_name = "N,…", value_parser = align_limits::count())]
     pub layers_to_transform: Vec<usize>,
 
     /// Modules that are trained and saved whole beside the adapter; a reward model's head always is

@@ -108,7 +108,7 @@ fn what_asks_for_what_is_done_anyway_is_left_out_with_a_notice() {
     {
         assert!(error(wanted).contains("has no effect here"), "{wanted}");
     }
-    for wanted in ["--padding-free false", "--packing", "--dataloader-num-workers many", "--lora-r 8"] {
+    for wanted in ["--padding-free false", "--packing", "--dataloader-num-workers many"] {
         assert!(error(wanted).contains("has no effect here"), "{wanted}");
     }
     assert!(file_error("bf16 = [false]").contains("has no effect here"));

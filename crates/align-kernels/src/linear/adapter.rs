@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
-use super::Linear;
+use super::{Linear, Weight};
 use crate::tape::{sum_of_rows, wide};
 use crate::{Param, Tape, Value};
 
@@ -66,8 +66,8 @@ impl Adapter {
         self.magnitude.is_none() && !tape.drops_out(self.dropout)
     }
 
-    pub(super) fn check(&self, weight: &Param) -> Result<()> {
-        let (outputs, inputs) = weight.tensor().dims2()?;
+    pub(super) fn check(&self, weight: &Weight) -> Result<()> {
+        let (outputs, inputs) = weight.shape()?;
         let found = (self.b.tensor().dims()[0], self.a.tensor().dims()[1]);
         if found != (outputs, inputs) {
             bail!("adapter: expected B and A for a weight [{outputs}, {inputs}], got one for {found:?}");
@@ -140,13 +140,14 @@ impl Tape {
 /// The lengths of the rows of `W + s B A`, `[outputs]`.
 fn row_norms(layer: &Linear, adapter: &Adapter) -> Result<Tensor> {
     let detached = |param: &Param| param.tensor().detach();
-    let (weight, a, b) = (detached(&layer.weight), detached(&adapter.a), detached(&adapter.b));
+    let (a, b) = (detached(&adapter.a), detached(&adapter.b));
     let outputs = layer.outputs();
     let starts: Vec<usize> = (0..outputs).step_by(ROWS_AT_ONCE).collect();
     let lengths = starts.into_par_iter().map(|start| {
         let rows = ROWS_AT_ONCE.min(outputs - start);
         let change = (b.narrow(0, start, rows)?.matmul(&a)? * adapter.scale)?;
-        wide(&(weight.narrow(0, start, rows)? + change)?)?.sqr()?.sum(1)?.sqrt()?.to_dtype(weight.dtype())
+        let turned = (layer.weight.rows(start, rows, &a)? + change)?;
+        wide(&turned)?.sqr()?.sum(1)?.sqrt()?.to_dtype(a.dtype())
     });
     Tensor::cat(&lengths.collect::<Result<Vec<_>>>()?, 0)
 }
@@ -155,13 +156,12 @@ impl Linear {
     /// The layer's weight with its adapter merged into it, and what that adds to the bias.
     ///
     /// # Errors
-    /// If tensors cannot be computed.
+    /// If it has none.
     pub fn merged(&self) -> Result<(Tensor, Option<Tensor>)> {
-        let weight = self.weight.tensor().detach();
-        let Some(adapter) = &self.adapter else { return Ok((weight, None)) };
+        let Some(adapter) = &self.adapter else { bail!("the layer has no adapter") };
         let detached = |param: &Param| param.tensor().detach();
         let change = (detached(&adapter.b).matmul(&detached(&adapter.a))? * adapter.scale)?;
-        let mut merged = (weight + change)?;
+        let mut merged = (self.weight.dense(&change)? + change)?;
         if let Some(magnitude) = &adapter.magnitude {
             let ratio = (detached(magnitude) / row_norms(self, adapter)?)?;
             merged = merged.broadcast_mul(&ratio.unsqueeze(1)?)?;
@@ -175,6 +175,6 @@ impl Linear {
 ///
 /// # Errors
 /// If the shapes do not fit.
-pub fn magnitudes(weight: &Param, adapter: &Adapter) -> Result<Tensor> {
-    row_norms(&Linear::new(weight, None)?.with_adapter(adapter)?, adapter)
+pub fn magnitudes(weight: &Weight, adapter: &Adapter) -> Result<Tensor> {
+    row_norms(&Linear::of(weight.clone(), None)?.with_adapter(adapter)?, adapter)
 }

@@ -5,25 +5,27 @@ use std::sync::Arc;
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::{Adapter, Linear};
+use super::{Adapter, Linear, Weight};
+use crate::blocks::{input_gradient, outputs};
 use crate::cpu::{
     BLOCK_ROWS, FEW_ROWS, Matrix, MatrixMut, Start, Threads, add_assign, few_rows, matmul, product, slice,
     sum_blocks, tensor,
 };
-use crate::{GradBuffer, Param};
+use crate::{Blocks, GradBuffer, Param};
 
 /// The layer's output, and the way back. All f32 on the CPU, of fitting shapes.
 pub(super) fn linear(x: &Tensor, layer: &Linear) -> Result<(Tensor, Backward)> {
-    let (x, weight) = (x.contiguous()?, layer.weight.tensor().detach().contiguous()?);
-    let (rows, inputs) = x.dims2()?;
-    let [mut y] = products(&slice(&x)?, rows, inputs, [&*slice(&weight)?]);
+    let (x, weight) = (x.contiguous()?, Held::of(&layer.weight)?);
+    let rows = x.dim(0)?;
+    let mut y = weight.outputs_of(&slice(&x)?, rows)?;
     if let Some(bias) = &layer.bias {
         add_bias(&mut y, bias)?;
     }
     let low_rank = layer.adapter.as_ref().map(|adapter| add_low_rank(&mut y, &slice(&x)?, rows, adapter));
     let low_rank = low_rank.transpose()?;
     let buffer = |param: &Param| param.grad_buffer().cloned();
-    let (weight_buffer, bias_buffer) = (buffer(&layer.weight), layer.bias.as_ref().and_then(buffer));
+    let weight_buffer = layer.weight.param().and_then(buffer);
+    let bias_buffer = layer.bias.as_ref().and_then(buffer);
     let y = tensor(y, (rows, layer.outputs()))?;
     Ok((y, Backward { x, weight, weight_buffer, bias_buffer, low_rank }))
 }
@@ -31,7 +33,7 @@ pub(super) fn linear(x: &Tensor, layer: &Linear) -> Result<(Tensor, Backward)> {
 /// The backward pass of one run of the op.
 pub(super) struct Backward {
     x: Tensor,
-    weight: Tensor,
+    weight: Held,
     weight_buffer: Option<Arc<GradBuffer>>,
     bias_buffer: Option<Arc<GradBuffer>>,
     low_rank: Option<LowRank>,
@@ -40,7 +42,7 @@ pub(super) struct Backward {
 impl Backward {
     /// Adds the gradients of those parameters that are tracked; the input's, if it is wanted.
     pub(super) fn gradients(&self, grad: &Tensor, wanted: bool) -> Result<[Option<Tensor>; 1]> {
-        let ((rows, inputs), outputs) = (self.x.dims2()?, self.weight.dim(0)?);
+        let ((rows, inputs), outputs) = (self.x.dims2()?, grad.dim(1)?);
         let grad = grad.contiguous()?;
         let grad = slice(&grad)?;
         if let Some(buffer) = &self.bias_buffer {
@@ -49,12 +51,11 @@ impl Backward {
         let x = slice(&self.x)?;
         let x = Matrix::new(&x, rows, inputs);
         let of_adapter = self.low_rank.as_ref().map(|it| it.gradients(&grad, x, wanted)).transpose()?;
-        let grad = Matrix::new(&grad, rows, outputs);
-        add_weight_gradient(self.weight_buffer.as_deref(), grad, x)?;
+        add_weight_gradient(self.weight_buffer.as_deref(), Matrix::new(&grad, rows, outputs), x)?;
         if !wanted {
             return Ok([None]);
         }
-        let mut dx = product(grad, Matrix::new(&slice(&self.weight)?, outputs, inputs), Threads::All);
+        let mut dx = self.weight.input_gradient(&grad, rows, outputs)?;
         if let (Some(low_rank), Some(inner)) = (&self.low_rank, of_adapter) {
             low_rank.add_input_gradient(&mut dx, &inner, rows)?;
         }
@@ -62,14 +63,63 @@ impl Backward {
     }
 }
 
+/// A weight as products take it.
+enum Held {
+    Dense(Tensor),
+    Blocks(Arc<dyn Blocks>),
+}
+
+impl Held {
+    fn of(weight: &Weight) -> Result<Self> {
+        Ok(match weight {
+            Weight::Dense(param) => Self::Dense(param.tensor().detach().contiguous()?),
+            Weight::Blocks(blocks) => Self::Blocks(Arc::clone(blocks)),
+        })
+    }
+
+    fn dense(&self) -> Option<&Tensor> {
+        match self {
+            Self::Dense(weight) => Some(weight),
+            Self::Blocks(_) => None,
+        }
+    }
+
+    /// `x Wᵀ`.
+    fn outputs_of(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
+        match self {
+            Self::Blocks(blocks) => Ok(outputs(x, rows, &**blocks)),
+            Self::Dense(weight) => {
+                let [y] = products(x, rows, weight.dim(1)?, [&*slice(weight)?]);
+                Ok(y)
+            }
+        }
+    }
+
+    /// `g W`.
+    fn input_gradient(&self, grad: &[f32], rows: usize, outputs: usize) -> Result<Vec<f32>> {
+        match self {
+            Self::Blocks(blocks) => Ok(input_gradient(grad, rows, &**blocks)),
+            Self::Dense(weight) => {
+                let (grad, w) = (Matrix::new(grad, rows, outputs), slice(weight)?);
+                Ok(product(grad, Matrix::new(&w, outputs, weight.dim(1)?), Threads::All))
+            }
+        }
+    }
+}
+
 /// The outputs of several layers. All f32 on the CPU, of fitting shapes.
 pub(super) fn untracked<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Result<Vec<Tensor>> {
     let (rows, inputs) = x.dims2()?;
     let x = x.contiguous()?;
-    let weights = layers.iter().map(|layer| layer.weight.tensor().detach().contiguous());
-    let weights = weights.collect::<Result<Vec<_>>>()?;
-    let slices = weights.iter().map(slice).collect::<Result<Vec<_>>>()?;
-    let products = products(&slice(&x)?, rows, inputs, std::array::from_fn::<_, N, _>(|i| &*slices[i]));
+    let weights = layers.iter().map(|layer| Held::of(&layer.weight)).collect::<Result<Vec<_>>>()?;
+    let dense: Vec<&Tensor> = weights.iter().filter_map(Held::dense).collect();
+    let products = if dense.len() == N {
+        let slices = dense.into_iter().map(slice).collect::<Result<Vec<_>>>()?;
+        Vec::from(products(&slice(&x)?, rows, inputs, std::array::from_fn::<_, N, _>(|i| &*slices[i])))
+    } else {
+        let x = slice(&x)?;
+        weights.iter().map(|weight| weight.outputs_of(&x, rows)).collect::<Result<Vec<_>>>()?
+    };
     let finish = |(mut y, layer): (Vec<f32>, &Linear)| {
         if let Some(bias) = &layer.bias {
             add_bias(&mut y, bias)?;

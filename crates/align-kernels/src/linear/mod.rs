@@ -8,15 +8,26 @@ mod adapter;
 mod composed;
 mod cpu;
 
+use std::sync::Arc;
+
 use candle_core::{Result, Tensor, bail};
 
-use crate::{Param, Tape, Value, record};
+use crate::{Blocks, Param, Tape, Value, record};
 pub use adapter::{Adapter, magnitudes};
+
+/// The weight of a linear layer.
+#[derive(Clone, Debug)]
+pub enum Weight {
+    /// Numbers, trained or not.
+    Dense(Param),
+    /// Blocks of few bits, which nothing trains.
+    Blocks(Arc<dyn Blocks>),
+}
 
 /// A linear layer: every product with a weight goes through one.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    weight: Param,
+    weight: Weight,
     bias: Option<Param>,
     adapter: Option<Adapter>,
 }
@@ -27,11 +38,19 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn new(weight: &Param, bias: Option<&Param>) -> Result<Self> {
-        let (outputs, _) = weight.tensor().dims2()?;
+        Self::of(Weight::Dense(weight.clone()), bias)
+    }
+
+    /// A layer with a weight of any kind `[outputs, inputs]` and perhaps a bias `[outputs]`.
+    ///
+    /// # Errors
+    /// If the shapes do not fit.
+    pub fn of(weight: Weight, bias: Option<&Param>) -> Result<Self> {
+        let (outputs, _) = weight.shape()?;
         if let Some(bias) = bias.filter(|bias| bias.tensor().dims() != [outputs]) {
             bail!("linear: expected bias [{outputs}], got {:?}", bias.tensor().shape());
         }
-        Ok(Self { weight: weight.clone(), bias: bias.cloned(), adapter: None })
+        Ok(Self { weight, bias: bias.cloned(), adapter: None })
     }
 
     /// The same layer with an adapter.
@@ -50,7 +69,7 @@ impl Linear {
     }
 
     /// `[outputs, inputs]`.
-    pub fn weight(&self) -> &Param {
+    pub fn weight(&self) -> &Weight {
         &self.weight
     }
 
@@ -61,12 +80,12 @@ impl Linear {
 
     /// Width of the result.
     pub fn outputs(&self) -> usize {
-        self.weight.tensor().dims()[0]
+        self.weight.outputs_and_inputs().0
     }
 
     /// Width of what goes in.
     pub fn inputs(&self) -> usize {
-        self.weight.tensor().dims()[1]
+        self.weight.outputs_and_inputs().1
     }
 
     /// [`Tape::linear`] by itself.
@@ -78,7 +97,7 @@ impl Linear {
     }
 
     fn params(&self) -> impl Iterator<Item = &Param> {
-        let own = [Some(&self.weight), self.bias.as_ref()].into_iter().flatten();
+        let own = [self.weight.param(), self.bias.as_ref()].into_iter().flatten();
         own.chain(self.adapter.iter().flat_map(Adapter::params))
     }
 
@@ -86,6 +105,47 @@ impl Linear {
         match x.dims() {
             &[_, inputs] if inputs == self.inputs() => Ok(()),
             found => bail!("linear: expected input [rows, {}], got {found:?}", self.inputs()),
+        }
+    }
+}
+
+impl Weight {
+    /// The parameter, if it is one.
+    pub fn param(&self) -> Option<&Param> {
+        match self {
+            Self::Dense(param) => Some(param),
+            Self::Blocks(_) => None,
+        }
+    }
+
+    fn shape(&self) -> Result<(usize, usize)> {
+        match self {
+            Self::Dense(param) => param.tensor().dims2(),
+            Self::Blocks(blocks) => Ok(blocks.shape()),
+        }
+    }
+
+    /// The shape of a weight that was found to be a matrix.
+    fn outputs_and_inputs(&self) -> (usize, usize) {
+        match self {
+            Self::Dense(param) => (param.tensor().dims()[0], param.tensor().dims()[1]),
+            Self::Blocks(blocks) => blocks.shape(),
+        }
+    }
+
+    /// The weight as numbers of `like`'s precision and device, outside any graph.
+    pub(crate) fn dense(&self, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(param) => Ok(param.tensor().detach()),
+            Self::Blocks(blocks) => blocks.dense(like.device())?.to_dtype(like.dtype()),
+        }
+    }
+
+    /// Some rows of it, of `like`'s precision and on its device.
+    fn rows(&self, start: usize, rows: usize, like: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Dense(param) => param.tensor().detach().narrow(0, start, rows),
+            Self::Blocks(blocks) => blocks.rows_dense(start..start + rows, like.dtype(), like.device()),
         }
     }
 }

@@ -90,6 +90,20 @@ impl<'a> MatrixMut<'a> {
         Self { data, rows, columns, row_stride, slice: PhantomData }
     }
 
+    /// Writes some elements of a row.
+    ///
+    /// # Panics
+    /// If the row does not have them.
+    #[expect(unsafe_code, reason = "rows of the matrix lie between those of another thread's")]
+    pub(crate) fn write(&self, row: usize, first: usize, values: &[f32]) {
+        assert!(row < self.rows && first + values.len() <= self.columns, "elements of the matrix");
+        // SAFETY: the constructors promise that the elements are valid for writes and that nobody else touches them.
+        unsafe {
+            let to = self.data.add(row * self.row_stride + first);
+            to.copy_from_nonoverlapping(values.as_ptr(), values.len());
+        }
+    }
+
     /// Rows and columns.
     pub(super) fn shape(&self) -> (usize, usize) {
         (self.rows, self.columns)
