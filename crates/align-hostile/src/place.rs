@@ -15,7 +15,8 @@ use crate::row::Content;
 
 /// What every row finds: small models, and rows of data of each kind.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fixtures/golden/runs");
-const MODELS: [(&str, &str); 2] = [("model", "model"), ("reward", "model-reward")];
+const MODELS: [(&str, &str); 3] =
+    [("model", "model"), ("reward", "model-reward"), ("adapter", "sft_lora/initial_adapter")];
 const DATA: [(&str, &str); 3] =
     [("sft.jsonl", "prompt_completion.jsonl"), ("pairs.jsonl", "pairs.jsonl"), ("texts.jsonl", "text.jsonl")];
 /// Rows of each data file: enough for a step, and few.
@@ -36,6 +37,8 @@ impl Place {
         for (name, from) in MODELS {
             copy(&fixtures.join(from), &place.path(name))?;
         }
+        let settings = place.path("adapter/adapter_config.json");
+        fs::write(&settings, fs::read_to_string(&settings)?.replace("../../model", "../model"))?;
         for (name, from) in DATA {
             let text = fs::read_to_string(fixtures.join(from))?;
             let rows: String = text.split_inclusive('\n').take(ROWS).collect();

@@ -105,7 +105,7 @@ fn an_adapter_is_trained_further_and_resumed_to_the_bit() {
     let place = Place::new();
     let first = place.train("first", &quick(&format!("--use-dora {}", stage::DROPOUT)));
     // The model is the adapter, then; what it is made of, and where it began, is known.
-    let options = format!("{} --max-steps 4 --save-strategy steps --save-steps 2", stage::FAMILY);
+    let options = format!("{} --max-steps 8 --save-strategy steps --save-steps 4", stage::FAMILY);
     let on = |out: &str, options: &str| {
         let ended = place.ended(&training(out, options).replace("--model model", "--model first"));
         assert_eq!(ended.code, Some(0), "{}", ended.stderr);
@@ -115,10 +115,10 @@ fn an_adapter_is_trained_further_and_resumed_to_the_bit() {
     assert_ne!(whole.model(), first.model());
     let settings = |run: &Run| run.json("adapter_config.json");
     assert_eq!(settings(&whole), settings(&first));
-    let held = names(&whole, "checkpoint-2");
+    let held = names(&whole, "checkpoint-4");
     assert!(held.contains("adapter_model.safetensors") && !held.contains("model.safetensors"), "{held:?}");
     copy_dir(&whole.dir, &place.path("stopped"));
-    fs::remove_dir_all(place.path("stopped/checkpoint-4")).unwrap();
+    fs::remove_dir_all(place.path("stopped/checkpoint-8")).unwrap();
     let resumed = on("stopped", &format!("{options} --resume-from-checkpoint last"));
     assert!(resumed.model() == whole.model(), "a resumed run ends with another adapter");
     assert_eq!(resumed.log(), whole.log());
@@ -151,11 +151,11 @@ fn fused_modules_are_resumed_with_and_without_an_adapter() {
             continue;
         }
         let options =
-            format!("{} --max-steps 4 --save-strategy steps --save-steps 2 {adapter}", stage::FAMILY);
+            format!("{} --max-steps 8 --save-strategy steps --save-steps 4 {adapter}", stage::FAMILY);
         let whole = place.train(out, &options);
         let stopped = format!("{out}-stopped");
         copy_dir(&whole.dir, &place.path(&stopped));
-        fs::remove_dir_all(place.path(&stopped).join("checkpoint-4")).unwrap();
+        fs::remove_dir_all(place.path(&stopped).join("checkpoint-8")).unwrap();
         let resumed = place.train(&stopped, &format!("{options} --resume-from-checkpoint last"));
         assert!(resumed.model() == whole.model(), "{out}: a resumed run ends with another model");
         assert!(whole.weights().keys().any(|name| name.contains("qkv_proj")), "{out}");

@@ -1,5 +1,6 @@
 //! The rows, a file per topic.
 
+mod adapters;
 mod arguments;
 mod config_files;
 mod data;
@@ -24,6 +25,7 @@ use crate::row::Row;
 pub fn rows() -> Vec<Row> {
     [
         arguments::rows(),
+        adapters::rows(),
         one_program::rows(),
         numbers::rows(),
         outside::rows(),

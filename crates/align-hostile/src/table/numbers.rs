@@ -62,7 +62,8 @@ fn together() -> Vec<Row> {
 }
 
 /// Counts by program, with what must be there for them to have an effect. What several programs have stands under one.
-const COUNTED: [(&str, &str, &str); 24] = [
+const COUNTED: [(&str, &str, &str); 25] = [
+    ("train-sft", "lora-r", "--use-peft"),
     (
         "train-sft",
         "max-length max-prompt-length max-completion-length gradient-accumulation-steps logging-steps seed",
@@ -100,7 +101,8 @@ const COUNTED: [(&str, &str, &str); 24] = [
 const ENDPOINT: &str =
     "--judge-url http://127.0.0.1:9/v1 --judge-model judge --judge-attempts 1 --judge-wait 0.01";
 
-const REAL: [(&str, &str, &str); 30] = [
+const REAL: [(&str, &str, &str); 31] = [
+    ("train-sft", "lora-alpha lora-dropout loraplus-lr-ratio", "--use-peft"),
     ("train-sft", "num-train-epochs learning-rate warmup-steps warmup-ratio weight-decay adam-beta1", ""),
     ("train-sft", "adam-beta2 adam-epsilon max-grad-norm", ""),
     (
