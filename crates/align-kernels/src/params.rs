@@ -4,15 +4,17 @@
 //! the same in every run. (candle's `VarMap` is a `HashMap`.)
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{Device, Result, Tensor, bail};
 
-use crate::{Noise, Param};
+use crate::{Blocks, Noise, Param, Weight};
 
 /// Parameters by their Hugging Face names. Cloning shares storage and gradient buffers.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     params: BTreeMap<String, Param>,
+    blocks: BTreeMap<String, Arc<dyn Blocks>>,
     noise: Noise,
 }
 
@@ -29,11 +31,21 @@ impl Params {
 
     /// Views: the same weights without graph or gradient, for evaluation and rollouts. They see every update.
     pub fn view(&self) -> Self {
-        self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect()
+        let views = self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect();
+        Self { params: views, blocks: self.blocks.clone(), noise: Noise::default() }
     }
 
     /// Trainable parameters that start from copies of these.
+    ///
+    /// # Errors
+    /// If some are in blocks of few bits, which nothing trains.
     pub fn tracked_copy(&self) -> Result<Self> {
+        if let Some((name, blocks)) = self.blocks.iter().next() {
+            bail!(
+                "`{name}` is in {}: such weights cannot be trained, but an adapter over them can",
+                blocks.format()
+            );
+        }
         self.iter().map(|(name, param)| Ok((name.to_owned(), Param::tracked(param.tensor())?))).collect()
     }
 
@@ -41,7 +53,10 @@ impl Params {
     #[must_use]
     pub fn overlaid(&self, over: &Self) -> Self {
         let all = self.iter().chain(over.iter());
-        all.map(|(name, param)| (name.to_owned(), param.clone())).collect()
+        let all: Self = all.map(|(name, param)| (name.to_owned(), param.clone())).collect();
+        let blocks = self.blocks.iter().chain(&over.blocks);
+        let blocks = blocks.filter(|(name, _)| !over.params.contains_key(*name));
+        Self { blocks: blocks.map(|(name, it)| (name.clone(), Arc::clone(it))).collect(), ..all }
     }
 
     /// Those that are trained, with the noise of all.
@@ -49,7 +64,7 @@ impl Params {
     pub fn trained(&self) -> Self {
         let tracked = self.params.iter().filter(|(_, param)| param.is_tracked());
         let params = tracked.map(|(name, param)| (name.clone(), param.clone())).collect();
-        Self { params, noise: self.noise.clone() }
+        Self { params, blocks: BTreeMap::new(), noise: self.noise.clone() }
     }
 
     /// The same parameters, with nothing dropped in the models over them.
@@ -65,9 +80,11 @@ impl Params {
 
     /// A frozen copy with storage of its own: what a reference model is made from.
     pub fn frozen_copy(&self) -> Result<Self> {
-        self.iter()
-            .map(|(name, p)| Ok((name.to_owned(), Param::frozen(&p.tensor().detach().copy()?))))
-            .collect()
+        let copied =
+            self.iter().map(|(name, p)| Ok((name.to_owned(), Param::frozen(&p.tensor().detach().copy()?))));
+        // What nothing changes needs no copy.
+        let (params, blocks) = (copied.collect::<Result<_>>()?, self.blocks.clone());
+        Ok(Self { params, blocks, noise: Noise::default() })
     }
 
     /// The parameter of that name, if there is one.
@@ -84,6 +101,41 @@ impl Params {
             Some(param) => Ok(param),
             None => bail!("missing tensor `{name}`"),
         }
+    }
+
+    /// The weight of that name, of either kind.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn weight(&self, name: &str) -> Result<Weight> {
+        match self.blocks.get(name) {
+            Some(blocks) => Ok(Weight::Blocks(Arc::clone(blocks))),
+            None => Ok(Weight::Dense(self.require(name)?.clone())),
+        }
+    }
+
+    /// The weights in blocks of few bits, which are frozen, in name order.
+    pub fn blocks(&self) -> impl ExactSizeIterator<Item = (&str, &Arc<dyn Blocks>)> {
+        self.blocks.iter().map(|(name, blocks)| (name.as_str(), blocks))
+    }
+
+    /// The same with a weight in blocks.
+    #[must_use]
+    pub fn with_blocks(mut self, blocks: impl IntoIterator<Item = (String, Arc<dyn Blocks>)>) -> Self {
+        self.blocks.extend(blocks);
+        self
+    }
+
+    /// The same parameters, those in blocks as the numbers that they stand for.
+    ///
+    /// # Errors
+    /// If they cannot be put on the device.
+    pub fn decoded(&self) -> Result<Self> {
+        let device = self.params.values().next().map_or(Device::Cpu, |param| param.device().clone());
+        let decoded =
+            self.blocks.iter().map(|(name, it)| Ok((name.clone(), Param::frozen(&it.dense(&device)?))));
+        let decoded = decoded.collect::<Result<Self>>()?;
+        Ok(Self { blocks: BTreeMap::new(), ..self.overlaid(&decoded) })
     }
 
     /// Adds a parameter; a name taken twice is a bug in the caller.
@@ -114,7 +166,8 @@ impl Params {
 
     /// Number of elements in all tensors.
     pub fn elem_count(&self) -> usize {
-        self.params.values().map(|param| param.tensor().elem_count()).sum()
+        let in_blocks = self.blocks.values().map(|blocks| blocks.shape().0 * blocks.shape().1);
+        self.params.values().map(|param| param.tensor().elem_count()).chain(in_blocks).sum()
     }
 
     /// Forgets all gradients.
@@ -127,6 +180,6 @@ impl FromIterator<(String, Param)> for Params {
     fn from_iter<I: IntoIterator<Item = (String, Param)>>(iter: I) -> Self {
         let params: BTreeMap<String, Param> = iter.into_iter().collect();
         let noise = if params.values().any(Param::is_tracked) { Noise::new() } else { Noise::default() };
-        Self { params, noise }
+        Self { params, blocks: BTreeMap::new(), noise }
     }
 }

@@ -176,7 +176,7 @@ fn rows_of(tape: &mut Tape, x: Value, norm: &RmsNorm) -> Result<Value> {
 
 pub(crate) fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
     let bias = plan.bias.then(|| params.require(&bias(&plan.name))).transpose()?;
-    let layer = Linear::new(params.require(&weight(&plan.name))?, bias)?;
+    let layer = Linear::of(params.weight(&weight(&plan.name))?, bias)?;
     match &plan.adapter {
         None => Ok(layer),
         Some(adapter) => {

@@ -36,4 +36,4 @@ pub use plan::{
 pub use reference::{LogProbCache, Reference, weights_hash};
 pub use reward_dir::PadToken;
 pub use reward_model::{RewardHead, RewardModel, RewardScorer};
-pub use weights::{SavedDtype, SavedFormat};
+pub use weights::{Quantisation, SavedDtype, SavedFormat};

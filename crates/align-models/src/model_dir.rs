@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir, AdapterTensors};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
-use crate::plan::StoredParam;
+use crate::plan::{StoredParam, StoredTensor, weight};
+use crate::weights::Reading;
 use crate::{
-    DecoderConfig, Error, PadToken, Result, RewardHead, SavedDtype, SavedFormat, architectures, weights,
+    DecoderConfig, Error, PadToken, Quantisation, Result, RewardHead, SavedDtype, SavedFormat, architectures,
+    weights,
 };
 
 const CONFIG: &str = "config.json";
@@ -32,6 +34,8 @@ pub struct ModelDir {
     base: PathBuf,
     json: Value,
     decoder: DecoderConfig,
+    /// How linear layers are quantised on loading.
+    quantise: Option<Quantisation>,
     /// The shape without the adapter, and the adapter.
     adapter: Option<(DecoderConfig, AdapterDir)>,
     /// The shape of what is on disk, where that is another.
@@ -71,7 +75,25 @@ impl ModelDir {
             let problem = format!("is a reward model with {head}; expected a language model");
             return Err(Error::invalid(&self.path, problem));
         }
-        Ok(Params::frozen(&self.with_missing_rows(weights::load(&self.base, self.on_disk(), device)?)?))
+        let config = self.on_disk();
+        let head = weight(&config.head.name);
+        let ignored: &[&str] = if config.tied_embeddings { &[&head] } else { &[] };
+        self.read(&config.tensors(), ignored, device)
+    }
+
+    /// The parameters of a table, frozen; other tensors may be there only if they are among the `ignored`.
+    pub(crate) fn read(&self, table: &[StoredTensor], ignored: &[&str], device: &Device) -> Result<Params> {
+        let Self { base: dir, quantise, .. } = self;
+        let reading = Reading { dir, table, by: CONFIG, ignored, quantise: *quantise, device };
+        let mut loaded = reading.from_model()?;
+        loaded.tensors = self.with_missing_rows(loaded.tensors)?;
+        Ok(loaded.frozen())
+    }
+
+    /// The same model, its linear layers quantised while it is loaded: a base for adapters, which is frozen.
+    #[must_use]
+    pub fn quantised(self, how: Quantisation) -> Self {
+        Self { quantise: Some(how), ..self }
     }
 
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model
@@ -154,6 +176,8 @@ impl ModelDir {
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!(format.dtype.name());
+        // What is written is numbers.
+        json.as_object_mut().map(|json| json.remove("quantization_config"));
         write_json(&staged.path().join(CONFIG), &json)?;
         self.save_carried(&staged, dir)?;
         Ok(staged.commit(CONFIG, &Self::file_names())?)

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align_kernels::{Param, Params};
+use align_kernels::{Blocks, Param, Params};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -101,6 +101,7 @@ impl LogProbCache {
 /// # Errors
 /// If a weight cannot be read from its device.
 pub fn weights_hash(config: &DecoderConfig, params: &Params) -> Result<String> {
+    let blocks: Vec<_> = params.blocks().collect();
     let params: Vec<(&str, &Param)> = params.iter().collect();
     let hash = |(name, param): (&str, &Param)| {
         let mut hasher = Sha256::new();
@@ -115,10 +116,17 @@ pub fn weights_hash(config: &DecoderConfig, params: &Params) -> Result<String> {
         Ok(hasher.finalize())
     };
     let hashes = params.into_par_iter().map(hash).collect::<Result<Vec<_>>>()?;
+    let of_blocks = |(name, blocks): (&str, &Arc<dyn Blocks>)| {
+        let mut hasher = Sha256::new();
+        hasher.update(name);
+        blocks.content(&mut |bytes| hasher.update(bytes));
+        hasher.finalize()
+    };
+    let of_blocks: Vec<_> = blocks.into_par_iter().map(of_blocks).collect();
     let mut hasher = Sha256::new();
     // A model without adapters is called what it was called before there were any.
     hasher.update(format!("{config:?}").replace(", adapter: None", ""));
-    hashes.iter().for_each(|hash| hasher.update(hash));
+    hashes.iter().chain(&of_blocks).for_each(|hash| hasher.update(hash));
     Ok(hex(&hasher.finalize()))
 }
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::error::SHOWN;
 use crate::model_dir::{read_json, write_json};
 use crate::plan::{Init, StoredTensor, weight};
-use crate::{Error, ModelDir, Result, RewardHead, weights};
+use crate::{Error, ModelDir, Result, RewardHead};
 
 /// The token that batches are padded with. transformers takes a row's last token that is not this one for its
 /// answer's end, so it must never be one that answers end with.
@@ -122,8 +122,7 @@ impl ModelDir {
         let table = [self.on_disk().backbone_tensors(), own].concat();
         let head = weight(&self.decoder_config().head.name);
         let ignored: Vec<&str> = ignored.iter().chain([&head]).map(String::as_str).collect();
-        let tensors = weights::load_tensors(self.base_path(), &table, &ignored, device)?;
-        Ok(Params::frozen(&self.with_missing_rows(tensors)?))
+        self.read(&table, &ignored, device)
     }
 
     /// The same directory for a reward model with that head: [`ModelDir::save`] then writes what transformers'

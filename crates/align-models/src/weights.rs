@@ -1,14 +1,18 @@
 //! Weights on disk: single or sharded safetensors, read by name and shape, written as transformers
 //! reads them.
 
+mod blocks;
 mod file;
 mod format;
 mod shards;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use align_kernels::{Param, Params};
+use align_kernels::{Blocks, Param, Params};
+pub use blocks::Quantisation;
+use blocks::{Quantised, parts};
 use candle_core::{Device, Tensor};
 use file::{WeightFile, converter};
 pub use format::{SavedDtype, SavedFormat};
@@ -19,64 +23,127 @@ use shards::files;
 pub(crate) use shards::{INDEX, SINGLE};
 
 use crate::model_dir::write_json;
-use crate::plan::{StoredTensor, weight};
-use crate::{DecoderConfig, Error, Result};
+use crate::plan::StoredTensor;
+use crate::{Error, Result};
 
 /// Names and shapes of tensors.
 type Shapes = [(String, Vec<usize>)];
 
-/// Reads the weights of `config` from a model directory as f32 tensors on `device`.
-///
-/// # Errors
-/// If a file is missing or damaged, a tensor is missing, unknown or of another shape; too little memory.
-pub(crate) fn load(dir: &Path, config: &DecoderConfig, device: &Device) -> Result<BTreeMap<String, Tensor>> {
-    let head = weight(&config.head.name);
-    let ignored: &[&str] = if config.tied_embeddings { &[&head] } else { &[] };
-    load_tensors(dir, &config.tensors(), ignored, device)
+/// Tensors that were read: numbers, and weights in blocks of few bits.
+#[derive(Default)]
+pub(crate) struct Loaded {
+    pub(crate) tensors: BTreeMap<String, Tensor>,
+    pub(crate) blocks: BTreeMap<String, Arc<dyn Blocks>>,
 }
 
-/// Reads the parameters of a table as [`load`] does; other tensors may be there only if they are among the `ignored`.
-///
-/// # Errors
-/// As [`load`]; weights that the memory there is cannot hold, of which nothing is read.
-pub(crate) fn load_tensors(
-    dir: &Path,
-    table: &[StoredTensor],
-    ignored: &[&str],
-    device: &Device,
-) -> Result<BTreeMap<String, Tensor>> {
-    load_files(dir, &files(dir)?, (table, "config.json"), ignored, device)
+impl Loaded {
+    /// All as parameters that nothing updates.
+    pub(crate) fn frozen(self) -> Params {
+        Params::frozen(&self.tensors).with_blocks(self.blocks)
+    }
 }
 
-/// [`load_tensors`] of these files; `by` is what describes the table.
-pub(crate) fn load_files(
-    dir: &Path,
-    files: &[PathBuf],
-    (table, by): (&[StoredTensor], &str),
-    ignored: &[&str],
-    device: &Device,
-) -> Result<BTreeMap<String, Tensor>> {
-    let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
-    let stored: BTreeMap<String, (&WeightFile, &TensorInfo)> =
-        files.iter().flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info)))).collect();
-    refuse_unknown(dir, &stored, (table, by), ignored)?;
-    let found =
-        table.iter().map(|tensor| Ok((tensor, find((dir, by), &stored, &tensor.name, &tensor.shape())?)));
-    let found = found.collect::<Result<Vec<_>>>()?;
-    let shapes: Vec<_> = table.iter().map(|tensor| (tensor.name.clone(), tensor.shape())).collect();
-    check_memory(&format!("the weights in {} in f32", dir.display()), &shapes)?;
-    let read = |(tensor, (file, info)): (&StoredTensor, (&WeightFile, &TensorInfo))| {
-        split(tensor, &Tensor::from_vec(file.read(info)?, info.shape.as_slice(), &Device::Cpu)?)
-    };
-    // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
-    let read: Vec<Result<Vec<(String, Tensor)>>> = found.into_par_iter().map(read).collect();
-    let mut all = BTreeMap::new();
-    for params in read {
-        for (name, tensor) in params? {
-            all.insert(name, tensor.to_device(device)?);
+/// What is read, from where, and into what.
+#[derive(Clone, Copy)]
+pub(crate) struct Reading<'a> {
+    /// The directory, as errors name it.
+    pub(crate) dir: &'a Path,
+    /// The tensors.
+    pub(crate) table: &'a [StoredTensor],
+    /// What describes the table, as errors name it.
+    pub(crate) by: &'a str,
+    /// Other tensors that may be there.
+    pub(crate) ignored: &'a [&'a str],
+    /// How the weights of linear layers are quantised, if they are.
+    pub(crate) quantise: Option<Quantisation>,
+    /// Where numbers go.
+    pub(crate) device: &'a Device,
+}
+
+impl Reading<'_> {
+    /// Reads from a model directory. Numbers become f32.
+    ///
+    /// # Errors
+    /// If a file is missing or damaged, a tensor is missing, unknown or of another shape; weights that the memory there is
+    /// cannot hold, of which nothing is read.
+    pub(crate) fn from_model(self) -> Result<Loaded> {
+        self.from(&files(self.dir)?)
+    }
+
+    /// Reads from these files.
+    ///
+    /// # Errors
+    /// As [`Reading::from_model`].
+    pub(crate) fn from(self, files: &[PathBuf]) -> Result<Loaded> {
+        let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
+        let stored: blocks::Stored<'_> = files
+            .iter()
+            .flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info))))
+            .collect();
+        refuse_unknown(&stored, &self)?;
+        let is_code = |tensor: &StoredTensor| {
+            let info = stored.get(&tensor.name).filter(|_| tensor.is_linear);
+            info.is_some_and(|(_, info)| converter(info.dtype).is_none())
+        };
+        for tensor in self.table.iter().filter(|tensor| !is_code(tensor)) {
+            find((self.dir, self.by), &stored, &tensor.name, &tensor.shape())?;
+        }
+        let quantised =
+            |tensor: &StoredTensor| tensor.is_linear && (self.quantise.is_some() || is_code(tensor));
+        let (few, whole): (Vec<_>, Vec<_>) = self.table.iter().partition(|tensor| quantised(tensor));
+        let shapes = |tensors: &[&StoredTensor]| -> Vec<(String, Vec<usize>)> {
+            tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape())).collect()
+        };
+        // Whole, for as long as it takes to quantise them, are as many as there are threads.
+        let mut held = shapes(&whole);
+        held.extend(shapes(&few).into_iter().max_by_key(|(_, shape)| shape.iter().product::<usize>()));
+        let in_f32 = if few.is_empty() { "in f32" } else { "that are not quantised, in f32," };
+        check_memory(&format!("the weights in {} {in_f32}", self.dir.display()), &held)?;
+        // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
+        let read: Vec<Result<Loaded>> =
+            self.table.into_par_iter().map(|tensor| self.one(&stored, tensor, quantised(tensor))).collect();
+        let mut all = Loaded::default();
+        for read in read {
+            let Loaded { tensors, blocks } = read?;
+            all.blocks.extend(blocks);
+            for (name, tensor) in tensors {
+                all.tensors.insert(name, tensor.to_device(self.device)?);
+            }
+        }
+        Ok(all)
+    }
+
+    /// The parameters of one tensor.
+    fn one(&self, stored: &blocks::Stored<'_>, tensor: &StoredTensor, quantised: bool) -> Result<Loaded> {
+        let shape = tensor.shape();
+        if quantised {
+            if let Some(read) = Quantised::read(self.dir, stored, &tensor.name, &shape)? {
+                return Ok(in_blocks(tensor, &read));
+            }
+        }
+        let (file, info) = find((self.dir, self.by), stored, &tensor.name, &shape)?;
+        let values = file.read(info)?;
+        match (self.quantise.filter(|_| quantised), shape.as_slice()) {
+            (Some(how), &[outputs, inputs]) => {
+                Ok(in_blocks(tensor, &Quantised::of(&values, (outputs, inputs), how)?))
+            }
+            _ => {
+                let tensors = split(tensor, &Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+                Ok(Loaded { tensors: tensors.into_iter().collect(), ..Loaded::default() })
+            }
         }
     }
-    Ok(all)
+}
+
+/// The parameters that a weight in blocks holds.
+fn in_blocks(stored: &StoredTensor, whole: &Quantised) -> Loaded {
+    let mut first = 0;
+    let parts = stored.params.iter().map(|param| {
+        let rows = first..first + param.shape[0];
+        first = rows.end;
+        (param.name.clone(), whole.part(rows))
+    });
+    Loaded { blocks: parts.collect(), ..Loaded::default() }
 }
 
 /// The parameters that a tensor holds.
@@ -106,7 +173,7 @@ pub(crate) fn check_memory(what: &str, shapes: &Shapes) -> Result<()> {
 /// The tensor of that name, of that shape and of floating-point numbers.
 fn find<'a>(
     (dir, by): (&Path, &str),
-    stored: &BTreeMap<String, (&'a WeightFile, &'a TensorInfo)>,
+    stored: &blocks::Stored<'a>,
     name: &str,
     shape: &[usize],
 ) -> Result<(&'a WeightFile, &'a TensorInfo)> {
@@ -193,16 +260,14 @@ fn write(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
 
 /// A tensor that the decoder does not know would change the model's function: reading on without it
 /// would be silently wrong.
-fn refuse_unknown(
-    dir: &Path,
-    stored: &BTreeMap<String, (&WeightFile, &TensorInfo)>,
-    (table, by): (&[StoredTensor], &str),
-    ignored: &[&str],
-) -> Result<()> {
+fn refuse_unknown(stored: &blocks::Stored<'_>, reading: &Reading<'_>) -> Result<()> {
+    let Reading { dir, table, by, ignored, .. } = reading;
     let known: BTreeSet<&str> = table.iter().map(|tensor| tensor.name.as_str()).collect();
+    let beside: BTreeSet<String> =
+        table.iter().filter(|tensor| tensor.is_linear).flat_map(|tensor| parts(&tensor.name)).collect();
     let harmless = |name: &str| name.ends_with(".rotary_emb.inv_freq") || ignored.contains(&name);
-    let unknown: Vec<&String> =
-        stored.keys().filter(|name| !known.contains(name.as_str()) && !harmless(name)).collect();
+    let is_known = |name: &str| known.contains(name) || beside.contains(name) || harmless(name);
+    let unknown: Vec<&String> = stored.keys().filter(|name| !is_known(name)).collect();
     match unknown.as_slice() {
         [] => Ok(()),
         [first, ..] => Err(Error::invalid(

@@ -16,7 +16,8 @@ pub const DPO: Entry = Entry::training::<Options>(
 );
 
 /// The options of the short help beside those of all training.
-const ESSENTIALS: &[&str] = &["max-length", "loss-type", "beta", "ref-model", "precompute-ref-log-probs"];
+const ESSENTIALS: &[&str] =
+    &["use-peft", "max-length", "loss-type", "beta", "ref-model", "precompute-ref-log-probs"];
 
 /// The job, and who judges what comes of it.
 #[derive(Clone, Debug, clap::Args)]

@@ -55,7 +55,6 @@ const TRAINING: &[&str] = &[
     "device",
     "seed",
     "learning-rate",
-    "use-peft",
     "num-train-epochs",
     "max-steps",
     "per-device-train-batch-size",

@@ -15,7 +15,7 @@ pub const REWARD: Entry = Entry::training::<Options>(
 );
 
 /// The options of the short help beside those of all training.
-const ESSENTIALS: &[&str] = &["max-length", "freeze-backbone", "head"];
+const ESSENTIALS: &[&str] = &["use-peft", "max-length", "freeze-backbone", "head"];
 
 /// The job.
 #[derive(Clone, Debug, clap::Args)]

@@ -15,7 +15,7 @@ pub const SFT: Entry = Entry::training::<Options>(
 );
 
 /// The options of the short help beside those of all training.
-const ESSENTIALS: &[&str] = &["max-length", "completion-only-loss"];
+const ESSENTIALS: &[&str] = &["use-peft", "max-length", "completion-only-loss"];
 
 /// The job.
 #[derive(Clone, Debug, clap::Args)]

@@ -26,7 +26,7 @@ pub use given::Given;
 pub use host::{Event, Heard, Host, Look};
 pub use job::Job;
 pub use judge::{Judge, Verdict, check_judge};
-pub use lora::{InitLoraWeights, LoraOptions};
+pub use lora::{InitLoraWeights, LoraOptions, QuantType};
 pub use opening::{Opening, given, settings};
 pub use options::{ModelOptions, OutputOptions, open_model};
 pub use place::{Place, PlaceError, SETTINGS_FILE};

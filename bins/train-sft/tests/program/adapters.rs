@@ -57,6 +57,10 @@ fn every_option_of_an_adapter_does_something() {
         "--lora-bias",
         "--init-lora-weights gaussian",
         "--loraplus-lr-ratio 16",
+        "--load-in-4bit",
+        "--load-in-4bit --bnb-4bit-quant-type fp4",
+        "--load-in-4bit --bnb-4bit-use-double-quant",
+        "--load-in-8bit",
     ];
     let mut models = Vec::new();
     for (number, option) in options.iter().enumerate() {
@@ -188,6 +192,11 @@ fn options_that_make_no_adapter_are_refused() {
         refused(option, "without `--use-peft`");
     }
     refused("--loraplus-lr-ratio 2", "without an adapter");
+    refused("--load-in-4bit", "give `--use-peft`");
+    refused("--load-in-8bit", "give `--use-peft`");
+    refused("--use-peft --load-in-8bit --load-in-4bit", "exclude each other");
+    refused("--use-peft --bnb-4bit-quant-type fp4", "without `--load-in-4bit`");
+    refused("--use-peft --load-in-8bit --bnb-4bit-use-double-quant", "without `--load-in-4bit`");
     let other = if stage::WITHOUT_HEAD { "CAUSAL_LM" } else { "SEQ_CLS" };
     refused(&format!("--use-peft --lora-task-type {other}"), "what is trained here is");
     refused("--use-peft --lora-r 1000", "expected a rank from 1 to");

@@ -29,8 +29,6 @@ const IDLE: &[(&str, Idle)] = &[
     ("tf32", Idle::Off),
     ("bf16-full-eval", Idle::Off),
     ("fp16-full-eval", Idle::Off),
-    ("load-in-4bit", Idle::Off),
-    ("load-in-8bit", Idle::Off),
     ("use-vllm", Idle::Off),
     ("optim", Idle::Words(&["adamw_torch", "adamw_torch_fused"])),
     ("adafactor", Idle::Off),

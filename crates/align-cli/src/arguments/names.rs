@@ -55,8 +55,6 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("bf16-full-eval", PRECISION),
     ("fp16-full-eval", PRECISION),
     ("use-vllm", "completions are sampled in this process"),
-    ("load-in-4bit", PRECISION),
-    ("load-in-8bit", PRECISION),
     ("optim", ADAMW),
     ("optim-args", ADAMW),
     ("adafactor", ADAMW),

@@ -43,6 +43,10 @@ fn options() -> Vec<Row> {
         option("lora-bias", "perhaps", "lora-bias"),
         option("use-rslora", "2", "use-rslora"),
         option("use-dora", "x", "use-dora"),
+        option("load-in-4bit", "4", "load-in-4bit"),
+        option("load-in-8bit", "x", "load-in-8bit"),
+        option("bnb-4bit-quant-type", "int4", "bnb-4bit-quant-type"),
+        option("bnb-4bit-use-double-quant", "true", "load-in-4bit"),
     ];
     for program in ["train-sft", "train-dpo", "train-reward", "train-ppo"] {
         rows.push(
@@ -119,7 +123,10 @@ fn settings() -> Vec<Row> {
 
 fn files() -> Vec<Row> {
     let with = |name: &str, path: &str, content: Content| {
-        row_with(name, "generate", "--model adapter").with(path, content).refused(&["adapter"])
+        row_with(name, "generate", "--model adapter")
+            .with(path, Content::Gone)
+            .with(path, content)
+            .refused(&["adapter"])
     };
     let cut = |length: usize| {
         Content::Edit(Box::new(move |bytes: Vec<u8>| bytes[..bytes.len().min(length)].to_vec()))
@@ -128,9 +135,9 @@ fn files() -> Vec<Row> {
         with("an adapter without tensors", TENSORS, Content::Gone),
         with("an adapter's tensors are a directory", TENSORS, Content::Directory),
         with("an adapter's tensors are a pipe", TENSORS, Content::Fifo),
-        with("an adapter's tensors are nothing", TENSORS, cut(0)),
-        with("an adapter's header is cut off", TENSORS, cut(100)),
-        with("an adapter's tensors are cut off", TENSORS, cut(5000)),
+        edited("an adapter's tensors are nothing", cut(0)),
+        edited("an adapter's header is cut off", cut(100)),
+        edited("an adapter's tensors are cut off", cut(5000)),
         with("an adapter's tensors are those of a model", TENSORS, Content::Copy("model/model.safetensors")),
         with("an adapter's settings are nothing", SETTINGS, Content::Bytes(Vec::new())),
         with("an adapter's settings are a list", SETTINGS, Content::Bytes(b"[]".to_vec())),

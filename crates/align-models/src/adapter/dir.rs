@@ -13,6 +13,7 @@ use super::{LoraConfig, start};
 use crate::error::SHOWN;
 use crate::model_dir::{read_json, write_json};
 use crate::plan::StoredTensor;
+use crate::weights::Reading;
 use crate::{DecoderConfig, Error, Result, RewardHead, weights};
 
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
@@ -114,7 +115,9 @@ impl AdapterDir {
             return Err(Error::invalid(path, problem));
         }
         let all: Vec<StoredTensor> = table.low_rank.into_iter().chain(table.whole).collect();
-        weights::load_files(path, &[file], (&all, ADAPTER_CONFIG), &[], device)
+        let reading =
+            Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &[], quantise: None, device };
+        Ok(reading.from(&[file])?.tensors)
     }
 
     /// Another model with a new adapter of these settings.

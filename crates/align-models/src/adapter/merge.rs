@@ -23,7 +23,8 @@ impl ModelDir {
         let all = match adapter.head {
             None => self.model(device)?.params,
             Some(_) => self.load_reward_model(None, 0, device)?.1,
-        };
+        }
+        .decoded()?;
         let mut changed = Vec::new();
         for plan in self.decoder_config().linears().filter(|plan| plan.adapter.is_some()) {
             let (weight, shift) = linear(plan, &all)?.merged()?;
@@ -67,7 +68,7 @@ impl ModelDir {
                 ));
             }
         }
-        let base = first.load(device)?;
+        let base = first.load(device)?.decoded()?;
         let mut sum = base.clone();
         for (adapter, weight) in adapters {
             let (_, model) = adapter.merged(device)?;

@@ -120,7 +120,9 @@ impl DecoderConfig {
                     // A is held in common by the parts of a fused module; of the others each has its own rows.
                     Some(tensor) if tensor.params[0].name == param.name => {}
                     Some(tensor) => tensor.params.push(param),
-                    None => low_rank.push(StoredTensor { name: stored, params: vec![param] }),
+                    None => {
+                        low_rank.push(StoredTensor { name: stored, params: vec![param], is_linear: false })
+                    }
                 }
             };
             add("lora_A.weight", plan.a(), &[plan.rank, linear.inputs], Init::Normal);

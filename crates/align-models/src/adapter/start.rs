@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use align_kernels::{Adapter, Param, Params, Weight, magnitudes};
+use align_kernels::{Adapter, Param, Params, magnitudes};
 use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
@@ -70,7 +70,7 @@ fn add_magnitudes(
     for linear in decoder.linears() {
         let Some(plan) = &linear.adapter else { continue };
         let adapter: Adapter = adapter_of(linear, plan, &params)?;
-        let lengths = magnitudes(&Weight::Dense(params.require(&linear.weight())?.clone()), &adapter)?;
+        let lengths = magnitudes(&params.weight(&linear.weight())?, &adapter)?;
         tensors.insert(magnitude(&linear.name), lengths);
     }
     Ok(())

@@ -53,8 +53,12 @@ pub(super) fn check(fields: &Fields<'_>) -> Result<()> {
         Value::Array(list) => list.is_empty() || list.iter().all(|value| value == "full_attention"),
         _ => false,
     };
+    // What bitsandbytes quantised says so beside each weight.
+    let is_known =
+        |name: &str, value: &Value| name == "quantization_config" && value["quant_method"] == "bitsandbytes";
     let wrong = |(name, value): &(&str, &Value)| {
-        CHANGES.iter().any(|(changes, nothing)| changes == name && !neutral(value, nothing))
+        !is_known(name, value)
+            && CHANGES.iter().any(|(changes, nothing)| changes == name && !neutral(value, nothing))
     };
     match fields.unread().find(wrong) {
         Some((name, _)) => fields.fail(name, "nothing: it is not supported for this `model_type`"),

@@ -61,7 +61,17 @@ impl ModelDir {
         let decoder = architectures::decoder_config(&config, &json)?;
         let carried = CarriedOver::read(path)?.or(CarriedOver::read(base)?);
         let (path, base) = (path.to_owned(), base.to_owned());
-        Ok(Self { path, base, json, decoder, adapter: None, on_disk: None, carried, pad: None })
+        Ok(Self {
+            path,
+            base,
+            json,
+            decoder,
+            quantise: None,
+            adapter: None,
+            on_disk: None,
+            carried,
+            pad: None,
+        })
     }
 
     /// The same model under a new adapter: what is trained and saved is the adapter then. `name` and `revision` are what the

@@ -9,6 +9,8 @@ pub struct StoredTensor {
     pub name: String,
     /// The parameters that the tensor holds, in order.
     pub params: Vec<StoredParam>,
+    /// Whether it is the weight of a linear layer, which may lie there in blocks of few bits.
+    pub is_linear: bool,
 }
 
 /// A parameter of the decoder.
@@ -43,7 +45,11 @@ impl StoredTensor {
 
     /// A parameter alone in its tensor.
     pub(crate) fn alone(name: String, shape: &[usize], init: Init) -> Self {
-        Self { params: vec![StoredParam { name: name.clone(), shape: shape.to_vec(), init }], name }
+        Self {
+            params: vec![StoredParam { name: name.clone(), shape: shape.to_vec(), init }],
+            name,
+            is_linear: false,
+        }
     }
 }
 
@@ -96,13 +102,16 @@ impl Table {
         let param = StoredParam { name: format!("{module}{what}"), shape: shape.to_vec(), init };
         match self.0.iter_mut().rev().take(MOST_FUSED).find(|tensor| tensor.name == name) {
             Some(tensor) => tensor.params.push(param),
-            None => self.0.push(StoredTensor { name, params: vec![param] }),
+            None => self.0.push(StoredTensor { name, params: vec![param], is_linear: false }),
         }
     }
 
     fn linear(&mut self, linear: &LinearPlan) {
         let fused_in = linear.fused_in.as_deref();
         self.push(&linear.name, fused_in, ".weight", &[linear.outputs, linear.inputs], Init::Normal);
+        let name = format!("{}.weight", linear.module());
+        let own = self.0.iter_mut().rev().take(MOST_FUSED).find(|tensor| tensor.name == name);
+        own.into_iter().for_each(|tensor| tensor.is_linear = true);
         if linear.bias {
             self.push(&linear.name, fused_in, ".bias", &[linear.outputs], Init::Zeros);
         }

@@ -68,6 +68,17 @@ impl WeightFile {
         self.header.tensors().into_iter()
     }
 
+    /// The bytes of a tensor of this file.
+    ///
+    /// # Errors
+    /// If the file ends before the tensor does.
+    pub(super) fn bytes(&self, tensor: &TensorInfo) -> Result<Vec<u8>> {
+        let (start, end) = tensor.data_offsets;
+        let mut bytes = vec![0; end - start];
+        read_at(&self.file, &mut bytes, self.data + start as u64).map_err(Error::io(&self.path))?;
+        Ok(bytes)
+    }
+
     /// The elements of a tensor of this file, in f32.
     ///
     /// # Errors
