@@ -6,8 +6,10 @@ use align_data::{
     Candidates, Demonstration, PromptOnly, Text, TokenizeOptions, TokenizedCandidates, Tokenizer,
     TruncationMode, tokenize_demonstrations, tokenize_prompts,
 };
+use align_hub::Hub;
 use align_models::generation::{Completion, GenerationOptions, check_completions, generate_in_batches};
 use align_models::{CausalLm, ModelDir, Packed, divergence};
+use align_stage::find_base;
 use align_stats::ci95_of_several;
 use align_train::Pace;
 use candle_core::Device;
@@ -62,7 +64,8 @@ impl PolicyDir {
     /// If it is none, or its tokenizer does not fit.
     pub fn open(name: impl Into<String>, path: &Path) -> Result<Self> {
         let name = name.into();
-        let dir = ModelDir::open(path)?;
+        let hub = Hub::from_env();
+        let dir = ModelDir::open_with(path, find_base(&hub))?;
         if dir.reward_head()?.is_some() {
             let path = path.display();
             return Err(Error::Config(format!(

@@ -28,7 +28,7 @@ pub use job::Job;
 pub use judge::{Judge, Verdict, check_judge};
 pub use lora::{InitLoraWeights, LoraOptions, QuantType};
 pub use opening::{Opening, given, settings};
-pub use options::{ModelOptions, OutputOptions, open_model};
+pub use options::{ModelOptions, OutputOptions, find_base, open_model, open_model_dir};
 pub use place::{Place, PlaceError, SETTINGS_FILE};
 pub use reference::open_reference;
 pub use training::{Ended, Fixed, Trained, Training, publish, start, told, went_on};

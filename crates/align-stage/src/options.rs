@@ -1,6 +1,6 @@
 //! The options that every job has: which model, where to compute, where to write.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use align_data::Tokenizer;
 use align_hub::{DeviceChoice, Dtype, Hub};
@@ -57,10 +57,22 @@ impl ModelOptions {
 /// # Errors
 /// A model that is not there, or that cannot be read.
 pub fn open_model(hub: &Hub, name: &str, revision: &str) -> Result<ModelDir> {
-    let find = |base: &str, revision: Option<&str>| {
-        Some(hub.model(base, revision.unwrap_or("main")).map_err(|error| error.to_string()))
-    };
-    Ok(ModelDir::open_with(&hub.model(name, revision)?, find)?)
+    open_model_dir(&hub.model(name, revision)?, hub)
+}
+
+/// The model in a directory; of an adapter with its base, from the hub if it is from there.
+///
+/// # Errors
+/// A model that cannot be read, a base that is not there.
+pub fn open_model_dir(path: &Path, hub: &Hub) -> Result<ModelDir> {
+    Ok(ModelDir::open_with(path, find_base(hub))?)
+}
+
+/// Where bases of adapters come from that are not on disk: the hub.
+pub fn find_base(
+    hub: &Hub,
+) -> impl FnOnce(&str, Option<&str>) -> Option<std::result::Result<PathBuf, String>> {
+    |base, revision| Some(hub.model(base, revision.unwrap_or("main")).map_err(|error| error.to_string()))
 }
 
 /// Where a run writes.

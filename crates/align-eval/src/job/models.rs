@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use align_data::{TokenizeOptions, Tokenizer};
 use align_hub::Hub;
-use align_models::ModelDir;
 use align_reward::{Normalize, OpenReward, OutsideOptions, Reading, Reward, open_reward};
-use align_stage::{Error, Result};
+use align_stage::{Error, Result, open_model_dir};
 use candle_core::Device;
 
 use super::ModelOptions;
@@ -63,8 +62,9 @@ fn models_in(dir: &Path) -> Result<Vec<Model>> {
     let unreadable = |error: std::io::Error| Error::Inputs(format!("models_in {}: {error}", dir.display()));
     for item in std::fs::read_dir(dir).map_err(unreadable)? {
         let path = item.map_err(unreadable)?.path();
-        let is_model = path.join("config.json").is_file() && path.join("tokenizer.json").is_file();
-        if is_model && ModelDir::open(&path)?.reward_head()?.is_none() {
+        let settings = ["config.json", "adapter_config.json"].iter().any(|name| path.join(name).is_file());
+        let is_model = settings && path.join("tokenizer.json").is_file();
+        if is_model && open_model_dir(&path, &Hub::from_env())?.reward_head()?.is_none() {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             models.push(Model { name, path });
         }

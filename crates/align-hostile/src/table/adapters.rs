@@ -122,6 +122,9 @@ fn settings() -> Vec<Row> {
 }
 
 fn files() -> Vec<Row> {
+    let edited = |name: &str, content: Content| {
+        row_with(name, "generate", "--model adapter").with(TENSORS, content).refused(&["adapter"])
+    };
     let with = |name: &str, path: &str, content: Content| {
         row_with(name, "generate", "--model adapter")
             .with(path, Content::Gone)

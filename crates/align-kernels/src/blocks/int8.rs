@@ -42,7 +42,8 @@ impl Int8 {
         }
         let of_row = |row: &[f32]| {
             let scale = row.iter().fold(0f32, |largest, weight| largest.max(weight.abs()));
-            let inverse = 127.0 / scale;
+            // torch divides a number by a tensor in two steps.
+            let inverse = (1.0 / scale) * 127.0;
             // A row of zeros has no scale: what is 0 · ∞ is 0.
             let code = |weight: &f32| (weight * inverse).round_ties_even() as i8;
             (row.iter().map(code).collect::<Vec<i8>>(), scale)

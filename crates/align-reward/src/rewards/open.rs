@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
+use align_hub::Hub;
 use align_kernels::Params;
 use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
-use align_stage::{Error, Result, ensure};
+use align_stage::{Error, Result, ensure, open_model_dir};
 use candle_core::Device;
 
 use super::{ModelReward, Reward};
@@ -132,7 +133,7 @@ impl RewardModelDir {
     /// # Errors
     /// If it is a language model, or its tokenizer does not fit.
     pub fn open(path: &Path, called: &str) -> Result<Self> {
-        let dir = ModelDir::open(path)?;
+        let dir = open_model_dir(path, &Hub::from_env())?;
         ensure!(
             dir.reward_head()?.is_some(),
             "{called}: is a language model; expected a reward model, which train-reward makes"
