@@ -1,10 +1,6 @@
 //! Weights of few bits: the blocks of bitsandbytes to the bit, and products with what they stand for.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test stops where it fails and reports what it ran"
-)]
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
 use std::collections::HashMap;
 use std::path::Path;

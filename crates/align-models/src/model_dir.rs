@@ -85,7 +85,7 @@ impl ModelDir {
     pub(crate) fn read(&self, table: &[StoredTensor], ignored: &[&str], device: &Device) -> Result<Params> {
         let Self { base: dir, quantise, .. } = self;
         let reading = Reading { dir, table, by: CONFIG, ignored, quantise: *quantise, device };
-        let mut loaded = reading.from_model()?;
+        let mut loaded = reading.of_model()?;
         loaded.tensors = self.with_missing_rows(loaded.tensors)?;
         Ok(loaded.frozen())
     }

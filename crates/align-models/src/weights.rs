@@ -66,15 +66,15 @@ impl Reading<'_> {
     /// # Errors
     /// If a file is missing or damaged, a tensor is missing, unknown or of another shape; weights that the memory there is
     /// cannot hold, of which nothing is read.
-    pub(crate) fn from_model(self) -> Result<Loaded> {
-        self.from(&files(self.dir)?)
+    pub(crate) fn of_model(self) -> Result<Loaded> {
+        self.of_files(&files(self.dir)?)
     }
 
     /// Reads from these files.
     ///
     /// # Errors
-    /// As [`Reading::from_model`].
-    pub(crate) fn from(self, files: &[PathBuf]) -> Result<Loaded> {
+    /// As [`Reading::of_model`].
+    pub(crate) fn of_files(self, files: &[PathBuf]) -> Result<Loaded> {
         let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
         let stored: blocks::Stored<'_> = files
             .iter()
@@ -116,10 +116,8 @@ impl Reading<'_> {
     /// The parameters of one tensor.
     fn one(&self, stored: &blocks::Stored<'_>, tensor: &StoredTensor, quantised: bool) -> Result<Loaded> {
         let shape = tensor.shape();
-        if quantised {
-            if let Some(read) = Quantised::read(self.dir, stored, &tensor.name, &shape)? {
-                return Ok(in_blocks(tensor, &read));
-            }
+        if quantised && let Some(read) = Quantised::read(self.dir, stored, &tensor.name, &shape)? {
+            return Ok(in_blocks(tensor, &read));
         }
         let (file, info) = find((self.dir, self.by), stored, &tensor.name, &shape)?;
         let values = file.read(info)?;

@@ -95,7 +95,7 @@ impl Blocks for Int8 {
         let codes = &self.codes[row * self.shape.1..][columns];
         // In the order of bitsandbytes, and with its 1/127.
         let scale = self.scales[row];
-        to.iter_mut().zip(codes).for_each(|(to, code)| *to = f32::from(*code) * scale * 7.874_015_7e-3);
+        to.iter_mut().zip(codes).for_each(|(to, code)| *to = f32::from(*code) * scale * 0.007_874_016);
     }
 
     fn bytes(&self) -> usize {

@@ -72,11 +72,13 @@ impl Adapter {
         if found != (outputs, inputs) {
             bail!("adapter: expected B and A for a weight [{outputs}, {inputs}], got one for {found:?}");
         }
-        let vectors = [&self.bias, &self.magnitude].into_iter().flatten();
-        for vector in vectors.filter(|vector| vector.tensor().dims() != [outputs]) {
-            bail!("adapter: expected a vector [{outputs}], got {:?}", vector.tensor().shape());
+        let mut vectors = [&self.bias, &self.magnitude].into_iter().flatten();
+        match vectors.find(|vector| vector.tensor().dims() != [outputs]) {
+            None => Ok(()),
+            Some(vector) => {
+                bail!("adapter: expected a vector [{outputs}], got {:?}", vector.tensor().shape())
+            }
         }
-        Ok(())
     }
 
     /// `s (x Aᵀ) Bᵀ` by itself.
@@ -97,7 +99,7 @@ impl Tape {
             return self.add(&base, low_rank);
         };
         let plain = Adapter { magnitude: None, dropout: 0.0, ..adapter.clone() };
-        let turned = Linear { bias: None, adapter: Some(plain), ..layer.clone() };
+        let turned = Linear { bias: None, adapter: Some(Box::new(plain)), ..layer.clone() };
         let turned = self.linear(dropped.as_ref().unwrap_or(x), &turned)?;
         let scaled = self.magnified(&turned, magnitude, &row_norms(layer, adapter)?, layer.bias())?;
         let Some(dropped) = dropped else { return Ok(scaled) };
@@ -158,7 +160,7 @@ impl Linear {
     /// # Errors
     /// If it has none.
     pub fn merged(&self) -> Result<(Tensor, Option<Tensor>)> {
-        let Some(adapter) = &self.adapter else { bail!("the layer has no adapter") };
+        let Some(adapter) = self.adapter.as_deref() else { bail!("the layer has no adapter") };
         let detached = |param: &Param| param.tensor().detach();
         let change = (detached(&adapter.b).matmul(&detached(&adapter.a))? * adapter.scale)?;
         let mut merged = (self.weight.dense(&change)? + change)?;

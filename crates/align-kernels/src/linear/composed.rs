@@ -15,7 +15,7 @@ pub(super) fn linear(x: &Tensor, layer: &Linear, wanted: bool) -> Result<(Tensor
     if let Some(bias) = &layer.bias {
         y = y.broadcast_add(&bias.tensor().detach())?;
     }
-    let low_rank = match &layer.adapter {
+    let low_rank = match layer.adapter.as_deref() {
         None => None,
         Some(adapter) => {
             let low_rank = LowRank::of(&x, adapter)?;

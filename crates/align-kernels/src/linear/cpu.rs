@@ -21,7 +21,7 @@ pub(super) fn linear(x: &Tensor, layer: &Linear) -> Result<(Tensor, Backward)> {
     if let Some(bias) = &layer.bias {
         add_bias(&mut y, bias)?;
     }
-    let low_rank = layer.adapter.as_ref().map(|adapter| add_low_rank(&mut y, &slice(&x)?, rows, adapter));
+    let low_rank = layer.adapter.as_deref().map(|adapter| add_low_rank(&mut y, &slice(&x)?, rows, adapter));
     let low_rank = low_rank.transpose()?;
     let buffer = |param: &Param| param.grad_buffer().cloned();
     let weight_buffer = layer.weight.param().and_then(buffer);
@@ -124,7 +124,7 @@ pub(super) fn untracked<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Res
         if let Some(bias) = &layer.bias {
             add_bias(&mut y, bias)?;
         }
-        if let Some(adapter) = &layer.adapter {
+        if let Some(adapter) = layer.adapter.as_deref() {
             add_low_rank(&mut y, &slice(&x)?, rows, adapter)?;
         }
         tensor(y, (rows, layer.outputs()))

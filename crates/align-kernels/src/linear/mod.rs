@@ -29,7 +29,7 @@ pub enum Weight {
 pub struct Linear {
     weight: Weight,
     bias: Option<Param>,
-    adapter: Option<Adapter>,
+    adapter: Option<Box<Adapter>>,
 }
 
 impl Linear {
@@ -59,7 +59,7 @@ impl Linear {
     /// If the adapter is for a weight of another shape.
     pub fn with_adapter(self, adapter: &Adapter) -> Result<Self> {
         adapter.check(&self.weight)?;
-        Ok(Self { adapter: Some(adapter.clone()), ..self })
+        Ok(Self { adapter: Some(Box::new(adapter.clone())), ..self })
     }
 
     /// The same layer with its adapter off.
@@ -98,7 +98,7 @@ impl Linear {
 
     fn params(&self) -> impl Iterator<Item = &Param> {
         let own = [self.weight.param(), self.bias.as_ref()].into_iter().flatten();
-        own.chain(self.adapter.iter().flat_map(Adapter::params))
+        own.chain(self.adapter.iter().flat_map(|adapter| adapter.params()))
     }
 
     fn check(&self, x: &Tensor) -> Result<()> {
@@ -157,7 +157,7 @@ impl Tape {
     /// If the widths do not fit.
     pub fn linear(&mut self, x: &Value, layer: &Linear) -> Result<Value> {
         layer.check(x.tensor())?;
-        if let Some(adapter) = layer.adapter.as_ref().filter(|adapter| !adapter.is_plain(self)) {
+        if let Some(adapter) = layer.adapter.as_deref().filter(|adapter| !adapter.is_plain(self)) {
             return self.adapted(x, layer, adapter);
         }
         let (input, wanted) = (x.keep(), x.is_tracked());
@@ -180,7 +180,7 @@ impl Tape {
     pub fn linears<const N: usize>(&mut self, x: &Value, layers: [&Linear; N]) -> Result<[Value; N]> {
         let params = || layers.iter().flat_map(|layer| layer.params());
         let operands: Vec<_> = params().map(Param::tensor).chain([x.tensor()]).collect();
-        let plain = layers.iter().all(|layer| layer.adapter.as_ref().is_none_or(|it| it.is_plain(self)));
+        let plain = layers.iter().all(|layer| layer.adapter.as_deref().is_none_or(|it| it.is_plain(self)));
         let untracked = !x.is_tracked() && !params().any(Param::is_tracked);
         let values = if Self::on_cpu(&operands) && untracked && plain {
             layers.iter().try_for_each(|layer| layer.check(x.tensor()))?;

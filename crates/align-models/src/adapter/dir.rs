@@ -117,7 +117,7 @@ impl AdapterDir {
         let all: Vec<StoredTensor> = table.low_rank.into_iter().chain(table.whole).collect();
         let reading =
             Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &[], quantise: None, device };
-        Ok(reading.from(&[file])?.tensors)
+        Ok(reading.of_files(&[file])?.tensors)
     }
 
     /// Another model with a new adapter of these settings.
