@@ -9,6 +9,9 @@ from statistics import fmean
 # Relative differences. In bf16, TRL's default, a number has three digits, and updates go apart step by step.
 FLOAT32 = {"loss": 1e-3, "logps/chosen": 1e-3, "logps/rejected": 1e-3, "max_reward": 1e-3, "grad_norm": 1e-2}
 BFLOAT16 = {"loss": 5e-2, "logps/chosen": 1e-2, "logps/rejected": 1e-2, "max_reward": 0.1, "grad_norm": 0.1}
+# Adapters are drawn by each side, so that gradients differ; over a base of 4 bits log-probs do too.
+ADAPTER = {"loss": 1e-2, "logps/chosen": 1e-3, "logps/rejected": 1e-3}
+FOUR_BITS = {"loss": 1e-2, "logps/chosen": 0.1, "logps/rejected": 0.1}
 # Sampled completions are not the same ones: of a group's update, its amount of work is compared, and what the model is
 # sure of. A few completions may end early on one side.
 SAMPLED = {"num_tokens": 0.02, "entropy": 0.05}
@@ -29,7 +32,7 @@ def trained_alike(race, ours, trl):
     """The largest relative difference of each quantity over all steps."""
     if len(ours) != len(trl):
         raise SystemExit(f"not the same work: {len(ours)} steps here, {len(trl)} in TRL")
-    bounds = BFLOAT16 if race.mode == "default" else FLOAT32
+    bounds = {"default": BFLOAT16, "lora": ADAPTER, "qlora": FOUR_BITS}.get(race.mode, FLOAT32)
     worst = {name: 0.0 for name in bounds if name in ours[0]}
     for step, (a, b) in enumerate(zip(ours, trl), 1):
         if a["num_tokens"] != b["num_tokens"]:

@@ -25,7 +25,7 @@ import sides
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODES = {
-    "dpo": ["best", "default"],
+    "dpo": ["best", "default", "lora", "qlora"],
     "reward": ["best", "default"],
     "sft": ["best", "default", "packing"],
     "grpo": ["best", "default"],

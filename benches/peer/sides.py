@@ -65,8 +65,12 @@ def ours(race):
         command += ["--max-steps", race.steps] if race.steps else ["--num-train-epochs", 1]
         if race.stage == "dpo":
             command += ["--beta", BETA]
-            if race.mode == "best":
+            if race.mode != "default":
                 command += ["--precompute-ref-log-probs", "--ref-log-probs-cache", Path(scratch) / "reference"]
+        if race.mode in ("lora", "qlora"):
+            command += ["--use-peft"]  # rank 16, all linear layers
+        if race.mode == "qlora":
+            command += ["--load-in-4bit"]
         usage = run(command, race.threads)
         log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return Result([entry for entry in log if "step_time" in entry], usage)

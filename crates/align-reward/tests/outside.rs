@@ -158,8 +158,8 @@ fn what_is_no_reply_is_an_error_at_once() {
     assert!(error.contains("no JSON"), "{error}");
     let error = complaint("tr '\\0' 'x' < /dev/zero", PATIENT);
     assert!(error.contains("a line of more than 4194304 bytes"), "{error}");
-    // Two lines to a question: the second would be taken for the reply to the next one.
-    let chatty = script("while read -r line; do echo '[1, 2]'; echo '[3, 4]'; echo '[5, 6]'; done", PATIENT);
+    // Lines to a question at once: the second would be taken for the reply to the next one.
+    let chatty = script("while read -r line; do printf '[1, 2]\\n[3, 4]\\n[5, 6]\\n'; done", PATIENT);
     let error = chatty.rewards(&tasks(50)).unwrap_err().to_string();
     assert!(error.contains("says more than one line to a question"), "{error}");
 }
