@@ -46,6 +46,12 @@ pub struct ModelDir {
 }
 
 impl ModelDir {
+    /// The same model, quantised on loading as another one is.
+    #[must_use]
+    pub fn quantised_like(self, other: &Self) -> Self {
+        Self { quantise: other.quantise, ..self }
+    }
+
     /// True if it is an adapter over a base.
     pub fn is_adapter(&self) -> bool {
         self.adapter.is_some()

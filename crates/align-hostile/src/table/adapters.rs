@@ -27,7 +27,8 @@ fn options() -> Vec<Row> {
         option("lora-target-modules", &"x,".repeat(50_000), "linear module"),
         option("exclude-modules", ".*", "fits"),
         option("exclude-modules", "(", "regular expression"),
-        option("layers-to-transform", "4000000000", "fits"),
+        option("layers-to-transform", "4000000000", "layers-to-transform"),
+        option("layers-to-transform", "60000", "fits"),
         option("layers-to-transform", "x", "layers-to-transform"),
         option("lora-modules-to-save", "nowhere", "modules_to_save"),
         option("lora-modules-to-save", "*", "regular expression"),
@@ -135,7 +136,7 @@ fn files() -> Vec<Row> {
         Content::Edit(Box::new(move |bytes: Vec<u8>| bytes[..bytes.len().min(length)].to_vec()))
     };
     vec![
-        with("an adapter without tensors", TENSORS, Content::Gone),
+        edited("an adapter without tensors", Content::Gone),
         with("an adapter's tensors are a directory", TENSORS, Content::Directory),
         with("an adapter's tensors are a pipe", TENSORS, Content::Fifo),
         edited("an adapter's tensors are nothing", cut(0)),

@@ -30,6 +30,8 @@ pub(crate) struct AdapterDir {
     pub(crate) revision: Option<String>,
     /// The reward head that is saved with it.
     pub(crate) head: Option<RewardHead>,
+    /// The one that was saved with it: a language model's adapter can become a reward model's.
+    saved_head: Option<RewardHead>,
     /// Its directory; none for an adapter that is new.
     path: Option<PathBuf>,
 }
@@ -63,13 +65,13 @@ impl AdapterDir {
                 }
             },
         };
-        Ok(Self { config, base, revision, head, path: Some(path.to_owned()) })
+        Ok(Self { config, base, revision, head, saved_head: head, path: Some(path.to_owned()) })
     }
 
     /// A new adapter for the base of that name.
     pub(crate) fn new(config: &LoraConfig, base: &str, revision: Option<&str>) -> Self {
         let (base, revision) = (base.to_owned(), revision.map(str::to_owned));
-        Self { config: config.clone(), base, revision, head: None, path: None }
+        Self { config: config.clone(), base, revision, head: None, saved_head: None, path: None }
     }
 
     /// True for an adapter that was trained before.
@@ -114,10 +116,15 @@ impl AdapterDir {
             );
             return Err(Error::invalid(path, problem));
         }
-        let all: Vec<StoredTensor> = table.low_rank.into_iter().chain(table.whole).collect();
+        let saved = decoder.adapter_tensors(&self.config, self.saved_head)?;
+        let all: Vec<StoredTensor> = saved.low_rank.into_iter().chain(saved.whole).collect();
         let reading =
             Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &[], quantise: None, device };
-        Ok(reading.of_files(&[file])?.tensors)
+        let mut tensors = reading.of_files(&[file])?.tensors;
+        if let (None, Some(head)) = (self.saved_head, self.head) {
+            tensors.extend(head.random_weights(decoder, seed, device)?);
+        }
+        Ok(tensors)
     }
 
     /// Another model with a new adapter of these settings.
