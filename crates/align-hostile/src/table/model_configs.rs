@@ -69,7 +69,7 @@ fn shapes() -> Vec<Row> {
         refused("/hidden_act", json!(3)),
         refused("/final_logit_softcapping", json!(30.0)),
         refused("/attention_multiplier", json!(0.5)),
-        refused("/quantization_config", json!({ "quant_method": "bitsandbytes" })),
+        refused("/quantization_config", json!({ "quant_method": "gptq" })),
         refused("/layer_types", json!(["sliding_attention"])),
         refused("/num_experts", json!(8)),
         field("/final_logit_softcapping", Value::Null).ends(&[0], &[]),

@@ -52,7 +52,10 @@ impl ModelDir {
         if AdapterDir::is_at(&base) {
             return Err(no_base("is an adapter itself; merge it into its base first".to_owned()));
         }
-        Self::open_base(path, &base)?.adapted(adapter)
+        let settings = path.join(ADAPTER_CONFIG);
+        Self::open_base(path, &base)?
+            .adapted(adapter)
+            .map_err(|error| Error::invalid(settings, error.to_string()))
     }
 
     fn open_base(path: &Path, base: &Path) -> Result<Self> {
