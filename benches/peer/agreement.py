@@ -10,8 +10,8 @@ from statistics import fmean
 FLOAT32 = {"loss": 1e-3, "logps/chosen": 1e-3, "logps/rejected": 1e-3, "max_reward": 1e-3, "grad_norm": 1e-2}
 BFLOAT16 = {"loss": 5e-2, "logps/chosen": 1e-2, "logps/rejected": 1e-2, "max_reward": 0.1, "grad_norm": 0.1}
 # Adapters are drawn by each side, so that gradients differ; over a base of 4 bits log-probs do too.
-ADAPTER = {"loss": 1e-2, "logps/chosen": 1e-3, "logps/rejected": 1e-3}
-FOUR_BITS = {"loss": 1e-2, "logps/chosen": 0.1, "logps/rejected": 0.1}
+ADAPTER = {"loss": 5e-2, "logps/chosen": 1e-3, "logps/rejected": 1e-3}
+FOUR_BITS = {"loss": 5e-2, "logps/chosen": 0.1, "logps/rejected": 0.1}
 # Sampled completions are not the same ones: of a group's update, its amount of work is compared, and what the model is
 # sure of. A few completions may end early on one side.
 SAMPLED = {"num_tokens": 0.02, "entropy": 0.05}
