@@ -1,7 +1,5 @@
 //! A model in memory.
 
-use std::collections::BTreeSet;
-
 use align_kernels::{Param, Params};
 use candle_core::Device;
 
@@ -103,8 +101,7 @@ impl ModelDir {
         } else {
             adapter.added(&config, &params, seed, device)?
         };
-        let own: BTreeSet<String> =
-            config.low_rank_tensors().into_iter().flat_map(|it| it.params).map(|it| it.name).collect();
+        let own = config.low_rank_names();
         let held = |(name, param): (&str, &Param)| {
             let is_trained = own.contains(name) || name.starts_with("score.");
             let param = if is_trained { Param::tracked(param.tensor())? } else { param.clone() };
@@ -115,7 +112,7 @@ impl ModelDir {
     }
 
     /// A model of `base` and the adapter as it is, frozen.
-    fn with_own_adapter(&self, base: Params, seed: u64, device: &Device) -> Result<Model> {
+    pub(crate) fn with_own_adapter(&self, base: Params, seed: u64, device: &Device) -> Result<Model> {
         let frozen = |tensor: &_| Ok(Param::frozen(tensor));
         let params = self.over(base, seed, device, frozen)?;
         Ok(Model { config: self.decoder_config().clone(), params })

@@ -10,7 +10,7 @@ use align_text::shortened;
 use candle_core::Device;
 use serde_json::{Value, json};
 
-use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir, AdapterTensors};
+use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
 use crate::plan::{StoredParam, StoredTensor, weight};
@@ -253,10 +253,7 @@ impl ModelDir {
     pub fn layout(&self) -> Result<Vec<(String, Vec<String>)>> {
         let tensors = match self.adapter() {
             None => self.decoder.tensors(),
-            Some(adapter) => {
-                let AdapterTensors { low_rank, whole } = adapter.tensors(&self.decoder)?;
-                [low_rank, whole].concat()
-            }
+            Some(adapter) => adapter.tensors(&self.decoder)?.all(),
         };
         let names = |params: Vec<StoredParam>| params.into_iter().map(|param| param.name).collect();
         Ok(tensors.into_iter().map(|tensor| (tensor.name, names(tensor.params))).collect())

@@ -46,25 +46,20 @@ pub trait Blocks: Debug + Send + Sync {
     /// # Errors
     /// If it cannot be put on the device.
     fn dense(&self, device: &Device) -> Result<Tensor> {
-        let (outputs, inputs) = self.shape();
-        let mut values = vec![0f32; outputs * inputs];
-        values
-            .par_chunks_mut(inputs.max(1))
-            .enumerate()
-            .for_each(|(row, to)| self.decode(row, 0..inputs, to));
-        Tensor::from_vec(values, (outputs, inputs), &Device::Cpu)?.to_device(device)
+        self.rows_dense(0..self.shape().0, DType::F32, device)
     }
 
-    /// The lengths of the rows, of what they stand for.
+    /// Some rows of the weight as numbers.
     ///
     /// # Errors
     /// If they cannot be put on the device.
     fn rows_dense(&self, rows: Range<usize>, dtype: DType, device: &Device) -> Result<Tensor> {
         let (_, inputs) = self.shape();
         let mut values = vec![0f32; rows.len() * inputs];
-        for (row, to) in rows.clone().zip(values.chunks_mut(inputs.max(1))) {
-            self.decode(row, 0..inputs, to);
-        }
+        values
+            .par_chunks_mut(inputs.max(1))
+            .enumerate()
+            .for_each(|(row, to)| self.decode(rows.start + row, 0..inputs, to));
         Tensor::from_vec(values, (rows.len(), inputs), &Device::Cpu)?.to_device(device)?.to_dtype(dtype)
     }
 }

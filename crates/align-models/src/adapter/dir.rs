@@ -12,7 +12,6 @@ use super::plan::AdapterTensors;
 use super::{LoraConfig, start};
 use crate::error::SHOWN;
 use crate::model_dir::{read_json, write_json};
-use crate::plan::StoredTensor;
 use crate::weights::Reading;
 use crate::{DecoderConfig, Error, Result, RewardHead, weights};
 
@@ -116,8 +115,7 @@ impl AdapterDir {
             );
             return Err(Error::invalid(path, problem));
         }
-        let saved = decoder.adapter_tensors(&self.config, self.saved_head)?;
-        let all: Vec<StoredTensor> = saved.low_rank.into_iter().chain(saved.whole).collect();
+        let all = decoder.adapter_tensors(&self.config, self.saved_head)?.all();
         let reading =
             Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &[], quantise: None, device };
         let mut tensors = reading.of_files(&[file])?.tensors;
@@ -146,9 +144,7 @@ impl AdapterDir {
     /// # Errors
     /// If a file cannot be written.
     pub(crate) fn save(&self, decoder: &DecoderConfig, params: &Params, dir: &Path) -> Result<()> {
-        let table = self.tensors(decoder)?;
-        let all: Vec<StoredTensor> = table.low_rank.into_iter().chain(table.whole).collect();
-        weights::save_only(params, &all, &dir.join(ADAPTER))?;
+        weights::save_only(params, &self.tensors(decoder)?.all(), &dir.join(ADAPTER))?;
         let task_type = if self.head.is_some() { "SEQ_CLS" } else { "CAUSAL_LM" };
         let (base, revision) = (self.base.as_str(), self.revision.as_deref());
         let mut config = self.config.clone();

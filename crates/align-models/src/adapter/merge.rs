@@ -1,11 +1,9 @@
 //! Adapters merged into their base: an ordinary model, for whoever reads no adapters.
 
-use std::collections::BTreeSet;
-
 use align_kernels::{Param, Params};
 use candle_core::{DType, Device, Tensor};
 
-use super::bias_of_b;
+use super::{AdapterDir, bias_of_b};
 use crate::layer::linear;
 use crate::plan::{LinearPlan, bias};
 use crate::{Error, Model, ModelDir, Result};
@@ -16,30 +14,35 @@ impl ModelDir {
     /// # Errors
     /// A model without adapter; biases of B where the layer has none to take them.
     pub fn merged(&self, device: &Device) -> Result<(Self, Model)> {
-        let Some(adapter) = self.adapter() else {
-            return Err(Error::invalid(self.path(), "is no adapter: there is nothing to merge"));
-        };
-        let base = self.base_config().clone();
-        let all = match adapter.head {
+        let adapter = self.require_adapter()?;
+        let params = match adapter.head {
             None => self.model(device)?.params,
             Some(_) => self.load_reward_model(None, 0, device)?.1,
-        }
-        .decoded()?;
+        };
+        Ok((self.without_adapter(), self.folded(&params.decoded()?)?))
+    }
+
+    fn require_adapter(&self) -> Result<&AdapterDir> {
+        let problem = || Error::invalid(self.path(), "is no adapter: there is nothing to merge");
+        self.adapter().ok_or_else(problem)
+    }
+
+    /// The model of all these parameters with those of the adapter merged into the others.
+    fn folded(&self, all: &Params) -> Result<Model> {
         let mut changed = Vec::new();
         for plan in self.decoder_config().linears().filter(|plan| plan.adapter.is_some()) {
-            let (weight, shift) = linear(plan, &all)?.merged()?;
+            let (weight, shift) = linear(plan, all)?.merged()?;
             changed.push((plan.weight(), weight));
             if let Some(shift) = shift {
-                changed.push(shifted(plan, &all, &shift)?);
+                changed.push(shifted(plan, all, &shift)?);
             }
         }
         let changed: Params =
             changed.into_iter().map(|(name, tensor)| (name, Param::frozen(&tensor))).collect();
-        let own = self.decoder_config().low_rank_tensors().into_iter().flat_map(|tensor| tensor.params);
-        let own: BTreeSet<String> = own.map(|param| param.name).collect();
+        let own = self.decoder_config().low_rank_names();
         let kept = all.iter().filter(|(name, _)| !own.contains(*name));
         let kept: Params = kept.map(|(name, param)| (name.to_owned(), param.clone())).collect();
-        Ok((self.without_adapter(), Model { config: base, params: kept.overlaid(&changed) }))
+        Ok(Model { config: self.base_config().clone(), params: kept.overlaid(&changed) })
     }
 
     /// A sum of adapters over one base, each by its weight, merged: W + Σ wᵢ (Wᵢ − W).
@@ -54,6 +57,7 @@ impl ModelDir {
             return first.merged(device);
         }
         for (adapter, _) in adapters {
+            let own = adapter.require_adapter()?;
             if adapter.base_path().canonicalize().ok() != first.base_path().canonicalize().ok() {
                 let (base, other) = (first.base_path().display(), adapter.base_path().display());
                 return Err(Error::invalid(
@@ -61,7 +65,7 @@ impl ModelDir {
                     format!("is over {other}, the first one over {base}; expected one base"),
                 ));
             }
-            if adapter.adapter().is_some_and(|it| it.head.is_some()) {
+            if own.head.is_some() {
                 return Err(Error::invalid(
                     adapter.path(),
                     "is a reward model, whose head cannot be weighted; merge it alone",
@@ -71,7 +75,7 @@ impl ModelDir {
         let base = first.load(device)?.decoded()?;
         let mut sum = base.clone();
         for (adapter, weight) in adapters {
-            let (_, model) = adapter.merged(device)?;
+            let model = adapter.folded(&adapter.with_own_adapter(base.clone(), 0, device)?.params)?;
             let add = |(name, param): (&str, &Param)| {
                 let (merged, own, sum) = (model.params.require(name)?, param.tensor(), sum.require(name)?);
                 let sum = if merged.tensor().id() == own.id() {

@@ -11,5 +11,4 @@ mod targets;
 pub use config::{LoraConfig, LoraStart, Modules};
 pub(crate) use dir::{ADAPTER, ADAPTER_CONFIG, AdapterDir};
 pub use plan::AdapterPlan;
-pub(crate) use plan::AdapterTensors;
 pub(crate) use plan::{b, bias_of_b, magnitude};

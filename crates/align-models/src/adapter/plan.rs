@@ -36,6 +36,13 @@ pub(crate) struct AdapterTensors {
     pub(crate) whole: Vec<StoredTensor>,
 }
 
+impl AdapterTensors {
+    /// All of them, in the order of the file.
+    pub(crate) fn all(self) -> Vec<StoredTensor> {
+        [self.low_rank, self.whole].concat()
+    }
+}
+
 impl AdapterPlan {
     pub(crate) fn a(&self) -> String {
         format!("{}.lora_A.weight", self.module)
@@ -135,6 +142,11 @@ impl DecoderConfig {
             }
         }
         low_rank
+    }
+
+    /// The names of the adapter's own parameters.
+    pub(crate) fn low_rank_names(&self) -> BTreeSet<String> {
+        self.low_rank_tensors().into_iter().flat_map(|tensor| tensor.params).map(|param| param.name).collect()
     }
 
     fn whole_tensors(&self, config: &LoraConfig, head: Option<RewardHead>) -> Result<Vec<StoredTensor>> {

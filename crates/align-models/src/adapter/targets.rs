@@ -39,7 +39,6 @@ impl<'a> Targets<'a> {
         }
         let within =
             |module: &String| regex("modules_to_save", module, &format!(r"(?:.*\.)?(?:{module})(?:\..*)?"));
-        let patterns = |option: &'static str, pattern: &String| ends_with(option, pattern);
         Ok(Self {
             chosen: Choice::new("target_modules", &config.target_modules)?,
             excluded: config
@@ -52,12 +51,12 @@ impl<'a> Targets<'a> {
             ranks: config
                 .rank_pattern
                 .iter()
-                .map(|(pattern, rank)| Ok((patterns("rank_pattern", pattern)?, *rank)))
+                .map(|(pattern, rank)| Ok((ends_with("rank_pattern", pattern)?, *rank)))
                 .collect::<Result<_>>()?,
             alphas: config
                 .alpha_pattern
                 .iter()
-                .map(|(pattern, alpha)| Ok((patterns("alpha_pattern", pattern)?, *alpha)))
+                .map(|(pattern, alpha)| Ok((ends_with("alpha_pattern", pattern)?, *alpha)))
                 .collect::<Result<_>>()?,
             config,
         })
