@@ -138,6 +138,15 @@ pub enum DataError {
 /// `Result` with this crate's error.
 pub type Result<T> = std::result::Result<T, DataError>;
 
+impl From<align_gguf::Error> for DataError {
+    fn from(error: align_gguf::Error) -> Self {
+        match error {
+            align_gguf::Error::Io { path, source } => Self::Read { path, source },
+            align_gguf::Error::Invalid { path, problem } => Self::Tokenizer { path, reason: problem },
+        }
+    }
+}
+
 impl From<align_files::Error> for DataError {
     fn from(error: align_files::Error) -> Self {
         Self::Read { path: error.path, source: error.source }

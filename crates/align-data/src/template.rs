@@ -25,6 +25,7 @@ use serde_json::Map;
 use crate::error::{DataError, Result};
 use crate::guard::{guarded, shortened};
 use crate::record::{Message, TemplateArguments};
+use crate::tokenizer::{Files, TEMPLATE};
 use program::Program;
 
 /// A compiled chat template with the tokenizer's special tokens bound.
@@ -42,21 +43,24 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// An unreadable file, a `chat_template` of the wrong type, a template that does not compile.
-    pub fn load(
-        dir: &Path,
+    pub(crate) fn load(
+        files: &Files,
         config: &Map<String, serde_json::Value>,
         special_tokens: BTreeMap<String, String>,
     ) -> Result<Option<Self>> {
-        let file = dir.join("chat_template.jinja");
-        let (path, mut named) = if file.exists() {
-            let source = read(&file)?;
-            (file, BTreeMap::from([("default".to_owned(), source)]))
+        let (path, mut named) = if let Some(source) = files.get(TEMPLATE) {
+            let path = files.path(TEMPLATE);
+            let source = String::from_utf8(source.to_vec()).map_err(|_| DataError::Template {
+                path: path.clone(),
+                reason: "is no UTF-8 text".to_owned(),
+            })?;
+            (path, BTreeMap::from([("default".to_owned(), source)]))
         } else {
-            let path = dir.join("tokenizer_config.json");
+            let path = files.path("tokenizer_config.json");
             let named = named_in(&path, config.get("chat_template"))?;
             (path, named)
         };
-        named.extend(additional(&dir.join("additional_chat_templates"))?);
+        named.extend(additional(&files.of().join("additional_chat_templates"))?);
         if !named.contains_key("default") {
             return Ok(None);
         }

@@ -8,6 +8,7 @@
 //! Truncation and padding that a `tokenizer.json` may carry are switched off, as transformers does on every
 //! call: lengths are decided by this crate's options and nothing is ever padded.
 
+mod files;
 mod pairs;
 mod probe;
 
@@ -15,22 +16,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use sha2::{Digest as _, Sha256};
 
 use crate::error::{DataError, Result};
 use crate::guard::{guarded, shortened};
 use crate::template::ChatTemplate;
 
+use files::{CONFIG, TOKENIZER, TOKENS_MAP};
+pub(crate) use files::{Files, TEMPLATE};
 pub use pairs::{PairTokenizer, PairedTokens};
-
-/// Bytes of the largest `tokenizer.json`; those of today's models have up to 40 MB.
-const LARGEST: u64 = 128 << 20;
-/// Bytes of the largest file beside it.
-const LARGEST_BESIDE: u64 = 16 << 20;
-
-/// The files that decide token ids.
-const FILES: [&str; 4] =
-    ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja"];
 
 /// A special token: its text and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +50,7 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// The tokenizer of a model directory.
+    /// The tokenizer of a model directory, or of a GGUF file.
     ///
     /// # Errors
     /// A missing or unreadable `tokenizer.json`, one that cannot encode or decode, malformed side files, a special token
@@ -76,28 +69,26 @@ impl Tokenizer {
 
     /// The end of a text is the first of the special tokens `ends` that there is.
     fn ending(dir: &Path, ends: &[&str]) -> Result<Self> {
-        let path = dir.join("tokenizer.json");
+        let files = Files::read(dir)?;
+        let path = files.path(TOKENIZER);
         let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
-        if !path.exists() {
+        let Some(bytes) = files.get(TOKENIZER) else {
             return Err(wrong(
                 "no such file; a model directory needs its tokenizer.json (save it with \
                  AutoTokenizer.from_pretrained(..).save_pretrained(..))"
                     .to_owned(),
             ));
-        }
-        let bytes = align_files::read(&path, LARGEST)?;
+        };
         let (inner, seen) =
-            guarded(|| probe::open(&bytes)).unwrap_or_else(|panic| Err(fails(&panic))).map_err(wrong)?;
+            guarded(|| probe::open(bytes)).unwrap_or_else(|panic| Err(fails(&panic))).map_err(wrong)?;
 
-        let config_path = dir.join("tokenizer_config.json");
-        let config = json_object(&config_path)?;
-        let map_path = dir.join("special_tokens_map.json");
-        let map = json_object(&map_path)?;
+        let (config_path, config) = files.json_object(CONFIG)?;
+        let (map_path, map) = files.json_object(TOKENS_MAP)?;
         let texts = special_token_texts([(&map_path, &map), (&config_path, &config)])?;
         let special = |name: &str| special_token(&inner, &config_path, name, texts.get(name));
         let end = ends.iter().copied().find(|name| texts.contains_key(*name)).unwrap_or("eos_token");
         let (eos, bos, pad) = (special(end)?, special("bos_token")?, special("pad_token")?);
-        let template = ChatTemplate::load(dir, &config, texts)?;
+        let template = ChatTemplate::load(&files, &config, texts)?;
         let prefix = match (config.get("add_bos_token").and_then(Value::as_bool), &bos) {
             // transformers rebuilds the post-processor where the config says so explicitly.
             (Some(true), Some(bos)) => vec![bos.id],
@@ -105,7 +96,7 @@ impl Tokenizer {
             (None, _) => seen.prefix,
         };
         let (marks_word_starts, vocab_size) = (seen.marks_word_starts, seen.vocab_size);
-        let hash = content_hash(dir)?;
+        let hash = files.content_hash();
         let dir = dir.to_path_buf();
         Ok(Self { dir, inner, eos, bos, pad, template, prefix, marks_word_starts, vocab_size, hash })
     }
@@ -170,7 +161,7 @@ impl Tokenizer {
         let mut ids = ids.filter(|id| self.is_special(*id) && !stops.contains(id));
         let token = ids.find_map(|id| Some(SpecialToken { text: self.inner.id_to_token(id)?, id }));
         token.ok_or_else(|| DataError::Tokenizer {
-            path: self.dir.join("tokenizer.json"),
+            path: files::path(&self.dir, TOKENIZER),
             reason: "has no special token beside those that end a completion; a reward model needs one to pad with"
                 .to_owned(),
         })
@@ -182,7 +173,7 @@ impl Tokenizer {
     /// A tokenizer that names none.
     pub fn eos_id(&self) -> Result<u32> {
         self.eos.as_ref().map(|eos| eos.id).ok_or_else(|| DataError::Tokenizer {
-            path: self.dir.join("tokenizer_config.json"),
+            path: files::path(&self.dir, CONFIG),
             reason: "names no `eos_token`; without one a model cannot learn to stop".to_owned(),
         })
     }
@@ -230,7 +221,7 @@ impl Tokenizer {
     fn guarded<T>(&self, work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T> {
         let answer = guarded(|| work().map_err(|error| shortened(&error.to_string())));
         answer.unwrap_or_else(|panic| Err(fails(&panic))).map_err(|reason| {
-            let path = self.dir.join("tokenizer.json");
+            let path = files::path(&self.dir, TOKENIZER);
             DataError::Tokenizer { path, reason }
         })
     }
@@ -238,18 +229,6 @@ impl Tokenizer {
 
 fn fails(panic: &str) -> String {
     format!("cannot be used: the tokenizers library fails on it with `{panic}`; is it damaged?")
-}
-
-/// A JSON object file; an absent one is an empty object.
-fn json_object(path: &Path) -> Result<Map<String, Value>> {
-    if !path.exists() {
-        return Ok(Map::new());
-    }
-    let text = align_files::read_to_string(path, LARGEST_BESIDE)?;
-    serde_json::from_str(&text).map_err(|error| DataError::Tokenizer {
-        path: path.to_path_buf(),
-        reason: format!("not a JSON object: {}", shortened(&error.to_string())),
-    })
 }
 
 /// Every `*_token` of the config, or else of the map; written as a string or as `{"content": …}`.
@@ -289,18 +268,4 @@ fn special_token(
         ),
     })?;
     Ok(Some(SpecialToken { text: text.clone(), id }))
-}
-
-fn content_hash(dir: &Path) -> Result<String> {
-    let mut hash = Sha256::new();
-    for name in FILES {
-        let path = dir.join(name);
-        if path.exists() {
-            let bytes = align_files::read(&path, LARGEST)?;
-            hash.update(name.as_bytes());
-            hash.update((bytes.len() as u64).to_le_bytes());
-            hash.update(&bytes);
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -1,16 +1,25 @@
 //! The export as a whole: a model in, another form of it out.
 
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use align_data::Tokenizer;
+use align_files::Staged;
 use align_hub::{DeviceChoice, Hub};
-use align_models::{Model, ModelDir, PadToken, SavedDtype, SavedFormat};
+use align_models::{GgufType, Model, ModelDir, PadToken, SavedDtype, SavedFormat};
 use align_stage::{Error, Event, Host, Result, ensure, open_model};
 use candle_core::Device;
 use serde::Serialize;
 
 use crate::ShardSize;
+use crate::modelfile::modelfile;
+
+/// The files of a model for llama.cpp.
+const MODEL: &str = "model.gguf";
+const ADAPTER: &str = "adapter.gguf";
+const MODELFILE: &str = "Modelfile";
+/// Bytes of a file where nothing is asked for, as transformers has it.
+const LARGEST_SHARD: u64 = 50_000_000_000;
 
 /// An export: all its options.
 #[derive(Clone, Debug, Serialize, align_options::Options)]
@@ -43,9 +52,17 @@ pub struct Job {
     #[arg(long, value_enum, help_heading = "Output")]
     pub dtype: Option<SavedDtype>,
 
-    /// Bytes of a file at most
-    #[arg(long, default_value = "50GB", value_name = "SIZE", help_heading = "Output")]
-    pub max_shard_size: ShardSize,
+    /// Bytes of a file at most; default: 50GB
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    pub max_shard_size: Option<ShardSize>,
+
+    /// Write one GGUF file for llama.cpp, LM Studio and Ollama, its weights in this type, with a Modelfile
+    #[arg(long, value_enum, value_name = "TYPE", help_heading = "Output")]
+    pub gguf: Option<GgufType>,
+
+    /// Write the adapter alone as a GGUF file, to be used over its base in GGUF
+    #[arg(long, help_heading = "Output")]
+    pub gguf_adapter: bool,
 }
 
 /// What was written.
@@ -57,8 +74,8 @@ pub struct Report {
     pub adapters: usize,
     /// Parameters of the new model.
     pub parameters: usize,
-    /// The precision of its weights.
-    pub dtype: SavedDtype,
+    /// What its weights are in.
+    pub dtype: &'static str,
 }
 
 impl Display for Report {
@@ -69,7 +86,7 @@ impl Display for Report {
             1 => write!(f, "adapter merged, ")?,
             several => write!(f, "{several} adapters merged, ")?,
         }
-        write!(f, "{parameters} parameters in {} written to {}", dtype.name(), output_dir.display())
+        write!(f, "{parameters} parameters in {dtype} written to {}", output_dir.display())
     }
 }
 
@@ -108,12 +125,25 @@ pub fn export(job: &Job, host: &Host<'_>) -> Result<Report> {
         dirs.len(),
         job.weights.len()
     );
+    check_form(job, &dirs)?;
     host.tell(Event::Checked)?;
 
     let adapters = if plain.is_some() { 0 } else { dirs.len() };
     let tokenizer = dirs[0].tokenizer_path().to_owned();
     let weights = job.weights.iter().copied().chain(std::iter::repeat(1.0));
+    if job.gguf_adapter {
+        return gguf_adapter(job, &dirs[0], &device);
+    }
     let (dir, model) = opened(dirs.into_iter().zip(weights).collect(), &device)?;
+    let output_dir = job.output_dir.clone();
+    let report = |dtype| Report { output_dir, adapters, parameters: model.params.elem_count(), dtype };
+    if let Some(kind) = job.gguf {
+        let tokenizer = Tokenizer::load(&tokenizer)?;
+        gguf(job, modelfile(&format!("./{MODEL}"), None, &tokenizer), |staged| {
+            Ok(dir.save_gguf(&model, &staged.join(MODEL), kind)?)
+        })?;
+        return Ok(report(kind.name()));
+    }
     let dtype = job.dtype.unwrap_or_else(|| dir.dtype());
     let dir = match dir.reward_head()? {
         Some(head) if adapters > 0 => {
@@ -124,10 +154,52 @@ pub fn export(job: &Job, host: &Host<'_>) -> Result<Report> {
         _ => dir,
     };
     align_files::create_dir_all(&job.output_dir).map_err(Error::method)?;
-    let format = SavedFormat { dtype, max_shard_bytes: job.max_shard_size.0 };
-    dir.save_as(&model.params, &job.output_dir, &format)?;
-    let output_dir = job.output_dir.clone();
-    Ok(Report { output_dir, adapters, parameters: model.params.elem_count(), dtype })
+    let max_shard_bytes = job.max_shard_size.map_or(LARGEST_SHARD, |size| size.0);
+    dir.save_as(&model.params, &job.output_dir, &SavedFormat { dtype, max_shard_bytes })?;
+    Ok(report(dtype.name()))
+}
+
+/// Refuses options of one form beside those of another.
+fn check_form(job: &Job, dirs: &[ModelDir]) -> Result<()> {
+    let form = if job.gguf_adapter { "`gguf_adapter`" } else { "`gguf`" };
+    if job.gguf.is_some() || job.gguf_adapter {
+        ensure!(job.dtype.is_none(), "`dtype`: has no effect beside {form}; leave it out");
+        ensure!(job.max_shard_size.is_none(), "`max_shard_size`: has no effect beside {form}; leave it out");
+    }
+    if job.gguf_adapter {
+        ensure!(
+            job.gguf.is_none(),
+            "`gguf` and `gguf_adapter`: a file holds a model or an adapter; give one"
+        );
+        ensure!(
+            dirs.len() == 1 && dirs[0].is_adapter() && job.weights.is_empty(),
+            "`gguf_adapter`: expected one adapter without `weights`; write a sum as a model (`gguf`)"
+        );
+    }
+    Ok(())
+}
+
+fn gguf_adapter(job: &Job, dir: &ModelDir, device: &Device) -> Result<Report> {
+    let model = dir.model(device)?;
+    let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
+    // Where the base is no GGUF file yet, the user has to say which one is made of it.
+    let base = dir.base_path();
+    let from = if base.is_file() { base.display().to_string() } else { "./base.gguf".to_owned() };
+    gguf(job, modelfile(&from, Some(&format!("./{ADAPTER}")), &tokenizer), |staged| {
+        Ok(dir.save_gguf_adapter(&model, &staged.join(ADAPTER))?)
+    })?;
+    let parameters = dir.adapter_elements(&model)?;
+    Ok(Report { output_dir: job.output_dir.clone(), adapters: 0, parameters, dtype: "f32" })
+}
+
+/// A GGUF file that `write` puts into a directory, and its Modelfile.
+fn gguf(job: &Job, modelfile: String, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    align_files::create_dir_all(&job.output_dir).map_err(Error::method)?;
+    let staged = Staged::new(&job.output_dir).map_err(Error::method)?;
+    write(staged.path())?;
+    align_files::write(staged.path().join(MODELFILE), modelfile).map_err(Error::method)?;
+    let key = if job.gguf_adapter { ADAPTER } else { MODEL };
+    staged.commit(key, &[]).map_err(Error::method)
 }
 
 fn opened(mut dirs: Vec<(ModelDir, f64)>, device: &Device) -> Result<(ModelDir, Model)> {
@@ -139,12 +211,14 @@ fn opened(mut dirs: Vec<(ModelDir, f64)>, device: &Device) -> Result<(ModelDir, 
         None => dir.load(device)?,
         Some(_) => dir.load_reward_model(None, 0, device)?.1,
     };
+    // What is written are numbers, or blocks that are made of them.
+    let params = params.decoded()?;
     let config = dir.decoder_config().clone();
     Ok((dir, Model { config, params }))
 }
 
 /// Refuses a directory that holds something.
-fn check_free(dir: &std::path::Path) -> Result<()> {
+fn check_free(dir: &Path) -> Result<()> {
     let occupied = match std::fs::read_dir(dir) {
         Ok(mut entries) => entries.next().is_some(),
         Err(_) => dir.symlink_metadata().is_ok(),

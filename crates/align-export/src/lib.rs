@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod job;
+mod modelfile;
 mod size;
 
 pub use job::{Job, Report, export};

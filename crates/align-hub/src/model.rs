@@ -52,16 +52,37 @@ pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, 
     Ok(snapshot.directory)
 }
 
-/// The loader reads the directory and has more to say about it; here only what a wrong path looks like.
+/// The loader reads what is there and has more to say about it; here only what a wrong path looks like. A directory that
+/// holds nothing but a GGUF file stands for the file.
 fn check_local(path: &Path) -> Result<PathBuf, HubError> {
-    let problem = if path.is_file() {
-        "a file; name the directory that holds config.json and model.safetensors"
-    } else if !path.join(CONFIG).is_file() && !path.join(ADAPTER_CONFIG).is_file() {
-        "no config.json in this directory; expected a Hugging Face model directory"
-    } else {
+    let bad = |problem: String| Err(HubError::BadModel { path: path.to_owned(), problem });
+    if path.is_file() {
+        return if is_gguf(path) {
+            Ok(path.to_owned())
+        } else {
+            bad("a file; name the directory that holds config.json and model.safetensors, or a GGUF file"
+                .to_owned())
+        };
+    }
+    if path.join(CONFIG).is_file() || path.join(ADAPTER_CONFIG).is_file() {
         return Ok(path.to_owned());
-    };
-    Err(HubError::BadModel { path: path.to_owned(), problem: problem.into() })
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries.filter(|path| is_gguf(path)).collect();
+    files.sort();
+    match files.as_slice() {
+        [] => bad("no config.json in this directory; expected a Hugging Face model directory".to_owned()),
+        [only] => Ok(only.clone()),
+        [first, ..] => bad(format!(
+            "{} GGUF files in this directory; name one, such as {}",
+            files.len(),
+            first.display()
+        )),
+    }
+}
+
+fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf"))
 }
 
 /// The files to have: configuration, tokenizer, and the weights, one file or the shards of an index.

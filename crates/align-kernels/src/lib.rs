@@ -22,7 +22,7 @@ pub mod softmax;
 mod tape;
 
 pub use attention::{Looking, Segment, Segments, attention};
-pub use blocks::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Int8};
+pub use blocks::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8};
 #[doc(hidden)]
 pub use cpu::composed;
 pub use embedding::embedding;

@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use align_kernels::{
-    Absmax, Adapter, Blocks, DoubleQuantised, FourBit, FourBitKind, Int8, Linear, Param, Weight, composed,
-    magnitudes, record,
+    Absmax, Adapter, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Head, Int8, Linear, Param, SoftCap,
+    Weight, composed, magnitudes, record,
 };
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use serde_json::Value;
 
@@ -251,4 +252,82 @@ fn shapes_that_do_not_fit_are_refused() {
             && Int8::new((2, 3), vec![0; 6], vec![1.0]).is_err()
     );
     assert!(FourBit::quantise(&[0.0; 5], FourBitKind::Nf4, (2, 3), 64, false).is_err());
+}
+
+#[test]
+fn blocks_of_gguf_files_are_those_of_llama_cpp() {
+    let path = Path::new(GOLDEN).join("../gguf/blocks.safetensors");
+    let tensors = candle_core::safetensors::load(path, &CPU).unwrap();
+    let types = [
+        (GgmlDType::Q4_0, "Q4_0"),
+        (GgmlDType::Q4_1, "Q4_1"),
+        (GgmlDType::Q5_0, "Q5_0"),
+        (GgmlDType::Q5_1, "Q5_1"),
+        (GgmlDType::Q8_0, "Q8_0"),
+        (GgmlDType::Q2K, "Q2_K"),
+        (GgmlDType::Q3K, "Q3_K"),
+        (GgmlDType::Q4K, "Q4_K"),
+        (GgmlDType::Q5K, "Q5_K"),
+        (GgmlDType::Q6K, "Q6_K"),
+    ];
+    for (dtype, name) in types {
+        let bytes: Vec<u8> = tensors[&format!("{name}.bytes")].flatten_all().unwrap().to_vec1().unwrap();
+        let expected = &tensors[&format!("{name}.dense")];
+        let shape = expected.dims2().unwrap();
+        let blocks = Ggml::new(dtype, shape, &bytes).unwrap();
+        assert_eq!((blocks.as_bytes(), blocks.bytes()), (bytes.as_slice(), bytes.len()));
+        let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
+        same(&dense(&blocks), &expected, name);
+        // A part of a row alone.
+        let unit = blocks.columns_at_once();
+        let mut part = vec![0f32; unit];
+        blocks.decode(1, unit..2 * unit, &mut part);
+        same(&part, &expected[shape.1 + unit..], name);
+        for wrong in [&bytes[1..], &[&bytes[..], &[0]].concat()] {
+            assert!(Ggml::new(dtype, shape, wrong).is_err(), "{name}");
+        }
+        assert!(Ggml::new(dtype, (shape.0, shape.1 + 1), &bytes).is_err(), "{name}");
+    }
+    assert!(Ggml::new(GgmlDType::Q8K, (1, 256), &[0; 292]).is_err());
+}
+
+#[test]
+fn heads_and_embeddings_in_blocks_are_those_of_their_numbers() {
+    let (vocab, width, rows) = (3000, 64, 70);
+    let values =
+        |count: usize, seed: f32| (0..count).map(|i| (i as f32 * 0.7 + seed).sin()).collect::<Vec<_>>();
+    let weight = Tensor::from_vec(values(vocab * width, 0.3), (vocab, width), &CPU).unwrap();
+    let blocks = QTensor::quantize(&weight, GgmlDType::Q8_0).unwrap();
+    let blocks: Arc<dyn Blocks> =
+        Arc::new(Ggml::new(GgmlDType::Q8_0, (vocab, width), &blocks.data().unwrap()).unwrap());
+    let numbers = Param::frozen(&blocks.dense(&CPU).unwrap());
+    let ids = Tensor::new(&[0u32, 2999, 7, 7, 1500], &CPU).unwrap();
+    let rows_of = |table: &Weight| record("rows", [], |tape, []| tape.embedding(&ids, table)).unwrap();
+    let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (in_blocks, dense) = (Weight::Blocks(Arc::clone(&blocks)), Weight::Dense(numbers));
+    same(&flat(&rows_of(&in_blocks)), &flat(&rows_of(&dense)), "embedding");
+    let wrong = Tensor::new(&[3000u32], &CPU).unwrap();
+    assert!(record("rows", [], |tape, []| tape.embedding(&wrong, &in_blocks)).is_err());
+
+    let labels = Tensor::from_vec((0..rows as u32).map(|row| row * 37 % 3000).collect(), rows, &CPU).unwrap();
+    for softcap in [None, Some(SoftCap::new(5.0))] {
+        let run = |weight: &Weight, by_composed: bool| {
+            let hidden =
+                Param::tracked(&Tensor::from_vec(values(rows * width, 1.1), (rows, width), &CPU).unwrap())
+                    .unwrap();
+            let head = Head { weight: weight.clone(), softcap };
+            let forward = || head.log_probs(&hidden.leaf().unwrap(), &labels).unwrap();
+            let log_probs = if by_composed { composed(forward) } else { forward() };
+            log_probs.sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            (flat(&log_probs), flat(&hidden.grad_buffer().unwrap().get().unwrap()))
+        };
+        let expected = run(&dense, false);
+        let found = run(&in_blocks, false);
+        same(&found.0, &expected.0, "log-probs");
+        same(&found.1, &expected.1, "gradient");
+        let composed = run(&in_blocks, true);
+        for (a, b) in composed.0.iter().zip(&expected.0).chain(composed.1.iter().zip(&expected.1)) {
+            assert!((a - b).abs() < 1e-3, "{a} for {b}");
+        }
+    }
 }

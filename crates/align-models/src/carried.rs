@@ -46,6 +46,11 @@ impl CarriedOver {
         Ok(Self(Arc::new(read.collect::<Result<_>>()?)))
     }
 
+    /// Those that were made of something else.
+    pub(crate) fn made(files: BTreeMap<&'static str, Vec<u8>>) -> Self {
+        Self(Arc::new(files))
+    }
+
     /// These, and those of `others` that are not among them. A tokenizer comes whole from one directory.
     pub(crate) fn or(self, others: Self) -> Self {
         let mut all = Arc::unwrap_or_clone(others.0);

@@ -25,7 +25,7 @@ impl CausalLm {
         let weight = if config.tied_embeddings {
             decoder.embedding().clone()
         } else {
-            params.require(&weight(&config.head.name))?.clone()
+            params.weight(&weight(&config.head.name))?
         };
         let softcap = config.head.softcap.map(SoftCap::new);
         Ok(Self { decoder, head: Head { weight, softcap }, logit_scale: config.head.scale })

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use align_kernels::{Noise, Param, Params, RmsNorm, Rope, Segments, Tape, Value, checkpoint, record};
-use candle_core::{DType, Result, Tensor};
+use align_kernels::{Noise, Params, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record};
+use candle_core::{DType, Device, Result, Tensor};
 
 use crate::layer::{Layer, norm};
 use crate::plan::weight;
@@ -17,7 +17,7 @@ pub struct Decoder {
     config: DecoderConfig,
     /// Of each rotation, where they do not depend on the sequence's length.
     frequencies: Vec<Vec<f32>>,
-    embedding: Param,
+    embedding: Weight,
     layers: Vec<Arc<Layer>>,
     norm: RmsNorm,
     noise: Noise,
@@ -48,7 +48,7 @@ impl Decoder {
     pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
         Ok(Self {
             frequencies: config.rotaries.iter().map(|rotary| rotary.inverse_frequencies(0)).collect(),
-            embedding: params.require(&weight(&config.embedding))?.clone(),
+            embedding: params.weight(&weight(&config.embedding))?,
             layers: config
                 .layers
                 .iter()
@@ -74,7 +74,7 @@ impl Decoder {
     }
 
     /// The embedding table `[vocab, hidden]`, which is also the head of a tied model.
-    pub fn embedding(&self) -> &Param {
+    pub fn embedding(&self) -> &Weight {
         &self.embedding
     }
 
@@ -124,7 +124,7 @@ impl Decoder {
         rows: &[u32],
         mut run: impl FnMut(usize, &Arc<Layer>, &Arc<Pass>, Option<Tensor>, &Tensor) -> Result<Tensor>,
     ) -> Result<Tensor> {
-        let device = self.embedding.device();
+        let device = self.device();
         let tokens = Tensor::new(stream.tokens.as_slice(), device)?;
         let pass = Arc::new(self.pass(stream)?);
         let every = rows.iter().copied().eq(0..stream.tokens.len() as u32);
@@ -141,7 +141,7 @@ impl Decoder {
     }
 
     fn pass(&self, stream: &Stream) -> Result<Pass> {
-        let (device, dtype) = (self.embedding.device(), self.dtype());
+        let (device, dtype) = (self.device(), self.dtype());
         let lengths = if self.config.depends_on_length() { stream.sequence_lengths() } else { Vec::new() };
         let rotation = |(rotary, plain): (&Rotary, &Vec<f32>)| {
             let scaling = rotary.attention_scaling();
@@ -176,6 +176,11 @@ impl Decoder {
 
     /// The dtype that hidden states have.
     pub fn dtype(&self) -> DType {
-        self.embedding.tensor().dtype()
+        self.norm.weight().tensor().dtype()
+    }
+
+    /// The device that hidden states are on.
+    pub fn device(&self) -> &Device {
+        self.norm.weight().device()
     }
 }

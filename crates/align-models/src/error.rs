@@ -55,6 +55,15 @@ impl From<align_files::Error> for Error {
     }
 }
 
+impl From<align_gguf::Error> for Error {
+    fn from(error: align_gguf::Error) -> Self {
+        match error {
+            align_gguf::Error::Io { path, source } => Self::Io { path, source },
+            align_gguf::Error::Invalid { path, problem } => Self::Invalid { path, problem },
+        }
+    }
+}
+
 impl Error {
     /// The words of a file may stand in the problem: it is kept to a few lines of a terminal.
     pub(crate) fn invalid(path: impl Into<PathBuf>, problem: impl AsRef<str>) -> Self {

@@ -3,6 +3,7 @@
 mod open;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use align_files::Staged;
 use align_kernels::Params;
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
+use crate::gguf::Gguf;
 use crate::plan::{StoredParam, StoredTensor, weight};
 use crate::weights::Reading;
 use crate::{
@@ -34,6 +36,8 @@ pub struct ModelDir {
     base: PathBuf,
     json: Value,
     decoder: DecoderConfig,
+    /// The file that holds the model, if it is one of llama.cpp's.
+    gguf: Option<Arc<Gguf>>,
     /// How linear layers are quantised on loading.
     quantise: Option<Quantisation>,
     /// The shape without the adapter, and the adapter.
@@ -90,8 +94,13 @@ impl ModelDir {
     /// The parameters of a table, frozen; other tensors may be there only if they are among the `ignored`.
     pub(crate) fn read(&self, table: &[StoredTensor], ignored: &[&str], device: &Device) -> Result<Params> {
         let Self { base: dir, quantise, .. } = self;
-        let reading = Reading { dir, table, by: CONFIG, ignored, quantise: *quantise, device };
-        let mut loaded = reading.of_model()?;
+        let mut loaded = match &self.gguf {
+            Some(gguf) => gguf.read(self.on_disk(), table, ignored, *quantise, device)?,
+            None => {
+                let reading = Reading { dir, table, by: CONFIG, ignored, quantise: *quantise, device };
+                reading.of_model()?
+            }
+        };
         loaded.tensors = self.with_missing_rows(loaded.tensors)?;
         Ok(loaded.frozen())
     }
@@ -132,7 +141,12 @@ impl ModelDir {
              or train it with `--resize-token-embeddings`",
             tokenizer_vocab - 1
         );
-        Err(Error::invalid(self.path.join("config.json"), problem))
+        Err(Error::invalid(self.config_path(), problem))
+    }
+
+    /// The file that describes the model.
+    pub(crate) fn config_path(&self) -> PathBuf {
+        if self.gguf.is_some() { self.base.clone() } else { self.path.join(CONFIG) }
     }
 
     /// Token ids that end a completion: `eos_token_id` of `generation_config.json`, else of
@@ -200,6 +214,11 @@ impl ModelDir {
             std::fs::write(staged.path().join(name), bytes).map_err(Error::io(dir.join(name)))?;
         }
         self.pad.as_ref().map_or(Ok(()), |pad| pad.name_in(staged.path()))
+    }
+
+    /// A file that the model inherits.
+    pub(crate) fn carried_file(&self, name: &str) -> Option<&[u8]> {
+        self.carried.get(name)
     }
 
     /// What is written beside the weights. An adapter's generation settings are its base's.
@@ -275,7 +294,7 @@ impl ModelDir {
     }
 
     /// Where the weights are.
-    pub(crate) fn base_path(&self) -> &Path {
+    pub fn base_path(&self) -> &Path {
         &self.base
     }
 
@@ -290,7 +309,7 @@ impl ModelDir {
 
     /// The same place, of which a model of another shape is made.
     pub(crate) fn resized(&self, json: Value) -> Result<Self> {
-        let decoder = architectures::decoder_config(&self.path.join(CONFIG), &json)?;
+        let decoder = architectures::decoder_config(&self.config_path(), &json)?;
         Ok(Self { json, decoder, on_disk: Some(self.on_disk().clone()), ..self.clone() })
     }
 

@@ -7,6 +7,7 @@ mod format;
 mod shards;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,13 +118,13 @@ impl Reading<'_> {
     fn one(&self, stored: &blocks::Stored<'_>, tensor: &StoredTensor, quantised: bool) -> Result<Loaded> {
         let shape = tensor.shape();
         if quantised && let Some(read) = Quantised::read(self.dir, stored, &tensor.name, &shape)? {
-            return Ok(in_blocks(tensor, &read));
+            return in_blocks(tensor, |rows| Ok(read.part(rows)));
         }
         let (file, info) = find((self.dir, self.by), stored, &tensor.name, &shape)?;
         let values = file.read(info)?;
         match (self.quantise.filter(|_| quantised), shape.as_slice()) {
             (Some(how), &[outputs, inputs]) => {
-                Ok(in_blocks(tensor, &Quantised::of(&values, (outputs, inputs), how)?))
+                crate::weights::quantised(tensor, &values, (outputs, inputs), how)
             }
             _ => {
                 let tensors = split(tensor, &Tensor::from_vec(values, shape, &Device::Cpu)?)?;
@@ -133,19 +134,33 @@ impl Reading<'_> {
     }
 }
 
-/// The parameters that a weight in blocks holds.
-fn in_blocks(stored: &StoredTensor, whole: &Quantised) -> Loaded {
+/// The parameters of a linear layer's weights `[outputs, inputs]`, quantised here.
+pub(crate) fn quantised(
+    stored: &StoredTensor,
+    weights: &[f32],
+    shape: (usize, usize),
+    how: Quantisation,
+) -> Result<Loaded> {
+    let whole = Quantised::of(weights, shape, how)?;
+    in_blocks(stored, |rows| Ok(whole.part(rows)))
+}
+
+/// The parameters that a weight in blocks holds: `part` gives some of its rows.
+pub(crate) fn in_blocks(
+    stored: &StoredTensor,
+    part: impl Fn(Range<usize>) -> Result<Arc<dyn Blocks>>,
+) -> Result<Loaded> {
     let mut first = 0;
     let parts = stored.params.iter().map(|param| {
         let rows = first..first + param.shape[0];
         first = rows.end;
-        (param.name.clone(), whole.part(rows))
+        Ok((param.name.clone(), part(rows)?))
     });
-    Loaded { blocks: parts.collect(), ..Loaded::default() }
+    Ok(Loaded { blocks: parts.collect::<Result<_>>()?, ..Loaded::default() })
 }
 
 /// The parameters that a tensor holds.
-fn split(stored: &StoredTensor, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
+pub(crate) fn split(stored: &StoredTensor, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
     if let [only] = stored.params.as_slice() {
         return Ok(vec![(only.name.clone(), tensor.clone())]);
     }
@@ -165,6 +180,18 @@ fn split(stored: &StoredTensor, tensor: &Tensor) -> Result<Vec<(String, Tensor)>
 pub(crate) fn check_memory(what: &str, shapes: &Shapes) -> Result<()> {
     let bytes = |shape: &[usize]| shape.iter().try_fold(4_u64, |bytes, &size| bytes.checked_mul(size as u64));
     let needed = shapes.iter().try_fold(0_u64, |sum, (_, shape)| sum.checked_add(bytes(shape)?));
+    check_needed(what, needed)
+}
+
+/// Refuses so many bytes where the machine has no memory for them; `what` has them.
+///
+/// # Errors
+/// With the bytes that are needed and those that are available.
+pub(crate) fn check_bytes(what: &str, needed: u64) -> Result<()> {
+    check_needed(what, Some(needed))
+}
+
+fn check_needed(what: &str, needed: Option<u64>) -> Result<()> {
     align_limits::memory::check(needed).map_err(|shortage| Error::Config(format!("{what}: {shortage}")))
 }
 
@@ -190,7 +217,7 @@ fn find<'a>(
 }
 
 /// Tensors as they are stored, of a model that may have more parameters than the table, or fewer.
-fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap<String, Tensor>> {
+pub(crate) fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap<String, Tensor>> {
     let value = |param: &Param| Ok::<_, Error>(param.tensor().detach().contiguous()?);
     let mut tensors = BTreeMap::new();
     let mut rest: BTreeMap<&str, &Param> = params.iter().collect();

@@ -30,7 +30,7 @@ pub(crate) fn names(item: &DeriveInput) -> Result<TokenStream> {
 fn snake_case(name: &str) -> String {
     let mut snake = String::new();
     for letter in name.chars() {
-        if letter.is_uppercase() && !snake.is_empty() {
+        if letter.is_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
             snake.push('_');
         }
         snake.extend(letter.to_lowercase());

@@ -14,8 +14,16 @@ pub const EXPORT: Entry = Entry::working::<Options>(
 );
 
 /// The options of the short help.
-const ESSENTIALS: &[&str] =
-    &["model-name-or-path", "weights", "output-dir", "dtype", "max-shard-size", "quiet"];
+const ESSENTIALS: &[&str] = &[
+    "model-name-or-path",
+    "weights",
+    "output-dir",
+    "dtype",
+    "gguf",
+    "gguf-adapter",
+    "max-shard-size",
+    "quiet",
+];
 
 /// The job.
 #[derive(Clone, Debug, clap::Args)]

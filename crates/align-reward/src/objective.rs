@@ -1,7 +1,7 @@
 //! What training on ranked answers minimises.
 
 use align_data::TokenizedRanking;
-use align_kernels::linear_log_probs;
+use align_kernels::Head;
 use align_losses::{bradley_terry, bradley_terry_with_margin, plackett_luce, reward_centering};
 use align_models::{RewardModel, RewardScorer};
 use align_train::{Error, Metrics, Objective, Pace, Result, StepLoss, Weights};
@@ -131,11 +131,8 @@ impl Ranked {
             return Ok((rewards, None));
         }
         let labels = Tensor::new(labels, hidden.device())?;
-        let log_probs = linear_log_probs(
-            &hidden.narrow(0, ends.len(), rows.len())?,
-            model.decoder().embedding(),
-            &labels,
-        )?;
+        let head = Head { weight: model.decoder().embedding().clone(), softcap: None };
+        let log_probs = head.log_probs(&hidden.narrow(0, ends.len(), rows.len())?, &labels)?;
         Ok((rewards, Some((log_probs.neg()? * Tensor::new(shares, hidden.device())?)?)))
     }
 

@@ -179,7 +179,7 @@ impl LoraOptions {
         }
         // Where the base is, for whoever opens the adapter from elsewhere.
         let name = &model.model_name_or_path;
-        let place = Path::new(name).canonicalize().ok().filter(|_| Path::new(name).is_dir());
+        let place = Path::new(name).canonicalize().ok().filter(|_| Path::new(name).exists());
         let (name, revision) = match place {
             Some(place) => (place.display().to_string(), None),
             None => {

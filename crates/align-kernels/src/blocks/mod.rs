@@ -6,6 +6,7 @@
 mod codes;
 mod double;
 mod four_bit;
+mod ggml;
 mod int8;
 mod product;
 
@@ -17,6 +18,7 @@ use rayon::prelude::*;
 
 pub use double::{Absmax, DoubleQuantised};
 pub use four_bit::{FourBit, FourBitKind};
+pub use ggml::Ggml;
 pub use int8::Int8;
 pub(crate) use product::{input_gradient, outputs};
 

@@ -24,5 +24,5 @@ pub use simd::exp;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use simd::has_avx2;
 pub(crate) use simd::{dot, dot3, max, normal_share, sigmoid, simd, sum, tanh};
-pub(crate) use slices::{filled, is_f32_on_cpu, slice, tensor, update};
+pub(crate) use slices::{Slice, filled, is_f32_on_cpu, slice, tensor, update};
 pub(crate) use tile::{Panel, multiply};

@@ -3,16 +3,23 @@
 mod composed;
 mod cpu;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
-use crate::{Param, Tape, Value, record};
+use crate::{Blocks, Param, Tape, Value, Weight, record};
 
 impl Tape {
-    /// The rows `ids` (`[tokens]`, u32) of `table` (`[vocab, hidden]`) → `[tokens, hidden]`.
+    /// The rows `ids` (`[tokens]`, u32) of `table` (`[vocab, hidden]`) → `[tokens, hidden]`, on the device of `ids`.
     ///
     /// # Errors
     /// If an id is outside the table.
-    pub fn embedding(&mut self, ids: &Tensor, table: &Param) -> Result<Value> {
+    pub fn embedding(&mut self, ids: &Tensor, table: &Weight) -> Result<Value> {
+        match table {
+            Weight::Dense(table) => self.dense_embedding(ids, table),
+            Weight::Blocks(table) => Ok(self.fresh(decoded(ids, &**table)?)),
+        }
+    }
+
+    fn dense_embedding(&mut self, ids: &Tensor, table: &Param) -> Result<Value> {
         if Self::on_cpu(&[table.tensor()]) && ids.dtype() == DType::U32 {
             let ids = ids.to_vec1::<u32>()?;
             let value = cpu::embedding(&ids, table)?;
@@ -38,5 +45,19 @@ impl Tape {
 /// # Errors
 /// If an id is outside the table.
 pub fn embedding(ids: &Tensor, table: &Param) -> Result<Tensor> {
-    record("embedding", [], |tape, []| tape.embedding(ids, table))
+    record("embedding", [], |tape, []| tape.dense_embedding(ids, table))
+}
+
+/// Rows of a table in blocks, in f32.
+fn decoded(ids: &Tensor, table: &dyn Blocks) -> Result<Tensor> {
+    let (vocab, hidden) = table.shape();
+    let ids_here = ids.to_dtype(DType::U32)?.to_vec1::<u32>()?;
+    if let Some(id) = ids_here.iter().find(|id| **id as usize >= vocab) {
+        bail!("embedding: token id {id} is outside the table of {vocab} rows");
+    }
+    let mut rows = vec![0f32; ids_here.len() * hidden];
+    for (id, row) in ids_here.iter().zip(rows.chunks_mut(hidden.max(1))) {
+        table.decode(*id as usize, 0..hidden, row);
+    }
+    Tensor::from_vec(rows, (ids_here.len(), hidden), &Device::Cpu)?.to_device(ids.device())
 }

@@ -118,7 +118,11 @@ impl Weight {
         }
     }
 
-    fn shape(&self) -> Result<(usize, usize)> {
+    /// Outputs and inputs: rows and columns.
+    ///
+    /// # Errors
+    /// If it is no matrix.
+    pub fn shape(&self) -> Result<(usize, usize)> {
         match self {
             Self::Dense(param) => param.tensor().dims2(),
             Self::Blocks(blocks) => Ok(blocks.shape()),

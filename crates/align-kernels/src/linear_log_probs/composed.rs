@@ -75,7 +75,7 @@ struct Chunks {
 impl Chunks {
     fn new(hidden: &Tensor, head: &Head, labels: &Tensor, chunk_bytes: usize) -> Result<Self> {
         let (rows, _) = hidden.dims2()?;
-        let (vocab, _) = head.weight.tensor().dims2()?;
+        let (vocab, _) = head.weight.shape()?;
         let row_bytes = vocab * hidden.dtype().size_in_bytes();
         Ok(Self {
             hidden: hidden.detach().contiguous()?,
@@ -100,7 +100,7 @@ impl Chunks {
     }
 
     fn logits(&self, range: &Range<usize>) -> Result<Tensor> {
-        let logits = wide(&self.hidden(range)?.matmul(&self.head.weight.tensor().detach().t()?)?)?;
+        let logits = wide(&self.hidden(range)?.matmul(&self.head.weight.dense(&self.hidden)?.t()?)?)?;
         self.head.softcap.map_or(Ok(logits.clone()), |by| by.of(&logits))
     }
 
@@ -112,7 +112,8 @@ impl Chunks {
     /// gradient of its logits is `g (onehot(label) − p)`.
     fn record(self, hidden: &Tensor, log_probs: &Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
         let value = log_probs.squeeze(1)?.contiguous()?;
-        let (weight, buffer) = (self.head.weight.clone(), self.head.weight.grad_buffer().cloned());
+        let weight = self.head.weight.param().cloned();
+        let buffer = weight.as_ref().and_then(|weight| weight.grad_buffer().cloned());
         let hidden_is_tracked = hidden.track_op();
         let backward = move |grad: &Tensor| {
             let mut d_hidden = Vec::new();
@@ -127,7 +128,7 @@ impl Chunks {
                 }
                 let d_logits = d_logits.to_dtype(self.hidden.dtype())?;
                 if hidden_is_tracked {
-                    d_hidden.push(d_logits.matmul(&self.head.weight.tensor().detach())?);
+                    d_hidden.push(d_logits.matmul(&self.head.weight.dense(&self.hidden)?)?);
                 }
                 if let Some(buffer) = &buffer {
                     buffer.accumulate(&d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
@@ -136,7 +137,7 @@ impl Chunks {
             Ok([if hidden_is_tracked { Some(Tensor::cat(&d_hidden, 0)?) } else { None }])
         };
         record("linear_log_probs", [hidden], |tape, [hidden]| {
-            Ok(tape.push("linear_log_probs", [&hidden], [&weight], value, backward))
+            Ok(tape.push("linear_log_probs", [&hidden], weight.as_ref(), value, backward))
         })
     }
 }

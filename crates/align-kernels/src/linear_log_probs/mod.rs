@@ -8,7 +8,7 @@ mod cpu;
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use crate::{Linear, Param, SoftCap, Tape, record};
+use crate::{Linear, Param, SoftCap, Tape, Weight, record};
 
 /// Statistics of a token's distribution beside the label's log-prob; without a gradient.
 #[derive(Clone, Debug)]
@@ -26,7 +26,7 @@ pub struct TokenStats {
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The weight.
-    pub weight: Param,
+    pub weight: Weight,
     /// The cap, if logits have one.
     pub softcap: Option<SoftCap>,
 }
@@ -34,7 +34,7 @@ pub struct Head {
 impl Head {
     /// A head without a cap.
     pub fn new(weight: &Param) -> Self {
-        Self { weight: weight.clone(), softcap: None }
+        Self { weight: Weight::Dense(weight.clone()), softcap: None }
     }
 
     /// Log-probs of the labels `[rows]` (u32) after the hidden states `[rows, width]`: [`linear_log_probs`].
@@ -68,7 +68,7 @@ impl Head {
     /// # Errors
     /// If the shapes do not fit.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        let layer = Linear::new(&self.weight, None)?;
+        let layer = Linear::of(self.weight.clone(), None)?;
         record("logits", [hidden], |tape, [hidden]| {
             let logits = tape.linear(&hidden, &layer)?;
             match self.softcap {
@@ -80,7 +80,7 @@ impl Head {
 
     fn check(&self, hidden: &Tensor, labels: &Tensor) -> Result<()> {
         let (rows, width) = hidden.dims2()?;
-        let (_, expected) = self.weight.tensor().dims2()?;
+        let (_, expected) = self.weight.shape()?;
         if width != expected || labels.dims() != [rows] || labels.dtype() != DType::U32 || rows == 0 {
             bail!(
                 "linear_log_probs: expected hidden [rows, {expected}] and u32 labels [rows], got {:?} and {:?} {:?}",
@@ -93,8 +93,12 @@ impl Head {
     }
 
     fn has_cpu_form(&self, hidden: &Tensor) -> bool {
-        let weight = self.weight.tensor();
-        Tape::on_cpu(&[hidden, weight]) && weight.is_contiguous()
+        match &self.weight {
+            Weight::Dense(weight) => {
+                Tape::on_cpu(&[hidden, weight.tensor()]) && weight.tensor().is_contiguous()
+            }
+            Weight::Blocks(_) => Tape::on_cpu(&[hidden]),
+        }
     }
 }
 

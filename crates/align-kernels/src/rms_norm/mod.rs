@@ -17,6 +17,11 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
+    /// `[width]`.
+    pub fn weight(&self) -> &Param {
+        &self.weight
+    }
+
     /// A norm with a weight `[width]`.
     pub fn new(weight: &Param, epsilon: f64) -> Self {
         Self { weight: weight.clone(), epsilon, offset: 0.0 }

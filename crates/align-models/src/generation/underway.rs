@@ -70,7 +70,7 @@ impl<'a> Underway<'a> {
         let waiting = VecDeque::from(groups);
         // The last token is never fed back, so it needs no row.
         let groups = Groups::new(&waiting, options.max_new_tokens - 1, limits.sequences, rows);
-        let cache = Cache::new(config, groups.capacity(), rows.max(1), dtype, decoder.embedding().device())?;
+        let cache = Cache::new(config, groups.capacity(), rows.max(1), dtype, decoder.device())?;
         Ok(Self {
             model,
             eos,

@@ -1,13 +1,16 @@
 //! How a directory is opened: a model, or an adapter with its base.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use align_gguf::GgufFile;
 use align_text::shortened;
 
 use super::{CONFIG, ModelDir, read_json};
 use crate::adapter::{ADAPTER_CONFIG, AdapterDir};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
+use crate::gguf::{self, Opened};
 use crate::{Error, LoraConfig, Result, architectures};
 
 impl ModelDir {
@@ -37,14 +40,17 @@ impl ModelDir {
             Error::invalid(path.join(ADAPTER_CONFIG), format!("`base_model_name_or_path`: {problem}"))
         };
         let here = [PathBuf::from(&adapter.base), path.join(&adapter.base)];
-        let base = match here.into_iter().find(|base| base.is_dir()) {
+        let base = match here
+            .into_iter()
+            .find(|base| base.is_dir() || GgufFile::is_at(base) && base.is_file())
+        {
             Some(base) => base,
             None => match find(&adapter.base, adapter.revision.as_deref()) {
                 Some(found) => found.map_err(no_base)?,
                 None => {
                     let name = shortened(&adapter.base, SHOWN);
                     return Err(no_base(format!(
-                        "there is no directory `{name}`; the adapter needs the model it was trained over"
+                        "there is no directory or GGUF file `{name}`; the adapter needs the model it was trained over"
                     )));
                 }
             },
@@ -59,16 +65,23 @@ impl ModelDir {
     }
 
     fn open_base(path: &Path, base: &Path) -> Result<Self> {
-        let config = base.join(CONFIG);
-        let json = read_json(&config)?;
+        let (config, json, carried, gguf) = if GgufFile::is_at(base) {
+            let Opened { gguf, config, carried } = gguf::open(base)?;
+            (base.to_owned(), config, CarriedOver::made(carried), Some(Arc::new(gguf)))
+        } else {
+            let config = base.join(CONFIG);
+            let json = read_json(&config)?;
+            (config, json, CarriedOver::read(base)?, None)
+        };
         let decoder = architectures::decoder_config(&config, &json)?;
-        let carried = CarriedOver::read(path)?.or(CarriedOver::read(base)?);
+        let carried = CarriedOver::read(path)?.or(carried);
         let (path, base) = (path.to_owned(), base.to_owned());
         Ok(Self {
             path,
             base,
             json,
             decoder,
+            gguf,
             quantise: None,
             adapter: None,
             on_disk: None,

@@ -8,6 +8,7 @@
     reason = "a test stops where it fails and reports what it ran"
 )]
 
+mod gguf;
 mod models;
 
 use std::collections::BTreeSet;

@@ -9,6 +9,7 @@ mod passes;
 mod rows;
 mod sums;
 mod tiles;
+mod weight;
 
 use std::cell::RefCell;
 use std::sync::Mutex;
@@ -18,9 +19,10 @@ use candle_core::{Result, Tensor, bail};
 use self::passes::Operands;
 use self::rows::{Row, Softmax, SoftmaxAndStats};
 use self::sums::Sum;
+use self::weight::Rows;
 use super::{Head, TokenStats};
-use crate::cpu::{slice, tensor};
-use crate::record;
+use crate::cpu::{Slice, slice, tensor};
+use crate::{Param, record};
 
 /// Logits of at most this size are kept for the backward pass: 2097 rows at a vocabulary of 32000.
 const KEPT_BYTES: usize = 256 << 20;
@@ -64,7 +66,7 @@ struct Run {
 
 impl Run {
     fn new(hidden: &Tensor, head: &Head, labels: &Tensor) -> Result<Self> {
-        let (vocab, _) = head.weight.tensor().dims2()?;
+        let (vocab, _) = head.weight.shape()?;
         let labels = labels.to_vec1::<u32>()?;
         if let Some(label) = labels.iter().find(|&&label| label as usize >= vocab) {
             bail!("linear_log_probs: label {label} is outside the vocabulary of {vocab}");
@@ -78,18 +80,23 @@ impl Run {
     }
 
     fn is_recorded(&self) -> bool {
-        self.hidden_is_tracked || self.head.weight.is_tracked()
+        self.hidden_is_tracked || self.head.weight.param().is_some_and(Param::is_tracked)
     }
 
-    fn operands<'a>(&self, hidden: &'a [f32], weight: &'a [f32]) -> Result<Operands<'a>> {
-        let (vocab, width) = self.head.weight.tensor().dims2()?;
+    fn operands<'a>(&self, hidden: &'a [f32], weight: Rows<'a>) -> Result<Operands<'a>> {
+        let (vocab, width) = self.head.weight.shape()?;
         Ok(Operands::new(hidden, weight, [self.labels.len(), vocab, width], self.head.softcap))
+    }
+
+    /// The weight's elements, if it is there as numbers.
+    fn dense(&self) -> Result<Option<Slice<'_>>> {
+        self.head.weight.param().map(|weight| slice(weight.tensor())).transpose()
     }
 
     /// The rows' sums, and the logits if they are wanted again and take at most `kept_bytes`.
     fn forward<R: Row>(&self, kept_bytes: usize) -> Result<(Vec<R>, Option<Vec<f32>>)> {
-        let (hidden, weight) = (slice(&self.hidden)?, slice(self.head.weight.tensor())?);
-        let operands = self.operands(&hidden, &weight)?;
+        let (hidden, dense) = (slice(&self.hidden)?, self.dense()?);
+        let operands = self.operands(&hidden, Rows::of(&self.head.weight, dense.as_deref()))?;
         let keep = self.is_recorded() && operands.logits() * size_of::<f32>() <= kept_bytes;
         let mut rows: Vec<R> = self.labels.iter().map(|&label| R::new(label)).collect();
         let mut logits = Vec::new();
@@ -102,8 +109,8 @@ impl Run {
         let value = tensor(rows.iter().map(Softmax::log_prob).collect(), rows.len())?;
         let kept = Mutex::new(kept);
         record("linear_log_probs", [hidden], |tape, [hidden]| {
-            let weight = self.head.weight.clone();
-            Ok(tape.push("linear_log_probs", [&hidden], [&weight], value, move |grad: &Tensor| {
+            let weight = self.head.weight.param().cloned();
+            Ok(tape.push("linear_log_probs", [&hidden], weight.as_ref(), value, move |grad: &Tensor| {
                 // The first backward pass overwrites what was kept; a second one computes it again.
                 let kept = kept.lock().expect("no holder of this lock can panic").take();
                 Ok([self.backward(&rows, kept, grad)?])
@@ -114,20 +121,22 @@ impl Run {
     /// The gradient of the hidden states, if they are tracked; the weight's goes to its buffer.
     fn backward(&self, rows: &[Softmax], kept: Option<Vec<f32>>, grad: &Tensor) -> Result<Option<Tensor>> {
         let grad = grad.contiguous()?;
-        let (hidden, weight, grad) = (slice(&self.hidden)?, slice(self.head.weight.tensor())?, slice(&grad)?);
-        let operands = self.operands(&hidden, &weight)?;
+        let (hidden, dense, grad) = (slice(&self.hidden)?, self.dense()?, slice(&grad)?);
+        let operands = self.operands(&hidden, Rows::of(&self.head.weight, dense.as_deref()))?;
         let d_hidden = RefCell::new(self.hidden_is_tracked.then(|| Vec::with_capacity(hidden.len())));
         let kept = RefCell::new(kept);
         let run = |d_weight: Option<Sum<'_>>| {
             let mut d_hidden = d_hidden.borrow_mut();
             operands.backward(rows, &grad, kept.take(), d_hidden.as_mut().map(Sum::New), d_weight);
         };
-        match self.head.weight.grad_buffer() {
+        let weight =
+            self.head.weight.param().and_then(|weight| Some((weight.tensor(), weight.grad_buffer()?)));
+        match weight {
             None => run(None),
-            Some(buffer) => buffer.accumulate_in_place(
-                self.head.weight.tensor().shape(),
+            Some((weight, buffer)) => buffer.accumulate_in_place(
+                weight.shape(),
                 || {
-                    let mut d_weight = Vec::with_capacity(weight.len());
+                    let mut d_weight = Vec::with_capacity(weight.elem_count());
                     run(Some(Sum::New(&mut d_weight)));
                     d_weight
                 },

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 use super::rows::{Row, Softmax};
 use super::sums::{Sum, append_product};
 use super::tiles::{Tile, largest, tiles};
+use super::weight::{Decoded, Rows};
 use crate::SoftCap;
 use crate::cpu::Matrix;
 use crate::softcap::{cap, scale_by_slope};
@@ -19,7 +20,7 @@ const ROWS_PER_TASK: usize = 8;
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
     hidden: &'a [f32], // [rows, width]
-    weight: &'a [f32], // [vocab, width]
+    weight: Rows<'a>,  // [vocab, width]
     rows: usize,
     vocab: usize,
     width: usize,
@@ -30,7 +31,7 @@ impl<'a> Operands<'a> {
     /// `hidden` `[rows, width]` and `weight` `[vocab, width]`.
     pub(super) fn new(
         hidden: &'a [f32],
-        weight: &'a [f32],
+        weight: Rows<'a>,
         [rows, vocab, width]: [usize; 3],
         softcap: Option<SoftCap>,
     ) -> Self {
@@ -45,7 +46,7 @@ impl<'a> Operands<'a> {
     /// Shows each row its logits, and leaves all of them in `kept`, tile after tile.
     pub(super) fn forward<R: Row>(&self, rows: &mut [R], kept: Option<&mut Vec<f32>>) {
         let keep = kept.is_some();
-        let mut scratch = Vec::new();
+        let (mut scratch, mut decoded) = (Vec::new(), Decoded::default());
         let logits = kept.unwrap_or(&mut scratch);
         logits.reserve_exact(if keep { self.logits() } else { largest(self.rows, self.vocab) });
         // Inside the pool, where starting parallel work costs least.
@@ -55,7 +56,7 @@ impl<'a> Operands<'a> {
                     logits.clear();
                 }
                 let start = logits.len();
-                self.append_logits(logits, &tile);
+                self.append_logits(logits, &tile, &mut decoded);
                 let columns = tile.columns.len();
                 rows[tile.rows.clone()]
                     .par_chunks_mut(ROWS_PER_TASK)
@@ -80,6 +81,7 @@ impl<'a> Operands<'a> {
         mut d_weight: Option<Sum<'_>>,
     ) {
         let keep = kept.is_some();
+        let mut decoded = Decoded::default();
         let mut logits = kept.unwrap_or_else(|| Vec::with_capacity(largest(self.rows, self.vocab)));
         rayon::scope(|_| {
             for tile in tiles(self.rows, self.vocab) {
@@ -87,7 +89,7 @@ impl<'a> Operands<'a> {
                     &mut logits[tile.range()]
                 } else {
                     logits.clear();
-                    self.append_logits(&mut logits, &tile);
+                    self.append_logits(&mut logits, &tile, &mut decoded);
                     logits.as_mut_slice()
                 };
                 let (height, columns) = (tile.rows.len(), tile.columns.len());
@@ -109,7 +111,8 @@ impl<'a> Operands<'a> {
                     });
                 let d_logits = Matrix::new(logits, height, columns);
                 if let Some(sum) = &mut d_hidden {
-                    sum.add(tile.rows.start * self.width, d_logits, self.weight(&tile), [height, self.width]);
+                    let weight = self.weight.get(tile.columns.clone(), self.width, &mut decoded);
+                    sum.add(tile.rows.start * self.width, d_logits, weight, [height, self.width]);
                 }
                 if let Some(sum) = &mut d_weight {
                     let start = tile.columns.start * self.width;
@@ -119,18 +122,14 @@ impl<'a> Operands<'a> {
         });
     }
 
-    fn append_logits(&self, logits: &mut Vec<f32>, tile: &Tile) {
+    fn append_logits(&self, logits: &mut Vec<f32>, tile: &Tile, decoded: &mut Decoded) {
         let shape = [tile.rows.len(), tile.columns.len()];
-        append_product(logits, self.hidden(tile), self.weight(tile).t(), shape);
+        let weight = self.weight.get(tile.columns.clone(), self.width, decoded);
+        append_product(logits, self.hidden(tile), weight.t(), shape);
     }
 
     fn hidden(&self, tile: &Tile) -> Matrix<'a> {
         let rows = tile.rows.start * self.width..tile.rows.end * self.width;
         Matrix::new(&self.hidden[rows], tile.rows.len(), self.width)
-    }
-
-    fn weight(&self, tile: &Tile) -> Matrix<'a> {
-        let rows = tile.columns.start * self.width..tile.columns.end * self.width;
-        Matrix::new(&self.weight[rows], tile.columns.len(), self.width)
     }
 }
