@@ -172,7 +172,7 @@ impl ModelDir {
     pub fn save(&self, params: &Params, dir: &Path) -> Result<()> {
         let staged = Staged::new(dir)?;
         if let Some((_, adapter)) = &self.adapter {
-            adapter.save(&self.decoder, params, staged.path())?;
+            adapter.save(&self.decoder, params, self.quantise, staged.path())?;
             self.save_carried(&staged, dir)?;
             return Ok(staged.commit(ADAPTER_CONFIG, &Self::file_names())?);
         }

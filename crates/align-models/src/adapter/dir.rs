@@ -13,12 +13,14 @@ use super::{LoraConfig, start};
 use crate::error::SHOWN;
 use crate::model_dir::{read_json, write_json};
 use crate::weights::Reading;
-use crate::{DecoderConfig, Error, Result, RewardHead, weights};
+use crate::{DecoderConfig, Error, Quantisation, Result, RewardHead, weights};
 
 pub(crate) const ADAPTER_CONFIG: &str = "adapter_config.json";
 pub(crate) const ADAPTER: &str = "adapter_model.safetensors";
 /// Our own key: the reward head, where it is not transformers' linear one. PEFT leaves it aside.
 const HEAD: &str = "reward_head";
+/// Another: how the base was quantised while it was loaded, so that the adapter is never over another function unseen.
+const QUANTISED: &str = "base_quantization";
 
 /// An adapter of a model: its settings, and where its tensors are.
 #[derive(Clone, Debug)]
@@ -27,6 +29,8 @@ pub(crate) struct AdapterDir {
     /// The base, as the user names it.
     pub(crate) base: String,
     pub(crate) revision: Option<String>,
+    /// How the base was quantised when it was trained, if that is not how it lies on disk.
+    pub(crate) quantised: Option<Quantisation>,
     /// The reward head that is saved with it.
     pub(crate) head: Option<RewardHead>,
     /// The one that was saved with it: a language model's adapter can become a reward model's.
@@ -64,13 +68,17 @@ impl AdapterDir {
                 }
             },
         };
-        Ok(Self { config, base, revision, head, saved_head: head, path: Some(path.to_owned()) })
+        let quantised = Quantisation::from_json(&json[QUANTISED]).map_err(|expected| {
+            let found = align_text::shortened(&json[QUANTISED].to_string(), SHOWN);
+            Error::invalid(file, format!("`{QUANTISED}`: expected {expected}, found {found}"))
+        })?;
+        Ok(Self { config, base, revision, quantised, head, saved_head: head, path: Some(path.to_owned()) })
     }
 
     /// A new adapter for the base of that name.
     pub(crate) fn new(config: &LoraConfig, base: &str, revision: Option<&str>) -> Self {
         let (base, revision) = (base.to_owned(), revision.map(str::to_owned));
-        Self { config: config.clone(), base, revision, head: None, saved_head: None, path: None }
+        Self { config: config.clone(), base, revision, quantised: None, head: None, saved_head: None, path: None }
     }
 
     /// True for an adapter that was trained before.
@@ -102,8 +110,11 @@ impl AdapterDir {
                 tensors.extend(head.random_weights(decoder, seed, device)?);
             }
             for param in table.whole.iter().flat_map(|tensor| &tensor.params) {
+                let blocks = base.blocks().find(|(name, _)| *name == param.name);
                 if let Some(own) = base.get(&param.name) {
                     tensors.insert(param.name.clone(), own.tensor().detach());
+                } else if let Some((_, blocks)) = blocks {
+                    tensors.insert(param.name.clone(), blocks.dense(device)?);
                 }
             }
             return Ok(tensors);
@@ -139,11 +150,17 @@ impl AdapterDir {
         Ok((config, params.overlaid(&Params::frozen(&tensors))))
     }
 
-    /// Writes settings and tensors into a directory that nobody reads from yet.
+    /// Writes settings and tensors into a directory that nobody reads from yet; the base was `quantised` on loading.
     ///
     /// # Errors
     /// If a file cannot be written.
-    pub(crate) fn save(&self, decoder: &DecoderConfig, params: &Params, dir: &Path) -> Result<()> {
+    pub(crate) fn save(
+        &self,
+        decoder: &DecoderConfig,
+        params: &Params,
+        quantised: Option<Quantisation>,
+        dir: &Path,
+    ) -> Result<()> {
         weights::save_only(params, &self.tensors(decoder)?.all(), &dir.join(ADAPTER))?;
         let task_type = if self.head.is_some() { "SEQ_CLS" } else { "CAUSAL_LM" };
         let (base, revision) = (self.base.as_str(), self.revision.as_deref());
@@ -159,6 +176,9 @@ impl AdapterDir {
         let mut json = json::written(&config, base, revision, task_type, &decoder.adapted_modules());
         if let Some(RewardHead::Mlp { hidden_size }) = self.head {
             json[HEAD] = json!({ "type": "mlp", "hidden_size": hidden_size });
+        }
+        if let Some(quantised) = quantised {
+            json[QUANTISED] = quantised.to_json();
         }
         write_json(&dir.join(ADAPTER_CONFIG), &json)
     }

@@ -107,6 +107,7 @@ impl ModelDir {
         let plain = self.decoder.clone();
         let decoder = plain.with_adapter(&adapter.config)?;
         adapter.tensors(&decoder)?;
-        Ok(Self { decoder, adapter: Some((plain, adapter)), ..self })
+        let quantise = adapter.quantised.or(self.quantise);
+        Ok(Self { decoder, quantise, adapter: Some((plain, adapter)), ..self })
     }
 }

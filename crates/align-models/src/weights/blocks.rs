@@ -9,6 +9,7 @@ use align_kernels::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Int8}
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 use serde::Deserialize;
+use serde_json::{Value, json};
 
 use super::file::WeightFile;
 use crate::{Error, Result};
@@ -25,6 +26,40 @@ pub enum Quantisation {
     },
     /// 8 bits, a scale for each row.
     Int8,
+}
+
+impl Quantisation {
+    /// As settings have it, in transformers' words; none where they have nothing.
+    ///
+    /// # Errors
+    /// What was expected.
+    pub(crate) fn from_json(json: &Value) -> std::result::Result<Option<Self>, &'static str> {
+        let kind = match json["bnb_4bit_quant_type"].as_str() {
+            Some("nf4") => Some(FourBitKind::Nf4),
+            Some("fp4") => Some(FourBitKind::Fp4),
+            _ => None,
+        };
+        match (json["load_in_4bit"].as_bool(), json["load_in_8bit"].as_bool(), kind) {
+            _ if json.is_null() => Ok(None),
+            (Some(true), None, Some(kind)) => {
+                let double = json["bnb_4bit_use_double_quant"] == true;
+                Ok(Some(Self::FourBit { kind, double }))
+            }
+            (None, Some(true), None) => Ok(Some(Self::Int8)),
+            _ => Err("`load_in_8bit`, or `load_in_4bit` with a `bnb_4bit_quant_type` of nf4 or fp4"),
+        }
+    }
+
+    pub(crate) fn to_json(self) -> Value {
+        match self {
+            Self::Int8 => json!({ "load_in_8bit": true }),
+            Self::FourBit { kind, double } => json!({
+                "load_in_4bit": true,
+                "bnb_4bit_quant_type": match kind { FourBitKind::Nf4 => "nf4", FourBitKind::Fp4 => "fp4" },
+                "bnb_4bit_use_double_quant": double,
+            }),
+        }
+    }
 }
 
 /// Weights of a block that is made here: bitsandbytes' default.
