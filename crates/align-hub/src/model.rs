@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::name::is_hub_id;
+use super::name::{is_hub_id, is_plain_path};
 use super::snapshot::{Kind, Snapshot};
 use super::{Hub, HubError};
 
@@ -44,6 +44,15 @@ pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, 
         return check_local(path);
     }
     let (id, revision) = name.rsplit_once('@').unwrap_or((name, revision));
+    if let Some((id, file)) = gguf_of(id) {
+        let snapshot = Snapshot::open(hub, Kind::Model, id, revision)?;
+        if !snapshot.has(file) {
+            return Err(snapshot.lacks(&format!("`{file}`"), ggufs(&snapshot)));
+        }
+        let parts = parts(&snapshot, file);
+        snapshot.fetch_all(parts.iter().map(String::as_str))?;
+        return Ok(snapshot.directory.join(file));
+    }
     if !is_hub_id(id) {
         return Err(HubError::NoSuchPath { kind: "model", name: name.to_owned() });
     }
@@ -81,6 +90,41 @@ fn check_local(path: &Path) -> Result<PathBuf, HubError> {
     }
 }
 
+/// The repository and the file in `org/name/file.gguf`.
+fn gguf_of(name: &str) -> Option<(&str, &str)> {
+    let (at, _) = name.match_indices('/').nth(1)?;
+    let (id, file) = (&name[..at], &name[at + 1..]);
+    (is_hub_id(id) && is_plain_path(file) && is_gguf(Path::new(file))).then_some((id, file))
+}
+
+/// The GGUF files of a repository, for an error.
+fn ggufs(snapshot: &Snapshot<'_>) -> String {
+    let mut names: Vec<&str> = paths(snapshot).filter(|file| is_gguf(Path::new(file))).collect();
+    names.sort_unstable();
+    match names.as_slice() {
+        [] => "it has no GGUF files either".to_owned(),
+        [first, ..] => {
+            format!("it has {} GGUF files: name one, such as {}/{first}", names.len(), snapshot.name)
+        }
+    }
+}
+
+fn paths<'s>(snapshot: &'s Snapshot<'_>) -> impl Iterator<Item = &'s str> {
+    snapshot.files.iter().map(|file| file.path.as_str())
+}
+
+/// All parts of a model that begins with this file.
+fn parts(snapshot: &Snapshot<'_>, first: &str) -> Vec<String> {
+    let (stem, _) = first.rsplit_once("-00001-of-").unwrap_or((first, ""));
+    let of = first.strip_prefix(stem).and_then(|rest| rest.strip_prefix("-00001"));
+    let Some(of) = of else { return vec![first.to_owned()] };
+    let is_part = |file: &&str| {
+        let number = file.strip_prefix(stem).and_then(|rest| rest.strip_prefix('-')?.strip_suffix(of));
+        number.is_some_and(|number| number.len() == 5 && number.bytes().all(|it| it.is_ascii_digit()))
+    };
+    paths(snapshot).filter(is_part).map(str::to_owned).collect()
+}
+
 fn is_gguf(path: &Path) -> bool {
     path.extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf"))
 }
@@ -96,7 +140,8 @@ fn wanted(snapshot: &Snapshot<'_>) -> Result<Vec<String>, HubError> {
         return Ok([ADAPTER_CONFIG.to_owned(), ADAPTER.to_owned()].into_iter().chain(beside()).collect());
     }
     if !snapshot.has(CONFIG) {
-        let problem = "the repository has no config.json; it is not a transformers model".into();
+        let problem =
+            format!("the repository has no config.json; it is not a transformers model; {}", ggufs(snapshot));
         return Err(snapshot.lacks("its config.json", problem));
     }
     let mut files = vec![CONFIG.to_owned()];

@@ -24,7 +24,7 @@ pub(super) enum Kind {
 pub(super) struct Snapshot<'a> {
     hub: &'a Hub,
     kind: Kind,
-    name: &'a str,
+    pub(super) name: &'a str,
     revision: &'a str,
     folder: Folder,
     /// The files of the repository, as last listed.

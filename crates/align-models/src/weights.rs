@@ -119,7 +119,10 @@ impl Reading<'_> {
         let shape = tensor.shape();
         if quantised && let Some(read) = Quantised::read(self.dir, stored, &tensor.name, &shape)? {
             if self.quantise.is_some() {
-                let problem = format!("tensor `{}` is quantised already; leave out `--load-in-4bit` and `--load-in-8bit`", tensor.name);
+                let problem = format!(
+                    "tensor `{}` is quantised already; leave out `--load-in-4bit` and `--load-in-8bit`",
+                    tensor.name
+                );
                 return Err(Error::invalid(self.dir, problem));
             }
             return in_blocks(tensor, |rows| Ok(read.part(rows)));

@@ -71,6 +71,43 @@ fn a_model_is_a_directory_with_what_is_needed() {
 }
 
 #[test]
+fn a_gguf_file_is_named_with_its_repository() {
+    let repo = Repo::new("models", MODEL)
+        .file("README.md", "not needed")
+        .file("tiny-Q4_K_M.gguf", "four bits")
+        .file("big/tiny-00001-of-00002.gguf", "one")
+        .file("big/tiny-00002-of-00002.gguf", "two")
+        .file("big/tiny-0000x-of-00002.gguf", "not needed");
+    let (server, cache) = (Server::start(vec![repo]), tempfile::tempdir().unwrap());
+    let hub = hub(&server, cache.path());
+    let file = hub.model("org/tiny/tiny-Q4_K_M.gguf", "main").unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "four bits");
+    assert_eq!(names(file.parent().unwrap()), ["tiny-Q4_K_M.gguf"]);
+    let first = hub.model("org/tiny/big/tiny-00001-of-00002.gguf@main", "other").unwrap();
+    assert_eq!(names(first.parent().unwrap()), ["tiny-00001-of-00002.gguf", "tiny-00002-of-00002.gguf"]);
+    for wrong in ["org/tiny/no.gguf", "org/tiny"] {
+        let error = hub.model(wrong, "main").unwrap_err().to_string();
+        assert!(
+            error.contains("4 GGUF files: name one, such as org/tiny/big/tiny-00001-of-00002.gguf"),
+            "{error}"
+        );
+    }
+    assert!(hub.model("org/tiny/../x.gguf", "main").unwrap_err().to_string().contains("not a hub id"));
+}
+
+#[test]
+fn a_gguf_file_on_disk_is_a_model() {
+    let (server, dir) = (Server::start(vec![]), tempfile::tempdir().unwrap());
+    let hub = hub(&server, &dir.path().join("cache"));
+    let model = |path: &Path| hub.model(path.to_str().unwrap(), "main");
+    let file = dir.path().join("a.gguf");
+    std::fs::write(&file, "").unwrap();
+    assert_eq!((model(&file).unwrap(), model(dir.path()).unwrap()), (file.clone(), file));
+    std::fs::write(dir.path().join("b.GGUF"), "").unwrap();
+    assert!(model(dir.path()).unwrap_err().to_string().contains("2 GGUF files in this directory; name one"));
+}
+
+#[test]
 fn the_commit_of_what_was_fetched_is_known_and_a_branch_is_not_taken_for_one() {
     let data = Repo::new("datasets", "org/pairs").file("a/train.jsonl", "{}");
     let (server, cache) = (Server::start(vec![single(), data]), tempfile::tempdir().unwrap());

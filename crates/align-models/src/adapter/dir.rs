@@ -78,7 +78,15 @@ impl AdapterDir {
     /// A new adapter for the base of that name.
     pub(crate) fn new(config: &LoraConfig, base: &str, revision: Option<&str>) -> Self {
         let (base, revision) = (base.to_owned(), revision.map(str::to_owned));
-        Self { config: config.clone(), base, revision, quantised: None, head: None, saved_head: None, path: None }
+        Self {
+            config: config.clone(),
+            base,
+            revision,
+            quantised: None,
+            head: None,
+            saved_head: None,
+            path: None,
+        }
     }
 
     /// True for an adapter that was trained before.
