@@ -7,6 +7,7 @@ mod data;
 mod directories;
 mod evaluations;
 mod files;
+mod gguf;
 mod hub;
 mod model_configs;
 mod numbers;
@@ -36,6 +37,7 @@ pub fn rows() -> Vec<Row> {
         weights::rows(),
         data::rows(),
         files::rows(),
+        gguf::rows(),
         directories::rows(),
         resume::rows(),
         reports::rows(),
