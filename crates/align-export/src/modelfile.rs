@@ -56,8 +56,10 @@ fn template(tokenizer: &Tokenizer) -> Option<String> {
     ))
 }
 
-/// Bytes that both end with, whole characters.
+/// Bytes that both end with, from where a mark or a line begins.
 fn common_end(a: &str, b: &str) -> usize {
     let pairs = a.chars().rev().zip(b.chars().rev());
-    pairs.take_while(|(a, b)| a == b).map(|(letter, _)| letter.len_utf8()).sum()
+    let same: usize = pairs.take_while(|(a, b)| a == b).map(|(letter, _)| letter.len_utf8()).sum();
+    let common = &a[a.len() - same..];
+    common.find(['<', '[', '\n']).map_or(same, |at| same - at)
 }
