@@ -128,7 +128,7 @@ fn soft_caps_at_zero_and_saturation() {
 
     let (hidden, weight) = (param(&[3, 4], 1), param(&[6, 4], 2));
     let labels = Tensor::new(&[5u32, 0, 5], &CPU).unwrap();
-    let head = Head { weight: weight.clone(), softcap: Some(SoftCap::new(0.5)) };
+    let head = Head { softcap: Some(SoftCap::new(0.5)), ..Head::new(&weight) };
     check(&[&hidden, &weight], || weigh(&head.log_probs(&hidden.leaf()?, &labels)?));
 
     let [q, k, v] = [1, 2, 3].map(|seed| param(&[4, 2, 2], seed));

@@ -59,8 +59,7 @@ fn sums_of_thousands_lose_no_more_than_the_rounding_of_what_goes_in_and_out() {
 
     let labels = Tensor::new(&[5u32, 0, 4999], &CPU).unwrap();
     for softcap in [None, Some(SoftCap::new(3.0))] {
-        let log_probs =
-            |p: &[Param]| Head { weight: p[1].clone(), softcap }.log_probs(p[0].tensor(), &labels);
+        let log_probs = |p: &[Param]| Head { softcap, ..Head::new(&p[1]) }.log_probs(p[0].tensor(), &labels);
         let inputs = [values(&[3, 16], 1, 1.0), values(&[5000, 16], 2, 1.0)];
         check("log_probs", 4.0, &log_probs, &inputs);
     }

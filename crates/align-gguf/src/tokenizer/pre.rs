@@ -102,19 +102,19 @@ impl Pre {
         match self.cut {
             Cut::Gpt2 => byte_level(true),
             Cut::DigitsThenGpt2 => {
-                sequence(json!({ "type": "Digits", "individual_digits": true }), byte_level(true))
+                sequence(&json!({ "type": "Digits", "individual_digits": true }), &byte_level(true))
             }
             Cut::By(expression) => {
                 let split = json!({
                     "type": "Split", "pattern": { "Regex": expression }, "behavior": "Isolated", "invert": false,
                 });
-                sequence(split, byte_level(false))
+                sequence(&split, &byte_level(false))
             }
         }
     }
 }
 
-fn sequence(first: Value, second: Value) -> Value {
+fn sequence(first: &Value, second: &Value) -> Value {
     json!({ "type": "Sequence", "pretokenizers": [first, second] })
 }
 

@@ -186,7 +186,7 @@ fn soft_caps_agree() {
     for (rows, width, vocab) in [(1, 5, 7), (13, 9, 2503)] {
         let labels = Tensor::from_iter((0..rows as u32).map(|i| i * 31 % vocab as u32), &CPU).unwrap();
         let log_probs = |p: &[Param]| {
-            let head = Head { weight: p[1].clone(), softcap: Some(by) };
+            let head = Head { softcap: Some(by), ..Head::new(&p[1]) };
             head.log_probs(p[0].tensor(), &labels)
         };
         let inputs = [values(&[rows, width], 1, 1.0), values(&[vocab, width], 2, 2.0)];

@@ -20,8 +20,8 @@ pub(super) struct Described {
 pub(super) fn describe(plan: &DecoderConfig, family: &Family, json: &Value) -> Result<Described> {
     let layer = plan.layers.first().ok_or_else(|| Error::Config("a model without layers".to_owned()))?;
     let (attention, mlp) = (&layer.attention, &layer.mlp);
-    let rotary = attention.rotary.or(Some(0)).and_then(|at| plan.rotaries.get(at.min(0)));
-    let rotary = rotary.ok_or_else(|| Error::Config("a model without rotations".to_owned()))?;
+    let rotary =
+        plan.rotaries.first().ok_or_else(|| Error::Config("a model without rotations".to_owned()))?;
     let mut described = Described { fields: Vec::new(), tensors: Vec::new() };
     let Described { fields, .. } = &mut described;
     let key = |name: &str| format!("{}.{name}", family.gguf);
