@@ -274,7 +274,7 @@ fn blocks_of_gguf_files_are_those_of_llama_cpp() {
         let bytes: Vec<u8> = tensors[&format!("{name}.bytes")].flatten_all().unwrap().to_vec1().unwrap();
         let expected = &tensors[&format!("{name}.dense")];
         let shape = expected.dims2().unwrap();
-        let blocks = Ggml::new(dtype, shape, &bytes).unwrap();
+        let blocks = Ggml::new(dtype, shape, bytes.clone()).unwrap();
         assert_eq!((blocks.as_bytes(), blocks.bytes()), (bytes.as_slice(), bytes.len()));
         let expected: Vec<f32> = expected.flatten_all().unwrap().to_vec1().unwrap();
         same(&dense(&blocks), &expected, name);
@@ -283,12 +283,12 @@ fn blocks_of_gguf_files_are_those_of_llama_cpp() {
         let mut part = vec![0f32; unit];
         blocks.decode(1, unit..2 * unit, &mut part);
         same(&part, &expected[shape.1 + unit..], name);
-        for wrong in [&bytes[1..], &[&bytes[..], &[0]].concat()] {
+        for wrong in [bytes[1..].to_vec(), [&bytes[..], &[0]].concat()] {
             assert!(Ggml::new(dtype, shape, wrong).is_err(), "{name}");
         }
-        assert!(Ggml::new(dtype, (shape.0, shape.1 + 1), &bytes).is_err(), "{name}");
+        assert!(Ggml::new(dtype, (shape.0, shape.1 + 1), bytes).is_err(), "{name}");
     }
-    assert!(Ggml::new(GgmlDType::Q8K, (1, 256), &[0; 292]).is_err());
+    assert!(Ggml::new(GgmlDType::Q8K, (1, 256), vec![0; 292]).is_err());
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn heads_and_embeddings_in_blocks_are_those_of_their_numbers() {
     let weight = Tensor::from_vec(values(vocab * width, 0.3), (vocab, width), &CPU).unwrap();
     let blocks = QTensor::quantize(&weight, GgmlDType::Q8_0).unwrap();
     let blocks: Arc<dyn Blocks> =
-        Arc::new(Ggml::new(GgmlDType::Q8_0, (vocab, width), &blocks.data().unwrap()).unwrap());
+        Arc::new(Ggml::new(GgmlDType::Q8_0, (vocab, width), blocks.data().unwrap().into_owned()).unwrap());
     let numbers = Param::frozen(&blocks.dense(&CPU).unwrap());
     let ids = Tensor::new(&[0u32, 2999, 7, 7, 1500], &CPU).unwrap();
     let rows_of = |table: &Weight| record("rows", [], |tape, []| tape.embedding(&ids, table)).unwrap();

@@ -61,10 +61,10 @@ impl Given {
     /// # Errors
     /// If it was set and `model` is a directory.
     pub fn refuse_revision_of_directory(&self, model: &str) -> Result<()> {
-        if !Path::new(model).is_dir() {
+        if !Path::new(model).exists() {
             return Ok(());
         }
-        self.refuse(&["model_revision"], "the model is a directory, and revisions are of the hub")
+        self.refuse(&["model_revision"], "the model is on disk, and revisions are of the hub")
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn rows() -> Vec<Row> {
         file(
             "a GGUF file with another tensor",
             |bytes| renamed(bytes, b"output_norm.weight", b"outpux_norm.weight"),
-            "output_norm.weight",
+            "outpux_norm.weight",
         ),
         file(
             "a GGUF file with a tokenizer of another kind",

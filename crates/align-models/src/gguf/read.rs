@@ -152,7 +152,7 @@ impl Gguf {
         }
         let (row, inputs) = (bytes.len() / rows.max(1), info.shape[1]);
         let part = |rows: std::ops::Range<usize>| {
-            let bytes = &bytes[rows.start * row..rows.end * row];
+            let bytes = bytes[rows.start * row..rows.end * row].to_vec();
             Ok::<_, Error>(
                 Arc::new(Ggml::new(blocks_of(info.kind), (rows.len(), inputs), bytes)?) as Arc<dyn Blocks>
             )
