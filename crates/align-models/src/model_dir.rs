@@ -259,6 +259,11 @@ impl ModelDir {
         &self.json
     }
 
+    /// Whether rows of the embedding are no numbers.
+    pub(crate) fn has_embedding_in_blocks(&self) -> bool {
+        self.gguf.as_ref().is_some_and(|gguf| gguf.has_embedding_in_blocks())
+    }
+
     /// The shape of the weights on disk.
     pub(crate) fn on_disk(&self) -> &DecoderConfig {
         self.on_disk.as_ref().unwrap_or_else(|| self.base_config())

@@ -22,6 +22,11 @@ impl ModelDir {
                 format!("has rows for {found} tokens, which {vocab} tokens fit; nothing is to be resized");
             return Err(Error::invalid(self.path(), problem));
         }
+        if self.has_embedding_in_blocks() {
+            let problem = "has its embedding in blocks of few bits, to which no rows can be added; write it as numbers first \
+                           (`align export`)";
+            return Err(Error::invalid(self.path(), problem));
+        }
         let mut json = self.json().clone();
         json["vocab_size"] = json!(vocab);
         self.resized(json)

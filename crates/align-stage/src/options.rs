@@ -14,7 +14,7 @@ use crate::Result;
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Model and device")]
 pub struct ModelOptions {
-    /// Model: a directory in Hugging Face layout, or a hub id such as `org/model`
+    /// Model: a directory in Hugging Face layout, a GGUF file, or a hub id such as `org/model`
     #[arg(long, visible_alias = "model", value_name = "DIR|ID")]
     pub model_name_or_path: String,
 

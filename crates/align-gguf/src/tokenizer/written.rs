@@ -49,7 +49,10 @@ pub fn tokenizer_fields(file: impl Fn(&str) -> Option<Vec<u8>>, rows: usize) -> 
     fields.push(("tokenizer.ggml.add_bos_token".to_owned(), Field::Flag(starts)));
     fields.push(("tokenizer.ggml.add_eos_token".to_owned(), Field::Flag(ends)));
     let template = file("chat_template.jinja").and_then(|bytes| String::from_utf8(bytes).ok());
-    if let Some(template) = template.or_else(|| config["chat_template"].as_str().map(str::to_owned)) {
+    // Several templates by name, of which a file has one.
+    let named = config["chat_template"].as_array().into_iter().flatten().find(|it| it["name"] == "default");
+    let beside = named.map_or(&config["chat_template"], |named| &named["template"]);
+    if let Some(template) = template.or_else(|| beside.as_str().map(str::to_owned)) {
         fields.push(("tokenizer.chat_template".to_owned(), Field::Text(template)));
     }
     Ok(fields)

@@ -66,6 +66,10 @@ impl Gguf {
         Ok(all)
     }
 
+    pub(crate) fn has_embedding_in_blocks(&self) -> bool {
+        self.file.tensors().get("token_embd.weight").is_some_and(|info| !info.kind.is_number())
+    }
+
     fn wrong(&self, name: &str, problem: &str) -> Error {
         Error::invalid(self.file.path(), format!("tensor `{name}`{problem}"))
     }

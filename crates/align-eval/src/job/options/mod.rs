@@ -16,7 +16,7 @@ pub use sections::{CritiqueOptions, HackingOptions, PreferenceOptions};
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Models and device")]
 pub struct ModelOptions {
-    /// A model to evaluate, with its name in the report: a directory in Hugging Face layout, or a hub id; repeat it for
+    /// A model to evaluate, with its name in the report: a directory in Hugging Face layout, a GGUF file, or a hub id; repeat it for
     /// more. The first one is the baseline
     #[arg(long, visible_alias = "model-name-or-path", value_name = "[NAME=]DIR|ID")]
     pub model: Vec<String>,

@@ -14,12 +14,15 @@ use candle_core::{Result, bail};
 
 use super::Blocks;
 
+/// Writes what whole blocks stand for.
+type Decode = fn(&[u8], &mut [f32]);
+
 /// A weight `[outputs, inputs]` in blocks of 32 or 256 as GGUF files have them, each within a row.
 pub struct Ggml {
     shape: (usize, usize),
     dtype: GgmlDType,
     format: &'static str,
-    decode: fn(&[u8], &mut [f32]),
+    decode: Decode,
     blocks: Vec<u8>,
 }
 
@@ -29,7 +32,7 @@ impl Ggml {
     /// # Errors
     /// A type that has no blocks; rows that are not made of whole blocks, or more or fewer bytes than they take.
     pub fn new(dtype: GgmlDType, shape: (usize, usize), bytes: Vec<u8>) -> Result<Self> {
-        let (format, decode): (_, fn(&[u8], &mut [f32])) = match dtype {
+        let (format, decode): (_, Decode) = match dtype {
             GgmlDType::Q4_0 => ("q4_0", small::q4_0),
             GgmlDType::Q4_1 => ("q4_1", small::q4_1),
             GgmlDType::Q5_0 => ("q5_0", small::q5_0),
