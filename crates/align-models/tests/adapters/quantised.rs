@@ -132,3 +132,33 @@ fn blocks_that_do_not_fit_together_are_said() {
     });
     assert!(strange.contains("does not account for"), "{strange}");
 }
+
+#[test]
+fn an_adapter_knows_how_its_base_was_quantised() {
+    let llama = Path::new(SHIPPED).join("models/llama");
+    let config = LoraConfig { r: 4, ..LoraConfig::default() };
+    let name = llama.canonicalize().unwrap().display().to_string();
+    for how in ALL {
+        let dir = tempfile::tempdir().unwrap();
+        let new =
+            ModelDir::open(&llama).unwrap().quantised(how).with_new_adapter(&config, &name, None).unwrap();
+        let (params, _) = new.trainable(0, &CPU).unwrap();
+        new.save(&params, dir.path()).unwrap();
+        let again = ModelDir::open(dir.path()).unwrap().model(&CPU).unwrap().params;
+        let content = |params: &align_kernels::Params| {
+            let mut bytes = Vec::new();
+            params.blocks().for_each(|(_, blocks)| blocks.content(&mut |some| bytes.extend_from_slice(some)));
+            bytes
+        };
+        assert!(again.blocks().len() == 14 && content(&again) == content(&params), "{how:?}");
+    }
+}
+
+#[test]
+fn what_is_in_blocks_already_is_not_quantised_again() {
+    let small = Path::new(SHIPPED).join("gguf/sentencepiece.gguf");
+    let numbers = ModelDir::open(&small).unwrap().quantised(ALL[0]).load(&CPU).unwrap();
+    assert_eq!(numbers.blocks().len(), 14);
+    let saved = ModelDir::open(&base("nf4")).unwrap().quantised(ALL[4]).load(&CPU).unwrap_err().to_string();
+    assert!(saved.contains("is quantised already; leave out `--load-in-4bit`"), "{saved}");
+}
