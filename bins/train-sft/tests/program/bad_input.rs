@@ -25,7 +25,7 @@ fn options_that_make_no_sense_are_refused() {
     refused("--warmup-ratio 1.5", &["`warmup_ratio` = 1.5"]);
     refused("--warmup-ratio 0.1 --warmup-steps 3", &["`warmup_steps` = 3", "say it once"]);
     refused("--max-steps 5 --num-train-epochs 2", &["`num_train_epochs`: has no effect", "`max_steps`"]);
-    refused("--model-revision v2", &["`model_revision`: has no effect", "a directory"]);
+    refused("--model-revision v2", &["`model_revision`: has no effect", "on disk"]);
     refused("--dataset-train-split first", &["dataset_train_split: has no effect on data.jsonl, a file"]);
     refused("--dataset-test-split second", &["dataset_test_split: has no effect on data.jsonl, a file"]);
     refused("--lr-scheduler-type cosin", &["did you mean `cosine`?"]);
