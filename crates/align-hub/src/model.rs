@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use align_gguf::GgufFile;
 use serde::Deserialize;
 
 use super::name::{is_hub_id, is_plain_path};
@@ -66,7 +67,7 @@ pub(super) fn resolve(hub: &Hub, name: &str, revision: &str) -> Result<PathBuf, 
 fn check_local(path: &Path) -> Result<PathBuf, HubError> {
     let bad = |problem: String| Err(HubError::BadModel { path: path.to_owned(), problem });
     if path.is_file() {
-        return if is_gguf(path) {
+        return if GgufFile::is_at(path) {
             Ok(path.to_owned())
         } else {
             bad("a file; name the directory that holds config.json and model.safetensors, or a GGUF file"
@@ -77,7 +78,7 @@ fn check_local(path: &Path) -> Result<PathBuf, HubError> {
         return Ok(path.to_owned());
     }
     let entries = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = entries.filter(|path| is_gguf(path)).collect();
+    let mut files: Vec<PathBuf> = entries.filter(|path| GgufFile::is_at(path)).collect();
     files.sort();
     match files.as_slice() {
         [] => bad("no config.json in this directory; expected a Hugging Face model directory".to_owned()),
@@ -94,12 +95,12 @@ fn check_local(path: &Path) -> Result<PathBuf, HubError> {
 fn gguf_of(name: &str) -> Option<(&str, &str)> {
     let (at, _) = name.match_indices('/').nth(1)?;
     let (id, file) = (&name[..at], &name[at + 1..]);
-    (is_hub_id(id) && is_plain_path(file) && is_gguf(Path::new(file))).then_some((id, file))
+    (is_hub_id(id) && is_plain_path(file) && GgufFile::is_at(Path::new(file))).then_some((id, file))
 }
 
 /// The GGUF files of a repository, for an error.
 fn ggufs(snapshot: &Snapshot<'_>) -> String {
-    let mut names: Vec<&str> = paths(snapshot).filter(|file| is_gguf(Path::new(file))).collect();
+    let mut names: Vec<&str> = paths(snapshot).filter(|file| GgufFile::is_at(Path::new(file))).collect();
     names.sort_unstable();
     match names.as_slice() {
         [] => "it has no GGUF files either".to_owned(),
@@ -123,10 +124,6 @@ fn parts(snapshot: &Snapshot<'_>, first: &str) -> Vec<String> {
         number.is_some_and(|number| number.len() == 5 && number.bytes().all(|it| it.is_ascii_digit()))
     };
     paths(snapshot).filter(is_part).map(str::to_owned).collect()
-}
-
-fn is_gguf(path: &Path) -> bool {
-    path.extension().is_some_and(|it| it.eq_ignore_ascii_case("gguf"))
 }
 
 /// The files to have: configuration, tokenizer, and the weights, one file or the shards of an index.

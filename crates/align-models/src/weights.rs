@@ -38,6 +38,19 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
+    /// All of what was read tensor by tensor, numbers on `device`; the first error, if there is one.
+    pub(crate) fn gathered(read: Vec<Result<Self>>, device: &Device) -> Result<Self> {
+        let mut all = Self::default();
+        for read in read {
+            let Self { tensors, blocks } = read?;
+            all.blocks.extend(blocks);
+            for (name, tensor) in tensors {
+                all.tensors.insert(name, tensor.to_device(device)?);
+            }
+        }
+        Ok(all)
+    }
+
     /// All as parameters that nothing updates.
     pub(crate) fn frozen(self) -> Params {
         Params::frozen(&self.tensors).with_blocks(self.blocks)
@@ -103,15 +116,7 @@ impl Reading<'_> {
         // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
         let read: Vec<Result<Loaded>> =
             self.table.into_par_iter().map(|tensor| self.one(&stored, tensor, quantised(tensor))).collect();
-        let mut all = Loaded::default();
-        for read in read {
-            let Loaded { tensors, blocks } = read?;
-            all.blocks.extend(blocks);
-            for (name, tensor) in tensors {
-                all.tensors.insert(name, tensor.to_device(self.device)?);
-            }
-        }
-        Ok(all)
+        Loaded::gathered(read, self.device)
     }
 
     /// The parameters of one tensor.
@@ -187,18 +192,14 @@ pub(crate) fn split(stored: &StoredTensor, tensor: &Tensor) -> Result<Vec<(Strin
 pub(crate) fn check_memory(what: &str, shapes: &Shapes) -> Result<()> {
     let bytes = |shape: &[usize]| shape.iter().try_fold(4_u64, |bytes, &size| bytes.checked_mul(size as u64));
     let needed = shapes.iter().try_fold(0_u64, |sum, (_, shape)| sum.checked_add(bytes(shape)?));
-    check_needed(what, needed)
+    check_bytes(what, needed)
 }
 
-/// Refuses so many bytes where the machine has no memory for them; `what` has them.
+/// Refuses so many bytes, or more than can be counted, where the machine has no memory for them; `what` has them.
 ///
 /// # Errors
 /// With the bytes that are needed and those that are available.
-pub(crate) fn check_bytes(what: &str, needed: u64) -> Result<()> {
-    check_needed(what, Some(needed))
-}
-
-fn check_needed(what: &str, needed: Option<u64>) -> Result<()> {
+pub(crate) fn check_bytes(what: &str, needed: Option<u64>) -> Result<()> {
     align_limits::memory::check(needed).map_err(|shortage| Error::Config(format!("{what}: {shortage}")))
 }
 

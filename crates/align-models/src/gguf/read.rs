@@ -49,21 +49,13 @@ impl Gguf {
         };
         check_bytes(
             &format!("the weights in {}", self.file.path().display()),
-            found.iter().map(in_memory).sum(),
+            Some(found.iter().map(in_memory).sum()),
         )?;
         let one = |(tensor, (place, info)): (&StoredTensor, (&Place, &TensorInfo))| {
             self.one(tensor, place, info, quantise)
         };
         let read: Vec<Result<Loaded>> = found.into_par_iter().map(one).collect();
-        let mut all = Loaded::default();
-        for read in read {
-            let Loaded { tensors, blocks } = read?;
-            all.blocks.extend(blocks);
-            for (name, tensor) in tensors {
-                all.tensors.insert(name, tensor.to_device(device)?);
-            }
-        }
-        Ok(all)
+        Loaded::gathered(read, device)
     }
 
     pub(crate) fn has_embedding_in_blocks(&self) -> bool {
