@@ -63,7 +63,7 @@ fn what_makes_no_sense_is_refused_before_work_starts() {
     });
     assert!(error.starts_with("`num_return_sequences` must be 1 at `temperature` 0"), "{error}");
     let error = refused(|job| "v2".clone_into(&mut job.model.model_revision));
-    assert!(error.starts_with("`model_revision`: has no effect, the model is a directory"), "{error}");
+    assert!(error.starts_with("`model_revision`: has no effect, the model is on disk"), "{error}");
     let error = refused(|job| {
         job.prompts.prompt_format = Some(PromptFormat::Raw);
         job.prompts.system = Some("Be brief.".to_owned());
