@@ -62,13 +62,16 @@ pub struct Measuring<'a> {
     pub ends_with_last: bool,
 }
 
+/// Opens the reference that completions are compared with.
+pub type OpenReference<'a> = Box<dyn Fn() -> align_stage::Result<CausalLm> + 'a>;
+
 /// Held-out rows, the objective over views of the models, and the models themselves.
 pub struct HeldOut<'a, T, O: Objective> {
     rows: &'a [T],
     pack: Pack<'a, T, O::Batch>,
     objective: O,
     policy: CausalLm,
-    reference: Option<CausalLm>,
+    reference: Option<OpenReference<'a>>,
     how: Measuring<'a>,
     last: Option<Evaluation>,
 }
@@ -112,7 +115,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         rows: &'a [T],
         pack: impl Fn(&[T], &[usize]) -> O::Batch + 'a,
         objective: O,
-        (policy, reference): (CausalLm, Option<CausalLm>),
+        (policy, reference): (CausalLm, Option<OpenReference<'a>>),
         how: Measuring<'a>,
     ) -> Result<Option<Self>> {
         if rows.is_empty() {
@@ -163,8 +166,9 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
             stop.go_on()?;
             let seed = self.how.seed.wrapping_add(step as u64);
+            let reference = reference().map_err(Error::stage)?;
             let divergence =
-                divergence(&self.policy, reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
+                divergence(&self.policy, &reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
             let divergence = divergence.map_err(Error::stage)?;
             metrics.mean("kl", divergence.kl, 1.0);
             // One token that the reference rules out is enough for this estimate to be infinite: it is then left out.

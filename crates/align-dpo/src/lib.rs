@@ -16,7 +16,7 @@ mod unpaired;
 mod unpaired_batch;
 
 pub use batch::PairBatch;
-pub use evaluation::{HeldOut, HeldOutLook, Measuring, Prompted};
+pub use evaluation::{HeldOut, HeldOutLook, Measuring, OpenReference, Prompted};
 pub use job::{Job, Parts, Preferences, train};
 pub use loss_type::LossType;
 pub use method::{Basis, Labels, Method, OwnLoss, PairLoss, PairMethod, Pairs, UnpairedLoss, UnpairedMethod};

@@ -56,8 +56,7 @@ impl Unpaired {
     /// The same loss over other views of the models, to measure with: it follows this one's running mean and
     /// does not change it.
     #[must_use]
-    pub fn measuring(&self, policy: CausalLm, reference: CausalLm) -> Self {
-        let reference = Reference::Live(Box::new(reference));
+    pub fn measuring(&self, policy: CausalLm, reference: Reference) -> Self {
         let moments = Arc::clone(&self.moments);
         Self { policy, reference, method: self.method, moving: None, moments, learns: false }
     }

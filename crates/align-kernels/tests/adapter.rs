@@ -143,6 +143,38 @@ fn magnitudes_at_the_start_change_nothing() {
     assert!(difference.to_scalar::<f64>().unwrap() < 1e-14);
 }
 
+#[test]
+fn an_adapter_with_an_offset_begins_as_its_base_and_learns_as_itself() {
+    let flat =
+        |t: &Tensor| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    for dtype in [DType::F32, DType::F64] {
+        let params = params(40, dtype);
+        let [x, w, b, a, b2, ..] = &params;
+        let [a0, b0] = [(a, 11), (b2, 12)]
+            .map(|(like, seed)| Param::frozen(&values(like.tensor().dims(), seed).to_dtype(dtype).unwrap()));
+        let minus_b0 = Param::frozen(&b0.tensor().neg().unwrap());
+        let layer = |adapter: &Adapter| Linear::new(w, Some(b)).unwrap().with_adapter(adapter).unwrap();
+        let with_offset = |a: &Param, b: &Param| {
+            layer(&Adapter::new(a, b, SCALE).unwrap().with_offset(&a0, &minus_b0).unwrap())
+        };
+        let (begins, moved) = (with_offset(&a0, &b0), with_offset(a, b2));
+        let base = begins.without_adapter().forward(x.tensor()).unwrap();
+        assert_eq!(flat(&begins.forward(x.tensor()).unwrap()), flat(&base), "to the bit");
+        assert_eq!(flat(&begins.merged().unwrap().0), flat(w.tensor()));
+
+        // The same function by other means: W + s B₁ A₁ as the weight.
+        let offset = (minus_b0.tensor().matmul(a0.tensor()).unwrap() * SCALE).unwrap();
+        let residual = Param::frozen(&(w.tensor().detach() + offset).unwrap());
+        let residual = Linear::new(&residual, Some(b)).unwrap();
+        let residual = residual.with_adapter(&Adapter::new(a, b2, SCALE).unwrap()).unwrap();
+        let mut found = outcome(&params, |x| moved.forward(x));
+        found.remove(2); // The residual of W has no gradient of its own.
+        assert!(distance(&found, &outcome(&params, |x| residual.forward(x))) < 3e-6);
+        let merged = [&moved, &residual].map(|layer| vec![flat(&layer.merged().unwrap().0)]);
+        assert!(distance(&merged[0], &merged[1]) < 3e-6);
+    }
+}
+
 /// A layer with dropout, run as a part of a model.
 fn dropped(layer: &Linear, x: &Tensor, noise: &Noise, again: bool) -> Tensor {
     let (layer, draw) = (layer.clone(), noise.draw(3));

@@ -4,7 +4,7 @@
 use align_kernels::{Activation, Adapter, Linear, Looking, Params, RmsNorm, SoftCap, Tape, Value};
 use candle_core::{Result, Tensor, bail};
 
-use crate::adapter::{AdapterPlan, b, bias_of_b, magnitude};
+use crate::adapter::{AdapterPlan, b, bias_of_b, magnitude, offset_b};
 use crate::decoder::Pass;
 use crate::plan::{AttentionPlan, LayerPlan, LinearPlan, MlpPlan, NormPlan, bias, weight};
 
@@ -195,6 +195,10 @@ pub(crate) fn adapter_of(linear: &LinearPlan, plan: &AdapterPlan, params: &Param
         Adapter::new(params.require(&plan.a())?, params.require(&b(&linear.name))?, plan.scale)?;
     if plan.bias {
         adapter = adapter.with_bias(params.require(&bias_of_b(&linear.name))?);
+    }
+    if plan.offset {
+        let (a, b) = (params.require(&plan.offset_a())?, params.require(&offset_b(&linear.name))?);
+        adapter = adapter.with_offset(a, b)?;
     }
     Ok(adapter.with_dropout(plan.dropout))
 }

@@ -3,6 +3,7 @@
 use align_kernels::{Param, Params};
 use candle_core::Device;
 
+use crate::adapter::is_offset;
 use crate::{CausalLm, DecoderConfig, ModelDir, Result, RewardHead, weights_hash};
 
 /// A model in memory: its plan, and its parameters. Cloning shares them.
@@ -103,7 +104,7 @@ impl ModelDir {
         };
         let own = config.low_rank_names();
         let held = |(name, param): (&str, &Param)| {
-            let is_trained = own.contains(name) || name.starts_with("score.");
+            let is_trained = (own.contains(name) && !is_offset(name)) || name.starts_with("score.");
             let param = if is_trained { Param::tracked(param.tensor())? } else { param.clone() };
             Ok::<_, crate::Error>((name.to_owned(), param))
         };
@@ -128,7 +129,10 @@ impl ModelDir {
     ) -> Result<Params> {
         let Some(adapter) = self.adapter() else { return Ok(base) };
         let tensors = adapter.load(self.decoder_config(), &base, seed, device)?;
-        let own = tensors.iter().map(|(name, tensor)| Ok((name.clone(), held(tensor)?)));
+        let own = tensors.iter().map(|(name, tensor)| {
+            let param = if is_offset(name) { Param::frozen(tensor) } else { held(tensor)? };
+            Ok((name.clone(), param))
+        });
         let own = own.collect::<Result<Params>>()?;
         Ok(base.overlaid(&own))
     }

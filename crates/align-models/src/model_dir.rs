@@ -15,7 +15,7 @@ use crate::adapter::{ADAPTER, ADAPTER_CONFIG, AdapterDir};
 use crate::carried::CarriedOver;
 use crate::error::SHOWN;
 use crate::gguf::Gguf;
-use crate::plan::{StoredParam, StoredTensor, weight};
+use crate::plan::{StoredTensor, weight};
 use crate::weights::Reading;
 use crate::{
     DecoderConfig, Error, PadToken, Quantisation, Result, RewardHead, SavedDtype, SavedFormat, architectures,
@@ -269,18 +269,16 @@ impl ModelDir {
         self.on_disk.as_ref().unwrap_or_else(|| self.base_config())
     }
 
-    /// The layout of what [`ModelDir::save`] writes: tensors by name, each with the parameters that it holds, rows after rows.
-    /// Parameters that it does not mention are called as they are.
+    /// The layout of what [`ModelDir::save`] writes: its tensors, with the parameters that each holds. Parameters that none
+    /// mentions are called as they are.
     ///
     /// # Errors
     /// An adapter that does not fit the model.
-    pub fn layout(&self) -> Result<Vec<(String, Vec<String>)>> {
-        let tensors = match self.adapter() {
-            None => self.decoder.tensors(),
-            Some(adapter) => adapter.tensors(&self.decoder)?.all(),
-        };
-        let names = |params: Vec<StoredParam>| params.into_iter().map(|param| param.name).collect();
-        Ok(tensors.into_iter().map(|tensor| (tensor.name, names(tensor.params))).collect())
+    pub fn layout(&self) -> Result<Vec<StoredTensor>> {
+        match self.adapter() {
+            None => Ok(self.decoder.tensors()),
+            Some(adapter) => Ok(adapter.tensors(&self.decoder)?.all()),
+        }
     }
 
     /// The adapter, if it is one.

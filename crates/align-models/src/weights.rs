@@ -139,7 +139,7 @@ impl Reading<'_> {
                 crate::weights::quantised(tensor, &values, (outputs, inputs), how)
             }
             _ => {
-                let tensors = split(tensor, &Tensor::from_vec(values, shape, &Device::Cpu)?)?;
+                let tensors = tensor.split(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
                 Ok(Loaded { tensors: tensors.into_iter().collect(), ..Loaded::default() })
             }
         }
@@ -169,20 +169,6 @@ pub(crate) fn in_blocks(
         Ok((param.name.clone(), part(rows)?))
     });
     Ok(Loaded { blocks: parts.collect::<Result<_>>()?, ..Loaded::default() })
-}
-
-/// The parameters that a tensor holds.
-pub(crate) fn split(stored: &StoredTensor, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
-    if let [only] = stored.params.as_slice() {
-        return Ok(vec![(only.name.clone(), tensor.clone())]);
-    }
-    let mut first = 0;
-    let rows = stored.params.iter().map(|param| {
-        let rows = tensor.narrow(0, first, param.shape[0])?.force_contiguous()?;
-        first += param.shape[0];
-        Ok((param.name.clone(), rows))
-    });
-    rows.collect()
 }
 
 /// Refuses tensors of these shapes in f32 where the machine has no memory for them; `what` has them.
@@ -230,10 +216,10 @@ pub(crate) fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap
     let mut tensors = BTreeMap::new();
     let mut rest: BTreeMap<&str, &Param> = params.iter().collect();
     for stored in table.iter().filter(|stored| stored.params.len() > 1) {
-        let parts: Vec<_> =
-            stored.params.iter().filter_map(|param| rest.remove(param.name.as_str())).collect();
-        let parts = parts.into_iter().map(value).collect::<Result<Vec<_>>>()?;
-        tensors.insert(stored.name.clone(), Tensor::cat(&parts, 0)?);
+        tensors.insert(stored.name.clone(), stored.joined(|name| value(params.require(name)?))?);
+        stored.params.iter().for_each(|param| {
+            rest.remove(param.name.as_str());
+        });
     }
     for (name, param) in rest {
         tensors.insert(name.to_owned(), value(param)?);
@@ -274,14 +260,8 @@ pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path, format: 
 /// # Errors
 /// If a parameter is missing; if the file cannot be written.
 pub(crate) fn save_only(params: &Params, table: &[StoredTensor], path: &Path) -> Result<()> {
-    let stored = |stored: &StoredTensor| {
-        let parts =
-            stored.params.iter().map(|param| params.require(&param.name)?.tensor().detach().contiguous());
-        Ok::<_, Error>((
-            stored.name.clone(),
-            Tensor::cat(&parts.collect::<candle_core::Result<Vec<_>>>()?, 0)?,
-        ))
-    };
+    let value = |name: &str| Ok::<_, Error>(params.require(name)?.tensor().detach().contiguous()?);
+    let stored = |stored: &StoredTensor| Ok((stored.name.clone(), stored.joined(value)?));
     write(&table.iter().map(stored).collect::<Result<_>>()?, path)
 }
 

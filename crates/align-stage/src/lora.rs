@@ -12,7 +12,7 @@ use crate::{Error, Given, ModelOptions, Result};
 /// Regret").
 pub(crate) const LEARNING_RATE_FACTOR: f64 = 10.0;
 
-/// What a new adapter starts from.
+/// What a new adapter starts from. With each the model starts as it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
 #[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
 #[value(rename_all = "snake_case")]
@@ -22,6 +22,9 @@ pub enum InitLoraWeights {
     True,
     /// A normal with deviation 1/r, B zero.
     Gaussian,
+    /// A and B the weight's largest singular values, which an offset takes off again (PiSSA, Meng et al. 2024, arXiv:2404.02948);
+    /// saved as an ordinary adapter of twice the rank.
+    Pissa,
 }
 
 /// What 4 bits stand for.
@@ -95,7 +98,7 @@ pub struct LoraOptions {
     #[arg(long)]
     pub lora_bias: bool,
 
-    /// What A starts from; B starts from zero, so that the model starts as it is
+    /// What A and B start from; with each the model starts as it is
     #[arg(long, value_enum, default_value_t = InitLoraWeights::True)]
     pub init_lora_weights: InitLoraWeights,
 
@@ -231,6 +234,7 @@ impl LoraOptions {
             init_lora_weights: match self.init_lora_weights {
                 InitLoraWeights::True => LoraStart::Uniform,
                 InitLoraWeights::Gaussian => LoraStart::Gaussian,
+                InitLoraWeights::Pissa => LoraStart::Pissa,
             },
         })
     }

@@ -112,7 +112,12 @@ pub fn start<'a>(
     on_log: &'a OnLog<'a>,
 ) -> Result<Option<(Updater, Run<'a>)>> {
     let Opening { host, place, config, model, .. } = opening;
-    let updater = config.updater(params, total_steps)?.with_layout(Layout::new(model.layout()?));
+    let part = |(name, place): (&str, _)| (name.to_owned(), place);
+    let layout = model.layout()?.into_iter().map(|tensor| {
+        let parts = tensor.places().into_iter().map(part).collect();
+        (tensor.name, parts)
+    });
+    let updater = config.updater(params, total_steps)?.with_layout(Layout::new(layout));
     let settings = serde_json::json!({
         "options": opening.options(), "training_rows": fixed.rows, "frozen": fixed.models,
     });

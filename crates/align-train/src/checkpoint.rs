@@ -136,7 +136,7 @@ impl Checkpoint {
         for file in models.map(|name| self.path.join(name)) {
             let unreadable = |error| Error::checkpoint(&file, format!("cannot be read: {error}"));
             let stored = candle_core::safetensors::load(&file, &Device::Cpu).map_err(unreadable)?;
-            let parts = stored.into_iter().map(|(name, tensor)| layout.parts(name, tensor, params));
+            let parts = stored.into_iter().map(|(name, tensor)| layout.parts(name, tensor));
             for (name, tensor) in parts.collect::<candle_core::Result<Vec<_>>>()?.into_iter().flatten() {
                 let Some(param) = params.get(&name) else { continue };
                 let (expected, found) = (param.tensor(), &tensor);

@@ -33,7 +33,7 @@ pub use error::{Error, Result};
 pub use evaluation::evaluate;
 pub use fit::{Outcome, fit};
 pub use interrupt::{Listening, Stop, StopReason};
-pub use layout::Layout;
+pub use layout::{Layout, Part};
 pub use metrics::Metrics;
 pub use noted::Noted;
 pub use objective::{Batches, Cursor, Evaluate, Objective, StepLoss};

@@ -7,7 +7,7 @@ use align_data::{
     prepare_pairs,
 };
 use align_kernels::Params;
-use align_models::{CausalLm, Reference};
+use align_models::CausalLm;
 use align_stage::{Fixed, Judge, Opening, Result, RowBatches, Trained, Training};
 
 use crate::{HeldOut, Labels, PairMethod, Preference, Report, Scoring as _};
@@ -45,12 +45,14 @@ pub(super) fn train(
     let (params, start) = opening.model.trainable(opening.place.seed, &opening.place.device)?;
     let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
     let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
-    let (mut compared, mut moving, mut live, mut hash) = (None, None, None, None);
+    let (mut compared, mut measured, mut moving, mut opened, mut hash) = (None, None, None, None, None);
     if method.needs_reference() {
         let reference = RunReference::open(opening, &job.dpo, &params, start)?;
         compared = Some(reference.compared(opening, &job.dpo, method, &data.train, None)?);
+        measured = Some(reference.measured(opening, &job.dpo, method, &data.held_out, None)?);
         hash = Some(reference.hash()?);
-        (moving, live) = (reference.moving, Some(reference.model));
+        let (live, moved) = reference.opened(opening, &job.dpo)?;
+        (moving, opened) = (moved, Some(live));
     } else {
         drop(start);
         opening.given.refuse(&["num_kl_prompts"], "the method has no reference to measure the KL from")?;
@@ -63,9 +65,8 @@ pub(super) fn train(
 
     // Training, and what changed.
     let view = lm(&params.view())?;
-    let frozen = live.clone().map(|model| Reference::Live(Box::new(model)));
-    let measured = Preference::new(view.clone(), frozen, method.clone());
-    let held_out = HeldOut::new(&data.held_out, pack, measured, (view, live), job.measuring(opening)?)?;
+    let measured = Preference::new(view.clone(), measured, method.clone());
+    let held_out = HeldOut::new(&data.held_out, pack, measured, (view, opened), job.measuring(opening)?)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let rows = data.train.len();
     let fixed = Fixed { rows: &data.fingerprint, models: hash.into_iter().collect() };

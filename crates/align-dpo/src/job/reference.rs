@@ -6,12 +6,12 @@ use align_kernels::Params;
 use align_models::{CausalLm, Model, Reference};
 use align_stage::{Error, Opening, Result, open_reference};
 
-use crate::{DpoOptions, MovingReference, Scoring, precompute};
+use crate::{DpoOptions, MovingReference, OpenReference, Scoring, precompute};
 
 /// The reference of a run.
 pub(super) struct RunReference {
     /// As it starts: what held-out rows are measured against.
-    pub(super) model: CausalLm,
+    model: CausalLm,
     /// As training compares with it: the same, or a view of what moves.
     compared: CausalLm,
     /// What moves it, if it moves.
@@ -57,8 +57,7 @@ impl RunReference {
         }
     }
 
-    /// The reference as training asks it: live, or its log-probs of all rows. Nothing is computed in advance
-    /// for a dry run, which writes nothing.
+    /// The reference as training asks it: live, or its log-probs of all rows.
     pub(super) fn compared<S: Scoring>(
         &self,
         opening: &Opening<'_>,
@@ -67,12 +66,65 @@ impl RunReference {
         rows: &[S::Row],
         rows_per_batch: Option<usize>,
     ) -> Result<Reference> {
-        match options.cache_dir()?.filter(|_| opening.host.trains()) {
-            None => Ok(Reference::Live(Box::new(self.compared.clone()))),
-            Some(dir) => {
-                let (_, hash) = self.hash()?;
-                Ok(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?)
-            }
+        let known = self.known(opening, options, scoring, rows, rows_per_batch)?;
+        Ok(known.unwrap_or_else(|| Reference::Live(Box::new(self.compared.clone()))))
+    }
+
+    /// The reference as held-out rows are measured against it: as it starts, live, or its log-probs of all of them.
+    pub(super) fn measured<S: Scoring>(
+        &self,
+        opening: &Opening<'_>,
+        options: &DpoOptions,
+        scoring: &S,
+        rows: &[S::Row],
+        rows_per_batch: Option<usize>,
+    ) -> Result<Reference> {
+        let known = match rows.is_empty() {
+            true => None,
+            false => self.known(opening, options, scoring, rows, rows_per_batch)?,
+        };
+        Ok(known.unwrap_or_else(|| Reference::Live(Box::new(self.model.clone()))))
+    }
+
+    /// Its log-probs of all rows, if they are wanted in advance. Nothing is computed for a dry run, which writes nothing.
+    fn known<S: Scoring>(
+        &self,
+        opening: &Opening<'_>,
+        options: &DpoOptions,
+        scoring: &S,
+        rows: &[S::Row],
+        rows_per_batch: Option<usize>,
+    ) -> Result<Option<Reference>> {
+        let Some(dir) = options.cache_dir()?.filter(|_| opening.host.trains()) else { return Ok(None) };
+        let (_, hash) = self.hash()?;
+        Ok(Some(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?))
+    }
+
+    /// The reference as completions are compared with it, and what moves the one of training. A model whose log-probs were
+    /// computed in advance, and that shares no weights with the policy, takes no memory between two measurements: it is
+    /// loaded for each.
+    pub(super) fn opened<'a>(
+        self,
+        opening: &'a Opening<'_>,
+        options: &'a DpoOptions,
+    ) -> Result<(OpenReference<'a>, Option<MovingReference>)> {
+        let shares = opening.model.is_adapter() && options.ref_model.is_none();
+        if shares || !options.precompute_ref_log_probs || !opening.host.trains() {
+            let (model, moving) = (self.model, self.moving);
+            return Ok((Box::new(move || Ok(model.clone())), moving));
         }
+        let (_, expected) = self.hash()?;
+        let again = move || {
+            let model = match &options.ref_model {
+                None => opening.model.model(&opening.place.device)?,
+                Some(name) => open_reference(opening, name)?.model(&opening.place.device)?,
+            };
+            if model.hash()? != expected {
+                let problem = "the reference: its files were changed while the run was under way, which began with others";
+                return Err(Error::Inputs(problem.to_owned()));
+            }
+            Ok(model.causal_lm()?)
+        };
+        Ok((Box::new(again), self.moving))
     }
 }

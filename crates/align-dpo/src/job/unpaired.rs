@@ -49,16 +49,19 @@ pub(super) fn train(
     let reference = RunReference::open(opening, &job.dpo, &params, start)?;
     let neighbours = rows_compared(opening, job, method)?;
     let compared = reference.compared(opening, &job.dpo, method, &data.train, neighbours)?;
+    let neighbours = neighbours.map(|_| opening.config.per_device_eval_batch_size);
+    let measured = reference.measured(opening, &job.dpo, method, &data.held_out, neighbours)?;
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
     let fixed = Fixed { rows: &data.fingerprint, models: [reference.hash()?].into() };
-    let objective = Unpaired::new(policy, compared, *method).with_moving_reference(reference.moving);
+    let (opened, moving) = reference.opened(opening, &job.dpo)?;
+    let objective = Unpaired::new(policy, compared, *method).with_moving_reference(moving);
     let first = order.clone().next_batch().unwrap_or_default();
     objective.check_start(&pack(&data.train, &first), job.dpo.ref_model.is_none())?;
 
     // Training, and what changed.
-    let (view, live) = (lm(&params.view())?, reference.model);
-    let measured = objective.measuring(view.clone(), live.clone());
-    let models = (view, Some(live));
+    let view = lm(&params.view())?;
+    let measured = objective.measuring(view.clone(), measured);
+    let models = (view, Some(opened));
     let held_out = HeldOut::new(&data.held_out, pack, measured, models, job.measuring(opening)?)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let rows = data.train.len();

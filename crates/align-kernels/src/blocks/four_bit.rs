@@ -6,6 +6,7 @@ use candle_core::{Result, bail};
 use rayon::prelude::*;
 
 use super::codes::{FP4, NF4};
+use super::lookup::look_up;
 use super::{Absmax, Blocks};
 
 /// Blocks may be as small as this.
@@ -189,19 +190,17 @@ impl Blocks for FourBit {
         while at < end {
             let stop = end.min((at / self.block + 1) * self.block);
             let scale = self.absmax.get(at / self.block);
+            let values = code.map(|value| value * scale);
             let to = &mut to[at - first..stop - first];
             // Whole bytes, between what may be half of one at either end.
             let (head, rest) = to.split_at_mut(at % 2);
             let (pairs, tail) = rest.as_chunks_mut::<2>();
             for to in head {
-                *to = code[usize::from(self.codes[at / 2] & 15)] * scale;
+                *to = values[usize::from(self.codes[at / 2] & 15)];
             }
-            let bytes = at.div_ceil(2);
-            for (to, byte) in pairs.iter_mut().zip(&self.codes[bytes..]) {
-                *to = [code[usize::from(byte >> 4)] * scale, code[usize::from(byte & 15)] * scale];
-            }
+            look_up(&values, &self.codes[at.div_ceil(2)..], pairs);
             for to in tail {
-                *to = code[usize::from(self.codes[stop / 2] >> 4)] * scale;
+                *to = values[usize::from(self.codes[stop / 2] >> 4)];
             }
             at = stop;
         }

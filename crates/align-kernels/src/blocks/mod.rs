@@ -8,6 +8,7 @@ mod double;
 mod four_bit;
 mod ggml;
 mod int8;
+mod lookup;
 mod product;
 
 use std::fmt::Debug;

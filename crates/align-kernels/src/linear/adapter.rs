@@ -21,6 +21,8 @@ pub struct Adapter {
     pub(super) bias: Option<Param>,
     magnitude: Option<Param>,
     dropout: f64,
+    /// A and B of a second product, which stays.
+    offset: Option<[Param; 2]>,
 }
 
 impl Adapter {
@@ -34,7 +36,7 @@ impl Adapter {
         if rank != columns {
             bail!("adapter: A has rank {rank}, B {columns}");
         }
-        Ok(Self { a: a.clone(), b: b.clone(), scale, bias: None, magnitude: None, dropout: 0.0 })
+        Ok(Self { a: a.clone(), b: b.clone(), scale, bias: None, magnitude: None, dropout: 0.0, offset: None })
     }
 
     /// The same with a bias of B `[outputs]`, which the scale multiplies too (`lora_bias`).
@@ -57,13 +59,28 @@ impl Adapter {
         Self { dropout, ..self }
     }
 
+    /// The same with a second product beside the one that is trained: `s (B A + B₁ A₁)`. So an adapter can start from
+    /// something else than zero, as PiSSA does (Meng et al. 2024, arXiv:2404.02948), and leave the layer as it is: with
+    /// what A began as for A₁, and for B₁ the negative of what B did.
+    ///
+    /// # Errors
+    /// If the shapes differ.
+    pub fn with_offset(self, a: &Param, b: &Param) -> Result<Self> {
+        let dims = |a: &Param, b: &Param| (a.tensor().dims().to_vec(), b.tensor().dims().to_vec());
+        let (found, expected) = (dims(a, b), dims(&self.a, &self.b));
+        if found != expected {
+            bail!("adapter: A and B are {expected:?}, those of the offset {found:?}");
+        }
+        Ok(Self { offset: Some([a.clone(), b.clone()]), ..self })
+    }
+
     pub(super) fn params(&self) -> impl Iterator<Item = &Param> {
         [Some(&self.a), Some(&self.b), self.bias.as_ref()].into_iter().flatten()
     }
 
     /// True if the layer is one product more than the plain one, with the same input.
     pub(super) fn is_plain(&self, tape: &Tape) -> bool {
-        self.magnitude.is_none() && !tape.drops_out(self.dropout)
+        self.magnitude.is_none() && self.offset.is_none() && !tape.drops_out(self.dropout)
     }
 
     pub(super) fn check(&self, weight: &Weight) -> Result<()> {
@@ -83,10 +100,31 @@ impl Adapter {
 
     /// `s (x Aᵀ) Bᵀ` by itself.
     fn product(&self, tape: &mut Tape, x: &Value) -> Result<Value> {
-        let inner = tape.linear(x, &Linear::new(&self.a, None)?)?;
-        let outer = tape.linear(&inner, &Linear::new(&self.b, self.bias.as_ref())?)?;
-        tape.scale(outer, self.scale)
+        product(tape, x, [&self.a, &self.b], self.bias.as_ref(), self.scale)
     }
+
+    /// `s (B A + B₁ A₁)`, `[outputs, inputs]`.
+    fn change(&self) -> Result<Tensor> {
+        let product = |a: &Param, b: &Param| b.tensor().detach().matmul(&a.tensor().detach());
+        let mut change = product(&self.a, &self.b)?;
+        if let Some([a, b]) = &self.offset {
+            change = (change + product(a, b)?)?;
+        }
+        change * self.scale
+    }
+}
+
+/// `s (x Aᵀ) Bᵀ`, and the bias of B.
+fn product(
+    tape: &mut Tape,
+    x: &Value,
+    [a, b]: [&Param; 2],
+    bias: Option<&Param>,
+    scale: f64,
+) -> Result<Value> {
+    let inner = tape.linear(x, &Linear::new(a, None)?)?;
+    let outer = tape.linear(&inner, &Linear::new(b, bias)?)?;
+    tape.scale(outer, scale)
 }
 
 impl Tape {
@@ -95,7 +133,12 @@ impl Tape {
         let dropped = self.dropout(x, adapter.dropout)?;
         let Some(magnitude) = &adapter.magnitude else {
             let base = self.linear(x, &layer.without_adapter())?;
-            let low_rank = adapter.product(self, dropped.as_ref().unwrap_or(x))?;
+            let mut low_rank = adapter.product(self, dropped.as_ref().unwrap_or(x))?;
+            if let Some([a, b]) = &adapter.offset {
+                // First of all the two products together, which may begin as exactly nothing.
+                let offset = product(self, x, [a, b], None, adapter.scale)?;
+                low_rank = self.add(&low_rank, offset)?;
+            }
             return self.add(&base, low_rank);
         };
         let plain = Adapter { magnitude: None, dropout: 0.0, ..adapter.clone() };
@@ -162,7 +205,7 @@ impl Linear {
     pub fn merged(&self) -> Result<(Tensor, Option<Tensor>)> {
         let Some(adapter) = self.adapter.as_deref() else { bail!("the layer has no adapter") };
         let detached = |param: &Param| param.tensor().detach();
-        let change = (detached(&adapter.b).matmul(&detached(&adapter.a))? * adapter.scale)?;
+        let change = adapter.change()?;
         let mut merged = (self.weight.dense(&change)? + change)?;
         if let Some(magnitude) = &adapter.magnitude {
             let ratio = (detached(magnitude) / row_norms(self, adapter)?)?;

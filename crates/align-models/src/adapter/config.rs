@@ -35,14 +35,17 @@ pub struct LoraConfig {
     pub init_lora_weights: LoraStart,
 }
 
-/// The start of a new adapter. B is 0 in each, so that the model starts as its base.
+/// The start of a new adapter. With each the model starts as its base.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LoraStart {
-    /// `true`: A is uniform in ±1/√inputs.
+    /// `true`: A is uniform in ±1/√inputs, B is 0.
     #[default]
     Uniform,
-    /// `gaussian`: A is normal with deviation 1/r.
+    /// `gaussian`: A is normal with deviation 1/r, B is 0.
     Gaussian,
+    /// `pissa`: the weight's largest singular values and their vectors, which an offset takes off again (PiSSA, Meng et al.
+    /// 2024, arXiv:2404.02948). Saved as PEFT converts it: an ordinary adapter of twice the rank over the same base.
+    Pissa,
 }
 
 /// A choice of a model's modules.
@@ -79,6 +82,22 @@ impl Default for LoraConfig {
 }
 
 impl LoraConfig {
+    /// The settings under which the adapter is saved, which are those of an ordinary one.
+    pub(crate) fn portable(&self) -> Self {
+        if self.init_lora_weights != LoraStart::Pissa {
+            return self.clone();
+        }
+        let alpha = |alpha: f64| alpha * if self.use_rslora { 2f64.sqrt() } else { 2.0 };
+        Self {
+            r: 2 * self.r,
+            lora_alpha: alpha(self.lora_alpha),
+            rank_pattern: self.rank_pattern.iter().map(|(it, rank)| (it.clone(), 2 * rank)).collect(),
+            alpha_pattern: self.alpha_pattern.iter().map(|(it, own)| (it.clone(), alpha(*own))).collect(),
+            init_lora_weights: LoraStart::Uniform,
+            ..self.clone()
+        }
+    }
+
     /// The factor of the product of A and B.
     pub(crate) fn scale(&self, rank: usize, alpha: f64) -> f64 {
         let rank = rank as f64;

@@ -32,6 +32,10 @@ const UNUSED: [&str; 17] = [
     "loftq_config",
 ];
 
+/// Our own key: the settings of an adapter that began with PiSSA, of which the others are those of the ordinary one that it was
+/// saved as. PEFT leaves it aside.
+const PISSA: &str = "pissa";
+
 /// The settings and the base that a file names.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stored {
@@ -82,7 +86,7 @@ pub(super) fn read(path: &Path, json: Value) -> Result<Stored> {
         return file
             .wrong("base_model_name_or_path", "the name or path of the model that the adapter is for");
     }
-    let config = LoraConfig {
+    let mut config = LoraConfig {
         r: file.whole("r", 8)?,
         lora_alpha: file.number("lora_alpha", 8.0)?,
         lora_dropout: file.number("lora_dropout", 0.0)?,
@@ -96,11 +100,17 @@ pub(super) fn read(path: &Path, json: Value) -> Result<Stored> {
         exclude_modules: file.modules("exclude_modules")?,
         layers_to_transform: file.list("layers_to_transform", |it| it.as_u64().map(|it| it as usize))?,
         layers_pattern: file.list("layers_pattern", |it| it.as_str().map(str::to_owned))?,
-        rank_pattern: file.pattern("rank_pattern", |it| it.as_u64().map(|it| it as usize))?,
-        alpha_pattern: file.pattern("alpha_pattern", Value::as_f64)?,
+        rank_pattern: file.ranks()?,
+        alpha_pattern: file.alphas()?,
         modules_to_save: file.list("modules_to_save", |it| it.as_str().map(str::to_owned))?,
         init_lora_weights: LoraStart::Uniform,
     };
+    if !json[PISSA].is_null() {
+        let own = File { path, json: &json[PISSA] };
+        (config.rank_pattern, config.alpha_pattern) = (own.ranks()?, own.alphas()?);
+        (config.r, config.lora_alpha) = (own.whole("r", 8)?, own.number("lora_alpha", 8.0)?);
+        config.init_lora_weights = LoraStart::Pissa;
+    }
     let revision = json["revision"].as_str().map(str::to_owned);
     let is_classifier = json["task_type"].as_str() == Some("SEQ_CLS");
     Ok(Stored { config, base: base.to_owned(), revision, is_classifier, json })
@@ -120,15 +130,16 @@ pub(super) fn written(
         Modules::AllLinear | Modules::Pattern(_) => json!(modules.to_string()),
     };
     let list = |list: &[String]| if list.is_empty() { Value::Null } else { json!(list) };
-    let pattern = |pairs: Vec<(String, Value)>| Value::Object(pairs.into_iter().collect::<Map<_, _>>());
+    let own = config;
+    let config = &own.portable();
     let targets = match &config.target_modules {
         Modules::AllLinear => json!(all_linear),
         modules => names(modules),
     };
     let layers = &config.layers_to_transform;
-    json!({
+    let mut json = json!({
         "alora_invocation_tokens": null,
-        "alpha_pattern": pattern(config.alpha_pattern.iter().map(|(it, alpha)| (it.clone(), number(*alpha))).collect()),
+        "alpha_pattern": alphas(config),
         "arrow_config": null,
         "auto_mapping": null,
         "base_model_name_or_path": base,
@@ -140,8 +151,8 @@ pub(super) fn written(
         "fan_in_fan_out": false,
         "inference_mode": true,
         "init_lora_weights": match config.init_lora_weights {
-            LoraStart::Uniform => json!(true),
             LoraStart::Gaussian => json!("gaussian"),
+            LoraStart::Uniform | LoraStart::Pissa => json!(true),
         },
         "kasa_config": null,
         "layer_replication": null,
@@ -160,7 +171,7 @@ pub(super) fn written(
         "peft_version": PEFT_VERSION,
         "qalora_group_size": 16,
         "r": config.r,
-        "rank_pattern": pattern(config.rank_pattern.iter().map(|(it, rank)| (it.clone(), json!(rank))).collect()),
+        "rank_pattern": ranks(config),
         "revision": revision,
         "target_modules": targets,
         "target_parameters": null,
@@ -171,7 +182,21 @@ pub(super) fn written(
         "use_qalora": false,
         "use_rslora": config.use_rslora,
         "velora_config": null
-    })
+    });
+    if own.init_lora_weights == LoraStart::Pissa {
+        json[PISSA] = json!({
+            "r": own.r, "lora_alpha": own.lora_alpha, "rank_pattern": ranks(own), "alpha_pattern": alphas(own),
+        });
+    }
+    json
+}
+
+fn ranks(config: &LoraConfig) -> Value {
+    config.rank_pattern.iter().map(|(it, rank)| (it.clone(), json!(rank))).collect::<Map<_, _>>().into()
+}
+
+fn alphas(config: &LoraConfig) -> Value {
+    config.alpha_pattern.iter().map(|(it, alpha)| (it.clone(), number(*alpha))).collect::<Map<_, _>>().into()
 }
 
 /// As PEFT writes it: whole where it is whole.
@@ -232,6 +257,14 @@ impl File<'_> {
             Value::String(text) => Some(Modules::Pattern(text.clone())),
             _ => Some(Modules::Names(self.list(field, |it| it.as_str().map(str::to_owned))?)),
         })
+    }
+
+    fn ranks(&self) -> Result<Vec<(String, usize)>> {
+        self.pattern("rank_pattern", |it| it.as_u64().map(|it| it as usize))
+    }
+
+    fn alphas(&self) -> Result<Vec<(String, f64)>> {
+        self.pattern("alpha_pattern", Value::as_f64)
     }
 
     /// A list, or one of its entries alone.

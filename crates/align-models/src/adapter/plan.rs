@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::targets::{Targets, is_end};
-use super::{LoraConfig, Modules};
+use super::{LoraConfig, LoraStart, Modules};
 use crate::plan::{Init, LinearPlan, StoredParam, StoredTensor, weight};
 use crate::{DecoderConfig, Error, Result, RewardHead};
 
@@ -25,6 +25,8 @@ pub struct AdapterPlan {
     pub bias: bool,
     /// Whether there are DoRA's magnitudes.
     pub magnitude: bool,
+    /// Whether a second product stays beside the one that is trained.
+    pub offset: bool,
 }
 
 /// The tensors of an adapter beside its base.
@@ -47,6 +49,22 @@ impl AdapterPlan {
     pub(crate) fn a(&self) -> String {
         format!("{}.lora_A.weight", self.module)
     }
+
+    pub(crate) fn offset_a(&self) -> String {
+        format!("{}.lora_A{OFFSET}", self.module)
+    }
+}
+
+/// What the names of an offset's parameters end with.
+const OFFSET: &str = ".offset";
+
+/// Whether the parameter of an adapter is never trained.
+pub(crate) fn is_offset(name: &str) -> bool {
+    name.ends_with(OFFSET)
+}
+
+pub(crate) fn offset_b(module: &str) -> String {
+    format!("{module}.lora_B{OFFSET}")
 }
 
 pub(crate) fn b(module: &str) -> String {
@@ -94,6 +112,7 @@ impl DecoderConfig {
                 dropout: config.lora_dropout,
                 bias: config.lora_bias,
                 magnitude: config.use_dora,
+                offset: config.init_lora_weights == LoraStart::Pissa,
             });
         }
         with.check_targets(config, &adapted)?;
@@ -120,25 +139,29 @@ impl DecoderConfig {
         let mut low_rank: Vec<StoredTensor> = Vec::new();
         for linear in self.linears() {
             let Some(plan) = &linear.adapter else { continue };
-            let mut add = |what: &str, name: String, shape: &[usize], init: Init| {
-                let stored = format!("{PREFIX}{}.{what}", plan.module);
-                let param = StoredParam { name, shape: shape.to_vec(), init };
-                match low_rank.iter_mut().find(|tensor| tensor.name == stored) {
+            let mut add = |what: &str, names: Vec<String>, shape: &[usize], beside: usize, init: Init| {
+                let name = format!("{PREFIX}{}.{what}", plan.module);
+                let param = |name| StoredParam { name, shape: shape.to_vec(), init };
+                let params: Vec<_> = names.into_iter().map(param).collect();
+                match low_rank.iter_mut().find(|tensor| tensor.name == name) {
                     // A is held in common by the parts of a fused module; of the others each has its own rows.
-                    Some(tensor) if tensor.params[0].name == param.name => {}
-                    Some(tensor) => tensor.params.push(param),
-                    None => {
-                        low_rank.push(StoredTensor { name: stored, params: vec![param], is_linear: false })
-                    }
+                    Some(tensor) if tensor.params[0].name == params[0].name => {}
+                    Some(tensor) => tensor.params.extend(params),
+                    None => low_rank.push(StoredTensor { name, params, columns: beside, is_linear: false }),
                 }
             };
-            add("lora_A.weight", plan.a(), &[plan.rank, linear.inputs], Init::Normal);
-            add("lora_B.weight", b(&linear.name), &[linear.outputs, plan.rank], Init::Zeros);
+            let with = |own: String, offset: String| {
+                [own].into_iter().chain(plan.offset.then_some(offset)).collect::<Vec<_>>()
+            };
+            let (a, b) = (with(plan.a(), plan.offset_a()), with(b(&linear.name), offset_b(&linear.name)));
+            let products = b.len();
+            add("lora_A.weight", a, &[plan.rank, linear.inputs], 1, Init::Normal);
+            add("lora_B.weight", b, &[linear.outputs, plan.rank], products, Init::Zeros);
             if plan.bias {
-                add("lora_B.bias", bias_of_b(&linear.name), &[linear.outputs], Init::Zeros);
+                add("lora_B.bias", vec![bias_of_b(&linear.name)], &[linear.outputs], 1, Init::Zeros);
             }
             if plan.magnitude {
-                add("lora_magnitude_vector", magnitude(&linear.name), &[linear.outputs], Init::Ones);
+                add("lora_magnitude_vector", vec![magnitude(&linear.name)], &[linear.outputs], 1, Init::Ones);
             }
         }
         low_rank
@@ -264,6 +287,12 @@ fn check(config: &LoraConfig) -> Result<()> {
     if config.use_dora && config.lora_bias {
         return wrong(
             "lora_bias: has no place in DoRA, whose magnitudes are those of weights; leave out one of both",
+        );
+    }
+    if config.use_dora && config.init_lora_weights == LoraStart::Pissa {
+        return wrong(
+            "init_lora_weights: pissa is taken off again by an offset, of which DoRA's magnitudes know nothing; leave out one \
+             of both",
         );
     }
     Ok(())

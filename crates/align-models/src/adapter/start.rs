@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
-use super::{LoraConfig, LoraStart, magnitude};
+use super::{LoraConfig, LoraStart, magnitude, pissa};
 use crate::initialise::normal;
 use crate::layer::adapter_of;
 use crate::plan::{Init, StoredTensor};
@@ -40,6 +40,9 @@ pub(super) fn start(
         };
         tensors.insert(param.name.clone(), Tensor::from_vec(data, param.shape.as_slice(), device)?);
     }
+    if config.init_lora_weights == LoraStart::Pissa {
+        pissa::add(decoder, base, &mut rng, device, &mut tensors)?;
+    }
     if config.use_dora {
         add_magnitudes(decoder, base, &mut tensors)?;
     }
@@ -51,7 +54,8 @@ fn drawn(start: LoraStart, shape: &[usize], count: usize, rng: &mut ChaCha8Rng) 
     let bound = 1.0 / (shape[1] as f64).sqrt();
     let unit = |rng: &mut ChaCha8Rng| (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64;
     let value = |rng: &mut ChaCha8Rng| match start {
-        LoraStart::Uniform => bound * (2.0 * unit(rng) - 1.0),
+        // PiSSA puts its own in the place of these.
+        LoraStart::Uniform | LoraStart::Pissa => bound * (2.0 * unit(rng) - 1.0),
         LoraStart::Gaussian => normal(rng) / shape[0] as f64,
     };
     (0..count).map(|_| value(rng) as f32).collect()

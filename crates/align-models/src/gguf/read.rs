@@ -13,7 +13,7 @@ use super::rope;
 use super::tensors::{Place, places, row_in_file};
 use super::types::blocks_of;
 use crate::plan::StoredTensor;
-use crate::weights::{Loaded, check_bytes, in_blocks, quantised, split};
+use crate::weights::{Loaded, check_bytes, in_blocks, quantised};
 use crate::{DecoderConfig, Error, Quantisation, Result};
 
 /// A file that was opened as a model.
@@ -135,7 +135,7 @@ impl Gguf {
                 (Some(how), &[outputs, inputs]) => quantised(tensor, &values, (outputs, inputs), how),
                 _ => {
                     let whole = Tensor::from_vec(values, info.shape.as_slice(), &Device::Cpu)?;
-                    Ok(Loaded { tensors: split(tensor, &whole)?.into_iter().collect(), ..Loaded::default() })
+                    Ok(Loaded { tensors: tensor.split(&whole)?.into_iter().collect(), ..Loaded::default() })
                 }
             };
         }

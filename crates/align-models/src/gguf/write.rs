@@ -14,6 +14,7 @@ use super::tensors::{modules, places, row_in_file};
 use super::types::blocks_of;
 use super::{GgufType, open};
 
+use crate::adapter::offset_b;
 use crate::plan::weight;
 use crate::weights::joined;
 use crate::{Error, Model, ModelDir, Result, architectures};
@@ -92,7 +93,8 @@ impl ModelDir {
         let family = self.family()?;
         let mut fields = general(family, "adapter", self.name());
         fields.push(("adapter.type".to_owned(), Field::Text("lora".to_owned())));
-        fields.push(("adapter.lora.alpha".to_owned(), Field::F32(settings.lora_alpha as f32)));
+        let alpha = settings.portable().lora_alpha as f32;
+        fields.push(("adapter.lora.alpha".to_owned(), Field::F32(alpha)));
         let (mut tensors, mut done) = (Vec::new(), BTreeSet::new());
         let parts = |name: &str| {
             let own = modules(&model.config, family).filter(move |it| it.name == name);
@@ -105,14 +107,19 @@ impl ModelDir {
             let value = |name: &str| {
                 Ok::<_, Error>(model.params.require(name)?.tensor().detach().to_device(&Device::Cpu)?)
             };
-            let more = plan.scale / (f64::from(settings.lora_alpha as f32) / plan.rank as f64);
+            let with_offset = |own: Tensor, offset: String, dim| match plan.offset {
+                false => Ok(own),
+                true => Ok::<_, Error>(Tensor::cat(&[own, value(&offset)?], dim)?),
+            };
+            let a = with_offset(value(&plan.a())?, plan.offset_a(), 0)?;
+            let more = plan.scale / (f64::from(alpha) / a.dim(0)? as f64);
             let b = parts(&module.name).into_iter().map(|(part, heads)| {
-                let b = value(&crate::adapter::b(&part.name))?;
+                let b = with_offset(value(&crate::adapter::b(&part.name))?, offset_b(&part.name), 1)?;
                 heads.map_or(Ok(b.clone()), |heads| interleaved(&b, heads))
             });
             let b = Tensor::cat(&b.collect::<Result<Vec<_>>>()?, 0)?;
             let b = if (more - 1.0).abs() < 1e-9 { b } else { (b * more)? };
-            for (tensor, which) in [(value(&plan.a())?, "lora_a"), (b, "lora_b")] {
+            for (tensor, which) in [(a, "lora_a"), (b, "lora_b")] {
                 let name = format!("{}.{which}", weight(&module.name));
                 let shape = tensor.dims().to_vec();
                 tensors.push(Written {

@@ -1,5 +1,9 @@
 //! The one table of a model's tensors: what is stored under which name, and which parameters it holds.
 
+use std::ops::Range;
+
+use candle_core::{Result, Tensor};
+
 use super::{DecoderConfig, LinearPlan, NormPlan};
 
 /// A tensor on disk: one parameter, or several whose rows follow one another.
@@ -7,8 +11,10 @@ use super::{DecoderConfig, LinearPlan, NormPlan};
 pub struct StoredTensor {
     /// Its name.
     pub name: String,
-    /// The parameters that the tensor holds, in order.
+    /// The parameters that the tensor holds, row by row.
     pub params: Vec<StoredParam>,
+    /// How many of them lie side by side.
+    pub columns: usize,
     /// Whether it is the weight of a linear layer, which may lie there in blocks of few bits.
     pub is_linear: bool,
 }
@@ -38,9 +44,56 @@ pub enum Init {
 impl StoredTensor {
     /// Its shape.
     pub fn shape(&self) -> Vec<usize> {
-        let rows = self.params.iter().map(|param| param.shape[0]).sum();
-        let rest = self.params.first().map_or(&[][..], |param| &param.shape[1..]);
-        [&[rows], rest].concat()
+        let mut shape = Vec::new();
+        for (_, place) in self.places() {
+            shape.resize(place.len(), 0);
+            shape.iter_mut().zip(place).for_each(|(size, range)| *size = range.end.max(*size));
+        }
+        shape
+    }
+
+    /// Where in the tensor its parameters are, in each dimension.
+    pub fn places(&self) -> Vec<(&str, Vec<Range<usize>>)> {
+        let (mut row, mut places) = (0, Vec::new());
+        for beside in self.params.chunks(self.columns) {
+            let mut column = 0;
+            for StoredParam { name, shape, .. } in beside {
+                let mut place: Vec<_> = shape.iter().map(|size| 0..*size).collect();
+                let firsts = [row, if self.columns > 1 { column } else { 0 }];
+                place.iter_mut().zip(firsts).for_each(|(range, first)| *range = first..first + range.end);
+                column += shape.get(1).unwrap_or(&0);
+                places.push((name.as_str(), place));
+            }
+            row += beside[0].shape[0];
+        }
+        places
+    }
+
+    /// The tensor of the parameters that are called so.
+    pub(crate) fn joined<'a, E: From<candle_core::Error>>(
+        &'a self,
+        value: impl Fn(&'a str) -> std::result::Result<Tensor, E>,
+    ) -> std::result::Result<Tensor, E> {
+        let beside = |params: &'a [StoredParam]| {
+            let parts = params.iter().map(|param| value(&param.name)).collect::<std::result::Result<Vec<_>, E>>()?;
+            Ok::<_, E>(if parts.len() > 1 { Tensor::cat(&parts, 1)? } else { parts[0].clone() })
+        };
+        let rows = self.params.chunks(self.columns).map(beside).collect::<std::result::Result<Vec<_>, E>>()?;
+        Ok(if rows.len() > 1 { Tensor::cat(&rows, 0)? } else { rows[0].clone() })
+    }
+
+    /// The parameters that the tensor holds.
+    pub(crate) fn split(&self, tensor: &Tensor) -> Result<Vec<(String, Tensor)>> {
+        if let [only] = self.params.as_slice() {
+            return Ok(vec![(only.name.clone(), tensor.clone())]);
+        }
+        let part = |(name, place): (&str, Vec<Range<usize>>)| {
+            let narrowed = place.iter().enumerate().try_fold(tensor.clone(), |part, (dim, range)| {
+                part.narrow(dim, range.start, range.len())
+            });
+            Ok((name.to_owned(), narrowed?.force_contiguous()?))
+        };
+        self.places().into_iter().map(part).collect()
     }
 
     /// A parameter alone in its tensor.
@@ -48,6 +101,7 @@ impl StoredTensor {
         Self {
             params: vec![StoredParam { name: name.clone(), shape: shape.to_vec(), init }],
             name,
+            columns: 1,
             is_linear: false,
         }
     }
@@ -102,7 +156,7 @@ impl Table {
         let param = StoredParam { name: format!("{module}{what}"), shape: shape.to_vec(), init };
         match self.0.iter_mut().rev().take(MOST_FUSED).find(|tensor| tensor.name == name) {
             Some(tensor) => tensor.params.push(param),
-            None => self.0.push(StoredTensor { name, params: vec![param], is_linear: false }),
+            None => self.0.push(StoredTensor { name, params: vec![param], columns: 1, is_linear: false }),
         }
     }
 
