@@ -25,7 +25,7 @@ pub use attention::{Looking, Segment, Segments, attention};
 pub use blocks::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8};
 #[doc(hidden)]
 pub use cpu::composed;
-pub use embedding::embedding;
+pub use embedding::{TrainedRows, embedding};
 pub use gated::{Activation, gated, swiglu};
 pub use linear::{Adapter, Linear, Weight, linear, magnitudes};
 pub use linear_log_probs::{Head, TokenStats, linear_log_probs, linear_log_probs_with_stats};

@@ -315,7 +315,7 @@ fn heads_and_embeddings_in_blocks_are_those_of_their_numbers() {
             let hidden =
                 Param::tracked(&Tensor::from_vec(values(rows * width, 1.1), (rows, width), &CPU).unwrap())
                     .unwrap();
-            let head = Head { weight: weight.clone(), softcap };
+            let head = Head { weight: weight.clone(), adapter: None, trained: None, softcap };
             let forward = || head.log_probs(&hidden.leaf().unwrap(), &labels).unwrap();
             let log_probs = if by_composed { composed(forward) } else { forward() };
             log_probs.sqr().unwrap().sum_all().unwrap().backward().unwrap();

@@ -2,10 +2,13 @@
 
 mod composed;
 mod cpu;
+mod trained;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
 
-use crate::{Blocks, Param, Tape, Value, Weight, record};
+pub use trained::TrainedRows;
+
+use crate::{Blocks, Linear, Param, Tape, Value, Weight, record};
 
 impl Tape {
     /// The rows `ids` (`[tokens]`, u32) of `table` (`[vocab, hidden]`) → `[tokens, hidden]`, on the device of `ids`.
@@ -17,6 +20,43 @@ impl Tape {
             Weight::Dense(table) => self.dense_embedding(ids, table),
             Weight::Blocks(table) => Ok(self.fresh(decoded(ids, &**table)?)),
         }
+    }
+
+    /// [`Tape::embedding`] with a low-rank adapter: `table[ids] + s A[:, ids]ᵀ Bᵀ`, for A `[rank, vocab]` and B
+    /// `[hidden, rank]` (PEFT's `lora_embedding_A` and `lora_embedding_B`).
+    ///
+    /// # Errors
+    /// If an id is outside the table; if the shapes do not fit.
+    pub fn adapted_embedding(
+        &mut self,
+        ids: &Tensor,
+        table: &Weight,
+        [a, b]: [&Param; 2],
+        scale: f64,
+    ) -> Result<Value> {
+        let ((vocab, hidden), (rank, columns)) = (table.shape()?, a.tensor().dims2()?);
+        if columns != vocab || b.tensor().dims() != [hidden, rank] {
+            let (a, b) = (a.tensor().shape(), b.tensor().shape());
+            bail!("embedding: expected A [{rank}, {vocab}] and B [{hidden}, {rank}], got {a:?} and {b:?}");
+        }
+        let rows = self.embedding(ids, table)?;
+        let inner = self.columns(ids, a)?;
+        let change = self.linear(&inner, &Linear::new(b, None)?)?;
+        let change = self.scale(change, scale)?;
+        self.add(&rows, change)
+    }
+
+    /// The columns `ids` of `a` `[rank, vocab]` as rows, `[tokens, rank]`.
+    fn columns(&mut self, ids: &Tensor, a: &Param) -> Result<Value> {
+        let (ids, buffer, like) = (ids.contiguous()?, a.grad_buffer().cloned(), a.tensor().detach());
+        let value = like.index_select(&ids, 1)?.t()?.contiguous()?;
+        Ok(self.push("embedding adapter", [], [a], value, move |grad: &Tensor| {
+            if let Some(buffer) = &buffer {
+                let columns = grad.t()?.contiguous()?;
+                buffer.accumulate(&like.zeros_like()?.index_add(&ids, &columns, 1)?)?;
+            }
+            Ok([])
+        }))
     }
 
     fn dense_embedding(&mut self, ids: &Tensor, table: &Param) -> Result<Value> {

@@ -74,6 +74,21 @@ impl Adapter {
         Ok(Self { offset: Some([a.clone(), b.clone()]), ..self })
     }
 
+    /// A, `[rank, inputs]`.
+    pub fn a(&self) -> &Param {
+        &self.a
+    }
+
+    /// B, `[outputs, rank]`.
+    pub fn b(&self) -> &Param {
+        &self.b
+    }
+
+    /// The factor of their product.
+    pub fn scale(&self) -> f64 {
+        self.scale
+    }
+
     pub(super) fn params(&self) -> impl Iterator<Item = &Param> {
         [Some(&self.a), Some(&self.b), self.bias.as_ref()].into_iter().flatten()
     }
@@ -83,7 +98,12 @@ impl Adapter {
         self.magnitude.is_none() && self.offset.is_none() && !tape.drops_out(self.dropout)
     }
 
-    pub(super) fn check(&self, weight: &Weight) -> Result<()> {
+    /// True if it is A and B, and nothing else.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.magnitude.is_none() && self.offset.is_none() && self.bias.is_none() && self.dropout == 0.0
+    }
+
+    pub(crate) fn check(&self, weight: &Weight) -> Result<()> {
         let (outputs, inputs) = weight.shape()?;
         let found = (self.b.tensor().dims()[0], self.a.tensor().dims()[1]);
         if found != (outputs, inputs) {

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use candle_core::{D, Result, Tensor};
 
-use super::{Head, TokenStats};
+use super::{TokenStats, Wide};
 use crate::record;
 use crate::tape::wide;
 
@@ -15,12 +15,12 @@ use crate::tape::wide;
 /// matrix product slow.
 const CHUNK_BYTES: usize = 128 << 20;
 
-/// See [`Head::log_probs`].
-pub(super) fn log_probs(hidden: &Tensor, head: &Head, labels: &Tensor) -> Result<Tensor> {
+/// See [`super::Head::log_probs`].
+pub(super) fn log_probs(hidden: &Tensor, head: &Wide, labels: &Tensor) -> Result<Tensor> {
     in_chunks(hidden, head, labels, CHUNK_BYTES)
 }
 
-fn in_chunks(hidden: &Tensor, head: &Head, labels: &Tensor, chunk_bytes: usize) -> Result<Tensor> {
+fn in_chunks(hidden: &Tensor, head: &Wide, labels: &Tensor, chunk_bytes: usize) -> Result<Tensor> {
     let chunks = Chunks::new(hidden, head, labels, chunk_bytes)?;
     let (mut log_probs, mut normalisers) = (Vec::new(), Vec::new());
     for range in chunks.ranges() {
@@ -32,10 +32,10 @@ fn in_chunks(hidden: &Tensor, head: &Head, labels: &Tensor, chunk_bytes: usize) 
     chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)
 }
 
-/// See [`Head::log_probs_with_stats`].
+/// See [`super::Head::log_probs_with_stats`].
 pub(super) fn log_probs_with_stats(
     hidden: &Tensor,
-    head: &Head,
+    head: &Wide,
     labels: &Tensor,
 ) -> Result<(Tensor, TokenStats)> {
     let chunks = Chunks::new(hidden, head, labels, CHUNK_BYTES)?;
@@ -66,14 +66,14 @@ pub(super) fn log_probs_with_stats(
 /// The detached operands and how their rows are cut.
 struct Chunks {
     hidden: Tensor,
-    head: Head,
+    head: Wide,
     labels: Tensor,
     rows: usize,
     per_chunk: usize,
 }
 
 impl Chunks {
-    fn new(hidden: &Tensor, head: &Head, labels: &Tensor, chunk_bytes: usize) -> Result<Self> {
+    fn new(hidden: &Tensor, head: &Wide, labels: &Tensor, chunk_bytes: usize) -> Result<Self> {
         let (rows, _) = hidden.dims2()?;
         let (vocab, _) = head.weight.shape()?;
         let row_bytes = vocab * hidden.dtype().size_in_bytes();
@@ -100,7 +100,7 @@ impl Chunks {
     }
 
     fn logits(&self, range: &Range<usize>) -> Result<Tensor> {
-        let logits = wide(&self.hidden(range)?.matmul(&self.head.weight.dense(&self.hidden)?.t()?)?)?;
+        let logits = wide(&self.hidden(range)?.matmul(&self.head.dense(&self.hidden)?.t()?)?)?;
         self.head.softcap.map_or(Ok(logits.clone()), |by| by.of(&logits))
     }
 
@@ -112,7 +112,7 @@ impl Chunks {
     /// gradient of its logits is `g (onehot(label) − p)`.
     fn record(self, hidden: &Tensor, log_probs: &Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
         let value = log_probs.squeeze(1)?.contiguous()?;
-        let weight = self.head.weight.param().cloned();
+        let weight = self.head.trained().cloned();
         let buffer = weight.as_ref().and_then(|weight| weight.grad_buffer().cloned());
         let hidden_is_tracked = hidden.track_op();
         let backward = move |grad: &Tensor| {
@@ -128,10 +128,10 @@ impl Chunks {
                 }
                 let d_logits = d_logits.to_dtype(self.hidden.dtype())?;
                 if hidden_is_tracked {
-                    d_hidden.push(d_logits.matmul(&self.head.weight.dense(&self.hidden)?)?);
+                    d_hidden.push(d_logits.matmul(&self.head.dense(&self.hidden)?)?);
                 }
                 if let Some(buffer) = &buffer {
-                    buffer.accumulate(&d_logits.t()?.matmul(&self.hidden(&range)?)?)?;
+                    buffer.accumulate(&self.head.gradient(&d_logits, &self.hidden(&range)?)?)?;
                 }
             }
             Ok([if hidden_is_tracked { Some(Tensor::cat(&d_hidden, 0)?) } else { None }])
@@ -153,6 +153,7 @@ mod tests {
     use candle_core::{Device, Result, Tensor};
 
     use super::in_chunks;
+    use crate::linear_log_probs::Wide;
     use crate::{Head, Param};
 
     #[test]
@@ -165,7 +166,7 @@ mod tests {
         let run = |chunk_bytes: usize| -> Result<[Vec<f64>; 3]> {
             let (hidden, weight) =
                 (Param::tracked(&values(5, 3, 0.1)?)?, Param::tracked(&values(7, 3, 5.3)?)?);
-            let log_probs = in_chunks(&hidden.leaf()?, &Head::new(&weight), &labels, chunk_bytes)?;
+            let log_probs = in_chunks(&hidden.leaf()?, &Wide::of(&Head::new(&weight)), &labels, chunk_bytes)?;
             (&log_probs * &log_probs)?.sum_all()?.backward()?;
             let grad = |p: &Param| p.grad_buffer().unwrap().get().unwrap().flatten_all()?.to_vec1::<f64>();
             Ok([log_probs.to_vec1()?, grad(&hidden)?, grad(&weight)?])

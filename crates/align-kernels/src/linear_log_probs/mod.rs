@@ -5,10 +5,12 @@
 
 mod composed;
 mod cpu;
+mod wide;
 
 use candle_core::{DType, Result, Tensor, bail};
 
-use crate::{Linear, Param, SoftCap, Tape, Weight, record};
+use crate::{Adapter, Linear, Param, SoftCap, TrainedRows, Weight, record};
+use wide::Wide;
 
 /// Statistics of a token's distribution beside the label's log-prob; without a gradient.
 #[derive(Clone, Debug)]
@@ -22,11 +24,15 @@ pub struct TokenStats {
     pub log_sum_sq_probs: Tensor,
 }
 
-/// The language-model head: a weight `[vocab, width]`, and what caps the logits.
+/// The language-model head: a weight `[vocab, width]`, perhaps with an adapter, and what caps the logits.
 #[derive(Clone, Debug)]
 pub struct Head {
     /// The weight.
     pub weight: Weight,
+    /// The adapter of a weight that is not trained, of A and B alone.
+    pub adapter: Option<Adapter>,
+    /// Rows of a weight that is not trained which are: without an adapter.
+    pub trained: Option<TrainedRows>,
     /// The cap, if logits have one.
     pub softcap: Option<SoftCap>,
 }
@@ -34,7 +40,7 @@ pub struct Head {
 impl Head {
     /// A head without a cap.
     pub fn new(weight: &Param) -> Self {
-        Self { weight: Weight::Dense(weight.clone()), softcap: None }
+        Self { weight: Weight::Dense(weight.clone()), adapter: None, trained: None, softcap: None }
     }
 
     /// Log-probs of the labels `[rows]` (u32) after the hidden states `[rows, width]`: [`linear_log_probs`].
@@ -43,10 +49,11 @@ impl Head {
     /// If the shapes do not fit or a label is outside the vocabulary.
     pub fn log_probs(&self, hidden: &Tensor, labels: &Tensor) -> Result<Tensor> {
         self.check(hidden, labels)?;
-        if self.has_cpu_form(hidden) {
-            cpu::log_probs(hidden, self, labels)
+        let (hidden, head) = (self.widened(hidden)?, Wide::of(self));
+        if head.has_cpu_form(&hidden) {
+            cpu::log_probs(&hidden, &head, labels)
         } else {
-            composed::log_probs(hidden, self, labels)
+            composed::log_probs(&hidden, &head, labels)
         }
     }
 
@@ -56,10 +63,11 @@ impl Head {
     /// As [`Head::log_probs`].
     pub fn log_probs_with_stats(&self, hidden: &Tensor, labels: &Tensor) -> Result<(Tensor, TokenStats)> {
         self.check(hidden, labels)?;
-        if self.has_cpu_form(hidden) {
-            cpu::log_probs_with_stats(hidden, self, labels)
+        let (hidden, head) = (self.widened(hidden)?, Wide::of(self));
+        if head.has_cpu_form(&hidden) {
+            cpu::log_probs_with_stats(&hidden, &head, labels)
         } else {
-            composed::log_probs_with_stats(hidden, self, labels)
+            composed::log_probs_with_stats(&hidden, &head, labels)
         }
     }
 
@@ -69,8 +77,14 @@ impl Head {
     /// If the shapes do not fit.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let layer = Linear::of(self.weight.clone(), None)?;
+        let layer = self.adapter.iter().try_fold(layer, Linear::with_adapter)?;
         record("logits", [hidden], |tape, [hidden]| {
-            let logits = tape.linear(&hidden, &layer)?;
+            let mut logits = tape.linear(&hidden, &layer)?;
+            if let Some(trained) = &self.trained {
+                trained.check(&self.weight)?;
+                let own = tape.linear(&hidden, &Linear::new(trained.values(), None)?)?;
+                logits = tape.with_columns(&logits, &own, trained.ids())?;
+            }
             match self.softcap {
                 None => Ok(logits),
                 Some(by) => tape.softcap(&logits, by),
@@ -79,6 +93,17 @@ impl Head {
     }
 
     fn check(&self, hidden: &Tensor, labels: &Tensor) -> Result<()> {
+        if let Some(adapter) = &self.adapter {
+            adapter.check(&self.weight)?;
+            if !adapter.is_bare() {
+                bail!("linear_log_probs: expected an adapter of A and B alone");
+            }
+        }
+        self.trained.iter().try_for_each(|trained| trained.check(&self.weight))?;
+        let is_tracked = self.weight.param().is_some_and(Param::is_tracked);
+        if [self.adapter.is_some(), self.trained.is_some(), is_tracked].into_iter().filter(|it| *it).count() > 1 {
+            bail!("linear_log_probs: expected a weight that is trained, or an adapter, or some rows that are");
+        }
         let (rows, width) = hidden.dims2()?;
         let (_, expected) = self.weight.shape()?;
         if width != expected || labels.dims() != [rows] || labels.dtype() != DType::U32 || rows == 0 {
@@ -90,15 +115,6 @@ impl Head {
             );
         }
         Ok(())
-    }
-
-    fn has_cpu_form(&self, hidden: &Tensor) -> bool {
-        match &self.weight {
-            Weight::Dense(weight) => {
-                Tape::on_cpu(&[hidden, weight.tensor()]) && weight.tensor().is_contiguous()
-            }
-            Weight::Blocks(_) => Tape::on_cpu(&[hidden]),
-        }
     }
 }
 

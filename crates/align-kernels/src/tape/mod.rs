@@ -172,6 +172,19 @@ impl Tape {
         Ok(value)
     }
 
+    /// The columns of `x`, and those of `y` beside them.
+    pub(crate) fn beside(&mut self, x: &Value, y: &Value) -> Result<Value> {
+        let value = Tensor::cat(&[x.tensor(), y.tensor()], 1)?;
+        let (first, more) = (x.tensor().dim(1)?, y.tensor().dim(1)?);
+        let wanted = [x.is_tracked(), y.is_tracked()];
+        Ok(self.push("beside", [x, y], [], value, move |grad: &Tensor| {
+            let part = |wanted: bool, start, len| {
+                if wanted { grad.narrow(1, start, len)?.force_contiguous().map(Some) } else { Ok(None) }
+            };
+            Ok([part(wanted[0], 0, first)?, part(wanted[1], first, more)?])
+        }))
+    }
+
     /// Whether the ops on these tensors have a form of their own on this device.
     pub(crate) fn on_cpu(tensors: &[&Tensor]) -> bool {
         cpu::has_form(tensors)

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::rows::{Row, Softmax};
 use super::sums::{Sum, append_product};
 use super::tiles::{Tile, largest, tiles};
-use super::weight::{Decoded, Rows};
+use super::weight::{Columns, Decoded};
 use crate::SoftCap;
 use crate::cpu::Matrix;
 use crate::softcap::{cap, scale_by_slope};
@@ -19,8 +19,8 @@ const ROWS_PER_TASK: usize = 8;
 /// What the logits are the product of.
 #[derive(Clone, Copy)]
 pub(super) struct Operands<'a> {
-    hidden: &'a [f32], // [rows, width]
-    weight: Rows<'a>,  // [vocab, width]
+    hidden: &'a [f32],   // [rows, width]
+    weight: Columns<'a>, // [vocab, width]
     rows: usize,
     vocab: usize,
     width: usize,
@@ -31,11 +31,11 @@ impl<'a> Operands<'a> {
     /// `hidden` `[rows, width]` and `weight` `[vocab, width]`.
     pub(super) fn new(
         hidden: &'a [f32],
-        weight: Rows<'a>,
-        [rows, vocab, width]: [usize; 3],
+        weight: Columns<'a>,
+        [rows, vocab]: [usize; 2],
         softcap: Option<SoftCap>,
     ) -> Self {
-        Self { hidden, weight, rows, vocab, width, softcap }
+        Self { hidden, weight, rows, vocab, width: weight.count(), softcap }
     }
 
     /// Number of logits.
@@ -111,12 +111,21 @@ impl<'a> Operands<'a> {
                     });
                 let d_logits = Matrix::new(logits, height, columns);
                 if let Some(sum) = &mut d_hidden {
-                    let weight = self.weight.get(tile.columns.clone(), self.width, &mut decoded);
+                    let weight = self.weight.get(tile.columns.clone(), &mut decoded);
                     sum.add(tile.rows.start * self.width, d_logits, weight, [height, self.width]);
                 }
-                if let Some(sum) = &mut d_weight {
-                    let start = tile.columns.start * self.width;
-                    sum.add(start, d_logits.t(), self.hidden(&tile), [columns, self.width]);
+                if let (Some(sum), [_, ..]) = (&mut d_weight, self.weight.replaced) {
+                    for (column, place) in self.weight.replaced_in(&tile.columns) {
+                        let of_row: Vec<f32> = logits.iter().skip(column).step_by(columns).copied().collect();
+                        let of_row = Matrix::new(&of_row, 1, height);
+                        sum.add(place * self.width, of_row, self.hidden(&tile), [1, self.width]);
+                    }
+                } else if let Some(sum) = &mut d_weight {
+                    let trained = self.weight.trained();
+                    let start = tile.columns.start * trained.len();
+                    let inputs = &self.hidden[tile.rows.start * self.width + trained.start..];
+                    let inputs = Matrix::strided(inputs, height, trained.len(), self.width);
+                    sum.add(start, d_logits.t(), inputs, [columns, trained.len()]);
                 }
             }
         });
@@ -124,7 +133,7 @@ impl<'a> Operands<'a> {
 
     fn append_logits(&self, logits: &mut Vec<f32>, tile: &Tile, decoded: &mut Decoded) {
         let shape = [tile.rows.len(), tile.columns.len()];
-        let weight = self.weight.get(tile.columns.clone(), self.width, decoded);
+        let weight = self.weight.get(tile.columns.clone(), decoded);
         append_product(logits, self.hidden(tile), weight.t(), shape);
     }
 
