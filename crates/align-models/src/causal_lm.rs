@@ -4,6 +4,7 @@ use align_kernels::{Head, Params, SoftCap, TokenStats};
 use align_losses::sequence_log_probs;
 use candle_core::{Result, Tensor};
 
+use crate::adapter::head_adapter;
 use crate::plan::weight;
 use crate::{Decoder, DecoderConfig, KeyValues, Packed, Stream};
 
@@ -22,13 +23,15 @@ impl CausalLm {
     /// If a parameter is missing.
     pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
         let decoder = Decoder::new(config, params)?;
-        let weight = if config.tied_embeddings {
-            decoder.embedding().clone()
+        let head = if config.tied_embeddings {
+            decoder.embedding_as_head()
         } else {
-            params.weight(&weight(&config.head.name))?
+            let weight = params.weight(&weight(&config.head.name))?;
+            Head { weight, adapter: None, trained: None, softcap: None }
         };
-        let softcap = config.head.softcap.map(SoftCap::new);
-        Ok(Self { decoder, head: Head { weight, softcap }, logit_scale: config.head.scale })
+        let (adapter, softcap) = (head_adapter(config, params)?, config.head.softcap.map(SoftCap::new));
+        let head = Head { adapter, softcap, ..head };
+        Ok(Self { decoder, head, logit_scale: config.head.scale })
     }
 
     /// See [`Decoder::with_gradient_checkpointing`].
@@ -104,6 +107,6 @@ impl CausalLm {
             Some(cap) => (self.logit_scale, Some(cap.at_temperature(temperature))),
         };
         let hidden = if factor == 1.0 { hidden.clone() } else { (hidden * factor)? };
-        Ok((hidden, Head { weight: self.head.weight.clone(), softcap }))
+        Ok((hidden, Head { softcap, ..self.head.clone() }))
     }
 }

@@ -4,11 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use align_kernels::{Noise, Params, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record};
+use align_kernels::{
+    Head, Noise, Params, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record,
+};
 use candle_core::{DType, Device, Result, Tensor};
 
+use crate::adapter::Embedding;
 use crate::layer::{Layer, norm};
-use crate::plan::weight;
 use crate::{DecoderConfig, Rotary, Stream};
 
 /// A decoder over parameters that it shares with whoever holds the [`Params`].
@@ -17,7 +19,7 @@ pub struct Decoder {
     config: DecoderConfig,
     /// Of each rotation, where they do not depend on the sequence's length.
     frequencies: Vec<Vec<f32>>,
-    embedding: Weight,
+    embedding: Embedding,
     layers: Vec<Arc<Layer>>,
     norm: RmsNorm,
     noise: Noise,
@@ -48,7 +50,7 @@ impl Decoder {
     pub fn new(config: &DecoderConfig, params: &Params) -> Result<Self> {
         Ok(Self {
             frequencies: config.rotaries.iter().map(|rotary| rotary.inverse_frequencies(0)).collect(),
-            embedding: params.weight(&weight(&config.embedding))?,
+            embedding: Embedding::new(config, params)?,
             layers: config
                 .layers
                 .iter()
@@ -75,7 +77,13 @@ impl Decoder {
 
     /// The embedding table `[vocab, hidden]`, which is also the head of a tied model.
     pub fn embedding(&self) -> &Weight {
-        &self.embedding
+        self.embedding.table()
+    }
+
+    /// The head that is the embedding: of tied models, with the rows of it that are trained.
+    pub fn embedding_as_head(&self) -> Head {
+        let (weight, trained) = (self.embedding.table().clone(), self.embedding.trained().cloned());
+        Head { weight, adapter: None, trained, softcap: None }
     }
 
     /// Hidden states after the last norm of the stream's rows `rows`, `[rows, hidden]`. For the other rows the last
@@ -130,7 +138,7 @@ impl Decoder {
         let every = rows.iter().copied().eq(0..stream.tokens.len() as u32);
         let mut rows = if every { None } else { Some(Tensor::new(rows, device)?) };
         let mut hidden = record("embedding", [], |tape, []| {
-            let rows = tape.embedding(&tokens, &self.embedding)?;
+            let rows = self.embedding.forward(tape, &tokens)?;
             tape.scale(rows, self.config.embedding_scale)
         })?;
         for (index, layer) in self.layers.iter().enumerate() {

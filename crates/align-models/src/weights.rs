@@ -146,6 +146,14 @@ impl Reading<'_> {
     }
 }
 
+/// The values of one of a file's tensors in f32; none if it has no such tensor of numbers of that shape.
+pub(crate) fn values_of(file: &Path, name: &str, shape: &[usize]) -> Result<Option<Vec<f32>>> {
+    let file = WeightFile::open(file)?;
+    let found = file.tensors().find(|(found, _)| found.as_str() == name).map(|(_, info)| info);
+    let fits = |info: &&TensorInfo| info.shape == shape && converter(info.dtype).is_some();
+    found.filter(fits).map(|info| file.read(info)).transpose()
+}
+
 /// The parameters of a linear layer's weights `[outputs, inputs]`, quantised here.
 pub(crate) fn quantised(
     stored: &StoredTensor,

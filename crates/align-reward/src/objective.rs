@@ -1,7 +1,6 @@
 //! What training on ranked answers minimises.
 
 use align_data::TokenizedRanking;
-use align_kernels::Head;
 use align_losses::{bradley_terry, bradley_terry_with_margin, plackett_luce, reward_centering};
 use align_models::{RewardModel, RewardScorer};
 use align_train::{Error, Metrics, Objective, Pace, Result, StepLoss, Weights};
@@ -131,7 +130,7 @@ impl Ranked {
             return Ok((rewards, None));
         }
         let labels = Tensor::new(labels, hidden.device())?;
-        let head = Head { weight: model.decoder().embedding().clone(), softcap: None };
+        let head = model.decoder().embedding_as_head();
         let log_probs = head.log_probs(&hidden.narrow(0, ends.len(), rows.len())?, &labels)?;
         Ok((rewards, Some((log_probs.neg()? * Tensor::new(shares, hidden.device())?)?)))
     }

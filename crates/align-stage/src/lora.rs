@@ -78,6 +78,11 @@ pub struct LoraOptions {
     #[arg(long, value_delimiter = ',', value_name = "NAME,…")]
     pub lora_modules_to_save: Vec<String>,
 
+    /// Tokens, by their numbers, whose rows of the embedding are trained and saved beside the adapter (and of the head, where
+    /// that is the embedding): those that were added for a chat template
+    #[arg(long, value_delimiter = ',', value_name = "ID,…")]
+    pub trainable_token_indices: Vec<u32>,
+
     /// Other ranks by module: names, ends of names or regular expressions of them
     #[arg(long, value_delimiter = ',', value_name = "NAME=N,…")]
     pub rank_pattern: Vec<String>,
@@ -137,6 +142,7 @@ const OF_A_NEW_ONE: &[&str] = &[
     "exclude_modules",
     "layers_to_transform",
     "lora_modules_to_save",
+    "trainable_token_indices",
     "rank_pattern",
     "alpha_pattern",
     "use_rslora",
@@ -231,6 +237,7 @@ impl LoraOptions {
             rank_pattern: pattern("rank_pattern", &self.rank_pattern, whole)?,
             alpha_pattern: pattern("alpha_pattern", &self.alpha_pattern, number)?,
             modules_to_save: self.lora_modules_to_save.clone(),
+            trainable_token_indices: self.trainable_token_indices.clone(),
             init_lora_weights: match self.init_lora_weights {
                 InitLoraWeights::True => LoraStart::Uniform,
                 InitLoraWeights::Gaussian => LoraStart::Gaussian,

@@ -31,6 +31,8 @@ pub struct LoraConfig {
     pub alpha_pattern: Vec<(String, f64)>,
     /// Modules that are trained and saved whole.
     pub modules_to_save: Vec<String>,
+    /// Tokens whose rows of the embedding are trained, and of the head where that is the embedding.
+    pub trainable_token_indices: Vec<u32>,
     /// What a new adapter starts from.
     pub init_lora_weights: LoraStart,
 }
@@ -76,6 +78,7 @@ impl Default for LoraConfig {
             rank_pattern: Vec::new(),
             alpha_pattern: Vec::new(),
             modules_to_save: Vec::new(),
+            trainable_token_indices: Vec::new(),
             init_lora_weights: LoraStart::Uniform,
         }
     }

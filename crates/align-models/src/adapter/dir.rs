@@ -4,14 +4,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use align_kernels::Params;
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde_json::{Value, json};
 
 use super::json::{self, Stored};
-use super::plan::AdapterTensors;
+use super::tensors::AdapterTensors;
 use super::{LoraConfig, start};
 use crate::error::SHOWN;
 use crate::model_dir::{read_json, write_json};
+use crate::plan::weight;
 use crate::weights::Reading;
 use crate::{DecoderConfig, Error, Quantisation, Result, RewardHead, weights};
 
@@ -135,9 +136,15 @@ impl AdapterDir {
             return Err(Error::invalid(path, problem));
         }
         let all = decoder.adapter_tensors(&self.config, self.saved_head)?.all();
+        let copies = match decoder.changes_vocabulary() {
+            true => decoder.base_copies(),
+            false => Vec::new(),
+        };
+        let ignored: Vec<&str> = copies.iter().map(|(copy, _)| copy.as_str()).collect();
         let reading =
-            Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &[], quantise: None, device };
-        let mut tensors = reading.of_files(&[file])?.tensors;
+            Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &ignored, quantise: None, device };
+        let mut tensors = reading.of_files(std::slice::from_ref(&file))?.tensors;
+        check_copies(&file, &copies, decoder, base)?;
         if let (None, Some(head)) = (self.saved_head, self.head) {
             tensors.extend(head.random_weights(decoder, seed, device)?);
         }
@@ -190,4 +197,29 @@ impl AdapterDir {
         }
         write_json(&dir.join(ADAPTER_CONFIG), &json)
     }
+}
+
+/// Refuses an adapter that was saved with another embedding or head than its base has: PEFT puts a copy beside adapters of
+/// these.
+fn check_copies(
+    file: &Path,
+    copies: &[(String, String)],
+    decoder: &DecoderConfig,
+    base: &Params,
+) -> Result<()> {
+    let shape = [decoder.vocab, decoder.hidden];
+    for (copy, name) in copies {
+        let own = if decoder.tied_embeddings { weight(&decoder.embedding) } else { name.clone() };
+        // Weights in blocks are near it, and no more.
+        let Some(own) = base.get(&own) else { continue };
+        let Some(copy) = weights::values_of(file, copy, &shape)? else { continue };
+        let own = own.tensor().detach().to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        if own != copy {
+            return Err(Error::invalid(
+                file,
+                format!("was saved over another `{name}` than the base has; expected the base that it was trained over"),
+            ));
+        }
+    }
+    Ok(())
 }

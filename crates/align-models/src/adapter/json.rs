@@ -12,7 +12,7 @@ use crate::{Error, Result};
 const PEFT_VERSION: &str = "0.21.2";
 
 /// Keys whose value must be the one that says "not used": each changes what an adapter computes.
-const UNUSED: [&str; 17] = [
+const UNUSED: [&str; 16] = [
     "alora_invocation_tokens",
     "arrow_config",
     "kasa_config",
@@ -20,7 +20,6 @@ const UNUSED: [&str; 17] = [
     "megatron_config",
     "monteclora_config",
     "target_parameters",
-    "trainable_token_indices",
     "use_bdlora",
     "use_qalora",
     "velora_config",
@@ -103,6 +102,7 @@ pub(super) fn read(path: &Path, json: Value) -> Result<Stored> {
         rank_pattern: file.ranks()?,
         alpha_pattern: file.alphas()?,
         modules_to_save: file.list("modules_to_save", |it| it.as_str().map(str::to_owned))?,
+        trainable_token_indices: file.tokens("trainable_token_indices")?,
         init_lora_weights: LoraStart::Uniform,
     };
     if !json[PISSA].is_null() {
@@ -136,7 +136,7 @@ pub(super) fn written(
         Modules::AllLinear => json!(all_linear),
         modules => names(modules),
     };
-    let layers = &config.layers_to_transform;
+    let (layers, tokens) = (&config.layers_to_transform, &config.trainable_token_indices);
     let mut json = json!({
         "alora_invocation_tokens": null,
         "alpha_pattern": alphas(config),
@@ -176,7 +176,7 @@ pub(super) fn written(
         "target_modules": targets,
         "target_parameters": null,
         "task_type": task_type,
-        "trainable_token_indices": null,
+        "trainable_token_indices": if tokens.is_empty() { Value::Null } else { json!(tokens) },
         "use_bdlora": null,
         "use_dora": config.use_dora,
         "use_qalora": false,
@@ -257,6 +257,20 @@ impl File<'_> {
             Value::String(text) => Some(Modules::Pattern(text.clone())),
             _ => Some(Modules::Names(self.list(field, |it| it.as_str().map(str::to_owned))?)),
         })
+    }
+
+    /// Tokens of the embedding: a list, or one by the embedding's name.
+    fn tokens(&self, field: &str) -> Result<Vec<u32>> {
+        let list = match &self.json[field] {
+            Value::Object(by_name) => match by_name.iter().collect::<Vec<_>>().as_slice() {
+                [] => return Ok(Vec::new()),
+                [(name, list)] if name.rsplit('.').next() == Some("embed_tokens") => (*list).clone(),
+                _ => return self.wrong(field, "tokens of `embed_tokens` alone"),
+            },
+            list => list.clone(),
+        };
+        let own = serde_json::json!({ field: list });
+        File { path: self.path, json: &own }.list(field, |it| it.as_u64().and_then(|it| it.try_into().ok()))
     }
 
     fn ranks(&self) -> Result<Vec<(String, usize)>> {

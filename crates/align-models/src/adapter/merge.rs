@@ -37,6 +37,7 @@ impl ModelDir {
                 changed.push(shifted(plan, all, &shift)?);
             }
         }
+        changed.extend(self.merged_vocabulary(all)?);
         let changed: Params =
             changed.into_iter().map(|(name, tensor)| (name, Param::frozen(&tensor))).collect();
         let own = self.decoder_config().low_rank_names();

@@ -8,8 +8,11 @@ mod pissa;
 mod plan;
 mod start;
 mod targets;
+mod tensors;
+mod vocabulary;
 
 pub use config::{LoraConfig, LoraStart, Modules};
 pub(crate) use dir::{ADAPTER, ADAPTER_CONFIG, AdapterDir};
 pub use plan::AdapterPlan;
-pub(crate) use plan::{b, bias_of_b, is_offset, magnitude, offset_b};
+pub(crate) use tensors::{b, bias_of_b, is_offset, magnitude, offset_b};
+pub(crate) use vocabulary::{Embedding, head_adapter};

@@ -1,14 +1,11 @@
-//! An adapter in the plan of a decoder: which linear layers have one, and what their tensors are called.
+//! An adapter in the plan of a decoder: which modules have one.
 
 use std::collections::BTreeSet;
 
 use super::targets::{Targets, is_end};
 use super::{LoraConfig, LoraStart, Modules};
-use crate::plan::{Init, LinearPlan, StoredParam, StoredTensor, weight};
-use crate::{DecoderConfig, Error, Result, RewardHead};
-
-/// What PEFT puts before the names of a model's modules.
-const PREFIX: &str = "base_model.model.";
+use crate::plan::{LinearPlan, weight};
+use crate::{DecoderConfig, Error, Result};
 
 /// The adapter of a linear layer.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,56 +26,6 @@ pub struct AdapterPlan {
     pub offset: bool,
 }
 
-/// The tensors of an adapter beside its base.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct AdapterTensors {
-    /// Of the adapters themselves.
-    pub(crate) low_rank: Vec<StoredTensor>,
-    /// Of modules that are saved whole.
-    pub(crate) whole: Vec<StoredTensor>,
-}
-
-impl AdapterTensors {
-    /// All of them, in the order of the file.
-    pub(crate) fn all(self) -> Vec<StoredTensor> {
-        [self.low_rank, self.whole].concat()
-    }
-}
-
-impl AdapterPlan {
-    pub(crate) fn a(&self) -> String {
-        format!("{}.lora_A.weight", self.module)
-    }
-
-    pub(crate) fn offset_a(&self) -> String {
-        format!("{}.lora_A{OFFSET}", self.module)
-    }
-}
-
-/// What the names of an offset's parameters end with.
-const OFFSET: &str = ".offset";
-
-/// Whether the parameter of an adapter is never trained.
-pub(crate) fn is_offset(name: &str) -> bool {
-    name.ends_with(OFFSET)
-}
-
-pub(crate) fn offset_b(module: &str) -> String {
-    format!("{module}.lora_B{OFFSET}")
-}
-
-pub(crate) fn b(module: &str) -> String {
-    format!("{module}.lora_B.weight")
-}
-
-pub(crate) fn bias_of_b(module: &str) -> String {
-    format!("{module}.lora_B.bias")
-}
-
-pub(crate) fn magnitude(module: &str) -> String {
-    format!("{module}.lora_magnitude_vector")
-}
-
 impl DecoderConfig {
     /// The same decoder with an adapter at the modules that the settings name.
     ///
@@ -89,153 +36,118 @@ impl DecoderConfig {
         let targets = Targets::new(config)?;
         let mut with = self.clone();
         let mut adapted = BTreeSet::new();
-        for linear in with.linears_mut() {
-            let module = linear.module().to_owned();
-            linear.adapter = None;
-            if !targets.has(&module, true) {
-                continue;
+        let mut plan = |module: &str, name: &str, [outputs, inputs]: [usize; 2], is_linear| {
+            if !targets.has(module, is_linear) {
+                return Ok(None);
             }
-            let (rank, alpha) = targets.rank_and_alpha(&module);
-            if rank == 0 || rank > linear.inputs.min(linear.outputs) {
-                let (outputs, inputs) = (linear.outputs, linear.inputs);
+            let (rank, alpha) = targets.rank_and_alpha(module);
+            if rank == 0 || rank > inputs.min(outputs) {
                 return Err(Error::Config(format!(
-                    "lora_r: expected a rank from 1 to {} for `{}`, whose weight is [{outputs}, {inputs}], found {rank}",
-                    inputs.min(outputs),
-                    linear.name
+                    "lora_r: expected a rank from 1 to {} for `{name}`, whose weight is [{outputs}, {inputs}], found {rank}",
+                    inputs.min(outputs)
                 )));
             }
-            adapted.insert(module.clone());
-            linear.adapter = Some(AdapterPlan {
-                module,
+            adapted.insert(module.to_owned());
+            Ok(Some(AdapterPlan {
+                module: module.to_owned(),
                 rank,
                 scale: config.scale(rank, alpha),
                 dropout: config.lora_dropout,
                 bias: config.lora_bias,
                 magnitude: config.use_dora,
                 offset: config.init_lora_weights == LoraStart::Pissa,
-            });
+            }))
+        };
+        for linear in with.linears_mut() {
+            linear.adapter = plan(linear.module(), &linear.name, [linear.outputs, linear.inputs], true)?;
         }
+        let shape = [self.vocab, self.hidden];
+        with.embedding_adapter = plan(&self.embedding, &self.embedding, shape, false)?;
+        with.head.adapter = plan(&self.head.name, &self.head.name, shape, false)?;
+        with.trained_tokens.clone_from(&config.trainable_token_indices);
         with.check_targets(config, &adapted)?;
+        with.check_vocabulary()?;
         Ok(with)
     }
 
-    /// Whether a linear layer has an adapter.
+    /// Whether a module has an adapter, or a token rows of its own.
     pub fn has_adapter(&self) -> bool {
-        self.linears().any(|linear| linear.adapter.is_some())
+        self.linears().any(|linear| linear.adapter.is_some()) || self.changes_vocabulary()
     }
 
-    /// The tensors of the adapter, as PEFT calls them, and those of `modules_to_save`; `head` is the reward head, if there
-    /// is one, which is always saved.
-    pub(crate) fn adapter_tensors(
-        &self,
-        config: &LoraConfig,
-        head: Option<RewardHead>,
-    ) -> Result<AdapterTensors> {
-        Ok(AdapterTensors { low_rank: self.low_rank_tensors(), whole: self.whole_tensors(config, head)? })
+    /// Whether the embedding or the head has an adapter, or a token rows of its own.
+    pub(crate) fn changes_vocabulary(&self) -> bool {
+        self.embedding_adapter.is_some() || self.head.adapter.is_some() || !self.trained_tokens.is_empty()
     }
 
-    /// Those of the adapter alone.
-    pub(crate) fn low_rank_tensors(&self) -> Vec<StoredTensor> {
-        let mut low_rank: Vec<StoredTensor> = Vec::new();
-        for linear in self.linears() {
-            let Some(plan) = &linear.adapter else { continue };
-            let mut add = |what: &str, names: Vec<String>, shape: &[usize], beside: usize, init: Init| {
-                let name = format!("{PREFIX}{}.{what}", plan.module);
-                let param = |name| StoredParam { name, shape: shape.to_vec(), init };
-                let params: Vec<_> = names.into_iter().map(param).collect();
-                match low_rank.iter_mut().find(|tensor| tensor.name == name) {
-                    // A is held in common by the parts of a fused module; of the others each has its own rows.
-                    Some(tensor) if tensor.params[0].name == params[0].name => {}
-                    Some(tensor) => tensor.params.extend(params),
-                    None => low_rank.push(StoredTensor { name, params, columns: beside, is_linear: false }),
-                }
-            };
-            let with = |own: String, offset: String| {
-                [own].into_iter().chain(plan.offset.then_some(offset)).collect::<Vec<_>>()
-            };
-            let (a, b) = (with(plan.a(), plan.offset_a()), with(b(&linear.name), offset_b(&linear.name)));
-            let products = b.len();
-            add("lora_A.weight", a, &[plan.rank, linear.inputs], 1, Init::Normal);
-            add("lora_B.weight", b, &[linear.outputs, plan.rank], products, Init::Zeros);
-            if plan.bias {
-                add("lora_B.bias", vec![bias_of_b(&linear.name)], &[linear.outputs], 1, Init::Zeros);
-            }
-            if plan.magnitude {
-                add("lora_magnitude_vector", vec![magnitude(&linear.name)], &[linear.outputs], 1, Init::Ones);
+    /// Refuses what is not possible at the embedding and the head, or would be lost there.
+    fn check_vocabulary(&self) -> Result<()> {
+        let wrong = |problem: String| Err(Error::Config(problem));
+        let adapted = [&self.embedding_adapter, &self.head.adapter];
+        if let Some(plan) = adapted.into_iter().flatten().next() {
+            let option = [
+                (plan.magnitude, "use_dora"),
+                (plan.bias, "lora_bias"),
+                (plan.offset, "init_lora_weights pissa"),
+            ];
+            if let Some((_, option)) = option.into_iter().find(|(given, _)| *given) {
+                let module = &plan.module;
+                return wrong(format!("{option}: has no place at `{module}`; leave one of both out"));
             }
         }
-        low_rank
-    }
-
-    /// The names of the adapter's own parameters.
-    pub(crate) fn low_rank_names(&self) -> BTreeSet<String> {
-        self.low_rank_tensors().into_iter().flat_map(|tensor| tensor.params).map(|param| param.name).collect()
-    }
-
-    fn whole_tensors(&self, config: &LoraConfig, head: Option<RewardHead>) -> Result<Vec<StoredTensor>> {
-        let own = match head {
-            None => self.tensors(),
-            Some(_) => self.backbone_tensors(),
-        };
-        let mut whole = Vec::new();
-        for module in &config.modules_to_save {
-            let is_part = |tensor: &&StoredTensor| {
-                let (owner, _) = tensor.name.rsplit_once('.').unwrap_or((&tensor.name, ""));
-                let mut above = Some(owner);
-                std::iter::from_fn(|| {
-                    let here = above?;
-                    above = here.rsplit_once('.').map(|(above, _)| above);
-                    Some(here)
-                })
-                .any(|here| here.ends_with(module.as_str())) // PEFT asks for no dot here
-            };
-            let parts: Vec<_> = own.iter().filter(is_part).cloned().collect();
-            if self.tied_embeddings && parts.iter().any(|part| part.name == weight(&self.embedding)) {
-                return Err(Error::Config(format!(
-                    "modules_to_save: `{module}` is also the head of this model (tied embeddings), of which PEFT would leave a \
-                     copy behind; leave it out"
-                )));
-            }
-            let is_head = head.is_some() && ["score", "classifier"].contains(&module.as_str());
-            if parts.is_empty() && !is_head {
-                return Err(Error::Config(self.no_such_module("modules_to_save", module)));
-            }
-            whole.extend(parts.into_iter().filter(|part| !whole.contains(part)).collect::<Vec<_>>());
+        if self.head.adapter.as_ref().is_some_and(|plan| plan.dropout > 0.0) {
+            let head = &self.head.name;
+            return wrong(format!("lora_dropout: has no place at `{head}`; leave one of both out"));
         }
-        let shapes = head.map(|head| head.weight_shapes(self.hidden)).into_iter().flatten();
-        whole.extend(shapes.map(|(name, shape)| StoredTensor::alone(name, &shape, Init::Normal)));
-        whole.iter_mut().for_each(|tensor| tensor.name = format!("{PREFIX}{}", tensor.name));
-        Ok(whole)
+        let tokens = &self.trained_tokens;
+        if let Some(token) = tokens.iter().find(|token| **token as usize >= self.vocab) {
+            let vocab = self.vocab;
+            return wrong(format!("trainable_token_indices: expected tokens below {vocab}, found {token}"));
+        }
+        if let Some((_, token)) = tokens.iter().enumerate().find(|(at, token)| tokens[..*at].contains(token)) {
+            return wrong(format!("trainable_token_indices: token {token} is there twice"));
+        }
+        let also = self.embedding_adapter.is_some() || (self.tied_embeddings && self.head.adapter.is_some());
+        if !tokens.is_empty() && also {
+            let problem = "trainable_token_indices: the rows of these tokens would have an adapter as well; leave out one of both";
+            return wrong(problem.to_owned());
+        }
+        Ok(())
     }
 
     /// Refuses names that chose nothing, and a choice of nothing.
     fn check_targets(&self, config: &LoraConfig, adapted: &BTreeSet<String>) -> Result<()> {
         if let Modules::Names(names) = &config.target_modules {
-            let known = |name: &&String| !self.linears().any(|linear| is_end(linear.module(), name));
-            if let Some(unknown) = names.iter().find(known) {
+            let unknown = |name: &&String| !self.modules().any(|module| is_end(module, name));
+            if let Some(unknown) = names.iter().find(unknown) {
                 return Err(Error::Config(self.no_such_module("lora_target_modules", unknown)));
             }
         }
         if adapted.is_empty() {
             let modules = align_text::shortened(&config.target_modules.to_string(), crate::error::SHOWN);
             return Err(Error::Config(format!(
-                "lora_target_modules: no linear module of the model fits `{modules}`; there are {}",
+                "lora_target_modules: no module of the model fits `{modules}`; there are {}",
                 self.leaf_names()
             )));
         }
         Ok(())
     }
 
-    fn no_such_module(&self, option: &str, name: &str) -> String {
+    pub(super) fn no_such_module(&self, option: &str, name: &str) -> String {
         let shown = align_text::shortened(name, crate::error::SHOWN);
-        format!("{option}: the model has no linear module `{shown}`; there are {}", self.leaf_names())
+        format!("{option}: the model has no module `{shown}`; there are {}", self.leaf_names())
     }
 
-    /// The last parts of the linear modules' names.
+    /// The modules that can have an adapter.
+    fn modules(&self) -> impl Iterator<Item = &str> {
+        self.linears().map(LinearPlan::module).chain([self.embedding.as_str(), &self.head.name])
+    }
+
+    /// The last parts of the modules' names.
     fn leaf_names(&self) -> String {
-        let leaf = |linear: &LinearPlan| linear.module().rsplit('.').next().unwrap_or_default().to_owned();
+        let leaf = |module: &str| module.rsplit('.').next().unwrap_or_default().to_owned();
         let mut leaves = Vec::new();
-        for leaf in self.linears().map(leaf) {
+        for leaf in self.modules().map(leaf) {
             if !leaves.contains(&leaf) {
                 leaves.push(leaf);
             }

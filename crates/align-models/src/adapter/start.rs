@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use align_kernels::{Adapter, Param, Params, magnitudes};
+use align_kernels::{Adapter, Param, Params, Weight, magnitudes, record};
 use candle_core::{Device, Tensor};
 use rand::Rng;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 
+use super::tensors::{is_of_embedding, trained_tokens};
 use super::{LoraConfig, LoraStart, magnitude, pissa};
 use crate::initialise::normal;
 use crate::layer::adapter_of;
-use crate::plan::{Init, StoredTensor};
+use crate::plan::{Init, StoredTensor, weight};
 use crate::{DecoderConfig, Result, weights};
 
 /// What draws an adapter, beside the run's seed.
@@ -36,9 +37,16 @@ pub(super) fn start(
         let data: Vec<f32> = match param.init {
             Init::Ones => vec![1.0; count],
             Init::Zeros => vec![0.0; count],
+            Init::Normal if is_of_embedding(&param.name) => {
+                (0..count).map(|_| normal(&mut rng) as f32).collect()
+            }
             Init::Normal => drawn(config.init_lora_weights, &param.shape, count, &mut rng),
         };
         tensors.insert(param.name.clone(), Tensor::from_vec(data, param.shape.as_slice(), device)?);
+    }
+    if !decoder.trained_tokens.is_empty() {
+        let rows = rows(&base.weight(&weight(&decoder.embedding))?, &decoder.trained_tokens)?;
+        tensors.insert(trained_tokens(&decoder.embedding), rows.to_device(device)?);
     }
     if config.init_lora_weights == LoraStart::Pissa {
         pissa::add(decoder, base, &mut rng, device, &mut tensors)?;
@@ -59,6 +67,12 @@ fn drawn(start: LoraStart, shape: &[usize], count: usize, rng: &mut ChaCha8Rng) 
         LoraStart::Gaussian => normal(rng) / shape[0] as f64,
     };
     (0..count).map(|_| value(rng) as f32).collect()
+}
+
+/// Rows of an embedding as they are.
+fn rows(table: &Weight, tokens: &[u32]) -> Result<Tensor> {
+    let ids = Tensor::new(tokens, table.param().map_or(&Device::Cpu, Param::device))?;
+    Ok(record("rows", [], |tape, []| tape.embedding(&ids, table))?)
 }
 
 /// DoRA's magnitudes: the lengths of the rows as they are.

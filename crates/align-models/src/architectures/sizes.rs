@@ -126,6 +126,8 @@ impl Sizes {
             max_positions: stretched.max().unwrap_or(0).max(self.max_positions).min(most::POSITIONS),
             embedding: "model.embed_tokens".to_owned(),
             embedding_scale: 1.0,
+            embedding_adapter: None,
+            trained_tokens: Vec::new(),
             layers,
             rotaries,
             query_scaling: None,
@@ -135,7 +137,7 @@ impl Sizes {
                 epsilon: self.epsilon,
                 around_zero: false,
             },
-            head: HeadPlan { name: "lm_head".to_owned(), scale: 1.0, softcap: None },
+            head: HeadPlan { name: "lm_head".to_owned(), scale: 1.0, softcap: None, adapter: None },
             tied_embeddings: fields.flag_or("tie_word_embeddings", tied_by_default)?,
             initializer_range: fields.number_in("initializer_range", 0.02, 0.0..=1e6)?,
         })

@@ -84,9 +84,10 @@ impl ModelDir {
             || settings.lora_bias
             || adapter.head.is_some()
             || !settings.modules_to_save.is_empty()
+            || model.config.changes_vocabulary()
         {
             return wrong(
-                "has more than A and B (DoRA, biases, modules saved whole, or a reward head), which an adapter in GGUF cannot \
+                "has more than A and B of layers (DoRA, biases, modules saved whole, tokens, embedding, head, or a reward head), which an adapter in GGUF cannot \
                  hold; merge it into its base",
             );
         }

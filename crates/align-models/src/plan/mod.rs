@@ -27,6 +27,10 @@ pub struct DecoderConfig {
     pub embedding: String,
     /// The factor of embedded tokens.
     pub embedding_scale: f64,
+    /// The embedding's adapter, if it has one.
+    pub embedding_adapter: Option<AdapterPlan>,
+    /// Tokens whose rows are trained while the others stay; of tied embeddings those of the head too.
+    pub trained_tokens: Vec<u32>,
     /// The layers, from the embedding on.
     pub layers: Vec<LayerPlan>,
     /// The rotations that layers refer to.
@@ -62,6 +66,8 @@ pub struct HeadPlan {
     pub scale: f64,
     /// The soft cap of logits, after the factor.
     pub softcap: Option<f64>,
+    /// Its adapter, if it has one: of the head alone, also where it is the embedding.
+    pub adapter: Option<AdapterPlan>,
 }
 
 /// A layer: attention, then a feed-forward layer, each a branch that is added to the rows.

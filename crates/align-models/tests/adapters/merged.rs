@@ -9,6 +9,11 @@ use crate::{CPU, SHIPPED, goldens, worst};
 #[test]
 fn merged_it_is_the_same_function() {
     for golden in goldens() {
+        if ["embedding-scaled", "head-tied"].contains(&golden.name.as_str()) {
+            let problem = golden.dir.merged(&CPU).unwrap_err().to_string();
+            assert!(problem.contains("merged, both would have it"), "{problem}");
+            continue;
+        }
         let (dir, model) = golden.dir.merged(&CPU).unwrap();
         assert!(!model.config.has_adapter() && !dir.is_adapter());
         let packed = golden.packed();

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use align_models::{LoraConfig, ModelDir, Modules};
+use align_models::{LoraConfig, LoraStart, ModelDir, Modules};
 use serde_json::Value;
 
 use crate::{CPU, SHIPPED};
@@ -13,8 +13,8 @@ fn what_does_not_fit_is_said() {
     let names = |names: &[&str]| Modules::Names(names.iter().map(|&name| name.to_owned()).collect());
     let problem = |config: LoraConfig| dir().with_new_adapter(&config, "base", None).unwrap_err().to_string();
     let of = |target_modules: Modules| problem(LoraConfig { target_modules, r: 4, ..LoraConfig::default() });
-    assert!(of(names(&["q_porj"])).contains("no linear module `q_porj`; there are q_proj, k_proj, v_proj"));
-    assert!(of(names(&["roj"])).contains("no linear module `roj`"), "a part of a name is none");
+    assert!(of(names(&["q_porj"])).contains("no module `q_porj`; there are q_proj, k_proj, v_proj"));
+    assert!(of(names(&["roj"])).contains("no module `roj`"), "a part of a name is none");
     assert!(of(Modules::Pattern("layers".into())).contains("fits `layers`"));
     assert!(of(Modules::Pattern("(".into())).contains("is no regular expression"));
     let default = || LoraConfig { r: 4, ..LoraConfig::default() };
@@ -27,11 +27,46 @@ fn what_does_not_fit_is_said() {
     assert!(problem(LoraConfig { lora_dropout: 1.0, ..default() }).contains("lora_dropout"));
     assert!(problem(LoraConfig { use_dora: true, lora_bias: true, ..default() }).contains("lora_bias"));
     assert!(problem(LoraConfig { modules_to_save: vec!["scroe".into()], ..default() }).contains("`scroe`"));
-    let tied = ModelDir::open(&Path::new(SHIPPED).join("models/llama-tied")).unwrap();
     let config = LoraConfig { modules_to_save: vec!["embed_tokens".into()], ..default() };
-    assert!(
-        tied.with_new_adapter(&config, "base", None).unwrap_err().to_string().contains("tied embeddings")
-    );
+    let of_tied = |config: LoraConfig| {
+        let tied = ModelDir::open(&Path::new(SHIPPED).join("models/llama-tied")).unwrap();
+        tied.with_new_adapter(&config, "base", None).unwrap_err().to_string()
+    };
+    assert!(of_tied(config).contains("tied embeddings"));
+
+    // At the embedding and the head.
+    let at = |module: &str| LoraConfig { target_modules: names(&[module]), ..default() };
+    assert!(problem(LoraConfig { lora_dropout: 0.1, ..at("lm_head") }).contains("lora_dropout"));
+    assert!(problem(LoraConfig { use_dora: true, ..at("embed_tokens") }).contains("use_dora: has no place"));
+    assert!(problem(LoraConfig { lora_bias: true, ..at("lm_head") }).contains("lora_bias: has no place"));
+    let pissa = LoraConfig { init_lora_weights: LoraStart::Pissa, ..at("lm_head") };
+    assert!(problem(pissa).contains("pissa: has no place at `lm_head`"));
+    let tokens = |tokens: &[u32]| LoraConfig { trainable_token_indices: tokens.to_vec(), ..default() };
+    assert!(problem(tokens(&[3, 256])).contains("expected tokens below 256, found 256"));
+    assert!(problem(tokens(&[3, 4, 3])).contains("token 3 is there twice"));
+    let both = "would have an adapter as well";
+    assert!(problem(LoraConfig { trainable_token_indices: vec![1], ..at("embed_tokens") }).contains(both));
+    assert!(of_tied(LoraConfig { trainable_token_indices: vec![1], ..at("lm_head") }).contains(both));
+}
+
+#[test]
+fn an_embedding_that_was_saved_beside_the_adapter_is_that_of_the_base() {
+    let dir = tempfile::tempdir().unwrap();
+    let golden = Path::new(SHIPPED).join("adapters/embedding");
+    let file = dir.path().join("adapter_model.safetensors");
+    std::fs::copy(golden.join("adapter_model.safetensors"), &file).unwrap();
+    let text = std::fs::read_to_string(golden.join("adapter_config.json")).unwrap();
+    let base = Path::new(SHIPPED).join("models/llama").display().to_string();
+    let text = text.replace("../../models/llama", &base);
+    std::fs::write(dir.path().join("adapter_config.json"), text).unwrap();
+    let opened = || ModelDir::open(dir.path()).and_then(|dir| dir.model(&CPU).map(drop));
+    opened().unwrap();
+    let mut tensors = candle_core::safetensors::load(&file, &CPU).unwrap();
+    let copy = tensors.get_mut("base_model.model.lm_head.base_layer.weight").unwrap();
+    *copy = (copy.clone() + 1e-3).unwrap();
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    let problem = opened().unwrap_err().to_string();
+    assert!(problem.contains("saved over another `lm_head.weight` than the base has"), "{problem}");
 }
 
 /// A copy of a golden adapter, its settings changed.
@@ -63,7 +98,7 @@ fn a_damaged_adapter_is_said() {
         ("bias", "\"all\"", "`bias`"),
         ("target_modules", "[\"q_proj\"]", "that adapter_config.json does not account for"),
         ("target_modules", "null", "`target_modules`: expected the names"),
-        ("target_modules", "[\"c_attn\"]", "no linear module `c_attn`"),
+        ("target_modules", "[\"c_attn\"]", "no module `c_attn`"),
         ("use_dora", "true", "lora_magnitude_vector` is missing"),
         ("use_dora", "1", "`use_dora`: expected true or false, found 1"),
         ("fan_in_fan_out", "true", "`fan_in_fan_out`: adapters that use it are not supported"),
@@ -74,6 +109,8 @@ fn a_damaged_adapter_is_said() {
         ("base_quantization", "{\"load_in_4bit\": true}", "`base_quantization`: expected `load_in_8bit`, or"),
         ("rank_pattern", "[1]", "`rank_pattern`: expected values by the names"),
         ("rank_pattern", "{\"(\": 3}", "is no regular expression"),
+        ("trainable_token_indices", "[1]", "trainable_tokens_delta` is missing"),
+        ("trainable_token_indices", "{\"lm_head\": [1]}", "expected tokens of `embed_tokens` alone"),
         ("modules_to_save", "[\"lm_head\"]", "lm_head.weight` is missing"),
     ] {
         let (_dir, found) = changed(field, &json(value));
