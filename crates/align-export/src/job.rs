@@ -7,7 +7,7 @@ use align_data::Tokenizer;
 use align_files::Staged;
 use align_hub::{DeviceChoice, Hub};
 use align_models::{GgufType, Model, ModelDir, PadToken, SavedDtype, SavedFormat};
-use align_stage::{Error, Event, Host, Result, ensure, open_model};
+use align_stage::{Error, Event, Host, QuantOptions, Result, ensure, open_model};
 use candle_core::Device;
 use serde::Serialize;
 
@@ -51,6 +51,11 @@ pub struct Job {
     /// Precision of the weights; default: that of the model's files
     #[arg(long, value_enum, help_heading = "Output")]
     pub dtype: Option<SavedDtype>,
+
+    /// Whether linear layers are written in blocks of few bits, in the layout of bitsandbytes, which transformers and vLLM load.
+    #[command(flatten, next_help_heading = "Output")]
+    #[serde(flatten)]
+    pub quantise: QuantOptions,
 
     /// Bytes of a file at most; default: 50GB
     #[arg(long, value_name = "SIZE", help_heading = "Output")]
@@ -155,14 +160,20 @@ pub fn export(job: &Job, host: &Host<'_>) -> Result<Report> {
     };
     align_files::create_dir_all(&job.output_dir).map_err(Error::method)?;
     let max_shard_bytes = job.max_shard_size.map_or(LARGEST_SHARD, |size| size.0);
-    dir.save_as(&model.params, &job.output_dir, &SavedFormat { dtype, max_shard_bytes })?;
-    Ok(report(dtype.name()))
+    let quantise = job.quantise.quantisation()?;
+    dir.save_as(&model.params, &job.output_dir, &SavedFormat { dtype, quantise, max_shard_bytes })?;
+    Ok(report(quantise.map_or(dtype.name(), |how| how.name())))
 }
 
 /// Refuses options of one form beside those of another.
 fn check_form(job: &Job, dirs: &[ModelDir]) -> Result<()> {
     let form = if job.gguf_adapter { "`gguf_adapter`" } else { "`gguf`" };
+    let quantise = job.quantise.quantisation()?;
     if job.gguf.is_some() || job.gguf_adapter {
+        ensure!(
+            quantise.is_none(),
+            "`load_in_4bit`, `load_in_8bit`: have no effect beside {form}; leave them out"
+        );
         ensure!(job.dtype.is_none(), "`dtype`: has no effect beside {form}; leave it out");
         ensure!(job.max_shard_size.is_none(), "`max_shard_size`: has no effect beside {form}; leave it out");
     }

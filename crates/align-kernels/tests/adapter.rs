@@ -145,8 +145,7 @@ fn magnitudes_at_the_start_change_nothing() {
 
 #[test]
 fn an_adapter_with_an_offset_begins_as_its_base_and_learns_as_itself() {
-    let flat =
-        |t: &Tensor| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
+    let flat = |t: &Tensor| t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap();
     for dtype in [DType::F32, DType::F64] {
         let params = params(40, dtype);
         let [x, w, b, a, b2, ..] = &params;

@@ -55,7 +55,8 @@ fn same(found: &[Vec<f64>], expected: &[Vec<f64>], bound: f64) {
 }
 
 /// In f64 by tensor ops, in f32 by both forms.
-const FORMS: [(DType, bool, f64); 3] = [(DType::F64, false, 1e-12), (DType::F32, false, 2e-5), (DType::F32, true, 2e-5)];
+const FORMS: [(DType, bool, f64); 3] =
+    [(DType::F64, false, 1e-12), (DType::F32, false, 2e-5), (DType::F32, true, 2e-5)];
 
 #[test]
 fn a_head_with_an_adapter_is_the_head_of_the_merged_weight() {
@@ -64,8 +65,8 @@ fn a_head_with_an_adapter_is_the_head_of_the_merged_weight() {
     for (dtype, by_composed, bound) in FORMS {
         for softcap in [None, Some(SoftCap::new(2.0))] {
             let frozen = Param::frozen(&values(&[vocab, width], 1, dtype));
-            let [hidden, a, b] = [[rows, width], [rank, width], [vocab, rank]]
-                .map(|shape| tracked(&shape, shape[0], dtype));
+            let [hidden, a, b] =
+                [[rows, width], [rank, width], [vocab, rank]].map(|shape| tracked(&shape, shape[0], dtype));
             let adapter = Adapter::new(&a, &b, SCALE).unwrap();
             let head = Head { adapter: Some(adapter), softcap, ..Head::new(&frozen) };
             let whole = || {
@@ -178,7 +179,9 @@ fn a_weight_in_blocks_takes_adapters_and_rows_too() {
         .map(|shape| tracked(&shape, shape[0], DType::F32));
     let adapter = Some(Adapter::new(&a, &b, SCALE).unwrap());
     let trained = Some(TrainedRows::new(&IDS, &own).unwrap());
-    for (adapter, trained, params) in [(adapter, None, vec![&hidden, &a, &b]), (None, trained, vec![&hidden, &own])] {
+    for (adapter, trained, params) in
+        [(adapter, None, vec![&hidden, &a, &b]), (None, trained, vec![&hidden, &own])]
+    {
         let run = |weight: &Weight| {
             let head = Head {
                 weight: weight.clone(),
@@ -202,7 +205,9 @@ fn what_would_lose_a_gradient_is_refused() {
     let adapter = || Adapter::new(&a, &b, 1.0).unwrap();
     let trained = TrainedRows::new(&[4], &own).unwrap();
     assert!(problem(Head { adapter: Some(adapter()), ..Head::new(&weight) }).contains("is trained, or"));
-    assert!(problem(Head { trained: Some(trained.clone()), ..Head::new(&weight) }).contains("is trained, or"));
+    assert!(
+        problem(Head { trained: Some(trained.clone()), ..Head::new(&weight) }).contains("is trained, or")
+    );
     let both = Head { trained: Some(trained), adapter: Some(adapter()), ..Head::new(&frozen) };
     assert!(problem(both).contains("is trained, or"));
     let dropped = adapter().with_dropout(0.1);

@@ -4,9 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use align_kernels::{
-    Head, Noise, Params, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record,
-};
+use align_kernels::{Head, Noise, Params, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record};
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::adapter::Embedding;

@@ -196,8 +196,11 @@ impl ModelDir {
         // transformers 4 reads `torch_dtype`, 5 reads `dtype`: keep the name the file came with.
         let name = if json.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
         json[name] = json!(format.dtype.name());
-        // What is written is numbers.
-        json.as_object_mut().map(|json| json.remove("quantization_config"));
+        match format.quantise {
+            Some(how) => json["quantization_config"] = how.of_checkpoint(format.dtype.name()),
+            // What is written is numbers.
+            None => drop(json.as_object_mut().map(|json| json.remove("quantization_config"))),
+        }
         write_json(&staged.path().join(CONFIG), &json)?;
         self.save_carried(&staged, dir)?;
         Ok(staged.commit(CONFIG, &Self::file_names())?)

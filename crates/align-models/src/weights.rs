@@ -5,6 +5,7 @@ mod blocks;
 mod file;
 mod format;
 mod shards;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
@@ -22,6 +23,7 @@ use safetensors::tensor::TensorInfo;
 use serde_json::{Map, json};
 use shards::files;
 pub(crate) use shards::{INDEX, SINGLE};
+use written::Written;
 
 use crate::model_dir::write_json;
 use crate::plan::StoredTensor;
@@ -241,22 +243,30 @@ pub(crate) fn joined(params: &Params, table: &[StoredTensor]) -> Result<BTreeMap
 /// # Errors
 /// If a file cannot be written.
 pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path, format: &SavedFormat) -> Result<()> {
-    let tensors = joined(params, table)?;
-    let shards = format.shards(&tensors);
+    let mut tensors = joined(params, table)?;
+    let mut written = BTreeMap::new();
+    if let Some(how) = format.quantise {
+        for stored in table.iter().filter(|stored| stored.is_linear) {
+            let Some(weight) = tensors.remove(&stored.name) else { continue };
+            written.extend(written::in_blocks(&stored.name, &weight, how, format.dtype)?);
+        }
+    }
+    written.extend(tensors.into_iter().map(|(name, tensor)| (name, Written::Numbers(tensor))));
+    let shards = format.shards(&written);
     let count = shards.len();
+    let mut converted = |names: Vec<String>| {
+        let own = names.into_iter().filter_map(|name| written.remove_entry(&name));
+        own.map(|(name, it)| Ok((name, it.converted(format.dtype)?))).collect::<Result<BTreeMap<_, _>>>()
+    };
     if count <= 1 {
-        return write(&format.converted(tensors)?, &dir.join(SINGLE));
+        return write(&converted(shards.into_iter().flatten().collect())?, &dir.join(SINGLE));
     }
     let (mut map, mut total) = (Map::new(), 0);
     for (number, names) in shards.into_iter().enumerate() {
         let file = format!("model-{:05}-of-{count:05}.safetensors", number + 1);
-        let of_shard = names.into_iter().filter_map(|name| Some((name.clone(), tensors.get(&name)?.clone())));
-        let of_shard = format.converted(of_shard.collect())?;
+        let of_shard = converted(names)?;
         write(&of_shard, &dir.join(&file))?;
-        total += of_shard
-            .values()
-            .map(|tensor| tensor.elem_count() * tensor.dtype().size_in_bytes())
-            .sum::<usize>();
+        total += of_shard.values().map(|it| it.size(format.dtype)).sum::<u64>();
         map.extend(of_shard.into_keys().map(|name| (name, json!(file))));
     }
     map.sort_keys();
@@ -269,11 +279,11 @@ pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path, format: 
 /// If a parameter is missing; if the file cannot be written.
 pub(crate) fn save_only(params: &Params, table: &[StoredTensor], path: &Path) -> Result<()> {
     let value = |name: &str| Ok::<_, Error>(params.require(name)?.tensor().detach().contiguous()?);
-    let stored = |stored: &StoredTensor| Ok((stored.name.clone(), stored.joined(value)?));
+    let stored = |stored: &StoredTensor| Ok((stored.name.clone(), Written::Numbers(stored.joined(value)?)));
     write(&table.iter().map(stored).collect::<Result<_>>()?, path)
 }
 
-fn write(tensors: &BTreeMap<String, Tensor>, path: &Path) -> Result<()> {
+fn write(tensors: &BTreeMap<String, Written>, path: &Path) -> Result<()> {
     let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
     safetensors::serialize_to_file(tensors, Some(metadata), path)
         .map_err(|error| Error::invalid(path, format!("could not be written: {error}")))

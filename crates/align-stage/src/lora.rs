@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use align_kernels::FourBitKind;
-use align_models::{LoraConfig, LoraStart, ModelDir, Modules, Quantisation};
+use align_models::{LoraConfig, LoraStart, ModelDir, Modules};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Given, ModelOptions, Result};
+use crate::{Error, Given, ModelOptions, QuantOptions, Result};
 
 /// How much higher an adapter's learning rate is by default than that of all weights (Schulman et al. 2025, "LoRA Without
 /// Regret").
@@ -25,18 +24,6 @@ pub enum InitLoraWeights {
     /// A and B the weight's largest singular values, which an offset takes off again (PiSSA, Meng et al. 2024, arXiv:2404.02948);
     /// saved as an ordinary adapter of twice the rank.
     Pissa,
-}
-
-/// What 4 bits stand for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
-#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
-#[value(rename_all = "snake_case")]
-#[serde(rename_all = "snake_case")]
-pub enum QuantType {
-    /// NormalFloat4.
-    Nf4,
-    /// A 4-bit float.
-    Fp4,
 }
 
 /// Training an adapter in the place of all weights (LoRA, Hu et al. 2021, arXiv:2106.09685).
@@ -111,22 +98,10 @@ pub struct LoraOptions {
     #[arg(long, value_name = "X", value_parser = align_limits::number(0.0..=1e6))]
     pub loraplus_lr_ratio: Option<f64>,
 
-    /// Hold the linear layers of the frozen base in 4 bits (QLoRA, Dettmers et al. 2023, arXiv:2305.14314), quantised while they
-    /// are loaded
-    #[arg(long)]
-    pub load_in_4bit: bool,
-
-    /// Hold them in 8 bits
-    #[arg(long)]
-    pub load_in_8bit: bool,
-
-    /// What 4 bits stand for; default: nf4
-    #[arg(long, value_enum)]
-    pub bnb_4bit_quant_type: Option<QuantType>,
-
-    /// Quantise the scales of 4-bit blocks too
-    #[arg(long, visible_alias = "use-bnb-nested-quant")]
-    pub bnb_4bit_use_double_quant: bool,
+    /// How the frozen base is held.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub base: QuantOptions,
 
     /// What the adapter is for, CAUSAL_LM or SEQ_CLS: must be what is trained
     #[arg(long, value_name = "TYPE")]
@@ -164,7 +139,7 @@ impl LoraOptions {
         task: &str,
         given: &Given,
     ) -> Result<ModelDir> {
-        let dir = self.quantisation(given)?.map_or(dir.clone(), |how| dir.quantised(how));
+        let dir = self.base.quantisation()?.map_or(dir.clone(), |how| dir.quantised(how));
         if !self.use_peft {
             given.refuse(OF_A_NEW_ONE, "without `--use-peft`")?;
             if !dir.is_adapter() {
@@ -196,28 +171,6 @@ impl LoraOptions {
             }
         };
         Ok(dir.with_new_adapter(&self.config()?, &name, revision)?)
-    }
-
-    /// How the base is held, if not as numbers.
-    fn quantisation(&self, given: &Given) -> Result<Option<Quantisation>> {
-        if !self.load_in_4bit {
-            let names = ["bnb_4bit_quant_type", "bnb_4bit_use_double_quant"];
-            given.refuse(&names, "without `--load-in-4bit`")?;
-        }
-        match (self.load_in_4bit, self.load_in_8bit) {
-            (true, true) => {
-                Err(Error::option("load_in_8bit", "and `load_in_4bit` exclude each other; give one"))
-            }
-            (false, false) => Ok(None),
-            (false, true) => Ok(Some(Quantisation::Int8)),
-            (true, false) => {
-                let kind = match self.bnb_4bit_quant_type {
-                    None | Some(QuantType::Nf4) => FourBitKind::Nf4,
-                    Some(QuantType::Fp4) => FourBitKind::Fp4,
-                };
-                Ok(Some(Quantisation::FourBit { kind, double: self.bnb_4bit_use_double_quant }))
-            }
-        }
     }
 
     fn config(&self) -> Result<LoraConfig> {

@@ -29,9 +29,10 @@ impl Layout {
             return Ok(vec![(first.clone(), tensor)]);
         }
         let part = |(name, place): &Part| {
-            let narrowed = place.iter().enumerate().try_fold(tensor.clone(), |part, (dim, range)| {
-                part.narrow(dim, range.start, range.len())
-            });
+            let narrowed = place
+                .iter()
+                .enumerate()
+                .try_fold(tensor.clone(), |part, (dim, range)| part.narrow(dim, range.start, range.len()));
             Ok((name.clone(), narrowed?.force_contiguous()?))
         };
         parts.iter().map(part).collect()
@@ -59,16 +60,19 @@ mod tests {
             let parts = layout.parts(name.to_owned(), tensor(rows)).unwrap();
             parts.into_iter().map(|(name, part)| (name, part.to_vec2::<f32>().unwrap())).collect::<Vec<_>>()
         };
-        let rows = |rows: Range<usize>| {
-            rows.map(|i| vec![2.0 * i as f32, 2.0 * i as f32 + 1.0]).collect::<Vec<_>>()
-        };
+        let rows =
+            |rows: Range<usize>| rows.map(|i| vec![2.0 * i as f32, 2.0 * i as f32 + 1.0]).collect::<Vec<_>>();
         assert_eq!(parts("qk", 3), [("q".to_owned(), rows(0..2)), ("k".to_owned(), rows(2..3))]);
         assert_eq!(parts("base.a", 1), [("a".to_owned(), rows(0..1))]);
         let [left, right] = [0.0, 1.0].map(|first| vec![vec![first], vec![first + 2.0]]);
         assert_eq!(parts("beside", 2), [("left".to_owned(), left), ("right".to_owned(), right)]);
         assert_eq!(parts("other", 2), [("other".to_owned(), rows(0..2))]);
         for other in [1, 4] {
-            assert_eq!(parts("qk", other), [("q".to_owned(), rows(0..other))], "its shape is for others to refuse");
+            assert_eq!(
+                parts("qk", other),
+                [("q".to_owned(), rows(0..other))],
+                "its shape is for others to refuse"
+            );
         }
     }
 }

@@ -2,9 +2,9 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256i, _mm_and_si128, _mm_cvtsi64_si128, _mm_set1_epi8, _mm_srli_epi16, _mm_srli_si128, _mm_unpacklo_epi8,
-    _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cvtepu8_epi32, _mm256_loadu_ps, _mm256_permutevar8x32_ps,
-    _mm256_slli_epi32, _mm256_storeu_ps,
+    __m256i, _mm_and_si128, _mm_cvtsi64_si128, _mm_set1_epi8, _mm_srli_epi16, _mm_srli_si128,
+    _mm_unpacklo_epi8, _mm256_blendv_ps, _mm256_castsi256_ps, _mm256_cvtepu8_epi32, _mm256_loadu_ps,
+    _mm256_permutevar8x32_ps, _mm256_slli_epi32, _mm256_storeu_ps,
 };
 
 /// Writes what the high and the low half of each byte stand for.

@@ -61,10 +61,16 @@ impl Tape {
     ///
     /// # Errors
     /// As [`Tape::embedding`]; if the table has no such rows.
-    pub fn embedding_with_rows(&mut self, ids: &Tensor, table: &Weight, trained: &TrainedRows) -> Result<Value> {
+    pub fn embedding_with_rows(
+        &mut self,
+        ids: &Tensor,
+        table: &Weight,
+        trained: &TrainedRows,
+    ) -> Result<Value> {
         trained.check(table)?;
         let rows = self.embedding(ids, table)?;
-        let places = ids.to_vec1::<u32>()?.into_iter().map(|id| trained.place(id as usize)).collect::<Vec<_>>();
+        let places =
+            ids.to_vec1::<u32>()?.into_iter().map(|id| trained.place(id as usize)).collect::<Vec<_>>();
         let column = |value: &dyn Fn(&Option<usize>) -> f32| {
             let values: Vec<f32> = places.iter().map(value).collect();
             Tensor::from_vec(values, (places.len(), 1), ids.device())?.to_dtype(rows.tensor().dtype())

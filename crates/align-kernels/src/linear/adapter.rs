@@ -36,7 +36,15 @@ impl Adapter {
         if rank != columns {
             bail!("adapter: A has rank {rank}, B {columns}");
         }
-        Ok(Self { a: a.clone(), b: b.clone(), scale, bias: None, magnitude: None, dropout: 0.0, offset: None })
+        Ok(Self {
+            a: a.clone(),
+            b: b.clone(),
+            scale,
+            bias: None,
+            magnitude: None,
+            dropout: 0.0,
+            offset: None,
+        })
     }
 
     /// The same with a bias of B `[outputs]`, which the scale multiplies too (`lora_bias`).

@@ -101,8 +101,12 @@ impl Head {
         }
         self.trained.iter().try_for_each(|trained| trained.check(&self.weight))?;
         let is_tracked = self.weight.param().is_some_and(Param::is_tracked);
-        if [self.adapter.is_some(), self.trained.is_some(), is_tracked].into_iter().filter(|it| *it).count() > 1 {
-            bail!("linear_log_probs: expected a weight that is trained, or an adapter, or some rows that are");
+        if [self.adapter.is_some(), self.trained.is_some(), is_tracked].into_iter().filter(|it| *it).count()
+            > 1
+        {
+            bail!(
+                "linear_log_probs: expected a weight that is trained, or an adapter, or some rows that are"
+            );
         }
         let (rows, width) = hidden.dims2()?;
         let (_, expected) = self.weight.shape()?;

@@ -61,9 +61,11 @@ impl Wide {
     pub(super) fn has_cpu_form(&self, hidden: &Tensor) -> bool {
         let rows = self.rows.as_ref().map(TrainedRows::values);
         let params = [self.weight.param(), self.beside.as_ref(), rows];
-        params.into_iter().flatten().all(|param| {
-            Tape::on_cpu(&[hidden, param.tensor()]) && param.tensor().is_contiguous()
-        }) && Tape::on_cpu(&[hidden])
+        params
+            .into_iter()
+            .flatten()
+            .all(|param| Tape::on_cpu(&[hidden, param.tensor()]) && param.tensor().is_contiguous())
+            && Tape::on_cpu(&[hidden])
     }
 }
 

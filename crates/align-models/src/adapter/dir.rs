@@ -217,7 +217,9 @@ fn check_copies(
         if own != copy {
             return Err(Error::invalid(
                 file,
-                format!("was saved over another `{name}` than the base has; expected the base that it was trained over"),
+                format!(
+                    "was saved over another `{name}` than the base has; expected the base that it was trained over"
+                ),
             ));
         }
     }

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use align_kernels::{Params, Weight, linear};
 use align_kernels::Param;
+use align_kernels::{Params, Weight, linear};
 use candle_core::{Device, Tensor};
 use nalgebra::DMatrix;
 use rand_chacha::ChaCha8Rng;
@@ -37,11 +37,13 @@ pub(super) fn add(
     let adapted: Vec<&LinearPlan> = decoder.linears().filter(|linear| linear.adapter.is_some()).collect();
     for parts in adapted.chunk_by(|one, next| one.module() == next.module()) {
         let Some(plan) = &parts[0].adapter else { continue };
-        let rows = parts.iter().map(|part| numbers(&base.weight(&part.weight())?)).collect::<Result<Vec<_>>>()?;
+        let rows =
+            parts.iter().map(|part| numbers(&base.weight(&part.weight())?)).collect::<Result<Vec<_>>>()?;
         let (a, whole) = principal(&Tensor::cat(&rows, 0)?, plan.rank, rng)?;
         let split = (1.0 / plan.scale.abs()).sqrt();
         // A negative scale turns one of the two round.
-        let (a, whole) = ((a * split)?.to_device(device)?, (whole * split.copysign(plan.scale))?.to_device(device)?);
+        let (a, whole) =
+            ((a * split)?.to_device(device)?, (whole * split.copysign(plan.scale))?.to_device(device)?);
         let mut first = 0;
         for part in parts {
             let own = whole.narrow(0, first, part.outputs)?.contiguous()?;
@@ -144,7 +146,8 @@ mod tests {
             let least = values[rank..].iter().map(|value| value * value).sum::<f64>().sqrt();
             assert!((found - least).abs() < 1e-4, "{found} is not {least}");
             // Both carry the roots of the values.
-            let square = |t: Tensor| f64::from(t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap());
+            let square =
+                |t: Tensor| f64::from(t.sqr().unwrap().sum_all().unwrap().to_scalar::<f32>().unwrap());
             let sum: f64 = values[..rank].iter().sum();
             assert!((square(a) - sum).abs() < 1e-3 && (square(b) - sum).abs() < 1e-3);
         }

@@ -104,7 +104,8 @@ impl DecoderConfig {
             let vocab = self.vocab;
             return wrong(format!("trainable_token_indices: expected tokens below {vocab}, found {token}"));
         }
-        if let Some((_, token)) = tokens.iter().enumerate().find(|(at, token)| tokens[..*at].contains(token)) {
+        if let Some((_, token)) = tokens.iter().enumerate().find(|(at, token)| tokens[..*at].contains(token))
+        {
             return wrong(format!("trainable_token_indices: token {token} is there twice"));
         }
         let also = self.embedding_adapter.is_some() || (self.tied_embeddings && self.head.adapter.is_some());

@@ -138,7 +138,11 @@ impl DecoderConfig {
             tensors.push(stored(b, [hidden, plan.rank], Init::Normal));
         }
         if !self.trained_tokens.is_empty() {
-            tensors.push(stored(trained_tokens(&self.embedding), [self.trained_tokens.len(), hidden], Init::Zeros));
+            tensors.push(stored(
+                trained_tokens(&self.embedding),
+                [self.trained_tokens.len(), hidden],
+                Init::Zeros,
+            ));
         }
         tensors
     }

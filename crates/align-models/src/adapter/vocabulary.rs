@@ -3,7 +3,6 @@
 use align_kernels::{Adapter, Params, Tape, TrainedRows, Value, Weight};
 use candle_core::{Result, Tensor};
 
-
 use super::b;
 use super::tensors::{embedding_a_and_b, trained_tokens};
 use crate::plan::weight;
@@ -59,8 +58,8 @@ impl Embedding {
 /// The adapter of the head, if it has one.
 pub(crate) fn head_adapter(config: &DecoderConfig, params: &Params) -> Result<Option<Adapter>> {
     let plan = config.head.adapter.as_ref();
-    let adapter =
-        plan.map(|plan| Adapter::new(params.require(&plan.a())?, params.require(&b(&plan.module))?, plan.scale));
+    let adapter = plan
+        .map(|plan| Adapter::new(params.require(&plan.a())?, params.require(&b(&plan.module))?, plan.scale));
     adapter.transpose()
 }
 
@@ -93,7 +92,8 @@ impl ModelDir {
             changed.push((weight(&config.embedding), table));
         }
         if let Some(adapter) = head_adapter(config, all)? {
-            let change = (adapter.b().tensor().detach().matmul(&adapter.a().tensor().detach())? * adapter.scale())?;
+            let change =
+                (adapter.b().tensor().detach().matmul(&adapter.a().tensor().detach())? * adapter.scale())?;
             changed.push((weight(&config.head.name), (own(&config.head.name)? + change)?));
         }
         Ok(changed)

@@ -75,10 +75,12 @@ impl StoredTensor {
         value: impl Fn(&'a str) -> std::result::Result<Tensor, E>,
     ) -> std::result::Result<Tensor, E> {
         let beside = |params: &'a [StoredParam]| {
-            let parts = params.iter().map(|param| value(&param.name)).collect::<std::result::Result<Vec<_>, E>>()?;
+            let parts =
+                params.iter().map(|param| value(&param.name)).collect::<std::result::Result<Vec<_>, E>>()?;
             Ok::<_, E>(if parts.len() > 1 { Tensor::cat(&parts, 1)? } else { parts[0].clone() })
         };
-        let rows = self.params.chunks(self.columns).map(beside).collect::<std::result::Result<Vec<_>, E>>()?;
+        let rows =
+            self.params.chunks(self.columns).map(beside).collect::<std::result::Result<Vec<_>, E>>()?;
         Ok(if rows.len() > 1 { Tensor::cat(&rows, 0)? } else { rows[0].clone() })
     }
 
@@ -88,9 +90,10 @@ impl StoredTensor {
             return Ok(vec![(only.name.clone(), tensor.clone())]);
         }
         let part = |(name, place): (&str, Vec<Range<usize>>)| {
-            let narrowed = place.iter().enumerate().try_fold(tensor.clone(), |part, (dim, range)| {
-                part.narrow(dim, range.start, range.len())
-            });
+            let narrowed = place
+                .iter()
+                .enumerate()
+                .try_fold(tensor.clone(), |part, (dim, range)| part.narrow(dim, range.start, range.len()));
             Ok((name.to_owned(), narrowed?.force_contiguous()?))
         };
         self.places().into_iter().map(part).collect()

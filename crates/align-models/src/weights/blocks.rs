@@ -29,6 +29,15 @@ pub enum Quantisation {
 }
 
 impl Quantisation {
+    /// What reports call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FourBit { kind: FourBitKind::Nf4, .. } => "nf4",
+            Self::FourBit { kind: FourBitKind::Fp4, .. } => "fp4",
+            Self::Int8 => "int8",
+        }
+    }
+
     /// As settings have it, in transformers' words; none where they have nothing.
     ///
     /// # Errors
@@ -48,6 +57,30 @@ impl Quantisation {
             (None, Some(true), None) => Ok(Some(Self::Int8)),
             _ => Err("`load_in_8bit`, or `load_in_4bit` with a `bnb_4bit_quant_type` of nf4 or fp4"),
         }
+    }
+
+    /// `quantization_config` of a checkpoint, as transformers writes it, computed with in `dtype`.
+    pub(crate) fn of_checkpoint(self, dtype: &str) -> Value {
+        let (kind, double) = match self {
+            Self::FourBit { kind, double } => (kind, double),
+            Self::Int8 => (FourBitKind::Fp4, false), // what an unused setting says
+        };
+        let four = matches!(self, Self::FourBit { .. });
+        json!({
+            "_load_in_4bit": four,
+            "_load_in_8bit": !four,
+            "bnb_4bit_compute_dtype": dtype,
+            "bnb_4bit_quant_storage": "uint8",
+            "bnb_4bit_quant_type": match kind { FourBitKind::Nf4 => "nf4", FourBitKind::Fp4 => "fp4" },
+            "bnb_4bit_use_double_quant": double,
+            "llm_int8_enable_fp32_cpu_offload": false,
+            "llm_int8_has_fp16_weight": false,
+            "llm_int8_skip_modules": null,
+            "llm_int8_threshold": 6.0,
+            "load_in_4bit": four,
+            "load_in_8bit": !four,
+            "quant_method": "bitsandbytes"
+        })
     }
 
     pub(crate) fn to_json(self) -> Value {

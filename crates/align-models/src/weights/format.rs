@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::DType;
 
-use crate::Result;
+use super::Quantisation;
+use super::written::Written;
 
 /// The precision of saved weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, align_options::Choice)]
@@ -29,13 +30,15 @@ pub enum SavedDtype {
 pub struct SavedFormat {
     /// The precision.
     pub dtype: SavedDtype,
+    /// How the weights of linear layers are quantised, in the layout of bitsandbytes, if they are.
+    pub quantise: Option<Quantisation>,
     /// Bytes of a file at most, if tensors are smaller than that.
     pub max_shard_bytes: u64,
 }
 
 impl Default for SavedFormat {
     fn default() -> Self {
-        Self { dtype: SavedDtype::Float32, max_shard_bytes: u64::MAX }
+        Self { dtype: SavedDtype::Float32, quantise: None, max_shard_bytes: u64::MAX }
     }
 }
 
@@ -45,7 +48,7 @@ impl SavedDtype {
         [Self::Float32, Self::Bfloat16, Self::Float16].into_iter().find(|it| it.name() == name)
     }
 
-    fn tensor(self) -> DType {
+    pub(super) fn tensor(self) -> DType {
         match self {
             Self::Float32 => DType::F32,
             Self::Bfloat16 => DType::BF16,
@@ -55,18 +58,11 @@ impl SavedDtype {
 }
 
 impl SavedFormat {
-    /// The tensors in this precision.
-    pub(super) fn converted(&self, tensors: BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
-        let dtype = self.dtype.tensor();
-        tensors.into_iter().map(|(name, tensor)| Ok((name, tensor.to_dtype(dtype)?))).collect()
-    }
-
     /// The names of the tensors of each file, in order.
-    pub(super) fn shards(&self, tensors: &BTreeMap<String, Tensor>) -> Vec<Vec<String>> {
-        let size = self.dtype.tensor().size_in_bytes() as u64;
+    pub(super) fn shards(&self, tensors: &BTreeMap<String, Written>) -> Vec<Vec<String>> {
         let (mut shards, mut held): (Vec<Vec<String>>, u64) = (Vec::new(), u64::MAX);
         for (name, tensor) in tensors {
-            let bytes = size * tensor.elem_count() as u64;
+            let bytes = tensor.size(self.dtype);
             if held.saturating_add(bytes) > self.max_shard_bytes || shards.is_empty() {
                 shards.push(Vec::new());
                 held = 0;

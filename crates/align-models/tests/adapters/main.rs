@@ -8,6 +8,7 @@
 )]
 
 mod merged;
+mod packed;
 mod pissa;
 mod quantised;
 mod refused;

@@ -32,7 +32,9 @@ fn moved(params: &Params) {
     for (number, (_, param)) in params.iter().filter(|(_, param)| param.is_tracked()).enumerate() {
         let noise = Tensor::arange(0f32, param.tensor().elem_count() as f32, &CPU).unwrap();
         let noise = ((noise * (1.0 + number as f64)).unwrap().sin().unwrap() * 0.05).unwrap();
-        param.set(&(param.tensor().detach() + noise.reshape(param.tensor().shape()).unwrap()).unwrap()).unwrap();
+        param
+            .set(&(param.tensor().detach() + noise.reshape(param.tensor().shape()).unwrap()).unwrap())
+            .unwrap();
     }
 }
 
@@ -48,10 +50,19 @@ fn it_starts_as_its_base_and_is_saved_as_an_ordinary_adapter_of_it() {
         // What is trained begins as the most that its rank can hold, and only that is trained.
         let largest = params.iter().filter(|(name, _)| name.contains("lora_B.weight"));
         largest.for_each(|(name, b)| {
-            assert!(b.is_tracked() && b.tensor().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 0.01, "{name}");
+            assert!(
+                b.is_tracked()
+                    && b.tensor().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() > 0.01,
+                "{name}"
+            );
         });
         let offsets = params.iter().filter(|(name, _)| name.ends_with(".offset")).count();
-        assert!(offsets > 0 && params.iter().all(|(name, it)| it.is_tracked() != name.ends_with(".offset") || !name.contains("lora")));
+        assert!(
+            offsets > 0
+                && params
+                    .iter()
+                    .all(|(name, it)| it.is_tracked() != name.ends_with(".offset") || !name.contains("lora"))
+        );
         moved(&params);
         let trained = logits(&model, &packed);
         assert!(worst(&trained, &of_base) > 0.01);
@@ -76,7 +87,9 @@ fn it_starts_as_its_base_and_is_saved_as_an_ordinary_adapter_of_it() {
         assert_eq!(json["rank_pattern"]["o_proj"], 4);
         std::fs::write(&file, json.to_string()).unwrap();
         let ordinary = ModelDir::open(saved.path()).unwrap();
-        assert!(worst(&logits(&ordinary.model(&CPU).unwrap().causal_lm().unwrap(), &packed), &trained) < 2e-5);
+        assert!(
+            worst(&logits(&ordinary.model(&CPU).unwrap().causal_lm().unwrap(), &packed), &trained) < 2e-5
+        );
         let (_, merged) = again.merged(&CPU).unwrap();
         assert!(worst(&logits(&merged.causal_lm().unwrap(), &packed), &trained) < 2e-5);
     }

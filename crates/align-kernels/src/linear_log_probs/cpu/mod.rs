@@ -145,8 +145,7 @@ impl Run {
             let mut d_hidden = d_hidden.borrow_mut();
             operands.backward(rows, &grad, kept.take(), d_hidden.as_mut().map(Sum::New), d_weight);
         };
-        let weight =
-            self.head.trained().and_then(|weight| Some((weight.tensor(), weight.grad_buffer()?)));
+        let weight = self.head.trained().and_then(|weight| Some((weight.tensor(), weight.grad_buffer()?)));
         match weight {
             None => run(None),
             Some((weight, buffer)) => buffer.accumulate_in_place(

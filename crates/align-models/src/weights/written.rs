@@ -1,0 +1,137 @@
+//! Tensors on their way into a file: numbers in the precision that is asked for, or blocks in bitsandbytes' layout.
+
+use std::borrow::Cow;
+
+use align_kernels::{Absmax, Blocks, FourBit, FourBitKind, Int8};
+use candle_core::Tensor;
+use safetensors::{Dtype, View};
+
+use super::SavedDtype;
+use super::blocks::Quantised;
+use crate::{Quantisation, Result};
+
+/// A tensor that will be written.
+#[derive(Clone, Debug)]
+pub(super) enum Written {
+    Numbers(Tensor),
+    Bytes { dtype: Dtype, shape: Vec<usize>, bytes: Vec<u8> },
+}
+
+impl Written {
+    fn floats(values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::Bytes { dtype: Dtype::F32, shape: vec![values.len()], bytes }
+    }
+
+    fn codes(bytes: Vec<u8>, shape: Vec<usize>) -> Self {
+        Self::Bytes { dtype: Dtype::U8, shape, bytes }
+    }
+
+    /// Bytes in a file whose numbers have this precision.
+    pub(super) fn size(&self, dtype: SavedDtype) -> u64 {
+        match self {
+            Self::Numbers(tensor) => (tensor.elem_count() * dtype.tensor().size_in_bytes()) as u64,
+            Self::Bytes { bytes, .. } => bytes.len() as u64,
+        }
+    }
+
+    /// The same with numbers in this precision.
+    pub(super) fn converted(self, dtype: SavedDtype) -> Result<Self> {
+        Ok(match self {
+            Self::Numbers(tensor) => Self::Numbers(tensor.to_dtype(dtype.tensor())?),
+            bytes @ Self::Bytes { .. } => bytes,
+        })
+    }
+}
+
+impl View for &Written {
+    fn dtype(&self) -> Dtype {
+        match self {
+            Written::Numbers(tensor) => View::dtype(&tensor),
+            Written::Bytes { dtype, .. } => *dtype,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Written::Numbers(tensor) => tensor.dims(),
+            Written::Bytes { shape, .. } => shape,
+        }
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self {
+            Written::Numbers(tensor) => Cow::Owned(View::data(&tensor).into_owned()),
+            Written::Bytes { bytes, .. } => Cow::Borrowed(bytes),
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match self {
+            Written::Numbers(tensor) => tensor.elem_count() * tensor.dtype().size_in_bytes(),
+            Written::Bytes { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
+/// The tensors that bitsandbytes writes for a linear layer's weight, which is quantised from that precision.
+pub(super) fn in_blocks(
+    name: &str,
+    weight: &Tensor,
+    how: Quantisation,
+    dtype: SavedDtype,
+) -> Result<Vec<(String, Written)>> {
+    let shape = weight.dims2()?;
+    let weight = weight.to_dtype(dtype.tensor())?.to_dtype(candle_core::DType::F32)?;
+    Ok(match Quantised::of(&weight.flatten_all()?.to_vec1::<f32>()?, shape, how)? {
+        Quantised::FourBit(blocks) => four_bit(name, &blocks, dtype),
+        Quantised::Int8(blocks) => int8(name, &blocks),
+    })
+}
+
+fn four_bit(name: &str, blocks: &FourBit, dtype: SavedDtype) -> Vec<(String, Written)> {
+    let kind = match blocks.kind() {
+        FourBitKind::Nf4 => "nf4",
+        FourBitKind::Fp4 => "fp4",
+    };
+    let ((outputs, inputs), block, dtype) = (blocks.shape(), blocks.block(), dtype.name());
+    let mut state = format!(
+        r#"{{"quant_type": "{kind}", "blocksize": {block}, "dtype": "{dtype}", "shape": [{outputs}, {inputs}]"#
+    );
+    let part = |part: &str, written| (format!("{name}.{part}"), written);
+    let codes = blocks.codes().to_vec();
+    let count = codes.len();
+    let mut all = vec![
+        (name.to_owned(), Written::codes(codes, vec![count, 1])),
+        part("quant_map", Written::floats(&blocks.kind().map())),
+    ];
+    match blocks.absmax() {
+        Absmax::Plain(scales) => all.push(part("absmax", Written::floats(scales))),
+        Absmax::Double(double) => {
+            let (second, offset) = (double.second_block, f64::from(double.offset));
+            state += &format!(
+                r#", "nested_blocksize": {second}, "nested_dtype": "float32", "nested_offset": {offset}"#
+            );
+            all.push(part("absmax", Written::codes(double.codes.clone(), vec![double.codes.len()])));
+            all.push(part("nested_absmax", Written::floats(&double.second)));
+            all.push(part("nested_quant_map", Written::floats(&*double.map)));
+        }
+    }
+    state.push('}');
+    let state = state.into_bytes();
+    let count = state.len();
+    all.push(part(&format!("quant_state.bitsandbytes__{kind}"), Written::codes(state, vec![count])));
+    all
+}
+
+fn int8(name: &str, blocks: &Int8) -> Vec<(String, Written)> {
+    let module = name.strip_suffix(".weight").unwrap_or(name);
+    let (outputs, inputs) = blocks.shape();
+    let bytes = blocks.codes().iter().map(|code| code.cast_unsigned()).collect();
+    vec![
+        (name.to_owned(), Written::Bytes { dtype: Dtype::I8, shape: vec![outputs, inputs], bytes }),
+        (format!("{module}.SCB"), Written::floats(blocks.scales())),
+        // The order of the codes in memory: row by row.
+        (format!("{module}.weight_format"), Written::codes(vec![0], Vec::new())),
+    ]
+}
