@@ -111,6 +111,40 @@ fn precomputed_log_probs_are_those_that_the_method_compares() {
     }
 }
 
+/// Held-out rows are measured against what was computed in advance, and sampled texts against a model that is loaded for them.
+#[test]
+fn what_is_measured_without_the_reference_is_what_it_says_live() {
+    let place = place();
+    copy_dir(&place.path("model"), &place.path("other"));
+    let held = "--eval-dataset data.jsonl --eval-strategy steps --eval-steps 3 --num-kl-prompts 3 --max-new-tokens 4 \
+                --per-device-eval-batch-size 5";
+    for (at, method) in [
+        "sigmoid",
+        "sigmoid --ref-model other",
+        "kto --train-sampling-strategy sequential",
+        "sigmoid --use-peft --lora-r 4",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let options = format!("{QUICK} {held} --loss-type {method}");
+        let live = place.train(&format!("live-{at}"), &options);
+        let cache = "--precompute-ref-log-probs --ref-log-probs-cache cache";
+        let read = place.train(&format!("read-{at}"), &format!("{options} {cache}"));
+        for metric in ["eval_loss", "eval_kl", "eval_rewards/margins"] {
+            let (found, expected) = (read.metric(metric), live.metric(metric));
+            assert!(!expected.is_empty() && found.len() == expected.len(), "{method} {metric}");
+            for (found, expected) in found.iter().zip(&expected) {
+                assert!((found - expected).abs() < 2e-4, "{method} {metric}: {found} for {expected}");
+            }
+        }
+        let (read, live) = (read.json("report.json"), live.json("report.json"));
+        for field in ["accuracy_before", "accuracy_after"] {
+            assert!(live[field].is_number() && read[field] == live[field], "{method}: {field}");
+        }
+    }
+}
+
 /// The reference is not in a checkpoint: it is loaded again, and would quietly be another.
 #[test]
 fn a_reference_whose_weights_changed_is_refused() {

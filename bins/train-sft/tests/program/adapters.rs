@@ -56,6 +56,9 @@ fn every_option_of_an_adapter_does_something() {
         "--use-dora",
         "--lora-bias",
         "--init-lora-weights gaussian",
+        "--init-lora-weights pissa",
+        "--lora-target-modules q_proj,embed_tokens",
+        "--trainable-token-indices 70,71,72,73,74,75,76,77,78,79",
         "--loraplus-lr-ratio 16",
         "--load-in-4bit",
         "--load-in-4bit --bnb-4bit-quant-type fp4",
@@ -82,10 +85,12 @@ fn every_option_of_an_adapter_does_something() {
     assert_eq!(settings("9")["alpha_pattern"], json!({ "q_proj": 2 }));
     assert_eq!(settings("10")["use_rslora"], true);
     assert_eq!(settings("13")["init_lora_weights"], "gaussian");
+    assert_eq!(settings("14")["r"], 32);
     let has = |number: &str, part: &str| place.run(number).weights().keys().any(|name| name.contains(part));
     assert!(has("7", "layers.0.input_layernorm.weight") && !has("0", "input_layernorm"));
     assert!(has("11", "lora_magnitude_vector") && has("12", "lora_B.bias"));
     assert!(!has("6", "layers.0.") && has("6", "layers.1."));
+    assert!(has("15", "lora_embedding_B") && has("16", "trainable_tokens_delta"));
 }
 
 #[test]
@@ -182,6 +187,7 @@ fn options_that_make_no_adapter_are_refused() {
         "--exclude-modules q_proj",
         "--layers-to-transform 1",
         "--lora-modules-to-save norm",
+        "--trainable-token-indices 7",
         "--rank-pattern q_proj=2",
         "--alpha-pattern q_proj=2",
         "--use-rslora",
@@ -204,11 +210,17 @@ fn options_that_make_no_adapter_are_refused() {
     refused("--use-peft --lora-r 0", "expected a rank from 1 to");
     refused("--use-peft --lora-dropout 1", "lora-dropout");
     refused("--use-peft --lora-alpha 0", "lora_alpha");
-    refused("--use-peft --lora-target-modules q_porj", "no linear module `q_porj`; there are q_proj");
+    refused("--use-peft --lora-target-modules q_porj", "no module `q_porj`; there are q_proj");
     refused("--use-peft --lora-target-modules (", "is no regular expression");
-    refused("--use-peft --layers-to-transform 99", "no linear module of the model fits");
-    refused("--use-peft --exclude-modules .*", "no linear module of the model fits");
-    refused("--use-peft --lora-modules-to-save scroe", "no linear module `scroe`");
+    refused("--use-peft --layers-to-transform 99", "no module of the model fits");
+    refused("--use-peft --exclude-modules .*", "no module of the model fits");
+    refused("--use-peft --lora-modules-to-save scroe", "no module `scroe`");
+    refused("--use-peft --trainable-token-indices 70000000", "expected tokens below");
+    refused("--use-peft --trainable-token-indices 7,7", "is there twice");
+    refused("--use-peft --lora-target-modules embed_tokens --lora-bias", "has no place at `model.embed_tokens`");
+    if stage::WITHOUT_HEAD {
+        refused("--use-peft --lora-target-modules q_proj,lm_head", "a reward model has no `lm_head`");
+    }
     refused("--use-peft --rank-pattern q_proj", "expected NAME=NUMBER");
     refused("--use-peft --rank-pattern q_proj=0", "expected a rank");
     refused("--use-peft --alpha-pattern q_proj=x", "expected NAME=NUMBER");

@@ -82,6 +82,12 @@ impl DecoderConfig {
         config: &LoraConfig,
         head: Option<RewardHead>,
     ) -> Result<AdapterTensors> {
+        if let (Some(_), Some(plan)) = (head, &self.head.adapter) {
+            let module = &plan.module;
+            return Err(Error::Config(format!(
+                "lora_target_modules: a reward model has no `{module}`; leave it out"
+            )));
+        }
         Ok(AdapterTensors { low_rank: self.low_rank_tensors(), whole: self.whole_tensors(config, head)? })
     }
 
