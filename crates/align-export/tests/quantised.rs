@@ -1,7 +1,5 @@
 //! Exports in blocks of few bits.
 
-#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
-
 use align_export::{Job, export};
 use align_models::{GgufType, ModelDir};
 use align_stage::{Host, QuantOptions, QuantType};

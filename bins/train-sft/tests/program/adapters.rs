@@ -217,7 +217,10 @@ fn options_that_make_no_adapter_are_refused() {
     refused("--use-peft --lora-modules-to-save scroe", "no module `scroe`");
     refused("--use-peft --trainable-token-indices 70000000", "expected tokens below");
     refused("--use-peft --trainable-token-indices 7,7", "is there twice");
-    refused("--use-peft --lora-target-modules embed_tokens --lora-bias", "has no place at `model.embed_tokens`");
+    refused(
+        "--use-peft --lora-target-modules embed_tokens --lora-bias",
+        "has no place at `model.embed_tokens`",
+    );
     if stage::WITHOUT_HEAD {
         refused("--use-peft --lora-target-modules q_proj,lm_head", "a reward model has no `lm_head`");
     }

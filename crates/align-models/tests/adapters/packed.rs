@@ -34,7 +34,8 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
 
 /// What torch takes off all scales is their mean, which it sums in an order that depends on the machine.
 fn near(found: &[f32], expected: &[f32]) -> bool {
-    found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2e-7 * b.abs().max(1.0))
+    found.len() == expected.len()
+        && found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2e-7 * b.abs().max(1.0))
 }
 
 /// The same text but for the last digits of the mean.

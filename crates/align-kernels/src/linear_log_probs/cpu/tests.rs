@@ -2,6 +2,7 @@
 
 use candle_core::{Device, Result, Tensor};
 
+use super::super::Wide;
 use super::within;
 use crate::{Head, Param};
 
@@ -15,7 +16,7 @@ fn step(rows: usize, width: usize, vocab: usize, kept_bytes: usize) -> Result<[V
     let hidden = Param::tracked(&values(rows, width, 1.0)?)?;
     let weight = Param::tracked(&values(vocab, width, 2.0)?)?;
     let labels = Tensor::from_iter((0..rows).map(|i| (i * 31 % vocab) as u32), &Device::Cpu)?;
-    let log_probs = within(kept_bytes, hidden.tensor(), &Head::new(&weight), &labels)?;
+    let log_probs = within(kept_bytes, hidden.tensor(), &Wide::of(&Head::new(&weight)), &labels)?;
     let grads = (&log_probs * &log_probs)?.sum_all()?.backward()?;
     let weight = weight.grad_buffer().unwrap().get().unwrap();
     let all = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
@@ -47,7 +48,7 @@ fn a_second_backward_pass_gives_the_same_although_the_first_used_up_the_logits()
     let hidden = Param::tracked(&values(3, 4, 1.0)?)?;
     let weight = Param::tracked(&values(9, 4, 2.0)?)?;
     let labels = Tensor::new(&[0u32, 8, 5], &Device::Cpu)?;
-    let loss = within(usize::MAX, hidden.tensor(), &Head::new(&weight), &labels)?.sum_all()?;
+    let loss = within(usize::MAX, hidden.tensor(), &Wide::of(&Head::new(&weight)), &labels)?.sum_all()?;
     let grad = || -> Result<Vec<Vec<f32>>> {
         weight.grad_buffer().unwrap().clear();
         loss.backward()?;
