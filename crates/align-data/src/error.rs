@@ -7,6 +7,8 @@
 
 use std::path::PathBuf;
 
+use crate::guard::shortened;
+use crate::layout::LayoutError;
 use crate::record::Origin;
 
 /// An error a user of the data can cause and correct.
@@ -20,16 +22,21 @@ pub enum DataError {
         /// The error of the operating system or the decompressor.
         source: std::io::Error,
     },
-    /// A directory holds no data file for the wanted split.
-    #[error("{} has no data file for the split `{split}`; it holds {found} (expected {split}.jsonl, {split}.json, \
-             either with .gz or .zst, or shards whose names contain `{split}`)", dir.display())]
-    NoSplit {
-        /// The directory searched.
-        dir: PathBuf,
-        /// The split asked for.
+    /// A data set without the wanted split or config.
+    #[error("{}: {problem}", path.display())]
+    Layout {
+        /// The directory.
+        path: PathBuf,
+        /// What is not there, and what is.
+        problem: LayoutError,
+    },
+    /// A text that names no split and no part of one.
+    #[error("split `{}`: {reason}", shortened(split))]
+    Split {
+        /// The text.
         split: String,
-        /// The names found there, or `nothing`.
-        found: String,
+        /// The reason, and what was expected.
+        reason: String,
     },
     /// A model that takes token ids for other text than the model whose ids they are.
     #[error("{0}")]

@@ -6,6 +6,9 @@
 mod record;
 
 // Where it comes from.
+mod dataset;
+mod formats;
+mod layout;
 mod source;
 
 // What is odd about it and its neighbours.
@@ -46,8 +49,11 @@ pub use checks::{
     DatasetChecks, EvaluationChecks, KnownAnswers, PairChecks, UnpairedChecks, check_demonstrations,
     check_pairs, check_prompts, check_unpaired,
 };
+pub use dataset::Dataset;
 pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, inspect_ranking};
 pub use error::{DataError, Result};
+pub use formats::is_data_file;
+pub use layout::{Layout, LayoutError};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{

@@ -14,11 +14,16 @@ use crate::tokenize::{TokenizeOptions, TruncationMode};
 #[derive(Clone, Debug, PartialEq, Serialize, align_options::Options)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 pub struct DataOptions {
-    /// Training data: a .jsonl or .json file (plain, .gz or .zst), a directory with files per split, or a hub id
+    /// Training data: a file (Parquet, JSON lines, CSV, …), a directory with files per split, a pattern such as
+    /// 'data/*.parquet', a hub id, or - for standard input
     #[arg(long, visible_alias = "dataset", value_name = "PATH")]
     pub dataset_name: String,
 
-    /// Split to train on, where the data set is a directory
+    /// Config of the training data, where its card (README.md) has several [default: the one that the card says]
+    #[arg(long, value_name = "CONFIG")]
+    pub dataset_config: Option<String>,
+
+    /// Split to train on, where the data set is a directory, or a part: train[:10%], train[100:200]
     #[arg(long, default_value = "train", value_name = "SPLIT")]
     pub dataset_train_split: String,
 
@@ -70,9 +75,11 @@ pub struct DemonstrationOptions {
 pub struct DataConfig {
     /// The training data: a path or a hub id; empty where the records are a caller's own.
     pub dataset_name: String,
-    /// Split to train on.
+    /// Config of the training data; none is the default one.
+    pub dataset_config: Option<String>,
+    /// Split to train on, or a part of one.
     pub dataset_train_split: String,
-    /// Split to evaluate on.
+    /// Split to evaluate on, or a part of one.
     pub dataset_test_split: String,
     /// Separate evaluation data.
     pub eval_dataset: Option<String>,
@@ -92,6 +99,7 @@ impl DataOptions {
             ("dataset_train_split", Some(self.dataset_train_split.as_str())),
             ("dataset_test_split", Some(self.dataset_test_split.as_str())),
             ("eval_dataset", self.eval_dataset.as_deref()),
+            ("dataset_config", self.dataset_config.as_deref()),
         ];
         for (field, name) in names {
             if name.is_some_and(|name| name.trim().is_empty()) {
@@ -133,6 +141,7 @@ impl DataOptions {
         };
         Ok(DataConfig {
             dataset_name: self.dataset_name,
+            dataset_config: self.dataset_config,
             dataset_train_split: self.dataset_train_split,
             dataset_test_split: self.dataset_test_split,
             eval_dataset: self.eval_dataset,

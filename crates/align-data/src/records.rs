@@ -1,10 +1,10 @@
 //! The records of a run: those to train on, and those held out. They come from files, or from a caller's own code.
 
-use std::path::Path;
-
+use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
 use crate::source::has_split;
+use crate::source::slice::Slice;
 
 /// Records of one kind, such as [`PreferencePair`](crate::PreferencePair).
 #[derive(Clone, Debug, PartialEq)]
@@ -16,16 +16,16 @@ pub struct Records<R> {
 }
 
 impl<R> Records<R> {
-    /// Reads records with `load`, a function of a path and a split such as [`load_pairs`](crate::load_pairs): training records
+    /// Reads records with `load`, a function of a data set and a split such as [`load_pairs`](crate::load_pairs): training records
     /// of `dataset`; held-out ones of `eval_dataset`, else of the dataset's test split if it has one.
     ///
     /// # Errors
-    /// What `load` returns; a split that is named although there is only a file.
+    /// What `load` returns; a split or a config that is named although there is only a file.
     pub fn load(
-        dataset: &Path,
-        eval_dataset: Option<&Path>,
+        dataset: &Dataset,
+        eval_dataset: Option<&Dataset>,
         config: &DataConfig,
-        load: impl Fn(&Path, &str) -> Result<Vec<R>>,
+        load: impl Fn(&Dataset, &str) -> Result<Vec<R>>,
     ) -> Result<Self> {
         let DataConfig { dataset_train_split, dataset_test_split, .. } = config;
         let evaluated = eval_dataset.unwrap_or(dataset);
@@ -33,7 +33,7 @@ impl<R> Records<R> {
         refuse_split_of_a_file(evaluated, "dataset_test_split", dataset_test_split, "test")?;
         let train = load(dataset, dataset_train_split)?;
         let held_out = match eval_dataset {
-            Some(path) => load(path, dataset_test_split)?,
+            Some(dataset) => load(dataset, dataset_test_split)?,
             None if has_split(dataset, dataset_test_split) => load(dataset, dataset_test_split)?,
             None => Vec::new(),
         };
@@ -41,11 +41,18 @@ impl<R> Records<R> {
     }
 }
 
-/// Refuses a split of a file, where choosing one would do nothing.
-fn refuse_split_of_a_file(path: &Path, field: &'static str, split: &str, default: &str) -> Result<()> {
-    if path.is_dir() || split == default {
-        return Ok(());
+/// Refuses a split of a file, where choosing one would do nothing. A part of the file is another matter.
+fn refuse_split_of_a_file(dataset: &Dataset, field: &'static str, split: &str, default: &str) -> Result<()> {
+    let split = Slice::parse(split)?.split();
+    match &dataset.config {
+        _ if dataset.has_splits() => Ok(()),
+        Some(config) => no_effect(dataset, "dataset_config", config),
+        None if split == default => Ok(()),
+        None => no_effect(dataset, field, split),
     }
-    let rule = format!("has no effect on {}, a file, which is read whole; remove it", path.display());
-    Err(DataError::NoEffect { field, rule, value: split.to_owned() })
+}
+
+fn no_effect(dataset: &Dataset, field: &'static str, value: &str) -> Result<()> {
+    let rule = format!("has no effect on {}, a file, which is read whole; remove it", dataset.path.display());
+    Err(DataError::NoEffect { field, rule, value: value.to_owned() })
 }

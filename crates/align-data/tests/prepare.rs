@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataConfig, DataOptions, Prepared, Records, TokenizedPair, Tokenizer, UnpairedChecks, load_pairs,
-    load_unpaired, prepare_pairs, prepare_unpaired,
+    DataConfig, DataOptions, Dataset, Prepared, Records, TokenizedPair, Tokenizer, UnpairedChecks,
+    load_pairs, load_unpaired, prepare_pairs, prepare_unpaired,
 };
 
 const PAIR: &str = r#"{"prompt": "Name a colour.", "chosen": " Blue is one.", "rejected": " No."}"#;
@@ -24,7 +24,9 @@ fn prepare(
     config: &DataConfig,
 ) -> align_data::Result<Prepared<TokenizedPair>> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs/model");
-    let records = Records::load(data, eval, config, |path, split| load_pairs(path, split))?;
+    let (data, eval) = (Dataset::from(data), eval.map(Dataset::from));
+    let load = |dataset: &Dataset, split: &str| load_pairs(dataset, split);
+    let records = Records::load(&data, eval.as_ref(), config, load)?;
     prepare_pairs(&records, &Tokenizer::load(model).unwrap(), &config.tokenize)
 }
 
@@ -84,7 +86,8 @@ fn labelled_answers_are_identified_by_their_labels_too() {
     let prepare = |name: &str, lines: &[&str]| {
         let train = file(dir.path(), name, lines);
         let config = config(|_| ());
-        let load = |path: &Path, split: &str| load_unpaired(path, split);
+        let train = Dataset::from(train);
+        let load = |dataset: &Dataset, split: &str| load_unpaired(dataset, split);
         let records = Records::load(&train, Some(&train), &config, load).unwrap();
         prepare_unpaired(&records, &tokenizer, &config.tokenize).unwrap()
     };

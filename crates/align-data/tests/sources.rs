@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use align_data::{
-    DemonstrationBody, Message, PreferencePair, Text, has_split, load_demonstrations, load_pairs,
+    Dataset, DemonstrationBody, Message, PreferencePair, Text, has_split, load_demonstrations, load_pairs,
     load_prompts,
 };
 use proptest::prelude::*;
@@ -69,13 +69,16 @@ fn a_split_is_its_file_its_shards_or_files_with_its_name_as_a_word() {
 }
 
 #[test]
-fn a_directory_without_the_split_lists_what_it_holds() {
-    let dir = dir(&[("train.parquet", b"PAR1"), ("notes.txt", b"-")]);
-    let error = load_pairs(dir.path(), "train").unwrap_err().to_string();
-    assert!(
-        error.contains("has no data file for the split `train`; it holds notes.txt, train.parquet"),
-        "{error}"
-    );
+fn a_directory_without_the_split_lists_those_that_it_has() {
+    let (row, complaint) = (row("a"), |dir: &TempDir| load_pairs(dir.path(), "dev").unwrap_err().to_string());
+    let some = dir(&[("train.jsonl", &row), ("test.jsonl", &row)]);
+    assert!(complaint(&some).ends_with(": no split `dev`; it has `train`, `test`"), "{}", complaint(&some));
+    let none = dir(&[("image.png", b"-")]);
+    assert!(complaint(&none).contains(": no split `dev`; it has no data files (read are .parquet, "));
+    // Files without a split in their names are for training.
+    let unnamed = dir(&[("rows.jsonl", &row)]);
+    assert_eq!(prompts(unnamed.path(), "train"), ["a"]);
+    assert!(!has_split(unnamed.path(), "test"));
 }
 
 #[test]
@@ -273,4 +276,89 @@ proptest! {
         }
         prop_assert_eq!(read, pairs);
     }
+}
+
+fn fixture(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/sources").join(name)
+}
+
+#[test]
+fn the_same_rows_in_any_format_are_the_same_records() {
+    let pairs = |path: std::path::PathBuf, split: &str| {
+        let texts = |pair: PreferencePair| (pair.prompt, pair.chosen, pair.rejected);
+        load_pairs(path, split).unwrap().into_iter().map(texts).collect::<Vec<_>>()
+    };
+    let lines = pairs(fixture("pairs.jsonl"), "train");
+    assert_eq!(lines.len(), 9);
+    for same in ["pairs.parquet", "pairs.jsonl.gz", "pairs.*l"] {
+        assert_eq!(pairs(fixture(same), "train"), lines, "{same}");
+    }
+    assert_eq!(pairs(fixture("pairs.parquet"), "train[2:4]"), lines[2..4]);
+    assert_eq!(pairs(fixture("pairs.parquet"), "train[-50%:]"), lines[5..]);
+    assert_eq!(pairs(fixture("pairs.jsonl"), "train[:-6]"), lines[..3]);
+    assert_eq!(pairs(fixture("pairs.p*"), "train"), lines);
+    let demonstrations = |name: &str| {
+        let rows = load_demonstrations(fixture(name), "train").unwrap();
+        rows.into_iter().map(|row| row.body).collect::<Vec<_>>()
+    };
+    for same in ["table.csv", "table.tsv"] {
+        assert_eq!(demonstrations(same), demonstrations("table.jsonl"), "{same}");
+    }
+}
+
+#[test]
+fn a_row_in_error_is_named_by_its_number() {
+    let error = load_demonstrations(fixture("pairs.parquet"), "train").unwrap_err().to_string();
+    assert!(error.contains("pairs.parquet:1: `completion`: expected a column of this name"), "{error}");
+}
+
+#[test]
+fn texts_are_a_row_per_line() {
+    let dir = dir(&[("a.txt", b"\xef\xbb\xbfone\r\n\ntwo")]);
+    let rows = load_demonstrations(dir.path(), "train").unwrap();
+    let text = |text: &str| DemonstrationBody::Text { text: text.to_owned() };
+    assert_eq!(rows.iter().map(|row| row.body.clone()).collect::<Vec<_>>(), [text("one"), text("two")]);
+    assert!(rows[1].origin.to_string().ends_with("a.txt:3"));
+}
+
+#[test]
+fn columns_of_tables_that_are_no_texts_are_read_out_of_them() {
+    let rows = |label: &str| format!("prompt,completion,label\np,c,{label}\n").into_bytes();
+    for (label, desirable) in [("True", true), ("0", false)] {
+        let dir = dir(&[("train.csv", &rows(label))]);
+        assert_eq!(align_data::load_unpaired(dir.path(), "train").unwrap()[0].label, desirable);
+    }
+    let dir = dir(&[("train.csv", &rows("yes"))]);
+    let error = align_data::load_unpaired(dir.path(), "train").unwrap_err().to_string();
+    assert!(error.contains("train.csv:2: `label`: expected `true` or `false`"), "{error}");
+}
+
+#[test]
+fn a_card_says_which_files_a_config_has() {
+    let card = b"---\nconfigs:\n- config_name: main\n  data_files:\n  - split: train_prefs\n    path: data/*\n- config_name: \
+                 other\n  data_dir: more\n---\n# Data\n";
+    let (a, b) = (row("a"), row("b"));
+    let dir = dir(&[("README.md", card), ("data/0000.jsonl", &a), ("more/test/x.jsonl", &b)]);
+    let dataset = |config: Option<&str>| Dataset::from(dir.path()).with_config(config.map(str::to_owned));
+    let load = |config, split| load_pairs(dataset(config), split).map(|pairs| pairs.len());
+    assert_eq!(load(Some("main"), "train_prefs").unwrap(), 1);
+    assert_eq!(load(Some("other"), "test").unwrap(), 1);
+    let error = |config, split| load(config, split).unwrap_err().to_string();
+    assert!(error(Some("main"), "test").ends_with("no split `test`; it has `train_prefs`"));
+    assert!(error(Some("none"), "test").ends_with("no config `none`; it has `main`, `other`"));
+    assert!(
+        error(None, "test")
+            .contains("a config has to be named with --dataset-config; it has `main`, `other`")
+    );
+}
+
+#[test]
+fn patterns_and_parts_that_name_nothing_are_refused() {
+    let dir = dir(&[("train.jsonl", &row("a")), ("book.xlsx", b"PK")]);
+    let error = |name: &str, split: &str| load_pairs(dir.path().join(name), split).unwrap_err().to_string();
+    assert!(error("*.csv", "train").contains("no file of this pattern; read are .parquet"));
+    assert!(error("none/*.csv", "train").contains("no file of this pattern"));
+    assert!(error("book.xlsx", "train").contains("Excel is not read"));
+    assert!(error("train.jsonl", "train[").starts_with("split `train[`: expected a name"));
+    assert!(error("train.jsonl", "train[5:]").ends_with("holds no rows"));
 }

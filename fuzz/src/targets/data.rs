@@ -22,7 +22,7 @@ pub(crate) fn rows(bytes: &[u8], scratch: &Scratch) {
     said(align_data::load_demonstrations(&path, "train"));
     said(align_data::load_tasks(&path, "train", "reference"));
     said(align_data::load_judged_pairs(&path, "train", "subset"));
-    if let Some(rows) = said(align_data::stream_candidates(&path, "train", "reference")) {
+    if let Some(rows) = said(align_data::stream_candidates(&path.as_path().into(), "train", "reference")) {
         rows.for_each(|row| drop(said(row)));
     }
 }

@@ -61,20 +61,24 @@ impl Row {
         }
     }
 
-    /// A column that must say yes or no: a boolean, or 1 or 0 as exporters without booleans write them.
+    /// A column that must say yes or no: a boolean, or 1 or 0 as exporters without booleans write them, or these as text,
+    /// which is all that CSV has.
     pub(super) fn flag(&mut self, field: &str) -> Result<bool> {
         let value = self.take(field)?;
-        match (value.as_bool(), value.as_u64()) {
-            (Some(flag), _) => Ok(flag),
-            (None, Some(number @ (0 | 1))) => Ok(number == 1),
+        match (value.as_bool(), value.as_u64(), value.as_str()) {
+            (Some(flag), ..) => Ok(flag),
+            (None, Some(number @ (0 | 1)), _) => Ok(number == 1),
+            (None, None, Some("true" | "True" | "1")) => Ok(true),
+            (None, None, Some("false" | "False" | "0")) => Ok(false),
             _ => Err(self.wrong(field, "`true` or `false` (or 1 or 0)", describe(&value))),
         }
     }
 
-    /// A column that must be a number.
+    /// A column that must be a number, or one as text, which is all that CSV has.
     pub(super) fn number(&mut self, field: &str) -> Result<f64> {
         let value = self.take(field)?;
-        value.as_f64().ok_or_else(|| self.wrong(field, "a number", describe(&value)))
+        let written = || value.as_str()?.parse().ok().filter(|number: &f64| number.is_finite());
+        value.as_f64().or_else(written).ok_or_else(|| self.wrong(field, "a number", describe(&value)))
     }
 
     /// A column that says what kind of row this is, as text; none if it is missing.

@@ -1,123 +1,109 @@
-//! Which files hold a split. Names matter only here: what a file is, `open` and `rows` tell by its content.
+//! Which files hold a split. Names matter only here: what is packed, `open` tells by content.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::slice::Slice;
+use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
+use crate::formats::{Format, READ};
+use crate::layout::{Layout, Pattern};
 
-const EXTENSIONS: [&str; 2] = [".jsonl", ".json"];
-const COMPRESSIONS: [&str; 3] = ["", ".gz", ".zst"];
+/// Folders in each other, and files, that are looked through for those of a data set.
+const DEEPEST: usize = 16;
+const MOST_FILES: usize = 100_000;
+/// Bytes of the longest README whose YAML is read.
+const LONGEST_CARD: u64 = 8 << 20;
 
-/// True if `path` is a directory that holds data files for `split`.
+/// True if the data set is a directory that holds data files for `split`.
 ///
 /// A single file is never split: it is false for files, so that a training file is not also taken for the
 /// evaluation data.
-pub fn has_split(path: impl AsRef<Path>, split: &str) -> bool {
-    let path = path.as_ref();
-    path.is_dir() && split_files(path, split).is_ok()
+pub fn has_split(dataset: impl Into<Dataset>, split: &str) -> bool {
+    let dataset = dataset.into();
+    let files = || split_files(&dataset, Slice::parse(split)?.split());
+    dataset.has_splits() && files().is_ok()
 }
 
-/// The files of a split in the order they are read: the file itself, or a directory's matching files by name.
-///
-/// In a directory a file belongs to a split if it is named after it (`train.jsonl`), is one of its shards
-/// (`train-00000-of-00002.jsonl`), or, where neither exists, has it as a word of its name
-/// (`harmless-base.train.jsonl.gz`). Subdirectories `data/` and the one named after the split count too.
-pub(super) fn split_files(path: &Path, split: &str) -> Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_path_buf()]);
+/// The files of a split in the order they are read: the file itself, those that a pattern names, or a directory's, as its
+/// layout has them.
+pub(super) fn split_files(dataset: &Dataset, split: &str) -> Result<Vec<PathBuf>> {
+    let path = &dataset.path;
+    if path.is_dir() {
+        let files = directory(dataset)?.files(split).map_err(|problem| layout(path, problem))?;
+        return Ok(files.into_iter().map(|file| path.join(file)).collect());
     }
-    let mut candidates = data_files(path)?;
-    if path.join("data").is_dir() {
-        candidates.extend(data_files(&path.join("data"))?);
+    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']));
+    match pattern {
+        Some(pattern) if !path.exists() => matching(pattern),
+        _ => Ok(vec![path.clone()]),
     }
-    let exact: Vec<_> = candidates.iter().filter(|(_, stem)| without_shard(stem) == split).collect();
-    let chosen = if exact.is_empty() {
-        candidates.iter().filter(|(_, stem)| has_word(stem, split)).collect()
+}
+
+fn directory(dataset: &Dataset) -> Result<Layout> {
+    let path = &dataset.path;
+    let card = path.join("README.md");
+    let card = if card.is_file() { Some(align_files::read_to_string(&card, LONGEST_CARD)?) } else { None };
+    let files = files_below(path, DEEPEST)?;
+    Layout::new(&files, card.as_deref(), dataset.config.as_deref()).map_err(|problem| layout(path, problem))
+}
+
+/// The data files that a pattern names, in the order of their names.
+fn matching(text: &str) -> Result<Vec<PathBuf>> {
+    let pattern = Pattern::new(text);
+    let (folders, depth) = pattern.place();
+    let root = if text.starts_with('/') { "/" } else { "" };
+    let base = Path::new(root).join(folders.join("/"));
+    let found = if base.as_os_str().is_empty() || base.is_dir() {
+        files_below(
+            if base.as_os_str().is_empty() { Path::new(".") } else { &base },
+            depth.unwrap_or(DEEPEST),
+        )?
     } else {
-        exact
+        Vec::new()
     };
-    let mut files: Vec<PathBuf> = chosen.into_iter().map(|(file, _)| file.clone()).collect();
-    if files.is_empty() && path.join(split).is_dir() {
-        files = data_files(&path.join(split))?.into_iter().map(|(file, _)| file).collect();
-    }
+    let is_meant = |path: &PathBuf| path.to_str().is_some_and(|path| pattern.matches(path));
+    let is_data = |path: &PathBuf| path.file_name().and_then(|name| Format::of(name.to_str()?)).is_some();
+    let mut files: Vec<PathBuf> =
+        found.iter().map(|file| base.join(file)).filter(is_meant).filter(is_data).collect();
+    files.sort();
     if files.is_empty() {
-        return Err(DataError::NoSplit {
-            dir: path.to_path_buf(),
-            split: split.to_owned(),
-            found: listing(path)?,
-        });
+        let problem = format!("no file of this pattern; read are {READ}");
+        let source = std::io::Error::new(std::io::ErrorKind::NotFound, problem);
+        return Err(DataError::Read { path: text.into(), source });
+    }
+    Ok(files)
+}
+
+/// The ordinary files in a directory and below it, as paths with `/`. What a link leads to counts; hidden folders do not.
+fn files_below(dir: &Path, depth: usize) -> Result<Vec<String>> {
+    let mut files = Vec::new();
+    let mut folders = vec![(String::new(), depth)];
+    while let Some((folder, depth)) = folders.pop() {
+        let place = dir.join(&folder);
+        let read = |source| DataError::Read { path: place.clone(), source };
+        for entry in std::fs::read_dir(&place).map_err(read)? {
+            let name = entry.map_err(read)?.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+            // What has vanished meanwhile, or is a link to nothing, is not there.
+            let Ok(metadata) = std::fs::metadata(dir.join(&path)) else { continue };
+            if metadata.is_file() {
+                files.push(path);
+            } else if metadata.is_dir() && depth > 1 && !name.starts_with('.') {
+                folders.push((path, depth - 1));
+            }
+            if files.len() + folders.len() > MOST_FILES {
+                let problem = format!(
+                    "more than {MOST_FILES} files; name the folder, or a pattern, of those that are meant"
+                );
+                return Err(read(std::io::Error::other(problem)));
+            }
+        }
     }
     files.sort();
     Ok(files)
 }
 
-/// The data files directly in `dir`, each with its name without extensions.
-fn data_files(dir: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let names = names(dir)?;
-    let stems =
-        names.iter().filter_map(|name| Some((dir.join(name), stem(&name.to_string_lossy())?.to_owned())));
-    Ok(stems.filter(|(file, _)| file.is_file()).collect())
-}
-
-fn names(dir: &Path) -> Result<Vec<OsString>> {
-    let read = |source| DataError::Read { path: dir.to_path_buf(), source };
-    let mut names = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(read)? {
-        names.push(entry.map_err(read)?.file_name());
-    }
-    names.sort();
-    Ok(names)
-}
-
-/// `train` for `train.jsonl.gz`; none for files that are not data.
-fn stem(name: &str) -> Option<&str> {
-    COMPRESSIONS.iter().find_map(|compression| {
-        let name = name.strip_suffix(compression)?;
-        EXTENSIONS.iter().find_map(|extension| name.strip_suffix(extension))
-    })
-}
-
-/// `train` for `train-00000-of-00002`, `train_1` and `train`.
-fn without_shard(stem: &str) -> &str {
-    let is_shard = |c: char| c.is_ascii_digit() || matches!(c, '-' | '_' | '.');
-    let base = stem.trim_end_matches(is_shard);
-    base.strip_suffix("-of").map_or(base, |base| base.trim_end_matches(is_shard))
-}
-
-/// Whether `word` stands in `stem` between separators or at its ends.
-fn has_word(stem: &str, word: &str) -> bool {
-    stem.match_indices(word).any(|(at, _)| {
-        let free = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
-        !word.is_empty()
-            && free(stem[..at].chars().next_back())
-            && free(stem[at + word.len()..].chars().next())
-    })
-}
-
-fn listing(dir: &Path) -> Result<String> {
-    const SHOWN: usize = 12;
-    let names = names(dir)?;
-    let names: Vec<_> =
-        names.iter().map(|name| name.to_string_lossy().chars().take(80).collect::<String>()).collect();
-    Ok(match names.len() {
-        0 => "nothing".to_owned(),
-        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-        _ => names.join(", "),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn shards_and_words_are_recognised() {
-        assert_eq!(without_shard("train-00000-of-00002"), "train");
-        assert_eq!(without_shard("train_1"), "train");
-        assert_eq!(without_shard("train_prefs"), "train_prefs");
-        assert!(has_word("harmless-base.train", "train"));
-        assert!(!has_word("constraint", "train"));
-        assert_eq!(stem("test.jsonl.zst"), Some("test"));
-        assert_eq!(stem("README.md"), None);
-    }
+fn layout(path: &Path, problem: crate::LayoutError) -> DataError {
+    DataError::Layout { path: path.to_path_buf(), problem }
 }

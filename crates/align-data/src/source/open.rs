@@ -12,7 +12,6 @@ use crate::error::{DataError, Result};
 /// The file's content. `-` is standard input.
 pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     let unreadable = |source| DataError::Read { path: path.to_path_buf(), source };
-    refuse_other_formats(path)?;
     let mut packed: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {
@@ -25,29 +24,13 @@ pub(super) fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     })
 }
 
-/// Refuses a file whose name says that it is in a format of other programs, before its first line is found to be no JSON.
-fn refuse_other_formats(path: &Path) -> Result<()> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let format = match extension.to_ascii_lowercase().as_str() {
-        "csv" | "tsv" => "CSV",
-        "parquet" => "Parquet",
-        "arrow" => "Arrow",
-        "yaml" | "yml" => "YAML",
-        "xlsx" => "Excel",
-        _ => return Ok(()),
-    };
-    let problem = format!(
-        "{format} is not read; convert it to JSON lines, in Python: pandas.read_…(file).to_json(\"rows.jsonl\", \
-         orient=\"records\", lines=True)"
-    );
-    let source = io::Error::new(io::ErrorKind::Unsupported, problem);
-    Err(DataError::Read { path: path.to_path_buf(), source })
-}
-
 /// All frames of a zstd file; compressors that work in parallel write several.
-enum Frames<R: BufRead> {
+pub(super) enum Frames<R: BufRead> {
+    /// At the beginning of a frame, or at the end of the file.
     Between(R),
+    /// In a frame.
     Inside(Box<StreamingDecoder<R, FrameDecoder>>),
+    /// After the last, or after an error.
     Ended,
 }
 
@@ -75,4 +58,11 @@ impl<R: BufRead> Read for Frames<R> {
             }
         }
     }
+}
+
+/// Refuses a table of Arrow's.
+pub(super) fn arrow(path: &Path) -> DataError {
+    let problem = "Arrow tables (`save_to_disk`) are not read; write Parquet instead, in Python: \
+                   datasets.load_from_disk(folder)[\"train\"].to_parquet(\"train.parquet\")";
+    DataError::Read { path: path.to_path_buf(), source: io::Error::new(io::ErrorKind::Unsupported, problem) }
 }

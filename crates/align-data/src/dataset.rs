@@ -1,0 +1,45 @@
+//! A data set by its place: what every function that loads records takes.
+
+use std::path::{Path, PathBuf};
+
+/// A data set: where it lies, and which of its configs is meant.
+///
+/// The place is a file, a directory (of files by split, as `datasets` finds them, or what `save_to_disk` wrote), a pattern
+/// of files (`data/*.parquet`), or `-`, standard input. A path alone is a data set in its default config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// The place.
+    pub path: PathBuf,
+    /// A config that the card of the directory names; none is the default.
+    pub config: Option<String>,
+}
+
+impl Dataset {
+    /// The data set with another config, or with its default one.
+    #[must_use]
+    pub fn with_config(self, config: Option<String>) -> Self {
+        Self { config, ..self }
+    }
+
+    /// Whether it has splits: a directory has some, everything else is one.
+    pub(crate) fn has_splits(&self) -> bool {
+        self.path.is_dir()
+    }
+
+    /// Whether it is standard input, which can be read once.
+    pub(crate) fn is_standard_input(&self) -> bool {
+        self.path == Path::new("-")
+    }
+}
+
+impl<P: AsRef<Path>> From<P> for Dataset {
+    fn from(path: P) -> Self {
+        Self { path: path.as_ref().to_path_buf(), config: None }
+    }
+}
+
+impl From<&Self> for Dataset {
+    fn from(dataset: &Self) -> Self {
+        dataset.clone()
+    }
+}
