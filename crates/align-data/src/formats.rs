@@ -12,7 +12,7 @@ pub fn is_data_file(name: &str) -> bool {
 pub(crate) enum Format {
     /// Columns in row groups.
     Parquet,
-    /// Tables of Arrow's, as `datasets.save_to_disk` writes them.
+    /// Tables of Arrow's, as `datasets.save_to_disk` writes them: known, so that a folder of them is refused for what it is.
     Arrow,
     /// One object per line, or an array of objects.
     Json,
@@ -39,7 +39,7 @@ const PACKED: [&str; 3] = ["", ".gz", ".zst"];
 
 /// What is read, for messages.
 pub(crate) const READ: &str =
-    ".parquet, .arrow, .jsonl, .ndjson, .json, .csv, .tsv or .txt (texts also as .gz or .zst)";
+    ".parquet, .jsonl, .ndjson, .json, .csv, .tsv or .txt (texts also as .gz or .zst)";
 
 /// Names of others, and the name of what they are.
 const OTHERS: [(&str, &str); 13] = [

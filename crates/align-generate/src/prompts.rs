@@ -33,8 +33,8 @@ pub struct PromptOptions {
     #[arg(long, value_name = "TEXT", conflicts_with = "prompts")]
     pub prompt: Vec<String>,
 
-    /// Data set with a `prompt` column: a .jsonl or .json file (plain, .gz or .zst), a directory with files
-    /// per split, or a hub id
+    /// Data set with a `prompt` column: a file (Parquet, JSON lines, CSV, …), a directory with files per split, a
+    /// pattern such as 'data/*.parquet', or a hub id
     #[arg(long, alias = "dataset-name", alias = "dataset", value_name = "PATH")]
     pub prompts: Option<String>,
 

@@ -7,6 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use align_data::Dataset;
+
 use crate::HubError;
 use crate::name::is_commit;
 
@@ -92,17 +94,32 @@ impl Hub {
         crate::model::resolve(self, name, revision)
     }
 
-    /// A data set as a path: a file or directory on disk as it is, or the JSON files of a hub data set.
+    /// A data set as a path: a file, a directory, a pattern or `-` as it is, or all splits of a hub data set.
     ///
-    /// A hub name is `org/name`, `org/name/folder` or `org/name/folder/file.jsonl`, optionally with
-    /// `@revision` at its end. Of a folder all `.jsonl` and `.json` files (also `.gz`, `.zst`) are fetched
-    /// that lie in it, in its `data/`, or in a folder named after a split. A single file is returned as
-    /// the file, several as the directory, so that the splits can be found in it by their names.
+    /// A hub name is `org/name`, `org/name/folder` or `org/name/folder/file.jsonl`, optionally with `@revision` at its end.
+    /// Of a repository the default config's files are fetched, as [`Layout`](align_data::Layout) finds them, of a folder
+    /// those in it. A single file is returned as the file, several as the directory, in which the splits are found again.
+    /// Where the repository has no files that are read, those that the hub made of them (`refs/convert/parquet`) are.
     ///
     /// # Errors
     /// See [`HubError`].
     pub fn dataset(&self, name: &str) -> Result<PathBuf, HubError> {
         crate::dataset::resolve(self, name)
+    }
+
+    /// A split of a data set in one of its configs (none is the default): only its files are fetched, and those of the split
+    /// `optional` if there is such. Either may be a part of a split, as in `train[:10%]`.
+    ///
+    /// # Errors
+    /// See [`HubError`]; configs and splits that do not exist, with the names of those that do.
+    pub fn dataset_split(
+        &self,
+        name: &str,
+        config: Option<&str>,
+        split: &str,
+        optional: Option<&str>,
+    ) -> Result<Dataset, HubError> {
+        crate::dataset::resolve_split(self, name, config, split, optional)
     }
 
     /// The commit of a path that [`Self::model`] or [`Self::dataset`] gave, as 40 hexadecimal digits; none for a path that

@@ -1,9 +1,10 @@
 //! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
-use std::path::Path;
 
-use align_data::{BatchSize, DataConfig, DataError, MicroBatches, Order, Prepared, Records, Tokenizer};
+use align_data::{
+    BatchSize, DataConfig, DataError, Dataset, MicroBatches, Order, Prepared, Records, Tokenizer,
+};
 use align_hub::Hub;
 use align_models::ModelDir;
 use align_train::{Length, TrainConfig};
@@ -117,10 +118,16 @@ impl<'a> Opening<'a> {
     pub fn records<R>(
         &self,
         own: Option<Records<R>>,
-        load: impl Fn(&Path, &str) -> align_data::Result<Vec<R>>,
+        load: impl Fn(&Dataset, &str) -> align_data::Result<Vec<R>>,
     ) -> Result<Records<R>> {
         if let Some(records) = own {
-            let names = ["dataset_name", "dataset_train_split", "dataset_test_split", "eval_dataset"];
+            let names = [
+                "dataset_name",
+                "dataset_config",
+                "dataset_train_split",
+                "dataset_test_split",
+                "eval_dataset",
+            ];
             self.given.refuse(&names, "the records are the caller's own")?;
             return Ok(records);
         }
@@ -129,9 +136,14 @@ impl<'a> Opening<'a> {
             let (field, rule, value) = ("dataset_name", "must not be empty".to_owned(), "nothing".to_owned());
             return Err(DataError::Option { field, rule, value }.into());
         }
-        let dataset = hub.dataset(&data.dataset_name)?;
-        let eval_dataset = data.eval_dataset.as_ref().map(|name| hub.dataset(name)).transpose()?;
-        Ok(Records::load(&dataset, eval_dataset.as_deref(), data, load)?)
+        let (train, test) = (data.dataset_train_split.as_str(), data.dataset_test_split.as_str());
+        // Its own test split is wanted only if there is no other data to evaluate on, and may be missing.
+        let optional = if data.eval_dataset.is_none() { Some(test) } else { None };
+        let dataset =
+            hub.dataset_split(&data.dataset_name, data.dataset_config.as_deref(), train, optional)?;
+        let eval_dataset = data.eval_dataset.as_ref();
+        let eval_dataset = eval_dataset.map(|name| hub.dataset_split(name, None, test, None)).transpose()?;
+        Ok(Records::load(&dataset, eval_dataset.as_ref(), data, load)?)
     }
 
     /// Checks the run's rows against its model and its options, and tells what was found in them. `for_evaluation` are the

@@ -10,6 +10,8 @@ mod pattern;
 mod splits;
 mod yaml;
 
+use std::collections::BTreeMap;
+
 pub use error::LayoutError;
 pub(crate) use pattern::Pattern;
 
@@ -161,21 +163,20 @@ impl Layout {
         rules.iter().map(found).find(|files| !files.is_empty()).unwrap_or_default()
     }
 
-    /// Of several formats the one that most files have; a text beside others is a note.
+    /// Of several formats the one that most files have, and what goes with it; a text beside others is a note.
     fn keep_one_format(&mut self) {
-        let family = |path: &str| Format::of(file_name(path)).map(|(format, _)| format.family());
-        let mut counts: std::collections::BTreeMap<Format, usize> = std::collections::BTreeMap::new();
-        for format in self.all_files().filter_map(family) {
+        let format = |path: &str| Format::of(file_name(path)).map(|(format, _)| format);
+        let mut counts: BTreeMap<Format, usize> = BTreeMap::new();
+        for format in self.all_files().filter_map(format) {
             *counts.entry(format).or_default() += 1;
         }
-        let most = counts.iter().filter(|(format, _)| **format != Format::Text);
-        // The last of equals would win: the first is preferred.
-        let Some((most, _)) = most.rev().max_by_key(|(_, count)| **count) else { return };
-        for (_, files) in &mut self.splits {
-            files.retain(|path| family(path) == Some(*most));
-        }
+        let counts = counts.iter().filter(|(format, _)| **format != Format::Text);
+        // The last of equals would win, and the first is preferred.
+        let Some((most, _)) = counts.rev().max_by_key(|(_, count)| **count) else { return };
+        let stays = |path: &String| format(path).map(Format::family) == Some(most.family());
+        self.splits.iter_mut().for_each(|(_, files)| files.retain(stays));
         self.splits.retain(|(_, files)| !files.is_empty());
-        self.unnamed.retain(|path| family(path) == Some(*most));
+        self.unnamed.retain(stays);
     }
 }
 

@@ -1,4 +1,5 @@
-//! Layouts, as `datasets` 5.2 resolves them: `tests/fixtures/sources/layouts.py` checks the same cases with it.
+//! Layouts, as `datasets` 5.2 resolves them: `tests/fixtures/sources/layouts.py` prints the same cases. What is other is meant:
+//! a file named exactly after a split is that split without others that have its word, and texts are never preferred.
 
 use super::*;
 
@@ -43,7 +44,8 @@ fn names_of_files_say_their_split() {
     check(&["train.jsonl", "train_prefs.jsonl"], "train=train.jsonl");
     check(&["a.jsonl", "b.parquet", "c.txt", "d.txt", "e.txt"], "train=b.parquet");
     check(&["a.txt", "b.txt.gz"], "train=a.txt,b.txt.gz");
-    check(&["a.csv", "b.tsv", "c.jsonl"], "train=a.csv,b.tsv");
+    check(&["a.csv", "b.tsv", "c.jsonl"], "train=c.jsonl");
+    check(&["a.csv", "b.csv", "b.tsv", "c.jsonl"], "train=a.csv,b.csv,b.tsv");
     check(&["image.png"], "");
 }
 

@@ -1,10 +1,8 @@
 //! Training on preference pairs: prompts with a chosen and a rejected answer.
 
-use std::path::Path;
-
 use align_data::{
-    MaskStyle, PreferencePair, Records, TokenizedPair, inspect_pair, load_pairs, load_pairs_with_reference,
-    prepare_pairs,
+    Dataset, MaskStyle, PreferencePair, Records, TokenizedPair, inspect_pair, load_pairs,
+    load_pairs_with_reference, prepare_pairs,
 };
 use align_kernels::Params;
 use align_models::CausalLm;
@@ -25,9 +23,9 @@ pub(super) fn train(
 ) -> Result<Option<Trained<Report>>> {
     // Data: prompts and answers as token ids.
     let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
-    let load = |path: &Path, split: &str| match has_gold {
-        true => load_pairs_with_reference(path, split),
-        false => load_pairs(path, split),
+    let load = |dataset: &Dataset, split: &str| match has_gold {
+        true => load_pairs_with_reference(dataset, split),
+        false => load_pairs(dataset, split),
     };
     let records = opening.records(own, load)?;
     let data = prepare_pairs(&records, &opening.tokenizer, &opening.data.tokenize)?;

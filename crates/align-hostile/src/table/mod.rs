@@ -4,6 +4,7 @@ mod adapters;
 mod arguments;
 mod config_files;
 mod data;
+mod data_sources;
 mod directories;
 mod evaluations;
 mod files;
@@ -36,6 +37,7 @@ pub fn rows() -> Vec<Row> {
         templates::rows(),
         weights::rows(),
         data::rows(),
+        data_sources::rows(),
         files::rows(),
         gguf::rows(),
         directories::rows(),

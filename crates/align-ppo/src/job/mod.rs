@@ -7,9 +7,7 @@ mod options;
 mod reward;
 mod run;
 
-use std::path::Path;
-
-use align_data::{PromptTask, Records, load_tasks, prepare_tasks};
+use align_data::{Dataset, PromptTask, Records, load_tasks, prepare_tasks};
 use align_reward::Reward;
 use align_stage::{Host, Opening, Result, Trained, check_judge, ensure, given};
 
@@ -61,7 +59,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let sampling = Sampling::new(job.generation()?, opening.eos_token_ids()?)?;
 
     // Data: prompts as token ids, each with room for an answer.
-    let load = |path: &Path, split: &str| load_tasks(path, split, &job.rollout.reference_column);
+    let load = |dataset: &Dataset, split: &str| load_tasks(dataset, split, &job.rollout.reference_column);
     let records = opening.records(tasks, load)?;
     let data = prepare_tasks(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);

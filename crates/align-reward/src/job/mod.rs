@@ -3,10 +3,8 @@
 mod model;
 mod saved;
 
-use std::path::Path;
-
 use align_data::{
-    DataOptions, MaskStyle, Ranking, Records, inspect_ranking, load_rankings, prepare_rankings,
+    DataOptions, Dataset, MaskStyle, Ranking, Records, inspect_ranking, load_rankings, prepare_rankings,
 };
 use align_stage::{
     Error, Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained,
@@ -73,7 +71,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     }
 
     // Data: prompts and their answers, the best first, as token ids.
-    let load = |path: &Path, split: &str| load_rankings(path, split, &reward.source_column);
+    let load = |dataset: &Dataset, split: &str| load_rankings(dataset, split, &reward.source_column);
     let records = opening.records(parts.rankings, load)?;
     let mut data = prepare_rankings(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);

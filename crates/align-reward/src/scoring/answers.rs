@@ -29,7 +29,7 @@ impl Answers {
             named(&path)
         );
         let split = options.split.as_deref().unwrap_or("test");
-        let rows: Rows = Box::new(stream_candidates(&path, split, &options.reference_column)?);
+        let rows: Rows = Box::new(stream_candidates(&(&path).into(), split, &options.reference_column)?);
         let mut rows = rows.peekable();
         match rows.next_if(|row| row.is_err()) {
             Some(Err(error)) => return Err(error.into()),

@@ -41,9 +41,9 @@ pub struct SourceOptions {
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Answers")]
 pub struct AnswerOptions {
-    /// Answers: `prompt` with `completion`, with a list `completions`, or with `chosen` and `rejected`; a .jsonl or
-    /// .json file (plain, .gz or .zst), a directory with files per split, a hub id, or - for standard input. Rows are
-    /// read as they are scored
+    /// Answers: `prompt` with `completion`, with a list `completions`, or with `chosen` and `rejected`; a file
+    /// (Parquet, JSON lines, CSV, …), a directory with files per split, a pattern such as 'data/*.parquet', a hub id, or -
+    /// for standard input. Rows are read as they are scored
     #[arg(long, visible_alias = "dataset-name", value_name = "PATH")]
     pub dataset: String,
 

@@ -21,12 +21,14 @@ const DEEPEST: usize = 64;
 
 /// Reads the footer, and the place where it begins, which no page reaches.
 pub(super) fn read(file: &mut File) -> Result<(ParquetMetaData, u64)> {
-    let size = file.metadata().map_err(said)?.len();
+    let size = file.metadata().map_err(|error| error.to_string())?.len();
     if size < MAGIC.len() as u64 + TAIL {
         return Err(format!("{size} bytes, too few for a Parquet file; is it cut off?"));
     }
     let mut tail = [0; TAIL as usize];
-    file.seek(SeekFrom::Start(size - TAIL)).and_then(|_| file.read_exact(&mut tail)).map_err(said)?;
+    file.seek(SeekFrom::Start(size - TAIL))
+        .and_then(|_| file.read_exact(&mut tail))
+        .map_err(|error| error.to_string())?;
     match &tail[4..] {
         b"PARE" => return Err("it is encrypted, which is not read".to_owned()),
         end if end != MAGIC => {
@@ -42,7 +44,9 @@ pub(super) fn read(file: &mut File) -> Result<(ParquetMetaData, u64)> {
         return Err(format!("its footer has {length} bytes, more than the {LONGEST} that are read"));
     }
     let mut bytes = vec![0; length as usize];
-    file.seek(SeekFrom::Start(start)).and_then(|_| file.read_exact(&mut bytes)).map_err(said)?;
+    file.seek(SeekFrom::Start(start))
+        .and_then(|_| file.read_exact(&mut bytes))
+        .map_err(|error| error.to_string())?;
     check(&bytes).map_err(|problem| format!("its footer: {problem}"))?;
     let metadata = guarded(|| ParquetMetaDataReader::decode_metadata(&bytes))?;
     let metadata = metadata.map_err(|error| format!("its footer: {}", shortened(&error.to_string())))?;
@@ -101,8 +105,4 @@ fn check_node(thrift: &mut Thrift<'_>) -> Result<u64> {
         _ => thrift.skip(kind),
     })?;
     Ok(children)
-}
-
-fn said(error: std::io::Error) -> String {
-    error.to_string()
 }
