@@ -37,7 +37,7 @@ impl Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 16] = {
+pub const TARGETS: [Target; 19] = {
     use targets::{config, data, endpoint, options, report, rewards, template, tokenizer};
     const TEMPLATES: &[&str] = &["crates/align-data/tests/fixtures/templates"];
     const fn target(name: &'static str, read: fn(&[u8], &Scratch)) -> Target {
@@ -48,6 +48,9 @@ pub const TARGETS: [Target; 16] = {
         target("conversations", data::conversations),
         target("transcripts", data::transcripts),
         target("packed", data::packed),
+        target("parquet", data::parquet),
+        target("table", data::table),
+        target("card", data::card),
         Target { seeds: TEMPLATES, ..target("template", template::template) },
         target("tokenizer", tokenizer::tokenizer),
         target("tokenizer_files", tokenizer::files),

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use align_data::{Dataset, Layout};
+use align_data::{Dataset, Layout, LayoutError};
 
 use super::name::is_hub_id;
 use super::snapshot::{Kind, Snapshot};
@@ -55,9 +55,13 @@ pub(super) fn resolve_split(
     Ok(Dataset::from(directory).with_config(config.filter(|_| found.has_configs).map(str::to_owned)))
 }
 
-/// A path, a pattern of paths, or standard input.
+/// A path, a pattern of paths, or standard input. A pattern below a folder that is not there may have the shape of an id.
 fn is_path(name: &str) -> bool {
-    name == "-" || name.contains(['*', '?', '[']) || Path::new(name).exists()
+    let folders =
+        name.find(['*', '?', '[']).map(|at| name[..at].rsplit_once('/').map_or("", |(folders, _)| folders));
+    let is_pattern =
+        |folders: &str| folders.is_empty() || Path::new(folders).is_dir() || !is_hub_id(parts(name).0);
+    name == "-" || Path::new(name).exists() || folders.is_some_and(is_pattern)
 }
 
 /// A repository whose files are known and not yet fetched.
@@ -93,15 +97,18 @@ impl<'a> Found<'a> {
         let has_configs = place.is_empty();
         let card = if has_configs { card(&snapshot)? } else { None };
         let layout = Layout::new(&files, card.as_deref(), config);
+        let is_empty = match &layout {
+            Ok(layout) => layout.all_files().next().is_none(),
+            Err(LayoutError::NoConfig { found, .. }) => found.is_empty(),
+            Err(_) => false,
+        };
+        let converts = is_empty && has_configs && revision.is_none();
+        if let Some(converted) = if converts { Self::converted(hub, id, config)? } else { None } {
+            return Ok(converted);
+        }
         let layout = layout.map_err(|problem| snapshot.unusable(problem.to_string()))?;
         let directory = if is_file { place.to_owned() } else { prefix.trim_end_matches('/').to_owned() };
-        let found = Self { snapshot, prefix, directory, layout, has_configs, is_file };
-        let is_empty = found.layout.all_files().next().is_none();
-        if is_empty && has_configs && revision.is_none() {
-            // That there is nothing is what the repository's own error says best.
-            return Ok(Self::converted(hub, id, config)?.unwrap_or(found));
-        }
-        Ok(found)
+        Ok(Self { snapshot, prefix, directory, layout, has_configs, is_file })
     }
 
     /// What the hub made of a repository, if it did.

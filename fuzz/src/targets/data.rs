@@ -27,6 +27,30 @@ pub(crate) fn rows(bytes: &[u8], scratch: &Scratch) {
     }
 }
 
+/// A Parquet file. What is drawn seldom has a footer that leads anywhere; bytes of whole files that are changed have.
+pub(crate) fn parquet(bytes: &[u8], scratch: &Scratch) {
+    let path = scratch.file("rows.parquet", bytes);
+    said(align_data::load_pairs(&path, "train"));
+    said(align_data::load_demonstrations(&path, "train[-50%:]"));
+}
+
+/// A table of commas, and the same of tabs.
+pub(crate) fn table(bytes: &[u8], scratch: &Scratch) {
+    said(align_data::load_demonstrations(scratch.file("rows.csv", bytes), "train"));
+    said(align_data::load_pairs(scratch.file("rows.tsv", bytes), "train[1:]"));
+}
+
+/// The card of a data set.
+pub(crate) fn card(bytes: &[u8], _: &Scratch) {
+    let files = ["data/train-00000-of-00001.parquet", "b/test.jsonl", "c.csv"].map(str::to_owned);
+    let text = String::from_utf8_lossy(bytes);
+    for config in [None, Some("a")] {
+        if let Ok(layout) = align_data::Layout::new(&files, Some(&text), config).map_err(bounded) {
+            layout.splits().for_each(|split| drop(layout.files(split).map_err(bounded)));
+        }
+    }
+}
+
 /// gzip, zstd or plain.
 pub(crate) fn packed(bytes: &[u8], scratch: &Scratch) {
     let path = scratch.file("rows", bytes);

@@ -62,6 +62,9 @@ fn parquet() -> Vec<Row> {
         }),
         file("a codec that is not read", written("types-brotli.parquet")).refused(&["brotli"]),
         file("an encoding that is not read", written("delta-strings.parquet")).refused(&["DELTA_BYTE_ARRAY"]),
+        file("forty million nulls in 560 bytes", written("bomb-nulls.parquet")).refused(&["pairs.parquet:1"]),
+        file("terabytes of text in 671 bytes", written("bomb-texts.parquet"))
+            .refused(&["pairs.parquet:1", "256 MiB"]),
         file("columns of other names", written("types-zstd.parquet")).refused(&["pairs.parquet:1", "chosen"]),
     ];
     // The first page's header begins behind the magic: its sizes, its kind.

@@ -48,6 +48,19 @@ fn what_is_not_read_is_refused_by_name() {
     assert!(refused("delta-strings.parquet").contains("DELTA_BYTE_ARRAY"));
 }
 
+#[test]
+fn rows_of_gigabytes_in_files_of_some_hundred_bytes_are_refused() {
+    // Forty million nulls, and five million times a text of a million letters.
+    let refused = |name: &str| columns(&fixture(name)).unwrap_err().to_string();
+    let error = refused("bomb-nulls.parquet");
+    assert!(error.contains("bomb-nulls.parquet:1") && error.contains("more than is read"), "{error}");
+    let error = refused("bomb-texts.parquet");
+    assert!(
+        error.contains("bomb-texts.parquet:1") && error.contains("a row of more than 256 MiB"),
+        "{error}"
+    );
+}
+
 /// What reading bytes says; an answer has to come, in one line, whatever they are.
 fn said(bytes: &[u8]) -> Option<String> {
     let dir = tempfile::tempdir().unwrap();
