@@ -53,7 +53,7 @@ pub use dataset::Dataset;
 pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, inspect_ranking};
 pub use error::{DataError, Result};
 pub use formats::is_data_file;
-pub use layout::{Layout, LayoutError};
+pub use layout::{Layout, LayoutError, is_pattern};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{

@@ -58,10 +58,9 @@ pub(super) fn resolve_split(
 /// A path, a pattern of paths, or standard input. A pattern below a folder that is not there may have the shape of an id.
 fn is_path(name: &str) -> bool {
     let folders =
-        name.find(['*', '?', '[']).map(|at| name[..at].rsplit_once('/').map_or("", |(folders, _)| folders));
-    let is_pattern =
-        |folders: &str| folders.is_empty() || Path::new(folders).is_dir() || !is_hub_id(parts(name).0);
-    name == "-" || Path::new(name).exists() || folders.is_some_and(is_pattern)
+        || name.find(['*', '?', '[']).and_then(|at| name[..at].rsplit_once('/')).map_or(".", |(it, _)| it);
+    let is_meant = || Path::new(folders()).is_dir() || !is_hub_id(parts(name).0);
+    name == "-" || Path::new(name).exists() || (align_data::is_pattern(name) && is_meant())
 }
 
 /// A repository whose files are known and not yet fetched.

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 
 pub use error::LayoutError;
 pub(crate) use pattern::Pattern;
+pub use pattern::is_pattern;
 
 use crate::formats::Format;
 use splits::{Splits, by_names, file_name, matching, without_shard};

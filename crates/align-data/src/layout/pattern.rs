@@ -4,6 +4,11 @@
 //! number of folders. Hidden files and folders, and folders with two underscores before their name, match only where
 //! the pattern names such.
 
+/// Whether a path is a pattern of paths: it has `*`, `?`, or `[` with a `]` behind it.
+pub fn is_pattern(path: &str) -> bool {
+    path.contains(['*', '?']) || path.split_once('[').is_some_and(|(_, rest)| rest.contains(']'))
+}
+
 /// A pattern of paths.
 pub(crate) struct Pattern<'a>(Vec<&'a str>);
 

@@ -80,7 +80,7 @@ impl<R: Read> Table<R> {
     /// The fields of the next line that is not blank.
     fn next_record(&mut self) -> Result<Option<(Origin, Vec<String>)>> {
         loop {
-            self.left.set(Left::default());
+            self.left.set(Left { bytes: LONGEST, fields: MOST_VALUES, ..self.left.get() });
             let line = self.reader.position().line();
             match self.reader.read_record(&mut self.record) {
                 Ok(false) => return Ok(None),
@@ -88,6 +88,13 @@ impl<R: Read> Table<R> {
                 Ok(true) => {
                     let line = self.record.position().map_or(line, csv::Position::line);
                     let mut fields: Vec<String> = self.record.iter().map(str::to_owned).collect();
+                    // What a quote swallowed goes on to the end of the text, which is no quote then.
+                    let Left { ended, last, .. } = self.left.get();
+                    if ended && last != b'"' && fields.last().is_some_and(|field| field.contains('\n')) {
+                        let reason = "a quote that is not closed: all lines from here on would be one field"
+                            .to_owned();
+                        return Err(DataError::Row { origin: self.origin(line), reason });
+                    }
                     if let Some(last) = fields.last_mut().filter(|last| last.ends_with('\r')) {
                         last.pop();
                     }
@@ -112,16 +119,19 @@ impl<R: Read> Table<R> {
     }
 }
 
-/// What a record may still have.
+/// What a record may still have, and what is known of the text.
 #[derive(Clone, Copy)]
 struct Left {
     bytes: u64,
     fields: usize,
+    /// Whether the text has ended, and with which byte but for the end of a line.
+    ended: bool,
+    last: u8,
 }
 
 impl Default for Left {
     fn default() -> Self {
-        Self { bytes: LONGEST, fields: MOST_VALUES }
+        Self { bytes: LONGEST, fields: MOST_VALUES, ended: false, last: 0 }
     }
 }
 
@@ -134,7 +144,7 @@ struct Bounded<R> {
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Left { bytes, fields } = self.left.get();
+        let Left { bytes, fields, last, .. } = self.left.get();
         if bytes == 0 || fields == 0 {
             return Err(io::Error::other(format!(
                 "a row of more than {} MiB or {MOST_VALUES} fields, which is the most that is read; is a quote not closed?",
@@ -144,7 +154,10 @@ impl<R: Read> Read for Bounded<R> {
         let most = usize::try_from(bytes).unwrap_or(usize::MAX).min(buffer.len());
         let read = self.text.read(&mut buffer[..most])?;
         let separators = buffer[..read].iter().filter(|byte| **byte == self.separator).count();
-        self.left.set(Left { bytes: bytes - read as u64, fields: fields.saturating_sub(separators) });
+        let last =
+            buffer[..read].iter().rfind(|byte| !matches!(byte, b'\r' | b'\n')).copied().unwrap_or(last);
+        let (bytes, fields) = (bytes - read as u64, fields.saturating_sub(separators));
+        self.left.set(Left { bytes, fields, ended: read == 0, last });
         Ok(read)
     }
 }
@@ -177,6 +190,8 @@ mod tests {
         };
         check("a,b\n1,2\n1,2,3\n", "f.csv:3: expected 2 fields, as the first line has, found 3");
         check("a,b\n1\n", "f.csv:2: expected 2 fields");
+        check("a,b\n1,\"2\n3,4\n", "f.csv:2: a quote that is not closed");
+        assert_eq!(read("a,b\n1,\"2\n3\"", b',').unwrap().len(), 1);
         check("a,a\n1,2\n", "f.csv:1: expected a name for each column, found `a` twice");
         let rows = rows(Path::new("f.csv").into(), b"a\n1\n\xff\n".as_slice(), b',').unwrap();
         let error = rows.last().unwrap().err().unwrap().to_string();

@@ -6,7 +6,7 @@ use super::slice::Slice;
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
 use crate::formats::{Format, READ};
-use crate::layout::{Layout, Pattern};
+use crate::layout::{Layout, Pattern, is_pattern};
 
 /// Folders in each other, and files, that are looked through for those of a data set.
 const DEEPEST: usize = 16;
@@ -32,7 +32,7 @@ pub(super) fn split_files(dataset: &Dataset, split: &str) -> Result<Vec<PathBuf>
         let files = directory(dataset)?.files(split).map_err(|problem| layout(path, problem))?;
         return Ok(files.into_iter().map(|file| path.join(file)).collect());
     }
-    let pattern = path.to_str().filter(|text| text.contains(['*', '?', '[']));
+    let pattern = path.to_str().filter(|text| is_pattern(text));
     match pattern {
         Some(pattern) if !path.exists() => matching(pattern),
         _ => Ok(vec![path.clone()]),
