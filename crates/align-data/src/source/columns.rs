@@ -61,11 +61,11 @@ impl Row {
         }
     }
 
-    /// A column that must say yes or no: a boolean, or 1 or 0 as exporters without booleans write them, or these as text,
-    /// which is all that CSV has.
+    /// A column that must say yes or no: a boolean, or 1 or 0 as exporters without booleans write them, or these as text
+    /// where there is nothing but text, as in CSV.
     pub(super) fn flag(&mut self, field: &str) -> Result<bool> {
         let value = self.take(field)?;
-        match (value.as_bool(), value.as_u64(), value.as_str()) {
+        match (value.as_bool(), value.as_u64(), value.as_str().filter(|_| self.is_text)) {
             (Some(flag), ..) => Ok(flag),
             (None, Some(number @ (0 | 1)), _) => Ok(number == 1),
             (None, None, Some("true" | "True" | "1")) => Ok(true),
@@ -74,10 +74,12 @@ impl Row {
         }
     }
 
-    /// A column that must be a number, or one as text, which is all that CSV has.
+    /// A column that must be a number, or one as text where there is nothing else, as in CSV.
     pub(super) fn number(&mut self, field: &str) -> Result<f64> {
         let value = self.take(field)?;
-        let written = || value.as_str()?.parse().ok().filter(|number: &f64| number.is_finite());
+        let written = || {
+            value.as_str().filter(|_| self.is_text)?.parse().ok().filter(|number: &f64| number.is_finite())
+        };
         value.as_f64().or_else(written).ok_or_else(|| self.wrong(field, "a number", describe(&value)))
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Row {
     pub(super) origin: Origin,
     /// Its columns.
     pub(super) columns: Map<String, Value>,
+    /// Whether its format has nothing but text, so that `true` and `1.5` are written as such.
+    pub(super) is_text: bool,
 }
 
 /// The row on a line.
@@ -105,7 +107,7 @@ impl Place<'_> {
 
 fn object(origin: Origin, value: Value) -> Result<Row> {
     match value {
-        Value::Object(columns) => Ok(Row { origin, columns }),
+        Value::Object(columns) => Ok(Row { origin, columns, is_text: false }),
         other => Err(DataError::Json { origin, reason: format!("a row is {}", describe(&other)) }),
     }
 }
