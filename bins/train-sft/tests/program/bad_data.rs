@@ -80,7 +80,7 @@ fn a_file_that_is_no_data_is_refused() {
     let place = Place::new();
     fs::create_dir(place.path("empty")).unwrap();
     let words = |dataset: &str| format!("--model model --dataset {dataset} --output-dir out");
-    check(&place, &words("empty"), &["empty has no data file for the split `train`", "nothing"]);
+    check(&place, &words("empty"), &["empty: no split `train`; it has no data files"]);
     check(&place, &words("nothing.jsonl"), &["dataset `nothing.jsonl`", "no such file"]);
     check(&place, &words("org/nothing"), &["dataset `org/nothing`", "HF_HUB_OFFLINE"]);
     check(&place, &training("out", "--eval-dataset nothing.jsonl"), &["dataset `nothing.jsonl`"]);

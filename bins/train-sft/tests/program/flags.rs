@@ -43,6 +43,11 @@ fn a_directory_is_split_by_file_names() {
     assert_eq!(counts(""), (9, 3));
     assert_eq!(counts("--dataset-train-split first --dataset-test-split second"), (5, 2));
     assert_eq!(counts("--eval-dataset data.jsonl"), (9, 24));
+    assert_eq!(counts("--dataset-train-split train[-4:] --dataset-test-split test[:50%]"), (4, 2));
+    let card = "---\nconfigs:\n- config_name: few\n  data_files:\n  - split: train\n    path: second.*\n  - split: test\n    \
+                path: first.*\n- config_name: other\n  data_files: train.jsonl\n---\n";
+    place.write("set/README.md", card);
+    assert_eq!(counts("--dataset-config few"), (2, 5));
 }
 
 #[test]
