@@ -14,6 +14,7 @@ pub struct PairBatch {
     origins: Vec<String>,
     prompt_is_scored: bool,
     has_gold: bool,
+    twins: Vec<bool>,
 }
 
 impl PairBatch {
@@ -55,7 +56,23 @@ impl PairBatch {
             origins: indices.iter().map(|&index| pairs[index].origin.to_string()).collect(),
             prompt_is_scored: false,
             has_gold: false,
+            twins: Vec::new(),
         }
+    }
+
+    /// The same with what is known of all pairs of the data set: whether their answers are twins.
+    ///
+    /// # Panics
+    /// If it is not known of one of the batch.
+    #[must_use]
+    pub fn with_twins(self, twins: &[bool]) -> Self {
+        let twins = self.indices.iter().map(|&index| twins[index]).collect();
+        Self { twins, ..self }
+    }
+
+    /// Whether the pairs' answers are twins; empty where that is not known.
+    pub fn twins(&self) -> &[bool] {
+        &self.twins
     }
 
     /// Number of pairs.

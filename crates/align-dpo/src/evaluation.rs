@@ -8,6 +8,8 @@ use align_stage::{Pack, RowBatches, Said};
 use align_stats::ci95_of_several;
 use align_train::{Error, Evaluate, Metrics, Objective, Result, Stop, evaluate};
 
+use crate::metrics::{OTHERS, TWINS};
+
 /// Prompts whose completions are compared before and after.
 const COMPARED: usize = 12;
 
@@ -91,6 +93,8 @@ pub struct HeldOutLook {
     /// Share of pairs whose chosen answer has the higher implicit reward, or of answers whose reward has the
     /// sign of their label; ties count half.
     pub accuracy: f64,
+    /// The accuracy on pairs whose answers differ in few words, and on the others, where there are both.
+    pub twins: Option<[f64; 2]>,
     /// Mean difference of the implicit rewards; none where all answers are of one kind.
     pub margin: Option<f64>,
     /// KL from the reference in nats per completion, where it is measured.
@@ -144,6 +148,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         let of_prompts: Vec<(f64, f64)> = kl.iter().map(|&kl| (kl, 1.0)).collect();
         Ok(HeldOutLook {
             accuracy: metrics.get("rewards/accuracies").ok_or_else(missing)?,
+            twins: metrics.get(TWINS).zip(metrics.get(OTHERS)).map(|(twins, others)| [twins, others]),
             margin: metrics.get("rewards/margins"),
             kl: metrics.get("kl"),
             kl_ci95: ci95_of_several(&of_prompts, self.how.seed),

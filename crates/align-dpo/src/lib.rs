@@ -23,6 +23,6 @@ pub use method::{Basis, Labels, Method, OwnLoss, PairLoss, PairMethod, Pairs, Un
 pub use objective::Preference;
 pub use options::{DpoOptions, FDivergenceType};
 pub use reference::{Mixup, MovingReference, Scoring, precompute};
-pub use report::Report;
+pub use report::{GroupAccuracy, Report, Twins};
 pub use unpaired::Unpaired;
 pub use unpaired_batch::UnpairedBatch;

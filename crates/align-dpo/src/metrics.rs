@@ -6,6 +6,10 @@ use candle_core::{DType, Tensor};
 
 use crate::{Basis, PairBatch, PairLoss, PairMethod, UnpairedBatch};
 
+/// Accuracy on held-out pairs whose answers differ in few words, and on the others.
+pub(crate) const TWINS: &str = "rewards/accuracies_twins";
+pub(crate) const OTHERS: &str = "rewards/accuracies_others";
+
 /// What is reported of preference pairs, still on the device; all of it detached.
 pub(crate) struct Measured {
     pub(crate) rewards: PairRewards,
@@ -27,8 +31,16 @@ impl Measured {
         metrics.mean("rewards/chosen", sum(&chosen), pairs);
         metrics.mean("rewards/rejected", sum(&rejected), pairs);
         metrics.mean("rewards/margins", sum(&chosen) - sum(&rejected), pairs);
-        let hits = chosen.iter().zip(&rejected).map(|(chosen, rejected)| hit(chosen - rejected));
-        metrics.mean("rewards/accuracies", hits.sum(), pairs);
+        let hits: Vec<f64> =
+            chosen.iter().zip(&rejected).map(|(chosen, rejected)| hit(chosen - rejected)).collect();
+        metrics.mean("rewards/accuracies", sum(&hits), pairs);
+        for (name, kind) in [(TWINS, true), (OTHERS, false)] {
+            let own = batch.twins().iter().zip(&hits).filter(|(twins, _)| **twins == kind);
+            let own: Vec<f64> = own.map(|(_, hit)| *hit).collect();
+            if !own.is_empty() {
+                metrics.mean(name, sum(&own), own.len() as f64);
+            }
+        }
         let (mut chosen, mut rejected) = (values(&policy.chosen)?, values(&policy.rejected)?);
         if matches!(method.basis, Basis::Policy { per_token: true, .. }) {
             let per_token = |log_probs: &mut [f64], lengths: &Tensor| -> Result<()> {

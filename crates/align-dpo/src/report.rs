@@ -22,6 +22,8 @@ pub struct Report {
     pub accuracy_before: Option<f64>,
     /// Held-out accuracy after training.
     pub accuracy_after: Option<f64>,
+    /// The accuracies apart by how alike a pair's answers are, where there are twins among them.
+    pub twins: Option<Twins>,
     /// The accuracy that words reach without the prompt: the accuracies above are to be read beside it.
     pub answers_only: Option<AnswersOnly>,
     /// Held-out answers that training has word for word, and what looking them up reaches.
@@ -45,12 +47,49 @@ pub struct Report {
     pub samples: Vec<ChangedAnswer>,
 }
 
+/// Accuracies on pairs whose answers are twins, of which only the prompt says the better one, and on the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Twins {
+    /// Where few words differ.
+    pub twins: GroupAccuracy,
+    /// Elsewhere.
+    pub others: GroupAccuracy,
+}
+
+/// The accuracy on some of the held-out pairs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct GroupAccuracy {
+    /// Pairs.
+    pub pairs: usize,
+    /// Before training.
+    pub accuracy_before: f64,
+    /// After training.
+    pub accuracy_after: f64,
+}
+
+impl Twins {
+    /// Of pairs of which it is known whether they are twins.
+    fn of(known: &[bool], before: Option<[f64; 2]>, after: Option<[f64; 2]>) -> Option<Self> {
+        let ([twins_before, others_before], [twins_after, others_after]) = before.zip(after)?;
+        let group = |kind, accuracy_before, accuracy_after| GroupAccuracy {
+            pairs: known.iter().filter(|twins| **twins == kind).count(),
+            accuracy_before,
+            accuracy_after,
+        };
+        Some(Self {
+            twins: group(true, twins_before, twins_after),
+            others: group(false, others_before, others_after),
+        })
+    }
+}
+
 impl Report {
-    /// A report of how the run went, how held-out rows looked before and after, what their answers give
-    /// away without the prompt, and what a judge says of the answers that changed.
+    /// A report of how the run went, how held-out rows looked before and after (`twins` says which of them are such), what
+    /// their answers give away without the prompt, and what a judge says of the answers that changed.
     pub fn new(
         run: RunFigures,
         held_out: Option<(HeldOutLook, HeldOutLook)>,
+        twins: &[bool],
         (answers_only, known_answers): (Option<AnswersOnly>, Option<KnownAnswers>),
         changes_judged: Option<JudgedChanges>,
     ) -> Self {
@@ -66,6 +105,11 @@ impl Report {
             held_out_rows: before.as_ref().map_or(0, |look| look.rows),
             accuracy_before: before.as_ref().map(|look| look.accuracy),
             accuracy_after: after.as_ref().map(|look| look.accuracy),
+            twins: Twins::of(
+                twins,
+                before.as_ref().and_then(|look| look.twins),
+                after.as_ref().and_then(|look| look.twins),
+            ),
             answers_only,
             known_answers,
             margin_before: before.as_ref().and_then(|look| look.margin),
@@ -89,6 +133,10 @@ impl std::fmt::Display for Report {
                 "preference accuracy   {before:.3} -> {after:.3} on {} held-out rows",
                 self.held_out_rows
             )?;
+        }
+        let groups = self.twins.map(|it| [("few words differ ", it.twins), ("all other pairs  ", it.others)]);
+        for (name, GroupAccuracy { pairs, accuracy_before, accuracy_after }) in groups.into_iter().flatten() {
+            writeln!(f, "  {name}   {accuracy_before:.3} -> {accuracy_after:.3} of {pairs} pairs")?;
         }
         if let Some(AnswersOnly { accuracy, examples }) = self.answers_only {
             writeln!(

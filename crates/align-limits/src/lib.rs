@@ -3,4 +3,4 @@
 pub mod memory;
 mod number;
 
-pub use number::{OutOfRange, count, finite, number, rows, seed, signed, steps, tokens, whole};
+pub use number::{OutOfRange, count, finite, number, rows, seed, signed, steps, token_id, tokens, whole};

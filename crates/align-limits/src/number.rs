@@ -46,6 +46,11 @@ pub fn tokens() -> impl Fn(&str) -> Result<usize, OutOfRange> + Clone {
     whole(0..=1 << 24)
 }
 
+/// The number of a token in its vocabulary: up to 16,777,215.
+pub fn token_id() -> impl Fn(&str) -> Result<usize, OutOfRange> + Clone {
+    whole(0..=(1 << 24) - 1)
+}
+
 /// Rows of data: up to 10⁹.
 pub fn rows() -> impl Fn(&str) -> Result<usize, OutOfRange> + Clone {
     whole(0..=1_000_000_000)

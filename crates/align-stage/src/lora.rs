@@ -67,8 +67,8 @@ pub struct LoraOptions {
 
     /// Tokens, by their numbers, whose rows of the embedding are trained and saved beside the adapter (and of the head, where
     /// that is the embedding): those that were added for a chat template
-    #[arg(long, value_delimiter = ',', value_name = "ID,…")]
-    pub trainable_token_indices: Vec<u32>,
+    #[arg(long, value_delimiter = ',', value_name = "ID,…", value_parser = align_limits::token_id())]
+    pub trainable_token_indices: Vec<usize>,
 
     /// Other ranks by module: names, ends of names or regular expressions of them
     #[arg(long, value_delimiter = ',', value_name = "NAME=N,…")]
@@ -190,7 +190,12 @@ impl LoraOptions {
             rank_pattern: pattern("rank_pattern", &self.rank_pattern, whole)?,
             alpha_pattern: pattern("alpha_pattern", &self.alpha_pattern, number)?,
             modules_to_save: self.lora_modules_to_save.clone(),
-            trainable_token_indices: self.trainable_token_indices.clone(),
+            // What is no token's number is above every vocabulary.
+            trainable_token_indices: self
+                .trainable_token_indices
+                .iter()
+                .map(|&token| u32::try_from(token).unwrap_or(u32::MAX))
+                .collect(),
             init_lora_weights: match self.init_lora_weights {
                 InitLoraWeights::True => LoraStart::Uniform,
                 InitLoraWeights::Gaussian => LoraStart::Gaussian,

@@ -215,7 +215,7 @@ fn options_that_make_no_adapter_are_refused() {
     refused("--use-peft --layers-to-transform 99", "no module of the model fits");
     refused("--use-peft --exclude-modules .*", "no module of the model fits");
     refused("--use-peft --lora-modules-to-save scroe", "no module `scroe`");
-    refused("--use-peft --trainable-token-indices 70000000", "expected tokens below");
+    refused("--use-peft --trainable-token-indices 7000000", "expected tokens below");
     refused("--use-peft --trainable-token-indices 7,7", "is there twice");
     refused(
         "--use-peft --lora-target-modules embed_tokens --lora-bias",

@@ -78,13 +78,14 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trai
 fn reported<T: Answers>(
     opening: &Opening<'_>,
     data: &Prepared<T>,
+    twins: &[bool],
     judged: &JudgedTexts<'_>,
     ended: Ended<HeldOutLook>,
 ) -> Result<Trained<Report>> {
     let changes = judged.changes(ended.looks.as_ref())?;
     let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
     let without_prompts = (answers_only, data.findings.known_answers());
-    let report = Report::new(ended.figures, ended.looks, without_prompts, changes);
+    let report = Report::new(ended.figures, ended.looks, twins, without_prompts, changes);
     publish(opening.host, ended.output_dir, report)
 }
 

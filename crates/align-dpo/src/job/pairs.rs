@@ -64,11 +64,20 @@ pub(super) fn train(
     // Training, and what changed.
     let view = lm(&params.view())?;
     let measured = Preference::new(view.clone(), measured, method.clone());
-    let held_out = HeldOut::new(&data.held_out, pack, measured, (view, opened), job.measuring(opening)?)?;
+    let twins = data.held_out.iter().map(|pair| are_twins(pair, opening)).collect::<Result<Vec<_>>>()?;
+    let with_twins = |rows: &[_], indices: &[usize]| method.pack(rows, indices).with_twins(&twins);
+    let held_out =
+        HeldOut::new(&data.held_out, with_twins, measured, (view, opened), job.measuring(opening)?)?;
     let batches = RowBatches::new(&data.train, order, pack);
     let rows = data.train.len();
     let fixed = Fixed { rows: &data.fingerprint, models: hash.into_iter().collect() };
     let training = Training { params: &params, objective, batches, rows, fixed };
     let ended = training.run(opening, held_out, |held_out, step, stop| held_out.look(step, stop))?;
-    ended.map(|ended| reported(opening, &data, &judged, ended)).transpose()
+    ended.map(|ended| reported(opening, &data, &twins, &judged, ended)).transpose()
+}
+
+/// Whether the answers of a pair differ in few words.
+fn are_twins(pair: &TokenizedPair, opening: &Opening<'_>) -> Result<bool> {
+    let text = |ids: &[u32]| opening.tokenizer.decode(ids, true);
+    Ok(align_stats::are_twins(&text(&pair.chosen)?, &text(&pair.rejected)?))
 }

@@ -67,7 +67,7 @@ pub(super) fn train(
     let rows = data.train.len();
     let training = Training { params: &params, objective, batches, rows, fixed };
     let ended = training.run(opening, held_out, |held_out, step, stop| held_out.look(step, stop))?;
-    ended.map(|ended| reported(opening, &data, &judged, ended)).transpose()
+    ended.map(|ended| reported(opening, &data, &[], &judged, ended)).transpose()
 }
 
 /// The rows of a micro-batch where a precomputed reference depends on them: KTO also scores each prompt with the

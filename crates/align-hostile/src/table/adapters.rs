@@ -40,7 +40,7 @@ fn options() -> Vec<Row> {
         option("alpha-pattern", "q_proj=nan", "NAME=NUMBER"),
         option("alpha-pattern", "=", "NAME=NUMBER"),
         option("init-lora-weights", "olora", "init-lora-weights"),
-        option("trainable-token-indices", "70000000", "expected tokens below"),
+        option("trainable-token-indices", "7000000", "expected tokens below"),
         option("trainable-token-indices", "4294967296", "trainable-token-indices"),
         option("trainable-token-indices", "-1", "trainable-token-indices"),
         option("trainable-token-indices", "5,6,5", "twice"),
