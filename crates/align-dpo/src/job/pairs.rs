@@ -46,8 +46,9 @@ pub(super) fn train(
     let (mut compared, mut measured, mut moving, mut opened, mut hash) = (None, None, None, None, None);
     if method.needs_reference() {
         let reference = RunReference::open(opening, &job.dpo, &params, start)?;
-        compared = Some(reference.compared(opening, &job.dpo, method, &data.train, None)?);
-        measured = Some(reference.measured(opening, &job.dpo, method, &data.held_out, None)?);
+        let known = |rows: &[_]| reference.known(opening, &job.dpo, method, rows, None);
+        compared = Some(known(&data.train)?.unwrap_or_else(|| reference.compared()));
+        measured = Some(known(&data.held_out)?.unwrap_or_else(|| reference.measured()));
         hash = Some(reference.hash()?);
         let (live, moved) = reference.opened(opening, &job.dpo)?;
         (moving, opened) = (moved, Some(live));

@@ -57,37 +57,18 @@ impl RunReference {
         }
     }
 
-    /// The reference as training asks it: live, or its log-probs of all rows.
-    pub(super) fn compared<S: Scoring>(
-        &self,
-        opening: &Opening<'_>,
-        options: &DpoOptions,
-        scoring: &S,
-        rows: &[S::Row],
-        rows_per_batch: Option<usize>,
-    ) -> Result<Reference> {
-        let known = self.known(opening, options, scoring, rows, rows_per_batch)?;
-        Ok(known.unwrap_or_else(|| Reference::Live(Box::new(self.compared.clone()))))
+    /// The reference as training compares with it, live.
+    pub(super) fn compared(&self) -> Reference {
+        Reference::Live(Box::new(self.compared.clone()))
     }
 
-    /// The reference as held-out rows are measured against it: as it starts, live, or its log-probs of all of them.
-    pub(super) fn measured<S: Scoring>(
-        &self,
-        opening: &Opening<'_>,
-        options: &DpoOptions,
-        scoring: &S,
-        rows: &[S::Row],
-        rows_per_batch: Option<usize>,
-    ) -> Result<Reference> {
-        let known = match rows.is_empty() {
-            true => None,
-            false => self.known(opening, options, scoring, rows, rows_per_batch)?,
-        };
-        Ok(known.unwrap_or_else(|| Reference::Live(Box::new(self.model.clone()))))
+    /// The reference as it starts, live: what held-out rows are measured against.
+    pub(super) fn measured(&self) -> Reference {
+        Reference::Live(Box::new(self.model.clone()))
     }
 
     /// Its log-probs of all rows, if they are wanted in advance. Nothing is computed for a dry run, which writes nothing.
-    fn known<S: Scoring>(
+    pub(super) fn known<S: Scoring>(
         &self,
         opening: &Opening<'_>,
         options: &DpoOptions,
@@ -95,6 +76,9 @@ impl RunReference {
         rows: &[S::Row],
         rows_per_batch: Option<usize>,
     ) -> Result<Option<Reference>> {
+        if rows.is_empty() {
+            return Ok(None);
+        }
         let Some(dir) = options.cache_dir()?.filter(|_| opening.host.trains()) else { return Ok(None) };
         let (_, hash) = self.hash()?;
         Ok(Some(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?))

@@ -48,9 +48,10 @@ pub(super) fn train(
     let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
     let reference = RunReference::open(opening, &job.dpo, &params, start)?;
     let neighbours = rows_compared(opening, job, method)?;
-    let compared = reference.compared(opening, &job.dpo, method, &data.train, neighbours)?;
+    let known = |rows: &[_], neighbours| reference.known(opening, &job.dpo, method, rows, neighbours);
+    let compared = known(&data.train, neighbours)?.unwrap_or_else(|| reference.compared());
     let neighbours = neighbours.map(|_| opening.config.per_device_eval_batch_size);
-    let measured = reference.measured(opening, &job.dpo, method, &data.held_out, neighbours)?;
+    let measured = known(&data.held_out, neighbours)?.unwrap_or_else(|| reference.measured());
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
     let fixed = Fixed { rows: &data.fingerprint, models: [reference.hash()?].into() };
     let (opened, moving) = reference.opened(opening, &job.dpo)?;
