@@ -160,7 +160,7 @@ impl AdapterDir {
         device: &Device,
     ) -> Result<(DecoderConfig, Params)> {
         let config = config.with_adapter(&self.config)?;
-        config.adapter_tensors(&self.config, Some(RewardHead::Linear))?;
+        config.check_without_head()?;
         let tensors =
             start::start(&config, &self.config, &config.low_rank_tensors(), params, (seed, device))?;
         Ok((config, params.overlaid(&Params::frozen(&tensors))))

@@ -82,13 +82,21 @@ impl DecoderConfig {
         config: &LoraConfig,
         head: Option<RewardHead>,
     ) -> Result<AdapterTensors> {
-        if let (Some(_), Some(plan)) = (head, &self.head.adapter) {
-            let module = &plan.module;
-            return Err(Error::Config(format!(
-                "lora_target_modules: a reward model has no `{module}`; leave it out"
-            )));
+        if head.is_some() {
+            self.check_without_head()?;
         }
         Ok(AdapterTensors { low_rank: self.low_rank_tensors(), whole: self.whole_tensors(config, head)? })
+    }
+
+    /// Refuses an adapter of the language-model head, for models that have none: nothing would train it.
+    pub(super) fn check_without_head(&self) -> Result<()> {
+        match &self.head.adapter {
+            None => Ok(()),
+            Some(plan) => Err(Error::Config(format!(
+                "lora_target_modules: a reward model has no `{}`; leave it out",
+                plan.module
+            ))),
+        }
     }
 
     /// Those of the adapter alone.

@@ -50,6 +50,22 @@ fn what_does_not_fit_is_said() {
 }
 
 #[test]
+fn a_model_without_a_head_takes_no_adapter_of_one() {
+    let dir = || ModelDir::open(&Path::new(SHIPPED).join("models/llama")).unwrap();
+    let like = |config: LoraConfig| {
+        let policy = dir().with_new_adapter(&config, "base", None).unwrap();
+        policy.trainable_like(dir().model(&CPU).unwrap(), 0, &CPU)
+    };
+    let default = || LoraConfig { r: 4, ..LoraConfig::default() };
+    let at = |module: &str| Modules::Names(vec![module.to_owned()]);
+    let problem = like(LoraConfig { target_modules: at("lm_head"), ..default() }).unwrap_err().to_string();
+    assert!(problem.contains("a reward model has no `lm_head`"), "{problem}");
+    // What a policy trains whole is another matter: a critic has adapters of its layers beside it.
+    let critic = like(LoraConfig { modules_to_save: vec!["lm_head".into()], ..default() }).unwrap();
+    assert!(critic.config.has_adapter());
+}
+
+#[test]
 fn an_embedding_that_was_saved_beside_the_adapter_is_that_of_the_base() {
     let dir = tempfile::tempdir().unwrap();
     let golden = Path::new(SHIPPED).join("adapters/embedding");
