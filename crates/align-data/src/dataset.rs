@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 /// A data set: where it lies, and which of its configs is meant.
 ///
-/// The place is a file, a directory (of files by split, as `datasets` finds them, or what `save_to_disk` wrote), a pattern
+/// The place is a file, a directory (of files by split, as `datasets` finds them), a pattern
 /// of files (`data/*.parquet`), or `-`, standard input. A path alone is a data set in its default config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use align_data::Tokenizer;
 use align_files::Staged;
 use align_hub::{DeviceChoice, Hub};
-use align_models::{GgufType, Model, ModelDir, PadToken, SavedDtype, SavedFormat};
+use align_models::{GgufType, Model, ModelDir, PadToken, Quantisation, SavedDtype, SavedFormat};
 use align_stage::{Error, Event, Host, QuantOptions, Result, ensure, open_model};
 use candle_core::Device;
 use serde::Serialize;
@@ -130,7 +130,8 @@ pub fn export(job: &Job, host: &Host<'_>) -> Result<Report> {
         dirs.len(),
         job.weights.len()
     );
-    check_form(job, &dirs)?;
+    let quantise = job.quantise.quantisation()?;
+    check_form(job, quantise, &dirs)?;
     host.tell(Event::Checked)?;
 
     let adapters = if plain.is_some() { 0 } else { dirs.len() };
@@ -160,15 +161,13 @@ pub fn export(job: &Job, host: &Host<'_>) -> Result<Report> {
     };
     align_files::create_dir_all(&job.output_dir).map_err(Error::method)?;
     let max_shard_bytes = job.max_shard_size.map_or(LARGEST_SHARD, |size| size.0);
-    let quantise = job.quantise.quantisation()?;
     dir.save_as(&model.params, &job.output_dir, &SavedFormat { dtype, quantise, max_shard_bytes })?;
     Ok(report(quantise.map_or(dtype.name(), |how| how.name())))
 }
 
 /// Refuses options of one form beside those of another.
-fn check_form(job: &Job, dirs: &[ModelDir]) -> Result<()> {
+fn check_form(job: &Job, quantise: Option<Quantisation>, dirs: &[ModelDir]) -> Result<()> {
     let form = if job.gguf_adapter { "`gguf_adapter`" } else { "`gguf`" };
-    let quantise = job.quantise.quantisation()?;
     if job.gguf.is_some() || job.gguf_adapter {
         ensure!(
             quantise.is_none(),

@@ -17,7 +17,7 @@ pub(crate) use pattern::Pattern;
 pub use pattern::is_pattern;
 
 use crate::formats::Format;
-use splits::{Splits, by_names, file_name, matching, without_shard};
+use splits::{Splits, add, by_names, file_name, matching, without_shard};
 
 /// The layout of a data set: its splits and their files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,10 +95,7 @@ impl Layout {
                 configs.push((config, Vec::new()));
             }
             let Some((_, splits)) = configs.last_mut() else { continue };
-            match splits.iter_mut().find(|(name, _)| name == split) {
-                Some((_, files)) => files.push(file.clone()),
-                None => splits.push((split.to_owned(), vec![file.clone()])),
-            }
+            add(splits, split, file.clone());
         }
         let found = || configs.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>();
         let chosen = match config {

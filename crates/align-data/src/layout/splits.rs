@@ -87,12 +87,18 @@ fn sharded(files: &[String]) -> Splits {
             (number.len() == 5 && number.bytes().all(|byte| byte.is_ascii_digit())).then_some(split)
         });
         let Some(split) = before else { continue };
-        match splits.iter_mut().find(|(known, _)| known == split) {
-            Some((_, files)) => files.push(path),
-            None => splits.push((split.to_owned(), vec![path])),
-        }
+        let split = split.to_owned();
+        add(&mut splits, &split, path);
     }
     splits
+}
+
+/// Adds a file to those of its split.
+pub(super) fn add(splits: &mut Splits, split: &str, file: String) {
+    match splits.iter_mut().find(|(known, _)| known == split) {
+        Some((_, files)) => files.push(file),
+        None => splits.push((split.to_owned(), vec![file])),
+    }
 }
 
 fn by_words(files: &[String], patterns: &[&str]) -> Splits {

@@ -35,6 +35,14 @@ pub struct FourBit {
 }
 
 impl FourBitKind {
+    /// What bitsandbytes calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nf4 => "nf4",
+            Self::Fp4 => "fp4",
+        }
+    }
+
     /// What codes are read as: bitsandbytes reads the second zero of FP4 as a negative one.
     fn read(self) -> [f32; 16] {
         let mut code = *self.code();
@@ -173,10 +181,7 @@ impl Blocks for FourBit {
     }
 
     fn format(&self) -> &'static str {
-        match self.kind {
-            FourBitKind::Nf4 => "nf4",
-            FourBitKind::Fp4 => "fp4",
-        }
+        self.kind.name()
     }
 
     fn columns_at_once(&self) -> usize {

@@ -40,6 +40,18 @@ impl TrainedRows {
         &self.values
     }
 
+    /// The table `[rows, width]` with these rows in the place of its own, outside any graph.
+    ///
+    /// # Errors
+    /// If it has no such rows.
+    pub fn placed_in(&self, table: &Tensor) -> Result<Tensor> {
+        let values = self.values.tensor().detach();
+        let place = |table: Tensor, (place, id): (usize, &u32)| {
+            table.slice_scatter(&values.narrow(0, place, 1)?, 0, *id as usize)
+        };
+        self.ids.iter().enumerate().try_fold(table.clone(), place)
+    }
+
     /// Which of the values stands in for a row, if one does.
     pub(crate) fn place(&self, row: usize) -> Option<usize> {
         self.ids.iter().position(|id| *id as usize == row)

@@ -34,12 +34,7 @@ impl Wide {
         match (&self.beside, &self.rows) {
             (None, None) => Ok(weight),
             (Some(beside), _) => Tensor::cat(&[weight, beside.tensor().detach()], 1),
-            (None, Some(rows)) => {
-                let own = rows.values().tensor().detach();
-                let place = |(place, id): (usize, &u32)| Ok((*id as usize, own.narrow(0, place, 1)?));
-                let places = rows.ids().iter().enumerate().map(place).collect::<Result<Vec<_>>>()?;
-                places.into_iter().try_fold(weight, |weight, (id, row)| weight.slice_scatter0(&row, id))
-            }
+            (None, Some(rows)) => rows.placed_in(&weight),
         }
     }
 

@@ -264,13 +264,12 @@ impl File<'_> {
         let list = match &self.json[field] {
             Value::Object(by_name) => match by_name.iter().collect::<Vec<_>>().as_slice() {
                 [] => return Ok(Vec::new()),
-                [(name, list)] if name.rsplit('.').next() == Some("embed_tokens") => (*list).clone(),
+                [(name, list)] if name.rsplit('.').next() == Some("embed_tokens") => list,
                 _ => return self.wrong(field, "tokens of `embed_tokens` alone"),
             },
-            list => list.clone(),
+            list => list,
         };
-        let own = serde_json::json!({ field: list });
-        File { path: self.path, json: &own }.list(field, |it| it.as_u64().and_then(|it| it.try_into().ok()))
+        self.entries(field, list, |it| it.as_u64().and_then(|it| it.try_into().ok()))
     }
 
     fn ranks(&self) -> Result<Vec<(String, usize)>> {
@@ -283,7 +282,11 @@ impl File<'_> {
 
     /// A list, or one of its entries alone.
     fn list<T>(&self, field: &str, entry: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>> {
-        let entries = match &self.json[field] {
+        self.entries(field, &self.json[field], entry)
+    }
+
+    fn entries<T>(&self, field: &str, list: &Value, entry: impl Fn(&Value) -> Option<T>) -> Result<Vec<T>> {
+        let entries = match list {
             Value::Null => return Ok(Vec::new()),
             Value::Array(entries) => entries.as_slice(),
             only => std::slice::from_ref(only),

@@ -1,6 +1,6 @@
 //! Adapters at the two ends of a decoder: the embedding and the head, and rows of tokens that are trained.
 
-use align_kernels::{Adapter, Params, Tape, TrainedRows, Value, Weight};
+use align_kernels::{Adapter, Linear, Params, Tape, TrainedRows, Value, Weight};
 use candle_core::{Result, Tensor};
 
 use super::b;
@@ -84,17 +84,11 @@ impl ModelDir {
             changed.push((weight(&config.embedding), (own(&config.embedding)? + change)?));
         }
         if let Some(trained) = &embedding.trained {
-            let values = trained.values().tensor().detach();
-            let row = |table: Tensor, (place, token): (usize, &u32)| {
-                table.slice_scatter(&values.narrow(0, place, 1)?, 0, *token as usize)
-            };
-            let table = trained.ids().iter().enumerate().try_fold(own(&config.embedding)?, row)?;
-            changed.push((weight(&config.embedding), table));
+            changed.push((weight(&config.embedding), trained.placed_in(&own(&config.embedding)?)?));
         }
         if let Some(adapter) = head_adapter(config, all)? {
-            let change =
-                (adapter.b().tensor().detach().matmul(&adapter.a().tensor().detach())? * adapter.scale())?;
-            changed.push((weight(&config.head.name), (own(&config.head.name)? + change)?));
+            let head = Linear::of(all.weight(&weight(&config.head.name))?, None)?;
+            changed.push((weight(&config.head.name), head.with_adapter(&adapter)?.merged()?.0));
         }
         Ok(changed)
     }

@@ -87,8 +87,8 @@ impl ModelDir {
             || model.config.changes_vocabulary()
         {
             return wrong(
-                "has more than A and B of layers (DoRA, biases, modules saved whole, tokens, embedding, head, or a reward head), which an adapter in GGUF cannot \
-                 hold; merge it into its base",
+                "has more than A and B of layers (DoRA, biases, modules saved whole, tokens, embedding, head, or a reward \
+                 head), which an adapter in GGUF cannot hold; merge it into its base",
             );
         }
         let family = self.family()?;

@@ -32,8 +32,7 @@ impl Quantisation {
     /// What reports call it.
     pub fn name(self) -> &'static str {
         match self {
-            Self::FourBit { kind: FourBitKind::Nf4, .. } => "nf4",
-            Self::FourBit { kind: FourBitKind::Fp4, .. } => "fp4",
+            Self::FourBit { kind, .. } => kind.name(),
             Self::Int8 => "int8",
         }
     }
@@ -71,7 +70,7 @@ impl Quantisation {
             "_load_in_8bit": !four,
             "bnb_4bit_compute_dtype": dtype,
             "bnb_4bit_quant_storage": "uint8",
-            "bnb_4bit_quant_type": match kind { FourBitKind::Nf4 => "nf4", FourBitKind::Fp4 => "fp4" },
+            "bnb_4bit_quant_type": kind.name(),
             "bnb_4bit_use_double_quant": double,
             "llm_int8_enable_fp32_cpu_offload": false,
             "llm_int8_has_fp16_weight": false,
@@ -88,7 +87,7 @@ impl Quantisation {
             Self::Int8 => json!({ "load_in_8bit": true }),
             Self::FourBit { kind, double } => json!({
                 "load_in_4bit": true,
-                "bnb_4bit_quant_type": match kind { FourBitKind::Nf4 => "nf4", FourBitKind::Fp4 => "fp4" },
+                "bnb_4bit_quant_type": kind.name(),
                 "bnb_4bit_use_double_quant": double,
             }),
         }
@@ -194,15 +193,15 @@ fn four_bit(
 ) -> std::result::Result<FourBit, String> {
     let part = |part: &str| stored.get(&format!("{name}.{part}"));
     let read = |(file, info): &(&WeightFile, &TensorInfo)| file.read(info).map_err(|error| error.to_string());
-    let kinds = [(FourBitKind::Nf4, "nf4"), (FourBitKind::Fp4, "fp4")];
-    let found = kinds.into_iter().find_map(|(kind, name)| {
-        part(&format!("quant_state.bitsandbytes__{name}")).map(|state| (kind, name, state))
+    let found = [FourBitKind::Nf4, FourBitKind::Fp4].into_iter().find_map(|kind| {
+        part(&format!("quant_state.bitsandbytes__{}", kind.name())).map(|state| (kind, state))
     });
-    let Some((kind, kind_name, (file, info))) = found else {
+    let Some((kind, (file, info))) = found else {
         return Err("is of 4 bits and has no `quant_state`, which says what they stand for; save the model again with \
                     bitsandbytes ≥ 0.41"
             .to_owned());
     };
+    let kind_name = kind.name();
     let bytes = file.bytes(info).map_err(|error| error.to_string())?;
     let state: State = serde_json::from_slice(&bytes).map_err(|error| format!("`quant_state`: {error}"))?;
     if state.quant_type != kind_name || state.shape != [shape.0, shape.1] {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use align_kernels::{Absmax, Blocks, FourBit, FourBitKind, Int8};
+use align_kernels::{Absmax, Blocks, FourBit, Int8};
 use candle_core::Tensor;
 use safetensors::{Dtype, View};
 
@@ -90,10 +90,7 @@ pub(super) fn in_blocks(
 }
 
 fn four_bit(name: &str, blocks: &FourBit, dtype: SavedDtype) -> Vec<(String, Written)> {
-    let kind = match blocks.kind() {
-        FourBitKind::Nf4 => "nf4",
-        FourBitKind::Fp4 => "fp4",
-    };
+    let kind = blocks.kind().name();
     let ((outputs, inputs), block, dtype) = (blocks.shape(), blocks.block(), dtype.name());
     let mut state = format!(
         r#"{{"quant_type": "{kind}", "blocksize": {block}, "dtype": "{dtype}", "shape": [{outputs}, {inputs}]"#
