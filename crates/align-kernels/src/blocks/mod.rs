@@ -21,7 +21,7 @@ pub use double::{Absmax, DoubleQuantised};
 pub use four_bit::{FourBit, FourBitKind};
 pub use ggml::Ggml;
 pub use int8::Int8;
-pub(crate) use product::{input_gradient, outputs};
+pub(crate) use product::{add_input_gradient, input_gradient, outputs};
 
 /// A weight `[outputs, inputs]` in blocks of few bits.
 pub trait Blocks: Debug + Send + Sync {

@@ -1,146 +1,104 @@
-//! Linear layer on slices: the products go straight to where their results stay.
+//! Linear layers on slices: the products go straight to where their results stay.
+
+mod low_rank;
+mod weight;
 
 use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 use rayon::prelude::*;
 
-use super::{Adapter, Linear, Weight};
-use crate::blocks::{input_gradient, outputs};
+use super::Linear;
 use crate::cpu::{
-    BLOCK_ROWS, FEW_ROWS, Matrix, MatrixMut, Start, Threads, add_assign, few_rows, matmul, product, slice,
-    sum_blocks, tensor,
+    BLOCK_ROWS, Matrix, MatrixMut, Start, Threads, add_assign, matmul, product, slice, sum_blocks, tensor,
 };
-use crate::{Blocks, GradBuffer, Param};
+use crate::{GradBuffer, Param};
+use low_rank::LowRanks;
+use weight::{Held, outputs_of};
 
-/// The layer's output, and the way back. All f32 on the CPU, of fitting shapes.
-pub(super) fn linear(x: &Tensor, layer: &Linear) -> Result<(Tensor, Backward)> {
-    let (x, weight) = (x.contiguous()?, Held::of(&layer.weight)?);
+/// The outputs of layers that take the same input, and the way back. All f32 on the CPU, of fitting shapes; their adapters,
+/// if any, [are plain](super::Adapter::is_plain).
+pub(super) fn linears<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Result<([Tensor; N], Backward)> {
+    let x = x.contiguous()?;
     let rows = x.dim(0)?;
-    let mut y = weight.outputs_of(&slice(&x)?, rows)?;
-    if let Some(bias) = &layer.bias {
-        add_bias(&mut y, bias)?;
+    let weights = layers.iter().map(|layer| Held::of(&layer.weight)).collect::<Result<Vec<_>>>()?;
+    let mut values = outputs_of::<N>(&weights, &slice(&x)?, rows)?;
+    for (y, layer) in values.iter_mut().zip(layers) {
+        if let Some(bias) = &layer.bias {
+            add_bias(y, bias)?;
+        }
     }
-    let low_rank = layer.adapter.as_deref().map(|adapter| add_low_rank(&mut y, &slice(&x)?, rows, adapter));
-    let low_rank = low_rank.transpose()?;
+    let adapters = layers.map(|layer| layer.adapter.as_deref());
+    let low_ranks = LowRanks::of(&slice(&x)?, rows, &adapters)?;
+    if let Some(low_ranks) = &low_ranks {
+        for (index, y) in values.iter_mut().enumerate() {
+            low_ranks.add_output(index, y)?;
+        }
+    }
     let buffer = |param: &Param| param.grad_buffer().cloned();
-    let weight_buffer = layer.weight.param().and_then(buffer);
-    let bias_buffer = layer.bias.as_ref().and_then(buffer);
-    let y = tensor(y, (rows, layer.outputs()))?;
-    Ok((y, Backward { x, weight, weight_buffer, bias_buffer, low_rank }))
+    let layers = weights.into_iter().zip(layers).map(|(weight, layer)| Layer {
+        weight,
+        outputs: layer.outputs(),
+        weight_buffer: layer.weight.param().and_then(buffer),
+        bias_buffer: layer.bias.as_ref().and_then(buffer),
+    });
+    let layers: Vec<_> = layers.collect();
+    let tensors = values.into_iter().zip(&layers).map(|(y, layer)| tensor(y, (rows, layer.outputs)));
+    let tensors = tensors.collect::<Result<Vec<_>>>()?.try_into().expect("one output per layer");
+    Ok((tensors, Backward { x, layers, low_ranks }))
 }
 
 /// The backward pass of one run of the op.
 pub(super) struct Backward {
     x: Tensor,
+    layers: Vec<Layer>,
+    low_ranks: Option<LowRanks>,
+}
+
+/// What a layer needs on its way back.
+struct Layer {
     weight: Held,
+    outputs: usize,
     weight_buffer: Option<Arc<GradBuffer>>,
     bias_buffer: Option<Arc<GradBuffer>>,
-    low_rank: Option<LowRank>,
 }
 
 impl Backward {
-    /// Adds the gradients of those parameters that are tracked; the input's, if it is wanted.
-    pub(super) fn gradients(&self, grad: &Tensor, wanted: bool) -> Result<[Option<Tensor>; 1]> {
-        let ((rows, inputs), outputs) = (self.x.dims2()?, grad.dim(1)?);
-        let grad = grad.contiguous()?;
-        let grad = slice(&grad)?;
-        if let Some(buffer) = &self.bias_buffer {
-            add_bias_gradient(buffer, &grad, outputs, 1.0)?;
-        }
+    /// From the gradients of the outputs: adds those of the parameters that are tracked; the input's, if it is wanted.
+    pub(super) fn gradients(&self, grads: &[Option<&Tensor>], wanted: bool) -> Result<Option<Tensor>> {
+        let (rows, inputs) = self.x.dims2()?;
         let x = slice(&self.x)?;
         let x = Matrix::new(&x, rows, inputs);
-        let of_adapter = self.low_rank.as_ref().map(|it| it.gradients(&grad, x, wanted)).transpose()?;
-        add_weight_gradient(self.weight_buffer.as_deref(), Matrix::new(&grad, rows, outputs), x)?;
+        let contiguous = |grad: &Option<&Tensor>| grad.map(Tensor::contiguous).transpose();
+        let grads = grads.iter().map(contiguous).collect::<Result<Vec<_>>>()?;
+        let slices = grads.iter().map(|grad| grad.as_ref().map(slice).transpose());
+        let slices = slices.collect::<Result<Vec<_>>>()?;
+        let grads: Vec<Option<&[f32]>> = slices.iter().map(Option::as_deref).collect();
+        for (layer, grad) in self.layers.iter().zip(&grads) {
+            let Some(grad) = grad else { continue };
+            if let Some(buffer) = &layer.bias_buffer {
+                add_bias_gradient(buffer, grad, layer.outputs, 1.0)?;
+            }
+            let grad = Matrix::new(grad, rows, layer.outputs);
+            add_weight_gradient(layer.weight_buffer.as_deref(), grad, x)?;
+        }
+        let of_adapters = self.low_ranks.as_ref().map(|it| it.gradients(&grads, x, wanted)).transpose()?;
         if !wanted {
-            return Ok([None]);
+            return Ok(None);
         }
-        let mut dx = self.weight.input_gradient(&grad, rows, outputs)?;
-        if let (Some(low_rank), Some(inner)) = (&self.low_rank, of_adapter) {
-            low_rank.add_input_gradient(&mut dx, &inner, rows)?;
-        }
-        Ok([Some(tensor(dx, (rows, inputs))?)])
-    }
-}
-
-/// A weight as products take it.
-enum Held {
-    Dense(Tensor),
-    Blocks(Arc<dyn Blocks>),
-}
-
-impl Held {
-    fn of(weight: &Weight) -> Result<Self> {
-        Ok(match weight {
-            Weight::Dense(param) => Self::Dense(param.tensor().detach().contiguous()?),
-            Weight::Blocks(blocks) => Self::Blocks(Arc::clone(blocks)),
-        })
-    }
-
-    fn dense(&self) -> Option<&Tensor> {
-        match self {
-            Self::Dense(weight) => Some(weight),
-            Self::Blocks(_) => None,
-        }
-    }
-
-    /// `x Wᵀ`.
-    fn outputs_of(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
-        match self {
-            Self::Blocks(blocks) => Ok(outputs(x, rows, &**blocks)),
-            Self::Dense(weight) => {
-                let [y] = products(x, rows, weight.dim(1)?, [&*slice(weight)?]);
-                Ok(y)
+        let mut dx = None;
+        for (layer, grad) in self.layers.iter().zip(&grads).rev() {
+            let Some(grad) = grad else { continue };
+            match &mut dx {
+                None => dx = Some(layer.weight.input_gradient(grad, rows, layer.outputs)?),
+                Some(dx) => layer.weight.add_input_gradient(dx, grad, rows, layer.outputs)?,
             }
         }
-    }
-
-    /// `g W`.
-    fn input_gradient(&self, grad: &[f32], rows: usize, outputs: usize) -> Result<Vec<f32>> {
-        match self {
-            Self::Blocks(blocks) => Ok(input_gradient(grad, rows, &**blocks)),
-            Self::Dense(weight) => {
-                let (grad, w) = (Matrix::new(grad, rows, outputs), slice(weight)?);
-                Ok(product(grad, Matrix::new(&w, outputs, weight.dim(1)?), Threads::All))
-            }
+        if let (Some(dx), Some(low_ranks), Some(inner)) = (&mut dx, &self.low_ranks, of_adapters) {
+            low_ranks.add_input_gradient(dx, &inner, rows);
         }
+        dx.map(|dx| tensor(dx, (rows, inputs))).transpose()
     }
-}
-
-/// The outputs of several layers. All f32 on the CPU, of fitting shapes.
-pub(super) fn untracked<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Result<Vec<Tensor>> {
-    let (rows, inputs) = x.dims2()?;
-    let x = x.contiguous()?;
-    let weights = layers.iter().map(|layer| Held::of(&layer.weight)).collect::<Result<Vec<_>>>()?;
-    let dense: Vec<&Tensor> = weights.iter().filter_map(Held::dense).collect();
-    let products = if dense.len() == N {
-        let slices = dense.into_iter().map(slice).collect::<Result<Vec<_>>>()?;
-        Vec::from(products(&slice(&x)?, rows, inputs, std::array::from_fn::<_, N, _>(|i| &*slices[i])))
-    } else {
-        let x = slice(&x)?;
-        weights.iter().map(|weight| weight.outputs_of(&x, rows)).collect::<Result<Vec<_>>>()?
-    };
-    let finish = |(mut y, layer): (Vec<f32>, &Linear)| {
-        if let Some(bias) = &layer.bias {
-            add_bias(&mut y, bias)?;
-        }
-        if let Some(adapter) = layer.adapter.as_deref() {
-            add_low_rank(&mut y, &slice(&x)?, rows, adapter)?;
-        }
-        tensor(y, (rows, layer.outputs()))
-    };
-    products.into_iter().zip(layers).map(finish).collect()
-}
-
-/// `x wᵀ` for each of `weights`.
-fn products<const N: usize>(x: &[f32], rows: usize, inputs: usize, weights: [&[f32]; N]) -> [Vec<f32>; N] {
-    if (1..=FEW_ROWS).contains(&rows) && inputs > 0 {
-        return few_rows(x, inputs, weights);
-    }
-    weights.map(|w| {
-        let outputs = w.len().checked_div(inputs).unwrap_or(0);
-        product(Matrix::new(x, rows, inputs), Matrix::new(w, outputs, inputs).t(), Threads::All)
-    })
 }
 
 fn add_bias(y: &mut [f32], bias: &Param) -> Result<()> {
@@ -174,59 +132,4 @@ fn add_bias_gradient(buffer: &GradBuffer, grad: &[f32], outputs: usize, scale: f
         db.iter_mut().for_each(|sum| *sum *= scale);
     }
     buffer.accumulate_in_place(&outputs.into(), || db.clone(), |sum| add_assign(sum, &db))
-}
-
-/// What an adapter keeps for its way back: `inner = s x Aᵀ`.
-struct LowRank {
-    adapter: Adapter,
-    inner: Vec<f32>,
-}
-
-/// Adds `s (x Aᵀ) Bᵀ` and the scaled bias to `y`.
-fn add_low_rank(y: &mut [f32], x: &[f32], rows: usize, adapter: &Adapter) -> Result<LowRank> {
-    let (a, b) = (adapter.a.tensor().detach().contiguous()?, adapter.b.tensor().detach().contiguous()?);
-    let ((rank, inputs), outputs) = (a.dims2()?, b.dim(0)?);
-    let scale = adapter.scale as f32;
-    let [mut inner] = products(x, rows, inputs, [&*slice(&a)?]);
-    inner.iter_mut().for_each(|value| *value *= scale);
-    let (left, right) = (Matrix::new(&inner, rows, rank), slice(&b)?);
-    let right = Matrix::new(&right, outputs, rank).t();
-    matmul(Start::Out, left, right, MatrixMut::new(y, rows, outputs), Threads::All);
-    if let Some(bias) = &adapter.bias {
-        let bias = (bias.tensor().detach() * adapter.scale)?;
-        add_bias(y, &Param::frozen(&bias))?;
-    }
-    Ok(LowRank { adapter: adapter.clone(), inner })
-}
-
-impl LowRank {
-    /// Adds the gradients of A and B; that of `x Aᵀ`, where it is needed.
-    fn gradients(&self, grad: &[f32], x: Matrix<'_>, wanted: bool) -> Result<Vec<f32>> {
-        let Adapter { a, b, bias, scale, .. } = &self.adapter;
-        let (outputs, rank) = b.tensor().dims2()?;
-        if let Some(buffer) = bias.as_ref().and_then(|bias| bias.grad_buffer()) {
-            add_bias_gradient(buffer, grad, outputs, *scale as f32)?;
-        }
-        let grad = Matrix::new(grad, x.rows(), outputs);
-        let inner = Matrix::new(&self.inner, x.rows(), rank);
-        add_weight_gradient(b.grad_buffer().map(|buffer| &**buffer), grad, inner)?;
-        if !wanted && !a.is_tracked() {
-            return Ok(Vec::new());
-        }
-        let b = b.tensor().detach().contiguous()?;
-        let mut inner = product(grad, Matrix::new(&slice(&b)?, outputs, rank), Threads::All);
-        inner.iter_mut().for_each(|value| *value *= *scale as f32);
-        add_weight_gradient(a.grad_buffer().map(|buffer| &**buffer), Matrix::new(&inner, x.rows(), rank), x)?;
-        Ok(inner)
-    }
-
-    /// Adds the input's gradient to `dx`.
-    fn add_input_gradient(&self, dx: &mut [f32], inner: &[f32], rows: usize) -> Result<()> {
-        let a = self.adapter.a.tensor().detach().contiguous()?;
-        let (rank, inputs) = a.dims2()?;
-        let a = slice(&a)?;
-        let (inner, a) = (Matrix::new(inner, rows, rank), Matrix::new(&a, rank, inputs));
-        matmul(Start::Out, inner, a, MatrixMut::new(dx, rows, inputs), Threads::All);
-        Ok(())
-    }
 }

@@ -164,35 +164,42 @@ impl Tape {
         if let Some(adapter) = layer.adapter.as_deref().filter(|adapter| !adapter.is_plain(self)) {
             return self.adapted(x, layer, adapter);
         }
-        let (input, wanted) = (x.keep(), x.is_tracked());
-        let operands = layer.params().map(Param::tensor).chain([&input]);
-        if Self::on_cpu(&operands.collect::<Vec<_>>()) {
-            let (y, back) = cpu::linear(&input, layer)?;
-            Ok(self.push("linear", [x], layer.params(), y, move |grad: &Tensor| back.gradients(grad, wanted)))
-        } else {
-            let (y, back) = composed::linear(&input, layer, wanted)?;
-            Ok(self.push("linear", [x], layer.params(), y, back))
-        }
+        let [value] = self.plain(x, [layer])?;
+        Ok(value)
     }
 
     /// [`Tape::linear`] for several layers that take the same input.
     ///
-    /// In decoding, where rows are few and nothing is tracked, that is one parallel pass over all weights.
+    /// On the CPU their adapters share products and their gradients add up where they are computed; in decoding, where rows
+    /// are few, the weights are one parallel pass.
     ///
     /// # Errors
     /// If the widths do not fit.
     pub fn linears<const N: usize>(&mut self, x: &Value, layers: [&Linear; N]) -> Result<[Value; N]> {
+        if layers.iter().all(|layer| layer.adapter.as_deref().is_none_or(|it| it.is_plain(self))) {
+            layers.iter().try_for_each(|layer| layer.check(x.tensor()))?;
+            return self.plain(x, layers);
+        }
+        let values = layers.iter().map(|layer| self.linear(x, layer)).collect::<Result<Vec<_>>>();
+        Ok(values?.try_into().expect("one output per layer"))
+    }
+
+    /// Layers that take the same input, without adapters or with [plain ones](Adapter::is_plain).
+    fn plain<const N: usize>(&mut self, x: &Value, layers: [&Linear; N]) -> Result<[Value; N]> {
         let params = || layers.iter().flat_map(|layer| layer.params());
         let operands: Vec<_> = params().map(Param::tensor).chain([x.tensor()]).collect();
-        let plain = layers.iter().all(|layer| layer.adapter.as_deref().is_none_or(|it| it.is_plain(self)));
-        let untracked = !x.is_tracked() && !params().any(Param::is_tracked);
-        let values = if Self::on_cpu(&operands) && untracked && plain {
-            layers.iter().try_for_each(|layer| layer.check(x.tensor()))?;
-            cpu::untracked(x.tensor(), layers)?.into_iter().map(|y| Ok(self.fresh(y))).collect()
-        } else {
-            layers.iter().map(|layer| self.linear(x, layer)).collect::<Result<Vec<_>>>()
+        if Self::on_cpu(&operands) {
+            let (values, back) = cpu::linears(&x.keep(), layers)?;
+            let wanted = x.is_tracked();
+            let back = move |grads: &[Option<&Tensor>]| Ok([back.gradients(grads, wanted)?]);
+            return Ok(self.push_all("linear", [x], params(), values, back));
+        }
+        let one = |layer: &&Linear| {
+            let (y, back) = composed::linear(&x.keep(), layer, x.is_tracked())?;
+            Ok(self.push("linear", [x], layer.params(), y, back))
         };
-        Ok(values?.try_into().expect("one output per layer"))
+        let values = layers.iter().map(one).collect::<Result<Vec<_>>>()?;
+        Ok(values.try_into().expect("one output per layer"))
     }
 }
 

@@ -10,6 +10,7 @@ mod hand_over;
 mod record;
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
@@ -42,13 +43,14 @@ pub struct Value {
 /// From the gradient of an op's value to that of its one input.
 pub(crate) type WayBack = Box<dyn Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + Send + Sync>;
 
-type Back = Box<dyn Fn(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync>;
+/// From the gradients of an op's values, of which at least one has arrived, to those of its inputs.
+type Back = Box<dyn Fn(Vec<Option<Gradient>>) -> Result<Vec<Option<Gradient>>> + Send + Sync>;
 
 /// The way back through an op.
 struct Step {
     name: &'static str,
     inputs: Vec<Option<usize>>,
-    output: usize,
+    outputs: Range<usize>,
     back: Back,
 }
 
@@ -108,6 +110,22 @@ impl Tape {
         self.push_step(name, inputs, params, tensor, back)
     }
 
+    /// [`Tape::push`] for an op of several values: none for the gradient of one that nothing was computed from.
+    pub(crate) fn push_all<'a, const N: usize, const M: usize>(
+        &mut self,
+        name: &'static str,
+        inputs: [&Value; N],
+        params: impl IntoIterator<Item = &'a Param>,
+        tensors: [Tensor; M],
+        back: impl Fn(&[Option<&Tensor>]) -> Result<[Option<Tensor>; N]> + Send + Sync + 'static,
+    ) -> [Value; M] {
+        let back = move |grads: Vec<Option<Gradient>>| {
+            let grads: Vec<_> = grads.iter().map(|grad| grad.as_ref().map(Gradient::tensor)).collect();
+            Ok(back(&grads)?.into_iter().map(|grad| grad.map(Gradient::own)).collect())
+        };
+        self.push_steps(name, inputs, params, tensors, Box::new(back))
+    }
+
     /// [`Tape::push`] where gradients may look into each other's storage.
     fn push_step<'a, const N: usize>(
         &mut self,
@@ -117,16 +135,38 @@ impl Tape {
         tensor: Tensor,
         back: impl Fn(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync + 'static,
     ) -> Value {
+        let back = move |grads: Vec<Option<Gradient>>| match grads.into_iter().next().flatten() {
+            Some(grad) => back(grad),
+            None => Ok(Vec::new()),
+        };
+        let [value] = self.push_steps(name, inputs, params, [tensor], Box::new(back));
+        value
+    }
+
+    fn push_steps<'a, const N: usize, const M: usize>(
+        &mut self,
+        name: &'static str,
+        inputs: [&Value; N],
+        params: impl IntoIterator<Item = &'a Param>,
+        tensors: [Tensor; M],
+        back: Back,
+    ) -> [Value; M] {
         let parameter = params.into_iter().find(|param| param.is_tracked());
         let inputs = inputs.map(|input| input.slot);
-        let mut slot = None;
+        let mut first = None;
         if parameter.is_some() || inputs.iter().any(Option::is_some) {
             self.parameter = self.parameter.take().or_else(|| parameter.map(|param| param.tensor().clone()));
-            let output = self.slot();
-            self.steps.push(Step { name, inputs: inputs.to_vec(), output, back: Box::new(back) });
-            slot = Some(output);
+            let outputs = self.slots..self.slots + M;
+            self.slots = outputs.end;
+            first = Some(outputs.start);
+            self.steps.push(Step { name, inputs: inputs.to_vec(), outputs, back });
         }
-        Value { tensor, slot, shared: Cell::new(false) }
+        let mut index = 0;
+        tensors.map(|tensor| {
+            let slot = first.map(|first| first + index);
+            index += 1;
+            Value { tensor, slot, shared: Cell::new(false) }
+        })
     }
 
     fn slot(&mut self) -> usize {
@@ -195,10 +235,13 @@ impl Tape {
         let mut grads: Vec<Option<Gradient>> = std::iter::repeat_with(|| None).take(self.slots).collect();
         grads[output] = Some(Gradient::shared(grad));
         for step in self.steps.iter().rev() {
-            let Some(grad) = grads[step.output].take() else { continue };
+            let arrived: Vec<_> = grads[step.outputs.clone()].iter_mut().map(Option::take).collect();
+            if arrived.iter().all(Option::is_none) {
+                continue;
+            }
             let context =
                 |error: candle_core::Error| error.context(format!("the backward pass of {}", step.name));
-            for (slot, grad) in step.inputs.iter().zip((step.back)(grad).map_err(context)?) {
+            for (slot, grad) in step.inputs.iter().zip((step.back)(arrived).map_err(context)?) {
                 if let (Some(slot), Some(grad)) = (slot, grad) {
                     gradient::add(&mut grads[*slot], grad)?;
                 }
