@@ -40,11 +40,14 @@ impl ModelDir {
             Error::invalid(path.join(ADAPTER_CONFIG), format!("`base_model_name_or_path`: {problem}"))
         };
         let here = [PathBuf::from(&adapter.base), path.join(&adapter.base)];
-        let base = match here
-            .into_iter()
-            .find(|base| base.is_dir() || GgufFile::is_at(base) && base.is_file())
-        {
-            Some(base) => base,
+        // A directory of that name without a model, such as `..`, is the base only where there is no other.
+        let holds_a_model = |base: &&PathBuf| {
+            let file = GgufFile::is_at(base) && base.is_file();
+            file || base.join(CONFIG).is_file() || AdapterDir::is_at(base)
+        };
+        let base = here.iter().find(holds_a_model).or_else(|| here.iter().find(|base| base.is_dir()));
+        let base = match base {
+            Some(base) => base.clone(),
             None => match find(&adapter.base, adapter.revision.as_deref()) {
                 Some(found) => found.map_err(no_base)?,
                 None => {

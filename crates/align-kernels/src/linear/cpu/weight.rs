@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor};
 
+use crate::Blocks;
 use crate::blocks;
 use crate::cpu::{FEW_ROWS, Matrix, MatrixMut, Start, Threads, few_rows, matmul, product, slice};
 use crate::linear::Weight;
-use crate::Blocks;
 
 /// A weight as products take it.
 pub(super) enum Held {
