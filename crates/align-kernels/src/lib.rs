@@ -23,11 +23,12 @@ mod tape;
 
 pub use attention::{Looking, Segment, Segments, attention};
 pub use blocks::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8};
+pub use cpu::Precision;
 #[doc(hidden)]
 pub use cpu::composed;
 pub use embedding::{TrainedRows, embedding};
 pub use gated::{Activation, gated, swiglu};
-pub use linear::{Adapter, Linear, Weight, linear, magnitudes};
+pub use linear::{Adapter, Linear, Numbers, Weight, linear, magnitudes};
 pub use linear_log_probs::{Head, TokenStats, linear_log_probs, linear_log_probs_with_stats};
 pub use noise::{Draw, Noise};
 pub use param::{GradBuffer, Param};

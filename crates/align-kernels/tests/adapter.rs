@@ -135,7 +135,7 @@ fn magnitudes_at_the_start_change_nothing() {
     let params = params(4, DType::F64);
     let [x, w, b, a, b2, ..] = &params;
     let adapter = Adapter::new(a, b2, SCALE).unwrap();
-    let m = Param::tracked(&magnitudes(&Weight::Dense(w.clone()), &adapter).unwrap()).unwrap();
+    let m = Param::tracked(&magnitudes(&Weight::dense(w), &adapter).unwrap()).unwrap();
     let layer = |adapter: &Adapter| Linear::new(w, Some(b)).unwrap().with_adapter(adapter).unwrap();
     let without = layer(&adapter).forward(x.tensor()).unwrap();
     let with = layer(&adapter.with_magnitude(&m)).forward(x.tensor()).unwrap();

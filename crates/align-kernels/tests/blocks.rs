@@ -176,13 +176,13 @@ fn products_are_those_of_what_blocks_stand_for() {
             let [a, b] =
                 [vec![2, inputs], vec![outputs, 2]].map(|shape| Param::tracked(&values(&shape, 7)).unwrap());
             let adapter = Adapter::new(&a, &b, 0.3).unwrap();
-            let m = magnitudes(&Weight::Dense(number.clone()), &adapter).unwrap();
+            let m = magnitudes(&Weight::dense(&number), &adapter).unwrap();
             let m = Param::tracked(&m).unwrap();
             for adapter in [adapter.clone(), adapter.with_magnitude(&m)] {
                 let layer =
                     |weight: Weight| Linear::of(weight, Some(&bias)).unwrap().with_adapter(&adapter).unwrap();
                 let (few, dense) =
-                    (layer(Weight::Blocks(Arc::clone(&blocks))), layer(Weight::Dense(number.clone())));
+                    (layer(Weight::blocks(Arc::clone(&blocks))), layer(Weight::dense(&number)));
                 for rows in [1, 5, 64, 65, 130] {
                     let x = Param::tracked(&values(&[rows, inputs], 11)).unwrap();
                     let exact = outcome(&dense, &x, [&a, &b]);
@@ -202,7 +202,7 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let shape = (700, 600);
     let weight = values(&[700, 600], 3).flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let blocks = Arc::new(FourBit::quantise(&weight, FourBitKind::Nf4, shape, 64, true).unwrap());
-    let layer = Linear::of(Weight::Blocks(blocks), None).unwrap();
+    let layer = Linear::of(Weight::blocks(blocks), None).unwrap();
     let [a, b] = [vec![2, 600], vec![700, 2]].map(|shape| Param::tracked(&values(&shape, 7)).unwrap());
     let layer = layer.with_adapter(&Adapter::new(&a, &b, 1.0).unwrap()).unwrap();
     for rows in [3, 150] {
@@ -221,7 +221,7 @@ fn layers_that_share_an_input_may_be_of_any_kind() {
     let weight = values(&[20, 32], 3);
     let flat = weight.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let blocks = Arc::new(Int8::quantise(&flat, (20, 32)).unwrap());
-    let few = Linear::of(Weight::Blocks(blocks), None).unwrap();
+    let few = Linear::of(Weight::blocks(blocks), None).unwrap();
     let dense = Linear::new(&Param::frozen(&weight), None).unwrap();
     let x = values(&[3, 32], 1);
     let mut found = Vec::new();
@@ -304,7 +304,7 @@ fn heads_and_embeddings_in_blocks_are_those_of_their_numbers() {
     let ids = Tensor::new(&[0u32, 2999, 7, 7, 1500], &CPU).unwrap();
     let rows_of = |table: &Weight| record("rows", [], |tape, []| tape.embedding(&ids, table)).unwrap();
     let flat = |x: &Tensor| x.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-    let (in_blocks, dense) = (Weight::Blocks(Arc::clone(&blocks)), Weight::Dense(numbers));
+    let (in_blocks, dense) = (Weight::blocks(Arc::clone(&blocks)), Weight::dense(&numbers));
     same(&flat(&rows_of(&in_blocks)), &flat(&rows_of(&dense)), "embedding");
     let wrong = Tensor::new(&[3000u32], &CPU).unwrap();
     assert!(record("rows", [], |tape, []| tape.embedding(&wrong, &in_blocks)).is_err());

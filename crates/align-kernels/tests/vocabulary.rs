@@ -133,7 +133,7 @@ fn trained_rows_are_those_of_a_table_that_has_them() {
         expected[2] = flat(&all.index_select(&chosen, 0).unwrap());
         same(&outcome(&[&hidden, &own], &|| logits(&head)), &expected, bound);
 
-        let table = Weight::Dense(frozen.clone());
+        let table = Weight::dense(&frozen);
         let rows_of = || record("rows", [], |tape, []| tape.embedding_with_rows(&ids, &table, &trained));
         let mut expected = outcome(&[&whole], &|| embedding(&ids, &whole));
         let all = Tensor::from_vec(expected[1].clone(), (vocab, width), &CPU).unwrap();
@@ -157,7 +157,7 @@ fn an_embedding_with_an_adapter_is_that_of_the_merged_table() {
         let wide = |param: &Param| param.tensor().detach().to_dtype(DType::F64).unwrap();
         let of_a = (wide(&b).t().unwrap().matmul(&whole.t().unwrap()).unwrap() * SCALE).unwrap();
         let of_b = (whole.t().unwrap().matmul(&wide(&a).t().unwrap()).unwrap() * SCALE).unwrap();
-        let table = Weight::Dense(frozen);
+        let table = Weight::dense(&frozen);
         let rows_of = || {
             let run = || record("rows", [], |tape, []| tape.adapted_embedding(&ids, &table, [&a, &b], SCALE));
             if by_composed { composed(run) } else { run() }
@@ -173,7 +173,7 @@ fn a_weight_in_blocks_takes_adapters_and_rows_too() {
     let packed = QTensor::quantize(&weight, GgmlDType::Q8_0).unwrap();
     let packed = packed.data().unwrap().into_owned();
     let blocks: Arc<dyn Blocks> = Arc::new(Ggml::new(GgmlDType::Q8_0, (vocab, width), packed).unwrap());
-    let dense = Weight::Dense(Param::frozen(&blocks.dense(&CPU).unwrap()));
+    let dense = Weight::dense(&Param::frozen(&blocks.dense(&CPU).unwrap()));
     let labels = Tensor::from_iter((0..rows as u32).map(|row| row * 300), &CPU).unwrap();
     let [hidden, a, b, own] = [[rows, width], [2, width], [vocab, 2], [IDS.len(), width]]
         .map(|shape| tracked(&shape, shape[0], DType::F32));
@@ -191,7 +191,7 @@ fn a_weight_in_blocks_takes_adapters_and_rows_too() {
             };
             outcome(&params, &|| head.log_probs(&hidden.leaf()?, &labels))
         };
-        assert_eq!(run(&Weight::Blocks(Arc::clone(&blocks))), run(&dense), "to the bit");
+        assert_eq!(run(&Weight::blocks(Arc::clone(&blocks))), run(&dense), "to the bit");
     }
 }
 

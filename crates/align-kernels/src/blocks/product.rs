@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Blocks;
-use crate::cpu::{FEW_ROWS, Matrix, MatrixMut, Panel, Start, Threads, matmul, multiply};
+use crate::cpu::{FEW_ROWS, FewRows, Matrix, MatrixMut, Precision, Start, Threads};
 
 /// Elements that all threads decode at a time, about: four megabytes.
 const TOGETHER: usize = 1 << 20;
@@ -55,14 +55,14 @@ impl Place {
 
 /// `x Wᵀ`: `[rows, inputs]` → `[rows, outputs]`.
 #[expect(unsafe_code, reason = "the product is written to memory that is not zeroed first")]
-pub(crate) fn outputs(x: &[f32], rows: usize, weight: &dyn Blocks) -> Vec<f32> {
+pub(crate) fn outputs(precision: Precision, x: &[f32], rows: usize, weight: &dyn Blocks) -> Vec<f32> {
     let (outputs, inputs) = weight.shape();
     let mut y = Vec::with_capacity(rows * outputs);
     let place = Place(y.as_mut_ptr());
     if (1..=FEW_ROWS).contains(&rows) && inputs > 0 {
-        of_few(x, weight, place);
+        of_few(precision, x, weight, place);
     } else {
-        of_many(x, rows, weight, place);
+        of_many(precision, x, rows, weight, place);
     }
     // SAFETY: both write every output of all rows.
     unsafe { y.set_len(rows * outputs) };
@@ -71,12 +71,12 @@ pub(crate) fn outputs(x: &[f32], rows: usize, weight: &dyn Blocks) -> Vec<f32> {
 
 /// The outputs of few rows, to a matrix `[rows, outputs]` that nobody has written yet.
 #[expect(unsafe_code, reason = "threads write columns of one matrix")]
-fn of_few(x: &[f32], weight: &dyn Blocks, place: Place) {
+fn of_few(precision: Precision, x: &[f32], weight: &dyn Blocks, place: Place) {
     let (outputs, inputs) = weight.shape();
     let most = (ALONE / inputs / TILES).clamp(1, 8) * TILES;
     let jobs = outputs.div_ceil(most).next_multiple_of(rayon::current_num_threads());
     let panel = outputs.div_ceil(jobs).next_multiple_of(TILES / 2).max(1);
-    let (rows, panels) = (x.len() / inputs, Panel::all(x, inputs));
+    let (rows, few) = (x.len() / inputs, FewRows::of(precision, x, inputs));
     (0..outputs.div_ceil(panel)).into_par_iter().for_each(|job| {
         let first = job * panel;
         let own = first..outputs.min(first + panel);
@@ -86,16 +86,14 @@ fn of_few(x: &[f32], weight: &dyn Blocks, place: Place) {
             }
             // SAFETY: the matrix has all rows, and each job writes the columns of its own outputs.
             let part = unsafe { place.columns_of(first, rows, own.len(), outputs) };
-            for panel in &panels {
-                multiply(w, panel, |row, output, values| part.write(row, output, values));
-            }
+            few.multiply(w, |row, output, values| part.write(row, output, values));
         });
     });
 }
 
 /// The outputs of any number of rows, to a matrix `[rows, outputs]` that nobody has written yet.
 #[expect(unsafe_code, reason = "columns of a matrix that is not zeroed first")]
-fn of_many(x: &[f32], rows: usize, weight: &dyn Blocks, place: Place) {
+fn of_many(precision: Precision, x: &[f32], rows: usize, weight: &dyn Blocks, place: Place) {
     let (outputs, inputs) = weight.shape();
     let panel = (TOGETHER / inputs.max(1)).max(1).next_multiple_of(TILES).min(outputs.max(1));
     decoded(panel * inputs, |w| {
@@ -105,30 +103,48 @@ fn of_many(x: &[f32], rows: usize, weight: &dyn Blocks, place: Place) {
             // SAFETY: the matrix has all rows, and these columns are written here alone, without being read.
             let part = unsafe { place.columns_of(first, rows, own.len(), outputs) };
             let w = Matrix::new(w, own.len(), inputs);
-            matmul(Start::Zero, Matrix::new(x, rows, inputs), w.t(), part, Threads::All);
+            precision.matmul(Start::Zero, Matrix::new(x, rows, inputs), w.t(), part, Threads::All);
         }
     });
 }
 
 /// `g W`: `[rows, outputs]` → `[rows, inputs]`.
 #[expect(unsafe_code, reason = "the product is written to memory that is not zeroed first")]
-pub(crate) fn input_gradient(grad: &[f32], rows: usize, weight: &dyn Blocks) -> Vec<f32> {
+pub(crate) fn input_gradient(
+    precision: Precision,
+    grad: &[f32],
+    rows: usize,
+    weight: &dyn Blocks,
+) -> Vec<f32> {
     let len = rows * weight.shape().1;
     let mut dx = Vec::with_capacity(len);
-    add_products(Start::Zero, grad, rows, weight, Place(dx.as_mut_ptr()));
+    add_products(precision, Start::Zero, grad, rows, weight, Place(dx.as_mut_ptr()));
     // SAFETY: every column was written in all rows, the first time without being read.
     unsafe { dx.set_len(len) };
     dx
 }
 
 /// Adds `g W` to `dx`, `[rows, inputs]`.
-pub(crate) fn add_input_gradient(dx: &mut [f32], grad: &[f32], rows: usize, weight: &dyn Blocks) {
+pub(crate) fn add_input_gradient(
+    precision: Precision,
+    dx: &mut [f32],
+    grad: &[f32],
+    rows: usize,
+    weight: &dyn Blocks,
+) {
     assert_eq!(dx.len(), rows * weight.shape().1, "the gradient of the input");
-    add_products(Start::Out, grad, rows, weight, Place(dx.as_mut_ptr()));
+    add_products(precision, Start::Out, grad, rows, weight, Place(dx.as_mut_ptr()));
 }
 
 #[expect(unsafe_code, reason = "columns of a matrix that may not be written yet")]
-fn add_products(start: Start, grad: &[f32], rows: usize, weight: &dyn Blocks, place: Place) {
+fn add_products(
+    precision: Precision,
+    start: Start,
+    grad: &[f32],
+    rows: usize,
+    weight: &dyn Blocks,
+    place: Place,
+) {
     let (outputs, inputs) = weight.shape();
     let inner = outputs.div_ceil(outputs.div_ceil(INNER).max(1)).max(1);
     let columns = (TOGETHER / inner).next_multiple_of(weight.columns_at_once()).min(inputs.max(1));
@@ -144,7 +160,7 @@ fn add_products(start: Start, grad: &[f32], rows: usize, weight: &dyn Blocks, pl
                 // SAFETY: the matrix has all rows; unless it is written already, these columns are, the first time,
                 // without being read.
                 let part = unsafe { place.columns_of(own.start, rows, own.len(), inputs) };
-                matmul(start, left, right, part, Threads::All);
+                precision.matmul(start, left, right, part, Threads::All);
             }
         }
     });

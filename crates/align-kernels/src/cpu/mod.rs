@@ -11,6 +11,7 @@ mod few_rows;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod forms;
 mod matmul;
+mod precision;
 mod simd;
 mod slices;
 mod tile;
@@ -18,11 +19,11 @@ mod tile;
 pub(crate) use columns::{BLOCK_ROWS, add_all, add_assign, sum_blocks};
 pub use dispatch::composed;
 pub(crate) use dispatch::has_form;
-pub(crate) use few_rows::{FEW_ROWS, few_rows};
-pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product};
+pub(crate) use few_rows::{FEW_ROWS, FewRows, few_rows};
+pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product, round};
+pub use precision::Precision;
 pub use simd::exp;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use simd::has_avx2;
 pub(crate) use simd::{dot, dot3, max, normal_share, sigmoid, simd, sum, tanh};
 pub(crate) use slices::{Slice, filled, is_f32_on_cpu, slice, tensor, update};
-pub(crate) use tile::{Panel, multiply};

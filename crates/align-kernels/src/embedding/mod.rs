@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 pub use trained::TrainedRows;
 
-use crate::{Blocks, Linear, Param, Tape, Value, Weight, record};
+use crate::{Blocks, Linear, Numbers, Param, Tape, Value, Weight, record};
 
 impl Tape {
     /// The rows `ids` (`[tokens]`, u32) of `table` (`[vocab, hidden]`) → `[tokens, hidden]`, on the device of `ids`.
@@ -16,9 +16,9 @@ impl Tape {
     /// # Errors
     /// If an id is outside the table.
     pub fn embedding(&mut self, ids: &Tensor, table: &Weight) -> Result<Value> {
-        match table {
-            Weight::Dense(table) => self.dense_embedding(ids, table),
-            Weight::Blocks(table) => Ok(self.fresh(decoded(ids, &**table)?)),
+        match table.numbers() {
+            Numbers::Dense(table) => self.dense_embedding(ids, table),
+            Numbers::Blocks(table) => Ok(self.fresh(decoded(ids, &**table)?)),
         }
     }
 

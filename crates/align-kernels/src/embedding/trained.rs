@@ -92,7 +92,7 @@ impl Tape {
         let other = column(&|place| f32::from(u8::from(place.is_none())))?;
         let places: Vec<u32> = places.iter().map(|place| place.unwrap_or(0) as u32).collect();
         let places = Tensor::from_vec(places, ids.dim(0)?, ids.device())?;
-        let trained = self.embedding(&places, &Weight::Dense(trained.values.clone()))?;
+        let trained = self.embedding(&places, &Weight::dense(&trained.values))?;
         let trained = self.scale_rows(&trained, &own)?;
         let rows = self.scale_rows(&rows, &other)?;
         self.add(&trained, rows)

@@ -234,7 +234,7 @@ impl Linear {
         let Some(adapter) = self.adapter.as_deref() else { bail!("the layer has no adapter") };
         let detached = |param: &Param| param.tensor().detach();
         let change = adapter.change()?;
-        let mut merged = (self.weight.dense(&change)? + change)?;
+        let mut merged = (self.weight.as_numbers(&change)? + change)?;
         if let Some(magnitude) = &adapter.magnitude {
             let ratio = (detached(magnitude) / row_norms(self, adapter)?)?;
             merged = merged.broadcast_mul(&ratio.unsqueeze(1)?)?;

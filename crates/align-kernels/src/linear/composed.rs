@@ -8,8 +8,9 @@ use crate::tape::{WayBack, sum_of_rows};
 /// The output, and the way back to the input, if that is wanted.
 pub(super) fn linear(x: &Tensor, layer: &Linear, wanted: bool) -> Result<(Tensor, WayBack)> {
     let (x, layer) = (x.contiguous()?, layer.clone());
-    let weight = layer.weight.dense(&x)?;
-    let mut y = x.matmul(&weight.t()?)?;
+    let precision = layer.weight.precision();
+    let weight = layer.weight.as_numbers(&x)?;
+    let mut y = precision.rounded(&x)?.matmul(&precision.rounded(&weight)?.t()?)?;
     // What was decoded is decoded again on the way back, and not kept until then.
     drop(weight);
     if let Some(bias) = &layer.bias {
@@ -29,14 +30,14 @@ pub(super) fn linear(x: &Tensor, layer: &Linear, wanted: bool) -> Result<(Tensor
             buffer.accumulate(&sum_of_rows(&grad)?)?;
         }
         if let Some(buffer) = layer.weight.param().and_then(|weight| weight.grad_buffer()) {
-            buffer.accumulate(&grad.t()?.matmul(&x)?)?;
+            buffer.accumulate(&precision.rounded(&grad)?.t()?.matmul(&precision.rounded(&x)?)?)?;
         }
-        let weight = || layer.weight.dense(&x);
+        let through = || precision.rounded(&grad)?.matmul(&precision.rounded(&layer.weight.as_numbers(&x)?)?);
         let of_adapter = low_rank.as_ref().map(|it| it.gradients(&x, &grad, wanted)).transpose()?.flatten();
         Ok([match (wanted, of_adapter) {
             (false, _) => None,
-            (true, None) => Some(grad.matmul(&weight()?)?),
-            (true, Some(of_adapter)) => Some((grad.matmul(&weight()?)? + of_adapter)?),
+            (true, None) => Some(through()?),
+            (true, Some(of_adapter)) => Some((through()? + of_adapter)?),
         }])
     };
     Ok((y, Box::new(back)))

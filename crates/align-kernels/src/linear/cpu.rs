@@ -10,7 +10,7 @@ use rayon::prelude::*;
 
 use super::Linear;
 use crate::cpu::{
-    BLOCK_ROWS, Matrix, MatrixMut, Start, Threads, add_assign, matmul, product, slice, sum_blocks, tensor,
+    BLOCK_ROWS, Matrix, MatrixMut, Precision, Start, Threads, add_assign, slice, sum_blocks, tensor,
 };
 use crate::{GradBuffer, Param};
 use low_rank::LowRanks;
@@ -80,7 +80,7 @@ impl Backward {
                 add_bias_gradient(buffer, grad, layer.outputs, 1.0)?;
             }
             let grad = Matrix::new(grad, rows, layer.outputs);
-            add_weight_gradient(layer.weight_buffer.as_deref(), grad, x)?;
+            add_weight_gradient(layer.weight.precision, layer.weight_buffer.as_deref(), grad, x)?;
         }
         let of_adapters = self.low_ranks.as_ref().map(|it| it.gradients(&grads, x, wanted)).transpose()?;
         if !wanted {
@@ -109,13 +109,21 @@ fn add_bias(y: &mut [f32], bias: &Param) -> Result<()> {
 }
 
 /// `gᵀ x`, added where the gradient stays; nothing for a frozen weight, which has no such place.
-fn add_weight_gradient(buffer: Option<&GradBuffer>, grad: Matrix<'_>, x: Matrix<'_>) -> Result<()> {
+fn add_weight_gradient(
+    precision: Precision,
+    buffer: Option<&GradBuffer>,
+    grad: Matrix<'_>,
+    x: Matrix<'_>,
+) -> Result<()> {
     let Some(buffer) = buffer else { return Ok(()) };
     let (outputs, inputs) = (grad.columns(), x.columns());
     buffer.accumulate_in_place(
         &(outputs, inputs).into(),
-        || product(grad.t(), x, Threads::All),
-        |sum| matmul(Start::Out, grad.t(), x, MatrixMut::new(sum, outputs, inputs), Threads::All),
+        || precision.product(grad.t(), x, Threads::All),
+        |sum| {
+            let sum = MatrixMut::new(sum, outputs, inputs);
+            precision.matmul(Start::Out, grad.t(), x, sum, Threads::All);
+        },
     )
 }
 

@@ -12,13 +12,20 @@ use std::sync::Arc;
 
 use candle_core::{Result, Tensor, bail};
 
-use crate::{Blocks, Param, Tape, Value, record};
+use crate::{Blocks, Param, Precision, Tape, Value, record};
 pub use adapter::{Adapter, magnitudes};
 
-/// The weight of a linear layer.
+/// The weight of a linear layer: numbers, and the precision of the products with them.
 #[derive(Clone, Debug)]
-pub enum Weight {
-    /// Numbers, trained or not.
+pub struct Weight {
+    numbers: Numbers,
+    precision: Precision,
+}
+
+/// Where a weight's numbers are.
+#[derive(Clone, Debug)]
+pub enum Numbers {
+    /// A parameter, trained or not.
     Dense(Param),
     /// Blocks of few bits, which nothing trains.
     Blocks(Arc<dyn Blocks>),
@@ -38,7 +45,7 @@ impl Linear {
     /// # Errors
     /// If the shapes do not fit.
     pub fn new(weight: &Param, bias: Option<&Param>) -> Result<Self> {
-        Self::of(Weight::Dense(weight.clone()), bias)
+        Self::of(Weight::dense(weight), bias)
     }
 
     /// A layer with a weight of any kind `[outputs, inputs]` and perhaps a bias `[outputs]`.
@@ -110,11 +117,37 @@ impl Linear {
 }
 
 impl Weight {
+    /// A parameter; products are f32.
+    pub fn dense(param: &Param) -> Self {
+        Self { numbers: Numbers::Dense(param.clone()), precision: Precision::F32 }
+    }
+
+    /// Blocks; products are f32.
+    pub fn blocks(blocks: Arc<dyn Blocks>) -> Self {
+        Self { numbers: Numbers::Blocks(blocks), precision: Precision::F32 }
+    }
+
+    /// The same weight with products of another precision.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// Where its numbers are.
+    pub fn numbers(&self) -> &Numbers {
+        &self.numbers
+    }
+
+    /// What operands of products with it are rounded to.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The parameter, if it is one.
     pub fn param(&self) -> Option<&Param> {
-        match self {
-            Self::Dense(param) => Some(param),
-            Self::Blocks(_) => None,
+        match &self.numbers {
+            Numbers::Dense(param) => Some(param),
+            Numbers::Blocks(_) => None,
         }
     }
 
@@ -123,33 +156,33 @@ impl Weight {
     /// # Errors
     /// If it is no matrix.
     pub fn shape(&self) -> Result<(usize, usize)> {
-        match self {
-            Self::Dense(param) => param.tensor().dims2(),
-            Self::Blocks(blocks) => Ok(blocks.shape()),
+        match &self.numbers {
+            Numbers::Dense(param) => param.tensor().dims2(),
+            Numbers::Blocks(blocks) => Ok(blocks.shape()),
         }
     }
 
     /// The shape of a weight that was found to be a matrix.
     fn outputs_and_inputs(&self) -> (usize, usize) {
-        match self {
-            Self::Dense(param) => (param.tensor().dims()[0], param.tensor().dims()[1]),
-            Self::Blocks(blocks) => blocks.shape(),
+        match &self.numbers {
+            Numbers::Dense(param) => (param.tensor().dims()[0], param.tensor().dims()[1]),
+            Numbers::Blocks(blocks) => blocks.shape(),
         }
     }
 
     /// The weight as numbers of `like`'s precision and device, outside any graph.
-    pub(crate) fn dense(&self, like: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Dense(param) => Ok(param.tensor().detach()),
-            Self::Blocks(blocks) => blocks.dense(like.device())?.to_dtype(like.dtype()),
+    pub(crate) fn as_numbers(&self, like: &Tensor) -> Result<Tensor> {
+        match &self.numbers {
+            Numbers::Dense(param) => Ok(param.tensor().detach()),
+            Numbers::Blocks(blocks) => blocks.dense(like.device())?.to_dtype(like.dtype()),
         }
     }
 
     /// Some rows of it, of `like`'s precision and on its device.
     fn rows(&self, start: usize, rows: usize, like: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Dense(param) => param.tensor().detach().narrow(0, start, rows),
-            Self::Blocks(blocks) => blocks.rows_dense(start..start + rows, like.dtype(), like.device()),
+        match &self.numbers {
+            Numbers::Dense(param) => param.tensor().detach().narrow(0, start, rows),
+            Numbers::Blocks(blocks) => blocks.rows_dense(start..start + rows, like.dtype(), like.device()),
         }
     }
 }

@@ -78,7 +78,7 @@ impl Chunks {
         let (vocab, _) = head.weight.shape()?;
         let row_bytes = vocab * hidden.dtype().size_in_bytes();
         Ok(Self {
-            hidden: hidden.detach().contiguous()?,
+            hidden: head.weight.precision().rounded(&hidden.detach().contiguous()?)?,
             head: head.clone(),
             labels: labels.clone(),
             rows,
@@ -127,6 +127,7 @@ impl Chunks {
                     d_logits = (d_logits * by.slope(&logits)?)?;
                 }
                 let d_logits = d_logits.to_dtype(self.hidden.dtype())?;
+                let d_logits = self.head.weight.precision().rounded(&d_logits)?;
                 if hidden_is_tracked {
                     d_hidden.push(d_logits.matmul(&self.head.dense(&self.hidden)?)?);
                 }

@@ -40,7 +40,7 @@ pub struct Head {
 impl Head {
     /// A head without a cap.
     pub fn new(weight: &Param) -> Self {
-        Self { weight: Weight::Dense(weight.clone()), adapter: None, trained: None, softcap: None }
+        Self { weight: Weight::dense(weight), adapter: None, trained: None, softcap: None }
     }
 
     /// Log-probs of the labels `[rows]` (u32) after the hidden states `[rows, width]`: [`linear_log_probs`].

@@ -28,14 +28,14 @@ impl Wide {
         self.beside.as_ref().or(self.rows.as_ref().map(TrainedRows::values)).or(self.weight.param())
     }
 
-    /// All of it as one tensor.
+    /// All of it as one tensor, an operand of products.
     pub(super) fn dense(&self, like: &Tensor) -> Result<Tensor> {
-        let weight = self.weight.dense(like)?;
-        match (&self.beside, &self.rows) {
-            (None, None) => Ok(weight),
-            (Some(beside), _) => Tensor::cat(&[weight, beside.tensor().detach()], 1),
-            (None, Some(rows)) => rows.placed_in(&weight),
-        }
+        let weight = self.weight.as_numbers(like)?;
+        self.weight.precision().rounded(&match (&self.beside, &self.rows) {
+            (None, None) => weight,
+            (Some(beside), _) => Tensor::cat(&[weight, beside.tensor().detach()], 1)?,
+            (None, Some(rows)) => rows.placed_in(&weight)?,
+        })
     }
 
     /// The gradient of what is trained, from that of a chunk's logits and the chunk's widened hidden states.

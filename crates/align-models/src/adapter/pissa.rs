@@ -60,8 +60,8 @@ pub(super) fn add(
 /// A weight as numbers in main memory.
 fn numbers(weight: &Weight) -> Result<Tensor> {
     Ok(match weight {
-        Weight::Dense(param) => param.tensor().detach().to_device(&Device::Cpu)?.contiguous()?,
-        Weight::Blocks(blocks) => blocks.dense(&Device::Cpu)?,
+        Weight::dense(&param) => param.tensor().detach().to_device(&Device::Cpu)?.contiguous()?,
+        Weight::blocks(&blocks) => blocks.dense(&Device::Cpu)?,
     })
 }
 

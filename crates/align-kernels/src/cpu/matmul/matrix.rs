@@ -50,6 +50,17 @@ impl<'a> Matrix<'a> {
         self.column_stride == 1
     }
 
+    /// How many lines the elements lie in, and how many there are in each: rows, or the columns of a transpose.
+    pub(super) fn lines(&self) -> (usize, usize) {
+        if self.is_row_major() { (self.rows, self.columns) } else { (self.columns, self.rows) }
+    }
+
+    /// The elements of a line.
+    pub(super) fn line(&self, index: usize) -> &'a [f32] {
+        let (_, width) = self.lines();
+        &self.data[index * self.row_stride.max(self.column_stride)..][..width]
+    }
+
     /// The first element, and the distances of rows and of columns.
     pub(super) fn parts(&self) -> (*const f32, usize, usize) {
         (self.data.as_ptr(), self.row_stride, self.column_stride)
@@ -117,14 +128,14 @@ impl<'a> MatrixMut<'a> {
 
 /// Memory of which every thread writes a part of its own.
 #[derive(Clone, Copy)]
-pub(super) struct Pointer(pub(super) *mut f32);
+pub(super) struct Pointer<T>(pub(super) *mut T);
 
 #[expect(unsafe_code, reason = "threads write disjoint parts of one matrix")]
 // SAFETY: whoever writes promises that no two threads write the same part, and that the memory outlives them.
-unsafe impl Sync for Pointer {}
+unsafe impl<T> Sync for Pointer<T> {}
 
-impl Pointer {
-    pub(super) fn get(&self) -> *mut f32 {
+impl<T> Pointer<T> {
+    pub(super) fn get(&self) -> *mut T {
         self.0
     }
 }

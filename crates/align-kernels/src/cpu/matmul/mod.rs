@@ -9,6 +9,7 @@
 //! inner dimension: every element is summed in the same order whatever their number. With our kernel that
 //! is the order of the inner dimension, each step fused, block by block, whatever the width of the registers.
 
+mod bf16;
 #[cfg(target_arch = "x86_64")]
 mod kernel;
 mod matrix;
@@ -18,6 +19,8 @@ mod share;
 #[cfg(target_arch = "x86_64")]
 mod vector;
 
+use super::Precision;
+pub(crate) use bf16::{PairPanels, matmul_bf16, round};
 pub(crate) use matrix::{Matrix, MatrixMut};
 
 /// Multiplications below which one thread is quicker than waking a second.
@@ -43,17 +46,8 @@ pub(crate) enum Start {
 
 /// `out = a b`, or `out = out + a b`.
 pub(crate) fn matmul(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<'_>, threads: Threads) {
-    let (rows, columns) = out.shape();
-    assert_eq!(
-        (a.rows(), a.columns(), b.columns()),
-        (rows, b.rows(), columns),
-        "matrices do not fit: {a:?} {b:?} {out:?}"
-    );
-    let worth_sharing = rows * columns * a.columns() >= WORTH_SHARING;
-    let threads = match threads {
-        Threads::All if worth_sharing => rayon::current_num_threads(),
-        _ => 1,
-    };
+    assert_fit(&a, &b, &out);
+    let threads = threads_for(&a, &b, threads);
     #[cfg(target_arch = "x86_64")]
     if let Some(kernel) = kernel::Kernel::get() {
         return share::Product::of(start, a, b, out).compute(kernel, threads);
@@ -61,19 +55,26 @@ pub(crate) fn matmul(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<
     portable::compute(start, a, b, out, threads);
 }
 
-/// `a b` in a new vector `[a.rows, b.columns]`.
-#[expect(unsafe_code, reason = "the product is written to memory that is not zeroed first")]
-pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, threads: Threads) -> Vec<f32> {
-    let len = a.rows() * b.columns();
-    let mut out = Vec::with_capacity(len);
-    // SAFETY: the vector has room for `len` elements and is not shared; the product writes every one of them, from zero
-    // on without reading, before its length says so: also over an inner dimension of 0 (all in the tests below).
-    unsafe {
-        let matrix = MatrixMut::from_raw(out.as_mut_ptr(), a.rows(), b.columns(), b.columns());
-        matmul(Start::Zero, a, b, matrix, threads);
-        out.set_len(len);
+fn assert_fit(a: &Matrix<'_>, b: &Matrix<'_>, out: &MatrixMut<'_>) {
+    let (rows, columns) = out.shape();
+    assert_eq!(
+        (a.rows(), a.columns(), b.columns()),
+        (rows, b.rows(), columns),
+        "matrices do not fit: {a:?} {b:?} {out:?}"
+    );
+}
+
+fn threads_for(a: &Matrix<'_>, b: &Matrix<'_>, threads: Threads) -> usize {
+    let worth_sharing = a.rows() * b.columns() * a.columns() >= WORTH_SHARING;
+    match threads {
+        Threads::All if worth_sharing => rayon::current_num_threads(),
+        _ => 1,
     }
-    out
+}
+
+/// `a b` in a new vector `[a.rows, b.columns]`.
+pub(crate) fn product(a: Matrix<'_>, b: Matrix<'_>, threads: Threads) -> Vec<f32> {
+    Precision::F32.product(a, b, threads)
 }
 
 #[cfg(test)]
@@ -81,16 +82,16 @@ mod tests {
     use super::*;
 
     /// Few of them equal, and sums of them inexact.
-    fn values(len: usize) -> Vec<f32> {
+    pub(super) fn values(len: usize) -> Vec<f32> {
         (0..len).map(|i| ((i * 7919 + 13) % 2003) as f32 / 1001.5 - 1.0).collect()
     }
 
-    fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
+    pub(super) fn with_threads<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
     }
 
     /// A way to compute a product.
-    type Form<'a> = &'a dyn Fn(Start, Matrix<'_>, Matrix<'_>, MatrixMut<'_>);
+    pub(super) type Form<'a> = &'a dyn Fn(Start, Matrix<'_>, Matrix<'_>, MatrixMut<'_>);
 
     /// Rows, inner dimension, columns: parts of tiles, whole tiles and many, more than one block.
     const SHAPES: [(usize, usize, usize); 14] = [
@@ -112,7 +113,7 @@ mod tests {
 
     /// Compares a form with `exact(start, terms)` of each element, in all four orders of the operands and in
     /// the middle of a larger matrix, whose other elements it must leave alone.
-    fn check(form: Form<'_>, exact: impl Fn(f32, &mut dyn Iterator<Item = (f32, f32)>, f32)) {
+    pub(super) fn check(form: Form<'_>, exact: impl Fn(f32, &mut dyn Iterator<Item = (f32, f32)>, f32)) {
         for (rows, inner, columns) in SHAPES {
             let (a, b) = (values(rows * inner), values(inner * columns));
             let by_rows = (Matrix::new(&a, rows, inner), Matrix::new(&b, inner, columns));

@@ -197,7 +197,7 @@ pub(super) fn block_len(inner: usize) -> usize {
 }
 
 /// Calls `job` with all numbers below `jobs`.
-fn each(jobs: usize, threads: usize, job: impl Fn(usize) + Sync) {
+pub(super) fn each(jobs: usize, threads: usize, job: impl Fn(usize) + Sync) {
     if threads == 1 {
         (0..jobs).for_each(&job);
     } else {
@@ -206,7 +206,7 @@ fn each(jobs: usize, threads: usize, job: impl Fn(usize) + Sync) {
 }
 
 /// The operand from a row and a column on.
-fn at(operand: Operand, row: usize, column: usize) -> Operand {
+pub(super) fn at(operand: Operand, row: usize, column: usize) -> Operand {
     let offset = row * operand.row_stride + column * operand.column_stride;
     Operand { data: operand.data.wrapping_add(offset), ..operand }
 }

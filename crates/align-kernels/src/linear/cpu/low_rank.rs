@@ -1,12 +1,12 @@
 //! What the adapters of layers with the same input add. Their A lie below one another and their inner values side by side, so
-//! that what they share is one product: a rank alone does not fill a tile.
+//! that what they share is one product: a rank alone does not fill a tile. They are f32 whatever the weight's precision.
 
 use candle_core::{Result, Tensor};
 
 use super::weight::products;
 use super::{add_bias, add_bias_gradient, add_weight_gradient};
 use crate::Param;
-use crate::cpu::{Matrix, MatrixMut, Start, Threads, add_assign, matmul, product, slice};
+use crate::cpu::{Matrix, MatrixMut, Precision, Start, Threads, add_assign, matmul, product, slice};
 use crate::linear::Adapter;
 
 /// What adapters keep for their way back: `inner = s x Aᵀ` of all of them, `[rows, ranks]`.
@@ -40,7 +40,7 @@ impl LowRanks {
         if adapters.iter().all(Option::is_none) {
             return Ok(None);
         }
-        let [inner] = products(x, rows, inputs, [&a]);
+        let [inner] = products(Precision::F32, x, rows, inputs, [&a]);
         let mut low_ranks = Self { adapters, a, ranks, inner: Vec::new() };
         low_ranks.inner = low_ranks.scaled(inner);
         Ok(Some(low_ranks))
@@ -97,7 +97,7 @@ impl LowRanks {
             }
             let grad = Matrix::new(grad, rows, outputs);
             let buffer = b.grad_buffer().map(|buffer| &**buffer);
-            add_weight_gradient(buffer, grad, self.columns(part, &self.inner))?;
+            add_weight_gradient(Precision::F32, buffer, grad, self.columns(part, &self.inner))?;
             let b = dense(b)?;
             let b = slice(&b)?;
             let first = part.first.min(inner.len());

@@ -95,10 +95,11 @@ impl Run {
         [weight, beside, rows]: [Option<&'a [f32]>; 3],
     ) -> Result<Operands<'a>> {
         let (vocab, width) = self.head.weight.shape()?;
+        let precision = self.head.weight.precision();
         let weight = Rows::of(&self.head.weight, weight);
         let weight = Columns::new(weight, [vocab, width], beside.unwrap_or_default())
             .with_rows(&self.trained, rows.unwrap_or_default());
-        Ok(Operands::new(hidden, weight, [self.labels.len(), vocab], self.head.softcap))
+        Ok(Operands::new(hidden, weight, [self.labels.len(), vocab], self.head.softcap, precision))
     }
 
     /// The elements of the weight, if it is there as numbers, of what is beside it, and of rows in its place.

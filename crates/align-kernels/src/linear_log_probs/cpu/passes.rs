@@ -10,7 +10,7 @@ use super::sums::{Sum, append_product};
 use super::tiles::{Tile, largest, tiles};
 use super::weight::{Columns, Decoded};
 use crate::SoftCap;
-use crate::cpu::Matrix;
+use crate::cpu::{Matrix, Precision};
 use crate::softcap::{cap, scale_by_slope};
 
 /// Rows of a tile that a thread takes at once: some 10 µs of work.
@@ -25,6 +25,7 @@ pub(super) struct Operands<'a> {
     vocab: usize,
     width: usize,
     softcap: Option<SoftCap>,
+    precision: Precision,
 }
 
 impl<'a> Operands<'a> {
@@ -34,8 +35,9 @@ impl<'a> Operands<'a> {
         weight: Columns<'a>,
         [rows, vocab]: [usize; 2],
         softcap: Option<SoftCap>,
+        precision: Precision,
     ) -> Self {
-        Self { hidden, weight, rows, vocab, width: weight.count(), softcap }
+        Self { hidden, weight, rows, vocab, width: weight.count(), softcap, precision }
     }
 
     /// Number of logits.
@@ -112,20 +114,32 @@ impl<'a> Operands<'a> {
                 let d_logits = Matrix::new(logits, height, columns);
                 if let Some(sum) = &mut d_hidden {
                     let weight = self.weight.get(tile.columns.clone(), &mut decoded);
-                    sum.add(tile.rows.start * self.width, d_logits, weight, [height, self.width]);
+                    sum.add(
+                        self.precision,
+                        tile.rows.start * self.width,
+                        d_logits,
+                        weight,
+                        [height, self.width],
+                    );
                 }
                 if let (Some(sum), [_, ..]) = (&mut d_weight, self.weight.replaced) {
                     for (column, place) in self.weight.replaced_in(&tile.columns) {
                         let of_row: Vec<f32> = logits.iter().skip(column).step_by(columns).copied().collect();
                         let of_row = Matrix::new(&of_row, 1, height);
-                        sum.add(place * self.width, of_row, self.hidden(&tile), [1, self.width]);
+                        sum.add(
+                            self.precision,
+                            place * self.width,
+                            of_row,
+                            self.hidden(&tile),
+                            [1, self.width],
+                        );
                     }
                 } else if let Some(sum) = &mut d_weight {
                     let trained = self.weight.trained();
                     let start = tile.columns.start * trained.len();
                     let inputs = &self.hidden[tile.rows.start * self.width + trained.start..];
                     let inputs = Matrix::strided(inputs, height, trained.len(), self.width);
-                    sum.add(start, d_logits.t(), inputs, [columns, trained.len()]);
+                    sum.add(self.precision, start, d_logits.t(), inputs, [columns, trained.len()]);
                 }
             }
         });
@@ -134,7 +148,7 @@ impl<'a> Operands<'a> {
     fn append_logits(&self, logits: &mut Vec<f32>, tile: &Tile, decoded: &mut Decoded) {
         let shape = [tile.rows.len(), tile.columns.len()];
         let weight = self.weight.get(tile.columns.clone(), decoded);
-        append_product(logits, self.hidden(tile), weight.t(), shape);
+        append_product(self.precision, logits, self.hidden(tile), weight.t(), shape);
     }
 
     fn hidden(&self, tile: &Tile) -> Matrix<'a> {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use crate::cpu::Matrix;
-use crate::{Blocks, Weight};
+use crate::{Blocks, Numbers, Weight};
 
 /// A weight `[vocab, width]`, of which a tile needs some rows.
 #[derive(Clone, Copy)]
@@ -36,9 +36,9 @@ pub(super) struct Decoded {
 impl<'a> Rows<'a> {
     /// Those of a weight, whose elements are in `dense` if it is there as numbers.
     pub(super) fn of(weight: &'a Weight, dense: Option<&'a [f32]>) -> Self {
-        match weight {
-            Weight::Blocks(blocks) => Self::Blocks(&**blocks),
-            Weight::Dense(_) => Self::Dense(dense.unwrap_or_default()),
+        match weight.numbers() {
+            Numbers::Blocks(blocks) => Self::Blocks(&**blocks),
+            Numbers::Dense(_) => Self::Dense(dense.unwrap_or_default()),
         }
     }
 

@@ -1,0 +1,137 @@
+//! Products of operands rounded to bf16: the CPU's forms beside the composed ones, which round whole tensors.
+
+#![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
+
+use std::sync::Arc;
+
+use align_kernels::{
+    Adapter, FourBit, FourBitKind, Head, Linear, Param, Params, Precision, Weight, composed, record,
+};
+use candle_core::{DType, Device, Tensor};
+
+const CPU: Device = Device::Cpu;
+
+fn values(rows: usize, columns: usize, seed: usize) -> Tensor {
+    let entry = |i: usize| ((i + seed) * 7919 % 10_007) as f32 / 5003.5 - 1.0;
+    Tensor::from_iter((0..rows * columns).map(entry), &CPU).unwrap().reshape((rows, columns)).unwrap()
+}
+
+fn numbers(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+/// Whether the two are the same but for the order of sums, relative to the largest.
+fn near(a: &[f32], b: &[f32], tolerance: f32) -> bool {
+    let largest = a.iter().fold(0f32, |largest, x| largest.max(x.abs()));
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance * largest)
+}
+
+fn gradient(param: &Param) -> Vec<f32> {
+    param.grad_buffer().and_then(|buffer| buffer.get()).map_or_else(Vec::new, |grad| numbers(&grad))
+}
+
+/// Value, gradient of the input and of the parameters.
+fn outcome(x: &Tensor, layers: &[Linear; 2], params: &[Param]) -> Vec<Vec<f32>> {
+    params.iter().filter_map(Param::grad_buffer).for_each(|buffer| buffer.clear());
+    let x = Param::tracked(x).unwrap();
+    let y = record("two", [&x.leaf().unwrap()], |tape, [x]| {
+        let [a, b] = tape.linears(&x, layers.each_ref())?;
+        tape.add(&a, b)
+    })
+    .unwrap();
+    (&y * &y).unwrap().sum_all().unwrap().backward().unwrap();
+    let grads = [&x].into_iter().chain(params).map(gradient);
+    [numbers(&y)].into_iter().chain(grads).collect()
+}
+
+/// Two layers: one of numbers, trained, the other in blocks under an adapter.
+fn layers(precision: Precision) -> ([Linear; 2], Vec<Param>) {
+    let (outputs, inputs) = (70, 96);
+    let trained = Param::tracked(&values(outputs, inputs, 1)).unwrap();
+    let few = numbers(&values(outputs, inputs, 2));
+    let few = FourBit::quantise(&few, FourBitKind::Nf4, (outputs, inputs), 32, false).unwrap();
+    let [a, b] = [values(4, inputs, 3), values(outputs, 4, 4)].map(|it| Param::tracked(&it).unwrap());
+    let layer = |weight: Weight| Linear::of(weight.with_precision(precision), None).unwrap();
+    let adapter = Adapter::new(&a, &b, 0.5).unwrap();
+    let adapted = layer(Weight::blocks(Arc::new(few))).with_adapter(&adapter).unwrap();
+    ([layer(Weight::dense(&trained)), adapted], vec![trained, a, b])
+}
+
+#[test]
+fn layers_in_bf16_are_layers_of_rounded_operands() {
+    let [(exact, params), (layers, rounded)] = [Precision::F32, Precision::Bf16].map(layers);
+    for rows in [1, 7, 64, 65, 300] {
+        let x = values(rows, 96, 5);
+        let ours = outcome(&x, &layers, &rounded);
+        let composed = composed(|| outcome(&x, &layers, &rounded));
+        let unrounded = outcome(&x, &exact, &params);
+        for (part, ((ours, composed), unrounded)) in ours.iter().zip(&composed).zip(&unrounded).enumerate() {
+            assert!(near(ours, composed, 2e-3), "{rows} rows, part {part}: another function");
+            assert!(near(ours, unrounded, 2e-2), "{rows} rows, part {part}: far from the product in f32");
+            assert_ne!(ours, unrounded, "{rows} rows, part {part}: nothing was rounded");
+        }
+        // Nothing comes back into the values that rounding could amplify.
+        assert!(near(&ours[0], &composed[0], 1e-6), "{rows} rows");
+    }
+}
+
+#[test]
+fn a_row_is_the_same_beside_few_and_beside_many() {
+    let ([dense, blocks], _) = layers(Precision::Bf16);
+    let many = values(300, 96, 5);
+    for layer in [dense, blocks.without_adapter()] {
+        let whole = numbers(&layer.forward(&many).unwrap());
+        for rows in [1, 8, 64] {
+            let few = layer.forward(&many.narrow(0, 0, rows).unwrap().contiguous().unwrap()).unwrap();
+            assert!(near(&numbers(&few), &whole[..rows * 70], 1e-6), "{rows} rows");
+        }
+    }
+}
+
+#[test]
+fn the_head_rounds_what_it_multiplies_and_nothing_else() {
+    let labels = Tensor::from_iter((0..40u32).map(|i| i * 13 % 600), &CPU).unwrap();
+    let run = |precision| {
+        let weight = Param::tracked(&values(600, 48, 1)).unwrap();
+        let hidden = Param::tracked(&values(40, 48, 2)).unwrap();
+        let head = Head::new(&weight);
+        let head = Head { weight: head.weight.clone().with_precision(precision), ..head };
+        let log_probs = head.log_probs(&hidden.leaf().unwrap(), &labels).unwrap();
+        log_probs.sum_all().unwrap().backward().unwrap();
+        [numbers(&log_probs), gradient(&hidden), gradient(&weight)]
+    };
+    let (ours, composed, exact) =
+        (run(Precision::Bf16), composed(|| run(Precision::Bf16)), run(Precision::F32));
+    for ((ours, composed), exact) in ours.iter().zip(&composed).zip(&exact) {
+        assert!(near(ours, composed, 1e-3) && near(ours, exact, 2e-2));
+        assert_ne!(ours, exact);
+    }
+    assert!(near(&ours[0], &composed[0], 1e-6));
+    // The sum over the vocabulary is f32: probabilities of all labels are one.
+    let weight = Weight::dense(&Param::frozen(&values(600, 48, 1))).with_precision(Precision::Bf16);
+    let head = Head { weight, adapter: None, trained: None, softcap: None };
+    let hidden = values(1, 48, 2).broadcast_as((600, 48)).unwrap().contiguous().unwrap();
+    let all = head.log_probs(&hidden, &Tensor::arange(0u32, 600, &CPU).unwrap()).unwrap();
+    let total = all.to_dtype(DType::F64).unwrap().exp().unwrap().sum_all().unwrap();
+    assert!((total.to_scalar::<f64>().unwrap() - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn parameters_hand_their_precision_to_their_weights_and_copies() {
+    let tensors = [("w".to_owned(), values(2, 3, 0))];
+    let params = Params::tracked(tensors.iter().map(|(name, tensor)| (name, tensor))).unwrap();
+    assert_eq!(params.weight("w").unwrap().precision(), Precision::F32);
+    let params = params.in_precision(Precision::Bf16);
+    let copies = [
+        params.view(),
+        params.tracked_copy().unwrap(),
+        params.frozen_copy().unwrap(),
+        params.overlaid(&Params::default()),
+        params.trained(),
+        params.decoded().unwrap(),
+        params.clone().silent(),
+    ];
+    for copy in copies.iter().chain([&params]) {
+        assert_eq!(copy.weight("w").unwrap().precision(), Precision::Bf16);
+    }
+}
