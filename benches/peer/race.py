@@ -25,9 +25,9 @@ import sides
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODES = {
-    "dpo": ["best", "default", "lora", "qlora"],
-    "reward": ["best", "default"],
-    "sft": ["best", "default", "packing"],
+    "dpo": ["best", "bf16", "default", "lora", "qlora"],
+    "reward": ["best", "bf16", "default"],
+    "sft": ["best", "bf16", "default", "packing"],
     "grpo": ["best", "default"],
     "generate": ["best"],
 }

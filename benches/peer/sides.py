@@ -71,6 +71,8 @@ def ours(race):
             command += ["--use-peft"]  # rank 16, all linear layers
         if race.mode == "qlora":
             command += ["--load-in-4bit"]
+        if race.mode == "bf16":
+            command += ["--dtype", "bfloat16"]
         usage = run(command, race.threads)
         log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return Result([entry for entry in log if "step_time" in entry], usage)

@@ -28,10 +28,14 @@ STAGES = {
     "sft": (SFTTrainer, SFTConfig, AutoModelForCausalLM),
 }
 BEST = dict(bf16=False, gradient_checkpointing=False)
+BFLOAT16 = dict(BEST, bf16=True)
 # What TRL is told beside what both sides are told.
 MODES = {
     ("dpo", "default"): {},
     ("dpo", "best"): dict(BEST, precompute_ref_log_probs=True),
+    ("dpo", "bf16"): dict(BFLOAT16, precompute_ref_log_probs=True),
+    ("reward", "bf16"): BFLOAT16,
+    ("sft", "bf16"): BFLOAT16,
     ("dpo", "lora"): dict(BEST, precompute_ref_log_probs=True),
     # The base is f32 on this side, which is the faster one there: bitsandbytes decodes a whole weight for each product.
     ("dpo", "qlora"): dict(BEST, precompute_ref_log_probs=True),

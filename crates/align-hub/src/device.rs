@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::{DType, Device};
+use candle_core::Device;
 use serde::{Serialize, Serializer};
 
 /// A device by name: `auto`, `cpu`, `cuda`, `cuda:N`, `metal`.
@@ -116,8 +116,8 @@ impl Serialize for DeviceChoice {
     }
 }
 
-/// The precision of weights. One today: trainable weights need it, and frozen ones (a reference, a reward model) are
-/// held alike.
+/// The precision that models are computed in. Weights, their gradients and optimizer state are float32 in any case, and so are
+/// norms, attention, log-probs and losses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -125,14 +125,8 @@ pub enum Dtype {
     /// 32-bit floating point.
     #[default]
     Float32,
-}
-
-impl From<Dtype> for DType {
-    fn from(dtype: Dtype) -> Self {
-        match dtype {
-            Dtype::Float32 => Self::F32,
-        }
-    }
+    /// Products with weights take operands rounded to bfloat16 and add up in float32.
+    Bfloat16,
 }
 
 impl FromStr for Dtype {
@@ -141,19 +135,22 @@ impl FromStr for Dtype {
     fn from_str(name: &str) -> Result<Self, String> {
         match name {
             "float32" | "f32" | "fp32" => Ok(Self::Float32),
-            "bfloat16" | "bf16" | "float16" | "f16" | "fp16" | "half" => {
-                Err("trainable weights are always float32; files in half precision are converted on loading"
-                    .into())
-            }
-            _ => Err("expected float32".into()),
+            "bfloat16" | "bf16" => Ok(Self::Bfloat16),
+            "float16" | "f16" | "fp16" | "half" => Err(
+                "float16 overflows in training without loss scaling; expected float32 or bfloat16 (files \
+                     in half precision are converted on loading)"
+                    .into(),
+            ),
+            _ => Err("expected float32 or bfloat16".into()),
         }
     }
 }
 
 impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Float32 => f.write_str("float32"),
-        }
+        f.write_str(match self {
+            Self::Float32 => "float32",
+            Self::Bfloat16 => "bfloat16",
+        })
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use candle_core::{Device, Result, Tensor, bail};
 
-use crate::{Blocks, Noise, Param, Precision, Weight};
+use crate::{Blocks, Noise, Param, Weight};
 
 /// Parameters by their Hugging Face names. Cloning shares storage and gradient buffers.
 #[derive(Clone, Debug, Default)]
@@ -16,7 +16,6 @@ pub struct Params {
     params: BTreeMap<String, Param>,
     blocks: BTreeMap<String, Arc<dyn Blocks>>,
     noise: Noise,
-    precision: Precision,
 }
 
 impl Params {
@@ -33,7 +32,7 @@ impl Params {
     /// Views: the same weights without graph or gradient, for evaluation and rollouts. They see every update.
     pub fn view(&self) -> Self {
         let views = self.iter().map(|(name, param)| (name.to_owned(), param.view())).collect();
-        Self { params: views, noise: Noise::default(), ..self.clone() }
+        Self { params: views, blocks: self.blocks.clone(), noise: Noise::default() }
     }
 
     /// Trainable parameters that start from copies of these.
@@ -47,8 +46,7 @@ impl Params {
                 blocks.format()
             );
         }
-        let copied = self.iter().map(|(name, param)| Ok((name.to_owned(), Param::tracked(param.tensor())?)));
-        Ok(copied.collect::<Result<Self>>()?.in_precision(self.precision))
+        self.iter().map(|(name, param)| Ok((name.to_owned(), Param::tracked(param.tensor())?))).collect()
     }
 
     /// These parameters, with those of `over` in the place of the ones of the same name, and besides them.
@@ -58,8 +56,7 @@ impl Params {
         let all: Self = all.map(|(name, param)| (name.to_owned(), param.clone())).collect();
         let blocks = self.blocks.iter().chain(&over.blocks);
         let blocks = blocks.filter(|(name, _)| !over.params.contains_key(*name));
-        let blocks = blocks.map(|(name, it)| (name.clone(), Arc::clone(it))).collect();
-        Self { blocks, precision: self.precision, ..all }
+        Self { blocks: blocks.map(|(name, it)| (name.clone(), Arc::clone(it))).collect(), ..all }
     }
 
     /// Those that are trained, with the noise of all.
@@ -67,7 +64,7 @@ impl Params {
     pub fn trained(&self) -> Self {
         let tracked = self.params.iter().filter(|(_, param)| param.is_tracked());
         let params = tracked.map(|(name, param)| (name.clone(), param.clone())).collect();
-        Self { params, blocks: BTreeMap::new(), noise: self.noise.clone(), precision: self.precision }
+        Self { params, blocks: BTreeMap::new(), noise: self.noise.clone() }
     }
 
     /// The same parameters, with nothing dropped in the models over them.
@@ -86,7 +83,8 @@ impl Params {
         let copied =
             self.iter().map(|(name, p)| Ok((name.to_owned(), Param::frozen(&p.tensor().detach().copy()?))));
         // What nothing changes needs no copy.
-        Ok(Self { params: copied.collect::<Result<_>>()?, noise: Noise::default(), ..self.clone() })
+        let (params, blocks) = (copied.collect::<Result<_>>()?, self.blocks.clone());
+        Ok(Self { params, blocks, noise: Noise::default() })
     }
 
     /// The parameter of that name, if there is one.
@@ -111,20 +109,9 @@ impl Params {
     /// If there is none.
     pub fn weight(&self, name: &str) -> Result<Weight> {
         match self.blocks.get(name) {
-            Some(blocks) => Ok(Weight::blocks(Arc::clone(blocks)).with_precision(self.precision)),
-            None => Ok(Weight::dense(self.require(name)?).with_precision(self.precision)),
+            Some(blocks) => Ok(Weight::blocks(Arc::clone(blocks))),
+            None => Ok(Weight::dense(self.require(name)?)),
         }
-    }
-
-    /// The same parameters, whose weights are multiplied in that precision.
-    #[must_use]
-    pub fn in_precision(self, precision: Precision) -> Self {
-        Self { precision, ..self }
-    }
-
-    /// What operands of products with their weights are rounded to.
-    pub fn precision(&self) -> Precision {
-        self.precision
     }
 
     /// The weights in blocks of few bits, which are frozen, in name order.
@@ -193,6 +180,6 @@ impl FromIterator<(String, Param)> for Params {
     fn from_iter<I: IntoIterator<Item = (String, Param)>>(iter: I) -> Self {
         let params: BTreeMap<String, Param> = iter.into_iter().collect();
         let noise = if params.values().any(Param::is_tracked) { Noise::new() } else { Noise::default() };
-        Self { params, noise, ..Self::default() }
+        Self { params, blocks: BTreeMap::new(), noise }
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use align_kernels::{
-    Adapter, FourBit, FourBitKind, Head, Linear, Param, Params, Precision, Weight, composed, record,
+    Adapter, FourBit, FourBitKind, Head, Linear, Param, Precision, Weight, composed, record,
 };
 use candle_core::{DType, Device, Tensor};
 
@@ -114,24 +114,4 @@ fn the_head_rounds_what_it_multiplies_and_nothing_else() {
     let all = head.log_probs(&hidden, &Tensor::arange(0u32, 600, &CPU).unwrap()).unwrap();
     let total = all.to_dtype(DType::F64).unwrap().exp().unwrap().sum_all().unwrap();
     assert!((total.to_scalar::<f64>().unwrap() - 1.0).abs() < 1e-5);
-}
-
-#[test]
-fn parameters_hand_their_precision_to_their_weights_and_copies() {
-    let tensors = [("w".to_owned(), values(2, 3, 0))];
-    let params = Params::tracked(tensors.iter().map(|(name, tensor)| (name, tensor))).unwrap();
-    assert_eq!(params.weight("w").unwrap().precision(), Precision::F32);
-    let params = params.in_precision(Precision::Bf16);
-    let copies = [
-        params.view(),
-        params.tracked_copy().unwrap(),
-        params.frozen_copy().unwrap(),
-        params.overlaid(&Params::default()),
-        params.trained(),
-        params.decoded().unwrap(),
-        params.clone().silent(),
-    ];
-    for copy in copies.iter().chain([&params]) {
-        assert_eq!(copy.weight("w").unwrap().precision(), Precision::Bf16);
-    }
 }

@@ -26,7 +26,7 @@ impl CausalLm {
         let head = if config.tied_embeddings {
             decoder.embedding_as_head()
         } else {
-            let weight = params.weight(&weight(&config.head.name))?;
+            let weight = params.weight(&weight(&config.head.name))?.with_precision(config.precision);
             Head { weight, adapter: None, trained: None, softcap: None }
         };
         let (adapter, softcap) = (head_adapter(config, params)?, config.head.softcap.map(SoftCap::new));

@@ -52,7 +52,7 @@ impl Decoder {
             layers: config
                 .layers
                 .iter()
-                .map(|plan| Ok(Arc::new(Layer::new(plan, params)?)))
+                .map(|plan| Ok(Arc::new(Layer::new(plan, params, config.precision)?)))
                 .collect::<Result<_>>()?,
             norm: norm(&config.norm, params)?,
             noise: params.noise().clone(),

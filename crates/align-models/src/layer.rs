@@ -1,7 +1,7 @@
 //! A layer of a decoder, as its plan says: attention and a gated feed-forward layer, each a branch that is added to the
 //! rows.
 
-use align_kernels::{Activation, Adapter, Linear, Looking, Params, RmsNorm, SoftCap, Tape, Value};
+use align_kernels::{Activation, Adapter, Linear, Looking, Params, Precision, RmsNorm, SoftCap, Tape, Value};
 use candle_core::{Result, Tensor, bail};
 
 use crate::adapter::{AdapterPlan, b, bias_of_b, magnitude, offset_b};
@@ -43,10 +43,10 @@ struct Mlp {
 }
 
 impl Layer {
-    pub(crate) fn new(plan: &LayerPlan, params: &Params) -> Result<Self> {
+    pub(crate) fn new(plan: &LayerPlan, params: &Params, precision: Precision) -> Result<Self> {
         Ok(Self {
-            attention: Attention::new(&plan.attention, params)?,
-            mlp: Mlp::new(&plan.mlp, params)?,
+            attention: Attention::new(&plan.attention, params, precision)?,
+            mlp: Mlp::new(&plan.mlp, params, precision)?,
             residual_scale: plan.residual_scale,
         })
     }
@@ -80,16 +80,16 @@ impl Layer {
 }
 
 impl Attention {
-    fn new(plan: &AttentionPlan, params: &Params) -> Result<Self> {
+    fn new(plan: &AttentionPlan, params: &Params, precision: Precision) -> Result<Self> {
         let head_norms = plan.head_norms.as_ref();
         let head_norms =
             head_norms.map(|[q, k]| Ok::<_, candle_core::Error>([norm(q, params)?, norm(k, params)?]));
         Ok(Self {
             norm: optional_norm(plan.norm.as_ref(), params)?,
-            query: linear(&plan.query, params)?,
-            key: linear(&plan.key, params)?,
-            value: linear(&plan.value, params)?,
-            output: linear(&plan.output, params)?,
+            query: linear(&plan.query, params, precision)?,
+            key: linear(&plan.key, params, precision)?,
+            value: linear(&plan.value, params, precision)?,
+            output: linear(&plan.output, params, precision)?,
             head_norms: head_norms.transpose()?,
             head_dim: plan.head_dim,
             rotary: plan.rotary,
@@ -142,12 +142,12 @@ impl Attention {
 }
 
 impl Mlp {
-    fn new(plan: &MlpPlan, params: &Params) -> Result<Self> {
+    fn new(plan: &MlpPlan, params: &Params, precision: Precision) -> Result<Self> {
         Ok(Self {
             norm: optional_norm(plan.norm.as_ref(), params)?,
-            gate: linear(&plan.gate, params)?,
-            up: linear(&plan.up, params)?,
-            down: linear(&plan.down, params)?,
+            gate: linear(&plan.gate, params, precision)?,
+            up: linear(&plan.up, params, precision)?,
+            down: linear(&plan.down, params, precision)?,
             activation: plan.activation,
             post_norm: optional_norm(plan.post_norm.as_ref(), params)?,
         })
@@ -174,9 +174,10 @@ fn rows_of(tape: &mut Tape, x: Value, norm: &RmsNorm) -> Result<Value> {
     tape.reshape(rows, shape)
 }
 
-pub(crate) fn linear(plan: &LinearPlan, params: &Params) -> Result<Linear> {
+pub(crate) fn linear(plan: &LinearPlan, params: &Params, precision: Precision) -> Result<Linear> {
     let bias = plan.bias.then(|| params.require(&bias(&plan.name))).transpose()?;
-    let layer = Linear::of(params.weight(&weight(&plan.name))?, bias)?;
+    let weight = params.weight(&weight(&plan.name))?.with_precision(precision);
+    let layer = Linear::of(weight, bias)?;
     match &plan.adapter {
         None => Ok(layer),
         Some(adapter) => {

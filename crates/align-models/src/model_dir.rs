@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use align_files::Staged;
-use align_kernels::Params;
+use align_kernels::{Params, Precision};
 use align_text::shortened;
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -109,6 +109,15 @@ impl ModelDir {
     #[must_use]
     pub fn quantised(self, how: Quantisation) -> Self {
         Self { quantise: Some(how), ..self }
+    }
+
+    /// The same model, its products in that precision.
+    #[must_use]
+    pub fn in_precision(mut self, precision: Precision) -> Self {
+        let shapes =
+            [Some(&mut self.decoder), self.adapter.as_mut().map(|(plain, _)| plain), self.on_disk.as_mut()];
+        shapes.into_iter().flatten().for_each(|shape| shape.precision = precision);
+        self
     }
 
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model

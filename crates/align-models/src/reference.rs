@@ -125,7 +125,7 @@ pub fn weights_hash(config: &DecoderConfig, params: &Params) -> Result<String> {
     let of_blocks: Vec<_> = blocks.into_par_iter().map(of_blocks).collect();
     let mut hasher = Sha256::new();
     // A model without adapters is called what it was called before there were any.
-    let nothing = [", adapter: None", ", embedding_adapter: None, trained_tokens: []"];
+    let nothing = [", adapter: None", ", embedding_adapter: None, trained_tokens: []", ", precision: F32"];
     hasher.update(nothing.iter().fold(format!("{config:?}"), |text, nothing| text.replace(nothing, "")));
     hashes.iter().chain(&of_blocks).for_each(|hash| hasher.update(hash));
     Ok(hex(&hasher.finalize()))

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use align_data::Tokenizer;
 use align_hub::{DeviceChoice, Dtype, Hub};
+use align_kernels::Precision;
 use align_models::ModelDir;
 use serde::Serialize;
 
@@ -30,9 +31,14 @@ pub struct ModelOptions {
     #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// Precision of the weights; only float32, trainable weights are never anything else
+    /// Precision of products with weights: float32, or bfloat16 with sums in float32, twice as fast where the CPU has such arithmetic
+    /// (AVX-512 BF16); weights and their updates are float32 in any case
     #[arg(long, default_value_t = Dtype::Float32, value_name = "DTYPE")]
     pub dtype: Dtype,
+
+    /// As `--dtype bfloat16`; TRL's name for it
+    #[arg(long)]
+    pub bf16: bool,
 
     /// Seed of every random choice
     #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
@@ -48,7 +54,12 @@ impl ModelOptions {
         let dir = open_model(hub, &self.model_name_or_path, &self.model_revision)?;
         let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         let dir = dir.with_vocabulary_if(self.resize_token_embeddings, tokenizer.vocab_size())?;
-        Ok((dir, tokenizer))
+        Ok((dir.in_precision(self.precision()), tokenizer))
+    }
+
+    /// What operands of products are rounded to.
+    pub fn precision(&self) -> Precision {
+        if self.bf16 || self.dtype == Dtype::Bfloat16 { Precision::Bf16 } else { Precision::F32 }
     }
 }
 

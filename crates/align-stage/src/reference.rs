@@ -10,7 +10,8 @@ use crate::{Error, Opening, Result, open_model};
 /// # Errors
 /// A model that is not there, or that has another vocabulary or tokenizer.
 pub fn open_reference(opening: &Opening<'_>, name: &str) -> Result<ModelDir> {
-    let dir = open_model(&opening.hub, name, "main")?;
+    let precision = opening.model.decoder_config().precision;
+    let dir = open_model(&opening.hub, name, "main")?.in_precision(precision);
     let (found, expected) = (dir.decoder_config().vocab, opening.model.decoder_config().vocab);
     if found != expected {
         return Err(Error::Inputs(format!(

@@ -1,4 +1,4 @@
-//! Values of other programs' options that ask for what is done anyway: `--bf16 false`, `--optim adamw_torch`.
+//! Values of other programs' options that ask for what is done anyway: `--fp16 false`, `--optim adamw_torch`.
 //!
 //! Command lines of TRL and transformers write them out. They are passed over with a notice; any other value of these
 //! options is refused, and so is an option that is not listed here ([`super::names`]): what is asked for would not be done.
@@ -24,7 +24,6 @@ enum Idle {
 
 /// Options of TRL and transformers, all in the table of those without effect, and the values of theirs that are idle.
 const IDLE: &[(&str, Idle)] = &[
-    ("bf16", Idle::Off),
     ("fp16", Idle::Off),
     ("tf32", Idle::Off),
     ("bf16-full-eval", Idle::Off),

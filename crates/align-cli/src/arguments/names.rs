@@ -36,7 +36,8 @@ const OLDER: &[(&str, &str)] = &[
     ("loss.beta", "beta"),
 ];
 
-const PRECISION: &str = "trainable weights and optimizer state are always float32";
+const PRECISION: &str =
+    "weights and optimizer state are always float32, and products can be in bfloat16 (`dtype`)";
 const ADAMW: &str = "the optimizer is always AdamW with float32 state";
 const LAYOUT: &str = "batches are packed without padding";
 const MEMORY: &str =
@@ -49,10 +50,9 @@ const DISTRIBUTED: &str = "training runs in one process";
 
 /// Options of TRL and transformers that could have no effect here → why.
 const INEFFECTIVE: &[(&str, &str)] = &[
-    ("bf16", PRECISION),
     ("fp16", PRECISION),
     ("tf32", PRECISION),
-    ("bf16-full-eval", PRECISION),
+    ("bf16-full-eval", "evaluation is computed in the precision of training, which `dtype` says"),
     ("fp16-full-eval", PRECISION),
     ("use-vllm", "completions are sampled in this process"),
     ("optim", ADAMW),

@@ -1,6 +1,6 @@
 //! Adapters merged into their base: an ordinary model, for whoever reads no adapters.
 
-use align_kernels::{Param, Params};
+use align_kernels::{Param, Params, Precision};
 use candle_core::{DType, Device, Tensor};
 
 use super::{AdapterDir, bias_of_b};
@@ -31,7 +31,7 @@ impl ModelDir {
     fn folded(&self, all: &Params) -> Result<Model> {
         let mut changed = Vec::new();
         for plan in self.decoder_config().linears().filter(|plan| plan.adapter.is_some()) {
-            let (weight, shift) = linear(plan, all)?.merged()?;
+            let (weight, shift) = linear(plan, all, Precision::F32)?.merged()?;
             changed.push((plan.weight(), weight));
             if let Some(shift) = shift {
                 changed.push(shifted(plan, all, &shift)?);

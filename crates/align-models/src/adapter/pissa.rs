@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use align_kernels::Param;
-use align_kernels::{Params, Weight, linear};
+use align_kernels::{Numbers, Param, Params, Weight, linear};
 use candle_core::{Device, Tensor};
 use nalgebra::DMatrix;
 use rand_chacha::ChaCha8Rng;
@@ -59,9 +58,9 @@ pub(super) fn add(
 
 /// A weight as numbers in main memory.
 fn numbers(weight: &Weight) -> Result<Tensor> {
-    Ok(match weight {
-        Weight::dense(&param) => param.tensor().detach().to_device(&Device::Cpu)?.contiguous()?,
-        Weight::blocks(&blocks) => blocks.dense(&Device::Cpu)?,
+    Ok(match weight.numbers() {
+        Numbers::Dense(param) => param.tensor().detach().to_device(&Device::Cpu)?.contiguous()?,
+        Numbers::Blocks(blocks) => blocks.dense(&Device::Cpu)?,
     })
 }
 

@@ -26,7 +26,7 @@ impl Embedding {
         let trained = tokens
             .map(|tokens| TrainedRows::new(tokens, params.require(&trained_tokens(&config.embedding))?));
         Ok(Self {
-            table: params.weight(&weight(&config.embedding))?,
+            table: params.weight(&weight(&config.embedding))?.with_precision(config.precision),
             adapter: adapter.transpose()?,
             trained: trained.transpose()?,
         })

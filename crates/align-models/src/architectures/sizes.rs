@@ -1,6 +1,6 @@
 //! The sizes that all families name alike, and a layer as Llama has it, which each family changes.
 
-use align_kernels::Activation;
+use align_kernels::{Activation, Precision};
 use serde_json::Value;
 
 use super::fields::{Fields, most};
@@ -140,6 +140,7 @@ impl Sizes {
             head: HeadPlan { name: "lm_head".to_owned(), scale: 1.0, softcap: None, adapter: None },
             tied_embeddings: fields.flag_or("tie_word_embeddings", tied_by_default)?,
             initializer_range: fields.number_in("initializer_range", 0.02, 0.0..=1e6)?,
+            precision: Precision::F32,
         })
     }
 }

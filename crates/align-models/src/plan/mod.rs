@@ -6,7 +6,7 @@
 mod rotary;
 mod tensors;
 
-use align_kernels::Activation;
+use align_kernels::{Activation, Precision};
 
 use crate::AdapterPlan;
 
@@ -45,6 +45,8 @@ pub struct DecoderConfig {
     pub tied_embeddings: bool,
     /// Standard deviation of freshly initialised weights.
     pub initializer_range: f64,
+    /// What operands of products with its weights are rounded to: no matter of the file, but of whoever computes.
+    pub precision: Precision,
 }
 
 /// The scaling of queries by their position: `1 + β ln(1 + ⌊position / original_max_positions⌋)` (Llama 4,

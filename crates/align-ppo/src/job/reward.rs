@@ -77,7 +77,8 @@ impl Rewards {
         if let Some(encoder) = encoder::open(&path, opening, &job.reward)? {
             return Ok(Self { model: None, encoder: Some(encoder) });
         }
-        let dir = RewardModelDir::open(&path, &format!("reward_model_path {name}"))?;
+        let dir = RewardModelDir::open(&path, &format!("reward_model_path {name}"))?
+            .in_precision(opening.model.decoder_config().precision);
         let fits = opening.tokenizer.check_same(&format!("reward_model_path {name}"), dir.tokenizer());
         let fits = fits.map_err(Error::from).and_then(|()| {
             let (found, expected) = (dir.decoder_config().vocab, opening.model.decoder_config().vocab);

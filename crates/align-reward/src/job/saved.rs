@@ -45,7 +45,7 @@ pub(super) fn verified(
     let live = judge(rows, &live, models.pack(rows), batch_size)?;
 
     let dir = open_model(&opening.hub, &output_dir.display().to_string(), "main")?;
-    let dir = dir.quantised_like(&opening.model);
+    let dir = dir.quantised_like(&opening.model).in_precision(opening.model.decoder_config().precision);
     let (head, params) = dir.load_reward_model(None, 0, &opening.place.device)?;
     let model = RewardModel::new(dir.decoder_config(), head, &params)?;
     let read = Ranked::new(RewardSource::Model(Box::new(model)), method);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use align_data::{TokenizeOptions, Tokenizer, TruncationMode};
 use align_hub::Hub;
-use align_kernels::Params;
+use align_kernels::{Params, Precision};
 use align_models::{DecoderConfig, ModelDir, RewardHead, RewardModel};
 use align_stage::{Error, Result, ensure, open_model_dir};
 use candle_core::Device;
@@ -141,6 +141,12 @@ impl RewardModelDir {
         let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         dir.check_vocabulary(tokenizer.vocab_size())?;
         Ok(Self { dir, tokenizer })
+    }
+
+    /// The same model, its products in that precision.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { dir: self.dir.in_precision(precision), ..self }
     }
 
     /// The backbone's shape.
