@@ -9,6 +9,7 @@ mod method_refusals;
 mod method_state;
 mod methods;
 mod preference;
+mod rounded;
 mod stage;
 
 #[path = "../../../train-sft/tests/program/accumulation.rs"]
@@ -27,6 +28,8 @@ mod families;
 mod flags;
 #[path = "../../../train-sft/tests/program/invocation.rs"]
 mod invocation;
+#[path = "../../../train-sft/tests/program/precision.rs"]
+mod precision;
 #[path = "../../../train-sft/tests/program/replay.rs"]
 mod replay;
 #[path = "../../../train-sft/tests/program/resume.rs"]

@@ -59,6 +59,7 @@ pub(crate) const QUICK_EVALUATION: &str = "--num-kl-prompts 2 --max-new-tokens 4
 pub(crate) const TESTS: &[&str] = &[
     include_str!("../../../train-sft/tests/program/accumulation.rs"),
     include_str!("../../../train-sft/tests/program/adapters.rs"),
+    include_str!("../../../train-sft/tests/program/precision.rs"),
     include_str!("../../../train-sft/tests/program/bad_input.rs"),
     include_str!("../../../train-sft/tests/program/flags.rs"),
     include_str!("../../../train-sft/tests/program/invocation.rs"),

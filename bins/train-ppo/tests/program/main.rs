@@ -15,6 +15,8 @@ mod supervised;
 mod adapters;
 #[path = "../../../train-sft/tests/program/families.rs"]
 mod families;
+#[path = "../../../train-sft/tests/program/precision.rs"]
+mod precision;
 #[expect(dead_code, reason = "shared with programs that are tested in more ways")]
 #[path = "../../../train-sft/tests/program/support.rs"]
 mod support;

@@ -24,6 +24,8 @@ mod families;
 mod flags;
 #[path = "../../../train-sft/tests/program/invocation.rs"]
 mod invocation;
+#[path = "../../../train-sft/tests/program/precision.rs"]
+mod precision;
 #[path = "../../../train-sft/tests/program/replay.rs"]
 mod replay;
 #[path = "../../../train-sft/tests/program/resume.rs"]

@@ -41,7 +41,7 @@ fn options_that_make_no_sense_are_refused() {
     refused("--seed -1", &["`--seed`", "`-1`"]);
     refused("--dry-run=perhaps", &["`--dry-run`", "`perhaps`"]);
     refused("--device tpu", &["`--device`", "`tpu`"]);
-    refused("--dtype bfloat16", &["`--dtype`", "always float32"]);
+    refused("--dtype float16", &["`--dtype`", "expected float32 or bfloat16"]);
     refused("--report-to wandb", &["`wandb` needs a service"]);
     #[cfg(not(feature = "cuda"))]
     refused("--device cuda", &["--device cuda: this binary was built without it", "--features cuda"]);
@@ -51,7 +51,7 @@ fn options_that_make_no_sense_are_refused() {
 fn options_without_effect_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
-    refused("--bf16", &["`--bf16` has no effect here"]);
+    refused("--fp16", &["`--fp16` has no effect here"]);
     refused(
         "--per-device-eval-batch-size 3",
         &["`per_device_eval_batch_size`: has no effect", "no held-out rows"],

@@ -14,6 +14,7 @@ mod flags;
 mod hostile;
 mod invocation;
 mod output;
+mod precision;
 mod replay;
 mod resume;
 mod stage;

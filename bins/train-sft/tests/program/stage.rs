@@ -20,6 +20,7 @@ pub(crate) const QUICK_EVALUATION: &str = "";
 pub(crate) const TESTS: &[&str] = &[
     include_str!("accumulation.rs"),
     include_str!("adapters.rs"),
+    include_str!("precision.rs"),
     include_str!("bad_input.rs"),
     include_str!("flags.rs"),
     include_str!("invocation.rs"),

@@ -1,0 +1,40 @@
+//! Training whose products are in bf16.
+
+use std::fs;
+
+use crate::stage;
+use crate::support::{Place, copy_dir, worst_difference};
+
+#[test]
+fn products_in_bf16_train_nearly_the_same_model_and_resume_to_the_bit() {
+    let place = Place::new();
+    let options = format!("{} --max-steps 4 --save-strategy steps --save-steps 2", stage::FAMILY);
+    let run = |out: &str, more: &str| place.train(out, &format!("{options} {more}"));
+    let exact = run("exact", "");
+    let rounded = run("rounded", "--dtype bfloat16");
+    assert_eq!(run("named", "--bf16").model(), rounded.model());
+    assert_eq!(run("off", "--bf16 false").model(), exact.model());
+    assert_ne!(rounded.model(), exact.model());
+    // Weights are f32 as ever, and moved as they would have; the tensors that hardly move aside.
+    let (apart, name) = worst_difference(&rounded.weights(), &exact.weights());
+    assert!(apart < 0.05, "{name}: {apart}");
+    copy_dir(&rounded.dir, &place.path("stopped"));
+    fs::remove_dir_all(place.path("stopped/checkpoint-4")).unwrap();
+    let resumed = run("stopped", "--dtype bfloat16 --resume-from-checkpoint last");
+    assert_eq!(resumed.model(), rounded.model());
+}
+
+#[test]
+fn bf16_goes_with_adapters_and_blocks() {
+    let place = Place::new();
+    let train = |out: &str, more: &str| {
+        let options = format!("{} --max-steps 2 --save-strategy no --use-peft {more}", stage::FAMILY);
+        place.train(out, &options).weights()
+    };
+    for (at, base) in ["", "--load-in-4bit", "--load-in-8bit"].into_iter().enumerate() {
+        let exact = train(&format!("exact-{at}"), base);
+        let rounded = train(&format!("rounded-{at}"), &format!("{base} --dtype bfloat16"));
+        assert_ne!(exact, rounded, "{base}: nothing was rounded");
+        assert!(exact.keys().eq(rounded.keys()));
+    }
+}
