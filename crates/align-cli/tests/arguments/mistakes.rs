@@ -33,7 +33,7 @@ fn errors_of_a_file_name_the_line() {
     check("config = \"x\"", "config.toml:1: a config file cannot name another; remove `config`");
     check(
         "bf16 = true",
-        "config.toml:1: `bf16` has no effect here: trainable weights and optimizer state are always float32; \
+        "config.toml:1: `bf16` has no effect here: trainable weights are always float32; \
          remove it",
     );
     assert!(file_error("beta 1").starts_with("config.toml:1: not TOML: "), "{}", file_error("beta 1"));
