@@ -54,7 +54,7 @@ const BY_CONTENT: &[(&str, &str)] = &[
 const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "train.resume_from_checkpoint"];
 
 /// Options that checkpoints of an earlier version lack, and the values that say what it did.
-const LATER: &[(&str, &str)] = &[("train.optim", "adamw_torch")];
+const LATER: &[(&str, &str)] = &[("train.optim", "\"adamw_torch\""), ("sft.label_smoothing_factor", "0.0")];
 
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
@@ -129,8 +129,9 @@ fn is_free(name: &str) -> bool {
 
 /// Whether an option has the value that says what was done before there was such an option.
 fn is_as_before(name: &str, new: Option<&Value>) -> bool {
-    let before = LATER.iter().find(|(it, _)| *it == option(name) || it.strip_prefix("train.") == Some(name));
-    before.is_some_and(|(_, value)| new.and_then(Value::as_str) == Some(value))
+    let is = |it: &str| it == option(name) || it.split_once('.').is_some_and(|(_, bare)| bare == name);
+    let before = LATER.iter().find(|(it, _)| is(it));
+    before.is_some_and(|(_, value)| new.is_some_and(|new| new.to_string() == *value))
 }
 
 /// Whether two values are paths that lead to the same file or folder, however they are written.
@@ -197,6 +198,7 @@ mod tests {
     fn an_option_that_is_newer_than_a_checkpoint_may_say_what_was_done_then() {
         let is = |name, value: &str| is_as_before(name, Some(&value.into()));
         assert!(is("options.train.optim", "adamw_torch") && is("optim", "adamw_torch"));
+        assert!(is_as_before("options.sft.label_smoothing_factor", Some(&0.0.into())));
         assert!(!is("options.train.optim", "lion") && !is("options.train.seed", "adamw_torch"));
     }
 
