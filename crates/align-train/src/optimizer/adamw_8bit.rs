@@ -1,5 +1,6 @@
 //! AdamW with moments of 8 bits (Dettmers et al. 2022, arXiv:2110.02861), to the bit as bitsandbytes 0.50 computes it on the
-//! CPU: moments are read from their codes, updated in f32 and quantised again, block by block.
+//! CPU: moments are read from their codes, updated in f32 and quantised again, block by block. (Its square roots are those of
+//! torch, which on x86 come from a library that does not always round them as IEEE 754 says; moments do not depend on them.)
 //!
 //! A moment's code is one of 256 numbers of a map (signed for the first, unsigned for the second), times the largest value of
 //! its block of 256. It is looked up in a table of 65,536 places over [−1, 1], as bitsandbytes does; so the smallest number

@@ -64,12 +64,19 @@ fn distance(case: &str, method: OptimizerMethod) -> f32 {
 
 /// `buffers` are ours by the reference's names.
 fn is_the_same_to_the_bit(case: &str, method: OptimizerMethod, buffers: &[(&str, &str)]) {
-    let (params, optimizer, expected) = after(case, method);
+    let (params, _, expected) = after(case, method);
     for (name, expected) in &expected {
         let found = values(&params, name);
         let sample: Vec<f32> = found.iter().copied().step_by(expected.every).collect();
         assert_eq!(sample, expected.sample, "{case}: {name}");
         assert_eq!(checksum(found.iter().map(|x| x.to_bits().into())), expected.checksum, "{case}: {name}");
+    }
+    has_the_same_state(case, method, buffers);
+}
+
+fn has_the_same_state(case: &str, method: OptimizerMethod, buffers: &[(&str, &str)]) {
+    let (_, optimizer, expected) = after(case, method);
+    for (name, expected) in &expected {
         let state = &optimizer.states[name].buffers;
         for (theirs, checksum) in &expected.state {
             let ours = |name: &str| state.iter().find(|buffer| buffer.spec.name == name);
@@ -95,7 +102,11 @@ fn adamw_8bit_is_that_of_bitsandbytes_to_the_bit() {
         ("state1", "exp_avg"),
         ("state2", "exp_avg_sq"),
     ];
-    is_the_same_to_the_bit("adamw_8bit", OptimizerMethod::AdamW8bit(ADAM), &buffers);
+    let method = OptimizerMethod::AdamW8bit(ADAM);
+    is_the_same_to_the_bit("adamw_8bit.rounded", method, &buffers);
+    // With the square roots of torch's library, which are not always rounded as IEEE 754 says: the state all the same.
+    has_the_same_state("adamw_8bit", method, &buffers);
+    assert!(distance("adamw_8bit", method) < 2e-6);
 }
 
 #[test]
