@@ -90,7 +90,8 @@ impl Tape {
     pub(crate) fn dropout(&mut self, x: &Value, probability: f64) -> Result<Option<Value>> {
         let Some(draw) = self.draw.as_mut().filter(|_| probability > 0.0) else { return Ok(None) };
         let (key, kept) = (draw.next(), 1.0 - probability);
-        let element = |place: usize| if uniform(key, place) < probability { 0.0 } else { (1.0 / kept) as f32 };
+        let element =
+            |place: usize| if uniform(key, place) < probability { 0.0 } else { (1.0 / kept) as f32 };
         let shape = x.tensor().shape();
         let mask: Vec<f32> = (0..shape.elem_count()).into_par_iter().map(element).collect();
         let mask = Tensor::from_vec(mask, shape, x.tensor().device())?.to_dtype(x.tensor().dtype())?;

@@ -283,9 +283,8 @@ fn smoothed_labels_are_the_label_and_an_even_share_of_all_log_probs() {
     let (rows, width, vocab, smoothing) = (513, 8, 4099, 0.1);
     let (hidden, weight) = (values(rows, width, 1, 1.0), values(vocab, width, 2, 1.5));
     let labels = labels(rows, vocab);
-    let smoothed: WithStats = |hidden, weight, labels| {
-        Head::new(weight).smoothed_log_probs_with_stats(hidden, labels, 0.1)
-    };
+    let smoothed: WithStats =
+        |hidden, weight, labels| Head::new(weight).smoothed_log_probs_with_stats(hidden, labels, 0.1);
     let by_definition: WithStats = |hidden, weight, labels| {
         let stats = linear_log_probs_with_stats(hidden, weight, labels)?.1;
         let all = log_softmax(&Head::new(weight).logits(hidden)?)?;

@@ -174,7 +174,8 @@ impl Run {
             total_steps: self.steps.len(),
         };
         let mut updater =
-            Updater::new(&params, OptimizerConfig::default(), schedule, self.number("max_grad_norm")).unwrap();
+            Updater::new(&params, OptimizerConfig::default(), schedule, self.number("max_grad_norm"))
+                .unwrap();
         let update = |step: &Step| updater.update(&mut objective, &[batch(step)]).unwrap();
         let updates = self.steps.iter().map(update).collect();
         (updates, params)

@@ -42,7 +42,8 @@ impl Objective for Supervised {
     /// The sum over the micro-batch's labels, divided by the labels of the whole window.
     fn loss<'a>(&'a self, batch: &'a ExampleBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let tokens = batch.packed.targets.len() as f64;
-        let (log_probs, stats) = self.policy.smoothed_log_probs_with_stats(&batch.packed, self.label_smoothing)?;
+        let (log_probs, stats) =
+            self.policy.smoothed_log_probs_with_stats(&batch.packed, self.label_smoothing)?;
         let learned = log_probs.ones_like()?;
         let losses = match self.loss {
             LossType::Nll => nll(&log_probs, &learned)?,

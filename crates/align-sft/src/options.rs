@@ -39,7 +39,10 @@ impl SftOptions {
     /// The first of them.
     pub(crate) fn check(&self) -> Result<()> {
         let factor = self.label_smoothing_factor;
-        ensure!((0.0..1.0).contains(&factor), "`label_smoothing_factor`: must be at least 0 and below 1, found {factor}");
+        ensure!(
+            (0.0..1.0).contains(&factor),
+            "`label_smoothing_factor`: must be at least 0 and below 1, found {factor}"
+        );
         if factor > 0.0 && self.loss_type == LossType::Dft {
             return Err(Error::no_effect(
                 "label_smoothing_factor",

@@ -36,9 +36,7 @@ pub use layout::{Layout, Part};
 pub use metrics::Metrics;
 pub use noted::Noted;
 pub use objective::{Batches, Cursor, Evaluate, Objective, StepLoss};
-pub use optimizer::{
-    Adam, LrAdjustment, Momentum, Muon, Optim, Optimizer, OptimizerConfig, OptimizerMethod,
-};
+pub use optimizer::{Adam, LrAdjustment, Momentum, Muon, Optim, Optimizer, OptimizerConfig, OptimizerMethod};
 pub use options::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
 pub use pace::Pace;
 pub use run::{AcceptedRun, OnLog, Run, RunControl};

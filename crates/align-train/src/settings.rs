@@ -53,7 +53,7 @@ const BY_CONTENT: &[(&str, &str)] = &[
 /// Those of them that every resume changes, or that say nothing of the run.
 const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "train.resume_from_checkpoint"];
 
-/// Options that checkpoints of an earlier version lack, and the values that say what it did.
+/// Options that checkpoints of an earlier version lack, and the values, in JSON, that say what it did.
 const LATER: &[(&str, &str)] = &[("train.optim", "\"adamw_torch\""), ("sft.label_smoothing_factor", "0.0")];
 
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
@@ -131,7 +131,7 @@ fn is_free(name: &str) -> bool {
 fn is_as_before(name: &str, new: Option<&Value>) -> bool {
     let is = |it: &str| it == option(name) || it.split_once('.').is_some_and(|(_, bare)| bare == name);
     let before = LATER.iter().find(|(it, _)| is(it));
-    before.is_some_and(|(_, value)| new.is_some_and(|new| new.to_string() == *value))
+    before.is_some_and(|(_, value)| serde_json::from_str(value).ok().as_ref() == new)
 }
 
 /// Whether two values are paths that lead to the same file or folder, however they are written.

@@ -55,7 +55,9 @@ fn every_method_trains_and_says_how_it_went() {
 fn every_optimizer_trains_policies_and_critics_and_adapters() {
     let place = Place::new();
     let mut models = Vec::new();
-    for (at, optim) in ["adamw_torch", "adamw_8bit", "adafactor", "lion", "sgd", "muon"].into_iter().enumerate() {
+    for (at, optim) in
+        ["adamw_torch", "adamw_8bit", "adafactor", "lion", "sgd", "muon"].into_iter().enumerate()
+    {
         for method in ["--method grpo --num-generations 4", "--use-peft --lora-r 16 --loraplus-lr-ratio 4"] {
             let options = format!("{QUICK} {method} --optim {optim} --save-strategy no --max-steps 2");
             let run = place.train(&format!("out-{at}-{}", models.len()), &options);

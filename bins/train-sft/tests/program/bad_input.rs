@@ -36,8 +36,14 @@ fn options_that_make_no_sense_are_refused() {
     let polynomial = "--lr-scheduler-type polynomial --lr-scheduler-kwargs lr_end=1";
     refused(polynomial, &["`lr_scheduler_kwargs` = lr_end=1: must be below learning_rate"]);
     refused("--optim adam", &["`--optim`", "`adam`"]);
-    refused("--optim paged_adamw_8bit", &["`paged_adamw_8bit` is not supported; the nearest is `adamw_8bit`"]);
-    refused("--optim sgd --optim-args momentum=2", &["`optim_args`", "`momentum` must be a number from 0 to 1"]);
+    refused(
+        "--optim paged_adamw_8bit",
+        &["`paged_adamw_8bit` is not supported; the nearest is `adamw_8bit`"],
+    );
+    refused(
+        "--optim sgd --optim-args momentum=2",
+        &["`optim_args`", "`momentum` must be a number from 0 to 1"],
+    );
     refused("--adam-beta1 1", &["`adam_beta1` = 1"]);
     refused("--adam-epsilon 0", &["`adam_epsilon` = 0"]);
     refused("--weight-decay -0.1", &["`weight_decay` = -0.1"]);
@@ -68,7 +74,10 @@ fn options_without_effect_are_refused() {
     refused("--optim adafactor --adam-beta1 0.8", &["`adam_beta1`: has no effect, with `optim` adafactor"]);
     refused("--optim lion --adam-epsilon 1e-6", &["`adam_epsilon`: has no effect, with `optim` lion"]);
     refused("--optim sgd --adam-beta2 0.9", &["`adam_beta2`: has no effect, with `optim` sgd"]);
-    refused("--lr-scheduler-kwargs num_cycles=2", &["`num_cycles` has no effect", "linear takes no arguments"]);
+    refused(
+        "--lr-scheduler-kwargs num_cycles=2",
+        &["`num_cycles` has no effect", "linear takes no arguments"],
+    );
     refused("--early-stopping-patience 2", &["`early_stopping_patience` = 2", "eval_strategy"]);
     refused("--early-stopping-threshold 0.1", &["`early_stopping_threshold` = 0.1", "no effect"]);
     refused("--load-best-model-at-end", &["`load_best_model_at_end`", "eval_strategy"]);

@@ -59,7 +59,10 @@ fn smoothed_labels_cost_more_and_noise_is_heard_in_training_alone() {
     let smoothed = run("smoothed", "--label-smoothing-factor 0.2");
     assert!(smoothed.model() != plain.model());
     // Of a trained model the even share is unlikely.
-    assert!(smoothed.json("report.json")["loss_before"].as_f64() > plain.json("report.json")["loss_before"].as_f64());
+    assert!(
+        smoothed.json("report.json")["loss_before"].as_f64()
+            > plain.json("report.json")["loss_before"].as_f64()
+    );
     let noisy = run("noisy", "--neftune-noise-alpha 5");
     assert!(noisy.model() != plain.model());
     assert_eq!(noisy.json("report.json")["loss_before"], plain.json("report.json")["loss_before"]);

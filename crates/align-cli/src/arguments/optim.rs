@@ -3,7 +3,13 @@
 /// Names of `transformers.TrainingArguments.optim` → what is nearest, and why it is that.
 const OTHERS: &[(&[&str], &str, &str)] = &[
     (
-        &["adamw_torch_8bit", "adamw_torch_4bit", "paged_adamw_8bit", "galore_adamw_8bit", "galore_adamw_8bit_layerwise"],
+        &[
+            "adamw_torch_8bit",
+            "adamw_torch_4bit",
+            "paged_adamw_8bit",
+            "galore_adamw_8bit",
+            "galore_adamw_8bit_layerwise",
+        ],
         "adamw_8bit",
         "AdamW with moments of 8 bits",
     ),

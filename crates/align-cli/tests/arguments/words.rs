@@ -94,8 +94,7 @@ fn what_asks_for_what_is_done_anyway_is_left_out_with_a_notice() {
         ]
     );
     assert!(!parsed.settings.contains("adafactor"), "{}", parsed.settings);
-    let text =
-        "model = \"m\"\ndataset = \"d\"\nbf16 = false\nadafactor = false\ndataset_num_proc = 2\n";
+    let text = "model = \"m\"\ndataset = \"d\"\nbf16 = false\nadafactor = false\ndataset_num_proc = 2\n";
     let (_dir, path) = file(text);
     let notices = run(&format!("--config {}", path.display())).unwrap().notices;
     assert_eq!(notices.len(), 3);

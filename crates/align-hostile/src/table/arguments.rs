@@ -221,7 +221,10 @@ fn arguments_within_options() -> Vec<Row> {
     let hostile = ["nan", "inf", "-1", "1e999", "99999999999999999999", "x", "", "[1]", "\u{1b}[31m\u{7}"];
     let of = |(option, beside, key): (&'static str, &'static str, &'static str)| {
         let given = move |value: String| {
-            let name = format!("--{option} {}", value.escape_debug().to_string().chars().take(40).collect::<String>());
+            let name = format!(
+                "--{option} {}",
+                value.escape_debug().to_string().chars().take(40).collect::<String>()
+            );
             row_with(&name, "train-sft", beside).word(format!("--{option}={value}"))
         };
         let refused = move |value: String| {
@@ -229,7 +232,8 @@ fn arguments_within_options() -> Vec<Row> {
             given(value).ends(&[2], &[says])
         };
         let numbers = hostile.into_iter().map(move |value| refused(format!("{key}={value}")));
-        let others = ["nonsense", "", "{", "{}x", "{\"a\":{\"b\":1}}", "a=1,a=2", "=", ",,,", "\u{1b}]0;t\u{7}"];
+        let others =
+            ["nonsense", "", "{", "{}x", "{\"a\":{\"b\":1}}", "a=1,a=2", "=", ",,,", "\u{1b}]0;t\u{7}"];
         let others = others.into_iter().map(move |value| refused(value.to_owned()));
         let long = [format!("{key}={}", "9".repeat(50_000)), "{".repeat(50_000), "a=1,".repeat(20_000)];
         numbers.chain(others).chain(long.map(refused)).collect::<Vec<_>>()

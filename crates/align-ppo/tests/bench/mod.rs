@@ -97,12 +97,8 @@ impl Bench {
     }
 
     pub(crate) fn updater(&self) -> Updater {
-        let schedule = Schedule {
-            curve: Curve::Constant,
-            learning_rate: 1e-3,
-            warmup_steps: 0,
-            total_steps: 100,
-        };
+        let schedule =
+            Schedule { curve: Curve::Constant, learning_rate: 1e-3, warmup_steps: 0, total_steps: 100 };
         Updater::new(&self.params, OptimizerConfig::default(), schedule, Some(1.0)).unwrap()
     }
 

@@ -116,14 +116,7 @@ fn average_rows_and_columns(g: &[f32], scale: f32, average: &Average, row: &mut 
 
 /// p ← p (1 − ηλ) − η u / max(1, RMS(u)), where u is the gradient times the factor of its row, if there are any, and that of its
 /// column.
-fn apply(
-    p: &mut [f32],
-    g: &[f32],
-    step: Step,
-    row_factors: &[f32],
-    column_factors: &[f32],
-    columns: usize,
-) {
+fn apply(p: &mut [f32], g: &[f32], step: Step, row_factors: &[f32], column_factors: &[f32], columns: usize) {
     let block = rows_of_block(columns);
     let scale = step.grad_scale as f32;
     // Matrices of one tensor lie one after the other, and their columns' factors too.

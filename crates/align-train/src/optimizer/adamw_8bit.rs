@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use candle_core::DType;
 use rayon::prelude::*;
 
+use super::Adam;
 use super::buffer::Spec;
 use super::in_place::{BLOCK, Elementwise, in_blocks};
 use super::rule::Step;
-use super::Adam;
 
 /// Parameters with fewer elements keep f32 moments.
 pub(super) const LEAST: usize = 4096;

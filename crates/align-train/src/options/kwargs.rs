@@ -106,7 +106,9 @@ fn key_values(pairs: &str) -> Result<Map<String, Value>, String> {
     for pair in pairs.split(',') {
         let Some((key, value)) = pair.split_once('=') else {
             let found = shortened(pair.trim());
-            return Err(format!("expected a JSON object or key=value, … separated by commas, found `{found}`"));
+            return Err(format!(
+                "expected a JSON object or key=value, … separated by commas, found `{found}`"
+            ));
         };
         let (key, value) = (key.trim().to_owned(), value.trim());
         // Python writes numbers that JSON does not: `.5`, `1.`, `1e-7` are all one.
@@ -137,7 +139,8 @@ mod tests {
 
     #[test]
     fn an_object_and_pairs_say_the_same() {
-        for written in [r#"{"momentum": 0.9, "nesterov": true, "ns_steps": 5}"#, "momentum=.9, nesterov=True,ns_steps=5"]
+        for written in
+            [r#"{"momentum": 0.9, "nesterov": true, "ns_steps": 5}"#, "momentum=.9, nesterov=True,ns_steps=5"]
         {
             let mut arguments = of(written).unwrap();
             assert_eq!(arguments.number("momentum", 0.0..=1.0).unwrap(), Some(0.9));

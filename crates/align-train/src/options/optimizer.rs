@@ -3,9 +3,7 @@
 use super::TrainOptions;
 use super::check::{above_0, at_least_0, fraction_below_1};
 use super::kwargs::Arguments;
-use crate::{
-    Adam, Error, LrAdjustment, Momentum, Muon, Optim, OptimizerConfig, OptimizerMethod, Result,
-};
+use crate::{Adam, Error, LrAdjustment, Momentum, Muon, Optim, OptimizerConfig, OptimizerMethod, Result};
 
 const ADJUSTMENTS: [(&str, LrAdjustment); 3] = [
     ("original", LrAdjustment::Original),
@@ -42,7 +40,11 @@ fn momentum(arguments: &mut Arguments) -> Result<Momentum> {
     let nesterov = arguments.truth("nesterov")?.unwrap_or(false);
     if momentum == 0.0 && (dampening.is_some() || nesterov) {
         let given = if nesterov { "nesterov=true" } else { "dampening" };
-        return Err(Error::no_effect("optim_args", given, "has no effect without momentum; give momentum too"));
+        return Err(Error::no_effect(
+            "optim_args",
+            given,
+            "has no effect without momentum; give momentum too",
+        ));
     }
     let dampening = dampening.unwrap_or(0.0);
     if nesterov && dampening != 0.0 {

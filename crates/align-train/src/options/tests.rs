@@ -156,7 +156,11 @@ fn every_optimizer_takes_its_own_arguments_and_no_others() {
     refused("--optim sgd --optim-args ns_steps=5", "optim_args", "takes momentum, dampening, nesterov");
     refused("--optim sgd --optim-args nesterov=true", "optim_args", "without momentum");
     refused("--optim sgd --optim-args dampening=0.1", "optim_args", "without momentum");
-    refused("--optim sgd --optim-args momentum=0.9,dampening=0.1,nesterov=true", "optim_args", "no dampening");
+    refused(
+        "--optim sgd --optim-args momentum=0.9,dampening=0.1,nesterov=true",
+        "optim_args",
+        "no dampening",
+    );
     refused("--optim sgd --optim-args momentum=2", "optim_args", "from 0 to 1");
     refused("--optim sgd --optim-args momentum", "optim_args", "key=value");
     refused("--optim muon --optim-args ns_steps=100", "optim_args", "from 1 to 99");

@@ -53,7 +53,10 @@ fn every_schedule_is_that_of_transformers() {
         for (step, expected) in case.rates.iter().enumerate() {
             let found = schedule.rate(step);
             let (name, kwargs) = (&case.name, &case.kwargs);
-            assert!((found - expected).abs() < 1e-15, "{name} {kwargs:?}, step {step}: {found}, not {expected}");
+            assert!(
+                (found - expected).abs() < 1e-15,
+                "{name} {kwargs:?}, step {step}: {found}, not {expected}"
+            );
         }
     }
 }

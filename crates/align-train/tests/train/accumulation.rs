@@ -1,8 +1,6 @@
 //! Gradient accumulation is exact: how a window is cut into micro-batches changes nothing but rounding.
 
-use align_train::{
-    Adam, Curve, OptimizerConfig, OptimizerMethod, Schedule, Stop, Update, Updater, evaluate,
-};
+use align_train::{Adam, Curve, OptimizerConfig, OptimizerMethod, Schedule, Stop, Update, Updater, evaluate};
 use candle_core::{DType, Device, Tensor};
 
 use crate::toy::{self, Loader, Regression, Row, rows};

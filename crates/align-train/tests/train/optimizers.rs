@@ -31,11 +31,9 @@ fn every_optimizer_and_a_plateau_go_on_to_the_same_bits() {
         };
         assert!(rates(&whole).windows(2).all(|pair| pair[1] < pair[0]), "{:?}", rates(&whole));
         let stopped = stopped_after(3, dir.path());
-        let again = train(
-            stopped.path(),
-            &run(|options| options.resume_from_checkpoint = Some("last".to_owned())),
-        )
-        .unwrap();
+        let again =
+            train(stopped.path(), &run(|options| options.resume_from_checkpoint = Some("last".to_owned())))
+                .unwrap();
         assert_eq!(again.objective.bits(), whole.objective.bits(), "{optim:?}");
         assert_eq!(again.timeless_log(), whole.timeless_log(), "{optim:?}");
 

@@ -144,7 +144,8 @@ fn the_state_of_another_optimizer_is_refused() {
             let (saved, wanted) = (method.optim().name(), other.optim().name());
             if saved == wanted {
                 // Momentum that was not saved is no state of another optimizer, but it is not there either.
-                let has_buffers = |method: OptimizerMethod| method != OptimizerMethod::Sgd(Momentum::default());
+                let has_buffers =
+                    |method: OptimizerMethod| method != OptimizerMethod::Sgd(Momentum::default());
                 assert_eq!(loaded.is_ok(), has_buffers(method) || !has_buffers(other), "{loaded:?}");
             } else {
                 let message = loaded.unwrap_err();

@@ -145,8 +145,7 @@ fn muon_is_that_of_torch() {
         let distance = distance(case, muon(Muon { adjust_lr, ..Muon::default() }));
         assert!(distance < 1e-5, "{case}: {distance}");
     }
-    let plain =
-        Muon { nesterov: false, ns_steps: 3, adjust_lr: LrAdjustment::Original, ..Muon::default() };
+    let plain = Muon { nesterov: false, ns_steps: 3, adjust_lr: LrAdjustment::Original, ..Muon::default() };
     assert!(distance("muon.float32.plain", muon(plain)) < 1e-5);
     // torch rounds to 8 bits of fraction in each product; a step is about 0.02 / √6, and there are 20.
     let original = Muon { adjust_lr: LrAdjustment::Original, ..Muon::default() };
