@@ -22,7 +22,9 @@ pub mod softmax;
 mod tape;
 
 pub use attention::{Looking, Segment, Segments, attention};
-pub use blocks::{Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8};
+pub use blocks::{
+    Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8, dynamic_map, unsigned_dynamic_map,
+};
 pub use cpu::Precision;
 #[doc(hidden)]
 pub use cpu::composed;

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test stops where it fails")]
 
-use align_kernels::{Param, TokenStats, composed, embedding, linear_log_probs, linear_log_probs_with_stats};
+use align_kernels::{
+    Head, Param, TokenStats, composed, embedding, linear_log_probs, linear_log_probs_with_stats,
+};
 use candle_core::{DType, Device, Result, Tensor};
 
 const CPU: Device = Device::Cpu;
@@ -273,4 +275,74 @@ fn what_does_not_fit_is_refused() {
     assert!(refused(&values(2, 4, 1, 1.0), &[8, 9]).contains("label 9 is outside the vocabulary of 9"));
     assert!(refused(&values(2, 3, 1, 1.0), &[0, 1]).contains("expected hidden [rows, 4]"));
     assert!(refused(&values(2, 4, 1, 1.0), &[0]).contains("expected hidden [rows, 4]"));
+}
+
+#[test]
+fn smoothed_labels_are_the_label_and_an_even_share_of_all_log_probs() {
+    // Two tiles of rows, and a vocabulary of several segments.
+    let (rows, width, vocab, smoothing) = (513, 8, 4099, 0.1);
+    let (hidden, weight) = (values(rows, width, 1, 1.0), values(vocab, width, 2, 1.5));
+    let labels = labels(rows, vocab);
+    let smoothed: WithStats =
+        |hidden, weight, labels| Head::new(weight).smoothed_log_probs_with_stats(hidden, labels, 0.1);
+    let by_definition: WithStats = |hidden, weight, labels| {
+        let stats = linear_log_probs_with_stats(hidden, weight, labels)?.1;
+        let all = log_softmax(&Head::new(weight).logits(hidden)?)?;
+        let of_labels = all.gather(&labels.unsqueeze(1)?, 1)?.squeeze(1)?;
+        Ok((((of_labels * (1.0 - 0.1))? + (all.mean(1)? * 0.1)?)?, stats))
+    };
+    let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    let exact = outcome(&double(&hidden), &double(&weight), &labels, by_definition);
+    let found = outcome(&hidden, &weight, &labels, smoothed);
+    let in_tensors = outcome(&hidden, &weight, &labels, |h, w, l| {
+        composed(|| Head::new(w).smoothed_log_probs_with_stats(h, l, 0.1))
+    });
+    for (which, exact) in exact.iter().enumerate() {
+        for (form, found) in [("cpu", &found), ("composed", &in_tensors)] {
+            let distance = distance(&found[which], exact, 1e-2);
+            assert!(distance < 1e-5, "{form}, quantity {which}: {distance:e}");
+        }
+    }
+    let plain = outcome(&hidden, &weight, &labels, linear_log_probs_with_stats);
+    assert!(distance(&plain[0], &found[0], 1e-2) > 1e-2, "smoothing of {smoothing} is no different");
+    let param = Param::frozen(&weight);
+    for wrong in [-0.1, 1.0, f64::NAN] {
+        let smoothed = Head::new(&param).smoothed_log_probs_with_stats(&hidden, &labels, wrong);
+        assert!(smoothed.unwrap_err().to_string().contains("label smoothing"));
+    }
+}
+
+#[test]
+fn the_gradient_of_smoothed_labels_is_that_of_finite_differences() {
+    let (hidden, weight) = (values(3, 4, 1, 1.0), values(7, 4, 2, 1.5));
+    let labels = labels(3, 7);
+    let double = |t: &Tensor| t.to_dtype(DType::F64).unwrap();
+    let loss = |hidden: &Tensor| {
+        let head = Param::frozen(&double(&weight));
+        let (log_probs, _) =
+            composed(|| Head::new(&head).smoothed_log_probs_with_stats(hidden, &labels, 0.3)).unwrap();
+        log_probs.sum_all().unwrap()
+    };
+    // On slices in f32, against differences in f64.
+    let tracked = Param::tracked(&hidden).unwrap();
+    let head = Param::tracked(&weight).unwrap();
+    let (log_probs, _) =
+        Head::new(&head).smoothed_log_probs_with_stats(tracked.tensor(), &labels, 0.3).unwrap();
+    let grads = log_probs.sum_all().unwrap().backward().unwrap();
+    let found = grads.get(tracked.tensor()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let at: Vec<f64> = double(&hidden).flatten_all().unwrap().to_vec1().unwrap();
+    for (place, found) in found.iter().enumerate() {
+        let moved = |by: f64| {
+            let mut at = at.clone();
+            at[place] += by;
+            loss(&Tensor::from_vec(at, (3, 4), &CPU).unwrap()).to_scalar::<f64>().unwrap()
+        };
+        let difference = (moved(1e-5) - moved(-1e-5)) / 2e-5;
+        assert!((f64::from(*found) - difference).abs() < 1e-5, "{place}: {found} is not {difference}");
+    }
+}
+
+fn log_softmax(logits: &Tensor) -> Result<Tensor> {
+    let shifted = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
+    shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(1)?.log()?)
 }

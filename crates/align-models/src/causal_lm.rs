@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use crate::adapter::head_adapter;
 use crate::plan::weight;
-use crate::{Decoder, DecoderConfig, KeyValues, Packed, Stream};
+use crate::{Decoder, DecoderConfig, KeyValues, Neftune, Packed, Stream};
 
 /// A causal language model. Whether it can be trained depends on the parameters it was made from.
 #[derive(Clone, Debug)]
@@ -39,6 +39,11 @@ impl CausalLm {
         Self { decoder: self.decoder.with_gradient_checkpointing(gradient_checkpointing), ..self }
     }
 
+    /// See [`Decoder::with_neftune`].
+    pub fn with_neftune(self, neftune: Option<Neftune>) -> Self {
+        Self { decoder: self.decoder.with_neftune(neftune), ..self }
+    }
+
     /// The backbone.
     pub fn decoder(&self) -> &Decoder {
         &self.decoder
@@ -52,8 +57,21 @@ impl CausalLm {
 
     /// [`CausalLm::token_log_probs`] with entropy and top-1 hits from the same pass.
     pub fn token_log_probs_with_stats(&self, packed: &Packed) -> Result<(Tensor, TokenStats)> {
+        self.smoothed_log_probs_with_stats(packed, 0.0)
+    }
+
+    /// [`CausalLm::token_log_probs_with_stats`] of labels of which a share is divided evenly among the vocabulary (label
+    /// smoothing).
+    ///
+    /// # Errors
+    /// A share that is not at least 0 and below 1.
+    pub fn smoothed_log_probs_with_stats(
+        &self,
+        packed: &Packed,
+        smoothing: f64,
+    ) -> Result<(Tensor, TokenStats)> {
         let (hidden, labels) = self.target_rows(packed)?;
-        self.head.log_probs_with_stats(&hidden, &labels)
+        self.head.smoothed_log_probs_with_stats(&hidden, &labels, smoothing)
     }
 
     /// Log-probs of whole sequences, `[sequences]`: the sum over each sequence's targets, zero where a

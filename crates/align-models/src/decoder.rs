@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use crate::adapter::Embedding;
 use crate::layer::{Layer, norm};
-use crate::{DecoderConfig, Rotary, Stream};
+use crate::{DecoderConfig, Neftune, Rotary, Stream};
 
 /// A decoder over parameters that it shares with whoever holds the [`Params`].
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct Decoder {
     layers: Vec<Arc<Layer>>,
     norm: RmsNorm,
     noise: Noise,
+    neftune: Option<Neftune>,
     gradient_checkpointing: bool,
 }
 
@@ -56,6 +57,7 @@ impl Decoder {
                 .collect::<Result<_>>()?,
             norm: norm(&config.norm, params)?,
             noise: params.noise().clone(),
+            neftune: None,
             gradient_checkpointing: false,
             config: config.clone(),
         })
@@ -66,6 +68,11 @@ impl Decoder {
     /// pass. Results are the same to the bit.
     pub fn with_gradient_checkpointing(self, gradient_checkpointing: bool) -> Self {
         Self { gradient_checkpointing, ..self }
+    }
+
+    /// NEFTune: noise on the embedded tokens in training passes, if any.
+    pub fn with_neftune(self, neftune: Option<Neftune>) -> Self {
+        Self { neftune, ..self }
     }
 
     /// The decoder's shape.
@@ -136,7 +143,10 @@ impl Decoder {
         let every = rows.iter().copied().eq(0..stream.tokens.len() as u32);
         let mut rows = if every { None } else { Some(Tensor::new(rows, device)?) };
         let mut hidden = record("embedding", [], |tape, []| {
-            let rows = self.embedding.forward(tape, &tokens)?;
+            let mut rows = self.embedding.forward(tape, &tokens)?;
+            if let Some(neftune) = self.neftune {
+                rows = neftune.add(tape, rows, stream, &self.noise)?;
+            }
             tape.scale(rows, self.config.embedding_scale)
         })?;
         for (index, layer) in self.layers.iter().enumerate() {

@@ -13,6 +13,7 @@ mod initialise;
 mod layer;
 mod model;
 mod model_dir;
+mod neftune;
 mod packing;
 mod plan;
 mod reference;
@@ -30,6 +31,7 @@ pub use gguf::GgufType;
 pub use initialise::random_weights;
 pub use model::Model;
 pub use model_dir::ModelDir;
+pub use neftune::Neftune;
 pub use packing::{Packed, Stream, Targets};
 pub use plan::{
     AttentionPlan, DecoderConfig, HeadPlan, Init, LayerPlan, LinearPlan, MlpPlan, NormPlan, QueryScaling,

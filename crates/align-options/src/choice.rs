@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Data, DeriveInput, Error, Result};
+use syn::{Data, DeriveInput, Error, LitStr, Result, Variant};
 
 /// `ALL` and `name()`.
 pub(crate) fn names(item: &DeriveInput) -> Result<TokenStream> {
@@ -11,7 +11,7 @@ pub(crate) fn names(item: &DeriveInput) -> Result<TokenStream> {
     };
     let name = &item.ident;
     let variants: Vec<_> = data.variants.iter().map(|variant| &variant.ident).collect();
-    let names = variants.iter().map(|variant| snake_case(&variant.to_string()));
+    let names = data.variants.iter().map(written).collect::<Result<Vec<_>>>()?;
     Ok(quote! {
         impl #name {
             /// All values, in the order of the help.
@@ -25,6 +25,21 @@ pub(crate) fn names(item: &DeriveInput) -> Result<TokenStream> {
             }
         }
     })
+}
+
+/// What `value(name = "…")` says, else the variant's name.
+fn written(variant: &Variant) -> Result<String> {
+    let mut name = snake_case(&variant.ident.to_string());
+    for attribute in variant.attrs.iter().filter(|attribute| attribute.path().is_ident("value")) {
+        attribute.parse_nested_meta(|meta| {
+            let text: LitStr = meta.value()?.parse()?;
+            if meta.path.is_ident("name") {
+                name = text.value();
+            }
+            Ok(())
+        })?;
+    }
+    Ok(name)
 }
 
 fn snake_case(name: &str) -> String {

@@ -13,7 +13,8 @@ pub fn options(item: TokenStream) -> TokenStream {
     options::default(&item).unwrap_or_else(syn::Error::into_compile_error).into()
 }
 
-/// `ALL` and `name()` of the values of an option: the names that a user writes, as `rename_all = "snake_case"` makes them.
+/// `ALL` and `name()` of the values of an option: the names that a user writes, as `rename_all = "snake_case"` makes them
+/// or `name` says.
 /// Accepts clap's attributes whether clap is there or not.
 #[proc_macro_derive(Choice, attributes(value))]
 pub fn choice(item: TokenStream) -> TokenStream {

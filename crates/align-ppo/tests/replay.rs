@@ -16,7 +16,7 @@ use align_ppo::{
     GroupAlgorithm, GroupBatch, GroupCompletion, GroupConfig, GroupLossType, GroupObjective, GroupOptions,
     GroupSetting, Importance, KlPenalty,
 };
-use align_train::{AdamWConfig, LrSchedulerType, Schedule, Update, Updater};
+use align_train::{Curve, OptimizerConfig, Schedule, Update, Updater};
 use candle_core::{DType, Device};
 use clap::ValueEnum as _;
 use serde_json::{Map, Value};
@@ -168,14 +168,14 @@ impl Run {
         let beta = if let KlPenalty::Loss(beta) = config.penalty { beta } else { 0.0 };
         let mut objective = GroupObjective::new(policy, config.loss, beta, config.temperature);
         let schedule = Schedule {
-            kind: LrSchedulerType::Constant,
+            curve: Curve::Constant,
             learning_rate: self.number("learning_rate").unwrap(),
             warmup_steps: 0,
             total_steps: self.steps.len(),
-            decay_steps: 0,
         };
         let mut updater =
-            Updater::new(&params, AdamWConfig::default(), schedule, self.number("max_grad_norm")).unwrap();
+            Updater::new(&params, OptimizerConfig::default(), schedule, self.number("max_grad_norm"))
+                .unwrap();
         let update = |step: &Step| updater.update(&mut objective, &[batch(step)]).unwrap();
         let updates = self.steps.iter().map(update).collect();
         (updates, params)

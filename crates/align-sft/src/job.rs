@@ -5,7 +5,7 @@ use align_data::{
     load_demonstrations, prepare_demonstrations,
 };
 use align_kernels::Params;
-use align_models::{CausalLm, random_weights};
+use align_models::{CausalLm, Neftune, random_weights};
 use align_stage::{
     Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training,
     publish,
@@ -73,6 +73,7 @@ pub struct Parts {
 /// Options, data or a model that are wrong, before anything is written; a loss that is not finite; files that cannot be
 /// written; somebody who asked to stop.
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
+    job.sft.check()?;
     let opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
 
     // Data: demonstrations as token ids, the part that is learned marked.
@@ -98,10 +99,15 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     } else {
         opening.model.trainable(opening.place.seed, device)?.0
     };
-    let policy =
-        CausalLm::new(config, &params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
-    let objective = Supervised::new(policy, job.sft.loss_type);
-    let view = Supervised::new(CausalLm::new(config, &params.view())?, job.sft.loss_type);
+    let neftune = job.sft.neftune_noise_alpha.map(|alpha| Neftune { alpha, seed: opening.place.seed });
+    let policy = CausalLm::new(config, &params)?
+        .with_gradient_checkpointing(opening.config.gradient_checkpointing)
+        .with_neftune(neftune);
+    let objective = |policy| {
+        Supervised::new(policy, job.sft.loss_type).with_label_smoothing(job.sft.label_smoothing_factor)
+    };
+    let view = objective(CausalLm::new(config, &params.view())?);
+    let objective = objective(policy);
 
     // Training, and what changed.
     let held_out = HeldOut::new(&data.held_out, view, opening.config.per_device_eval_batch_size);

@@ -15,12 +15,20 @@ const TOKENS: &str = "tokens";
 pub struct Supervised {
     policy: CausalLm,
     loss: LossType,
+    label_smoothing: f64,
 }
 
 impl Supervised {
     /// The objective over a model's parameters, however they are held.
     pub fn new(policy: CausalLm, loss: LossType) -> Self {
-        Self { policy, loss }
+        Self { policy, loss, label_smoothing: 0.0 }
+    }
+
+    /// The same on labels of which the share ε is divided evenly among the vocabulary. As in transformers, the loss that is
+    /// measured is this one too.
+    #[must_use]
+    pub fn with_label_smoothing(self, label_smoothing: f64) -> Self {
+        Self { label_smoothing, ..self }
     }
 }
 
@@ -34,7 +42,8 @@ impl Objective for Supervised {
     /// The sum over the micro-batch's labels, divided by the labels of the whole window.
     fn loss<'a>(&'a self, batch: &'a ExampleBatch, totals: &Weights) -> Result<StepLoss<'a>> {
         let tokens = batch.packed.targets.len() as f64;
-        let (log_probs, stats) = self.policy.token_log_probs_with_stats(&batch.packed)?;
+        let (log_probs, stats) =
+            self.policy.smoothed_log_probs_with_stats(&batch.packed, self.label_smoothing)?;
         let learned = log_probs.ones_like()?;
         let losses = match self.loss {
             LossType::Nll => nll(&log_probs, &learned)?,

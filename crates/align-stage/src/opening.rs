@@ -68,6 +68,8 @@ impl<'a> Opening<'a> {
         if matches!(config.length, Length::Steps(_)) {
             given.refuse(&["num_train_epochs"], "because `max_steps` is given")?;
         }
+        let optimizer = config.optimizer.method;
+        given.refuse(optimizer.unused_options(), &format!("with `optim` {}", optimizer.optim().name()))?;
         given.refuse_revision_of_directory(&model.model_name_or_path)?;
         let read = named(&options, &given);
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
@@ -78,7 +80,7 @@ impl<'a> Opening<'a> {
         if dir.is_adapter() && train.learning_rate.is_none() {
             config.learning_rate *= LEARNING_RATE_FACTOR;
         }
-        config.adamw.loraplus_lr_ratio = job.lora().loraplus_lr_ratio.unwrap_or(1.0);
+        config.optimizer.loraplus_lr_ratio = job.lora().loraplus_lr_ratio.unwrap_or(1.0);
         let mut opening = Self {
             host,
             place,

@@ -133,7 +133,7 @@ where
 
 fn evaluate(
     evaluation: &mut Option<&mut dyn Evaluate>,
-    updater: &Updater,
+    updater: &mut Updater,
     run: &mut Run<'_>,
 ) -> Result<SelectionVerdict> {
     let Some(evaluation) = evaluation else {
@@ -146,7 +146,15 @@ fn evaluate(
     run.progress.evaluation_pending = matches!(measured, Err(Error::Interrupted(_)));
     match measured {
         Err(Error::Interrupted(_)) => Ok(SelectionVerdict::default()),
-        measured => run.record_evaluation(&measured?, began.elapsed()),
+        measured => {
+            let metrics = measured?;
+            let verdict = run.record_evaluation(&metrics, began.elapsed())?;
+            // As in transformers, the evaluation before the first update changes no learning rate.
+            if updater.step() > 0 {
+                updater.evaluated(&metrics)?;
+            }
+            Ok(verdict)
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod adamw;
 mod checkpoint;
 mod checkpoints;
 mod error;
@@ -13,6 +12,7 @@ mod manifest;
 mod metrics;
 mod noted;
 mod objective;
+mod optimizer;
 mod options;
 mod pace;
 mod progress;
@@ -26,7 +26,6 @@ mod updater;
 mod weights;
 mod windows;
 
-pub use adamw::{AdamW, AdamWConfig};
 pub use align_files::{OutputDir, Resume, Use};
 pub use checkpoint::Checkpoint;
 pub use error::{Error, Result};
@@ -37,10 +36,11 @@ pub use layout::{Layout, Part};
 pub use metrics::Metrics;
 pub use noted::Noted;
 pub use objective::{Batches, Cursor, Evaluate, Objective, StepLoss};
+pub use optimizer::{Adam, LrAdjustment, Momentum, Muon, Optim, Optimizer, OptimizerConfig, OptimizerMethod};
 pub use options::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
 pub use pace::Pace;
 pub use run::{AcceptedRun, OnLog, Run, RunControl};
-pub use schedule::{LrSchedulerType, Schedule};
+pub use schedule::{Curve, Floor, LrSchedulerType, Plateau, Ramp, Schedule, StableDecay};
 pub use selection::SelectionVerdict;
 pub use settings::FREE_OPTIONS;
 pub use trainer_state::{LogEntry, TrainerState};

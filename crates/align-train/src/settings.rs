@@ -53,6 +53,9 @@ const BY_CONTENT: &[(&str, &str)] = &[
 /// Those of them that every resume changes, or that say nothing of the run.
 const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "train.resume_from_checkpoint"];
 
+/// Options that checkpoints of an earlier version lack, and the values, in JSON, that say what it did.
+const LATER: &[(&str, &str)] = &[("train.optim", "\"adamw_torch\""), ("sft.label_smoothing_factor", "0.0")];
+
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
 ///
@@ -61,7 +64,10 @@ const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "t
 pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Result<()> {
     let (old, new) = (flattened(old), flattened(new));
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let differs = |name: &String| old.get(name) != new.get(name) && !same_place(old.get(name), new.get(name));
+    let differs = |name: &String| {
+        let (old, new) = (old.get(name), new.get(name));
+        old != new && !same_place(old, new) && !(old.is_none() && is_as_before(name, new))
+    };
     let (free, fixed): (Vec<&String>, Vec<&String>) = names
         .into_iter()
         .filter(|&name| differs(name))
@@ -119,6 +125,13 @@ fn is_free(name: &str) -> bool {
         Some(parts) => parts == (*group, *option),
         None => name == *option,
     })
+}
+
+/// Whether an option has the value that says what was done before there was such an option.
+fn is_as_before(name: &str, new: Option<&Value>) -> bool {
+    let is = |it: &str| it == option(name) || it.split_once('.').is_some_and(|(_, bare)| bare == name);
+    let before = LATER.iter().find(|(it, _)| is(it));
+    before.is_some_and(|(_, value)| serde_json::from_str(value).ok().as_ref() == new)
 }
 
 /// Whether two values are paths that lead to the same file or folder, however they are written.
@@ -179,6 +192,14 @@ mod tests {
         ] {
             assert!(!is_free(name), "{name}");
         }
+    }
+
+    #[test]
+    fn an_option_that_is_newer_than_a_checkpoint_may_say_what_was_done_then() {
+        let is = |name, value: &str| is_as_before(name, Some(&value.into()));
+        assert!(is("options.train.optim", "adamw_torch") && is("optim", "adamw_torch"));
+        assert!(is_as_before("options.sft.label_smoothing_factor", Some(&0.0.into())));
+        assert!(!is("options.train.optim", "lion") && !is("options.train.seed", "adamw_torch"));
     }
 
     #[test]

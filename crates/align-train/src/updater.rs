@@ -1,21 +1,30 @@
 //! One parameter update, from a window of micro-batches to new weights.
 //!
 //! count weights → forward and backward per micro-batch → norm and finite check → clip → learning rate →
-//! AdamW. It owns no batches and no loop: `fit` calls it for the offline stages, PPO from its own loop.
+//! optimizer. It owns no batches and no loop: `fit` calls it for the offline stages, PPO from its own loop.
 
+use std::path::Path;
+
+use align_files::write_json;
 use align_kernels::Params;
 
+use crate::schedule::PlateauState;
 use crate::{
-    AdamW, AdamWConfig, Checkpoint, Error, Layout, Metrics, Objective, Result, Schedule, StepLoss, Weights,
-    gradients,
+    Checkpoint, Error, Layout, Metrics, Objective, Optimizer, OptimizerConfig, Result, Schedule, StepLoss,
+    Weights, gradients,
 };
+
+/// The state of a schedule in a checkpoint.
+const SCHEDULER: &str = "scheduler.json";
 
 /// The updater: makes parameter updates and holds what they need: parameters, optimizer state, schedule, step.
 pub struct Updater {
     params: Params,
     layout: Layout,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     schedule: Schedule,
+    /// Of a schedule that goes by evaluations.
+    plateau: Option<PlateauState>,
     max_grad_norm: Option<f64>,
     step: usize,
     learning_rate_scale: f64,
@@ -44,10 +53,10 @@ impl Updater {
     /// Gradients are clipped to a global norm of `max_grad_norm` if there is one.
     ///
     /// # Errors
-    /// If no parameter is tracked, or one is not f32.
+    /// If no parameter is tracked, or one is not f32; what [`Optimizer::new`] refuses.
     pub fn new(
         params: &Params,
-        adamw: AdamWConfig,
+        optimizer: OptimizerConfig,
         schedule: Schedule,
         max_grad_norm: Option<f64>,
     ) -> Result<Self> {
@@ -55,11 +64,12 @@ impl Updater {
         if params.is_empty() {
             return Err(candle_core::Error::Msg("there is no parameter to train".into()).into());
         }
-        let optimizer = AdamW::new(&params, adamw)?;
+        let optimizer = Optimizer::new(&params, optimizer)?;
         Ok(Self {
             params,
             layout: Layout::default(),
             optimizer,
+            plateau: schedule.plateau().map(|_| PlateauState::new(schedule.learning_rate)),
             schedule,
             max_grad_norm,
             step: 0,
@@ -119,7 +129,7 @@ impl Updater {
         if !grad_norm.is_finite() {
             return Err(self.find_not_finite(objective, window, &totals)?);
         }
-        let learning_rate = self.learning_rate_scale * self.schedule.rate(self.step);
+        let learning_rate = self.learning_rate_scale * self.rate();
         self.optimizer.step(&self.params, learning_rate, clip_factor(grad_norm, self.max_grad_norm))?;
         self.params.clear_grads();
         self.step += 1;
@@ -130,13 +140,16 @@ impl Updater {
         Ok(update)
     }
 
-    /// Goes on from a checkpoint: weights, moments and step.
+    /// Goes on from a checkpoint: weights, the optimizer's state, a schedule's that has any, and step.
     ///
     /// # Errors
-    /// If the checkpoint misses one of the parameters or has it in another shape.
+    /// If the checkpoint misses one of the parameters or has it in another shape, or is of another optimizer.
     pub fn restore(&mut self, checkpoint: &Checkpoint) -> Result<()> {
         self.load_weights(checkpoint)?;
         self.optimizer.load(&self.params, &checkpoint.optimizer_file()?)?;
+        if let Some(plateau) = &mut self.plateau {
+            *plateau = checkpoint.read_json(SCHEDULER)?;
+        }
         self.step = checkpoint.step();
         Ok(())
     }
@@ -151,7 +164,23 @@ impl Updater {
         self.learning_rate_scale = scale;
     }
 
-    /// Takes weights and moments back to those of a checkpoint, while steps and schedule go on.
+    /// Takes an evaluation into account: a schedule that goes by them may lower its learning rate.
+    ///
+    /// # Errors
+    /// If the metric that it goes by was not measured.
+    pub fn evaluated(&mut self, metrics: &Metrics) -> Result<()> {
+        match (self.schedule.plateau(), &mut self.plateau) {
+            (Some(plateau), Some(state)) => state.evaluated(plateau, metrics),
+            _ => Ok(()),
+        }
+    }
+
+    /// The bytes of the optimizer's state.
+    pub fn optimizer_bytes(&self) -> usize {
+        self.optimizer.bytes()
+    }
+
+    /// Takes weights and the optimizer's state back to those of a checkpoint, while steps and schedule go on.
     ///
     /// # Errors
     /// As [`Updater::restore`].
@@ -168,8 +197,18 @@ impl Updater {
         checkpoint.load_weights(&self.params, &self.layout)
     }
 
-    pub(crate) fn optimizer(&self) -> &AdamW {
-        &self.optimizer
+    /// Writes the states of optimizer and schedule into a checkpoint's directory.
+    pub(crate) fn save(&self, dir: &Path) -> Result<()> {
+        Checkpoint::save_optimizer(dir, |path| self.optimizer.save(path))?;
+        match &self.plateau {
+            Some(plateau) => Ok(write_json(dir.join(SCHEDULER), plateau)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The learning rate of the next update, before the stage's scale.
+    fn rate(&self) -> f64 {
+        self.plateau.as_ref().map_or_else(|| self.schedule.rate(self.step), PlateauState::learning_rate)
     }
 
     /// Forward and backward of one micro-batch; its share of the loss, not yet read. The graph and candle's

@@ -5,7 +5,7 @@
 use align::candle::Device;
 use align::data::{Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};
 use align::dpo::{PairBatch, PairMethod, Preference};
-use align::engine::{AdamWConfig, LrSchedulerType, Schedule, Updater};
+use align::engine::{Curve, OptimizerConfig, Schedule, Updater};
 use align::models::{CausalLm, ModelDir, Reference};
 
 fn main() -> align::Result<()> {
@@ -20,10 +20,9 @@ fn main() -> align::Result<()> {
     let method = PairMethod::dpo(0.5);
     let mut objective = Preference::new(policy, Some(Reference::Live(Box::new(reference))), method);
 
-    let (warmup_steps, total_steps, decay_steps) = (2, 20, 0);
-    let kind = LrSchedulerType::Linear;
-    let schedule = Schedule { kind, learning_rate: 1e-4, warmup_steps, total_steps, decay_steps };
-    let mut updater = Updater::new(&params, AdamWConfig::default(), schedule, Some(1.0))?;
+    let (warmup_steps, total_steps) = (2, 20);
+    let schedule = Schedule { curve: Curve::Linear, learning_rate: 1e-4, warmup_steps, total_steps };
+    let mut updater = Updater::new(&params, OptimizerConfig::default(), schedule, Some(1.0))?;
     for (step, rows) in rows.chunks(16).take(total_steps).enumerate() {
         // Two micro-batches; their losses are weighted as if they were one.
         let window = [

@@ -52,6 +52,26 @@ fn every_method_trains_and_says_how_it_went() {
 }
 
 #[test]
+fn every_optimizer_trains_policies_and_critics_and_adapters() {
+    let place = Place::new();
+    let mut models = Vec::new();
+    for (at, optim) in
+        ["adamw_torch", "adamw_8bit", "adafactor", "lion", "sgd", "muon"].into_iter().enumerate()
+    {
+        for method in ["--method grpo --num-generations 4", "--use-peft --lora-r 16 --loraplus-lr-ratio 4"] {
+            let options = format!("{QUICK} {method} --optim {optim} --save-strategy no --max-steps 2");
+            let run = place.train(&format!("out-{at}-{}", models.len()), &options);
+            assert_eq!(run.json("report.json")["steps"], 2, "{optim} {method}");
+            models.push(run.model());
+        }
+    }
+    let all = models.len();
+    models.sort();
+    models.dedup();
+    assert_eq!(models.len(), all, "two optimizers give the same model");
+}
+
+#[test]
 fn prompts_that_teach_nothing_are_sampled_again_as_others() {
     let place = Place::new();
     let options = format!("{QUICK} {DAPO} --save-strategy no --max-steps 2 --seed 5");

@@ -30,6 +30,20 @@ fn options_that_make_no_sense_are_refused() {
     refused("--dataset-test-split second", &["dataset_test_split: has no effect on data.jsonl, a file"]);
     refused("--lr-scheduler-type cosin", &["did you mean `cosine`?"]);
     refused("--lr-scheduler-type warmup_stable_decay", &["needs num_decay_steps"]);
+    refused("--lr-scheduler-type cosine_with_min_lr", &["needs min_lr or min_lr_rate"]);
+    refused("--lr-scheduler-type reduce_lr_on_plateau", &["reduce_lr_on_plateau: needs evaluation"]);
+    refused("--lr-scheduler-kwargs {", &["`lr_scheduler_kwargs`", "JSON object"]);
+    let polynomial = "--lr-scheduler-type polynomial --lr-scheduler-kwargs lr_end=1";
+    refused(polynomial, &["`lr_scheduler_kwargs` = lr_end=1: must be below learning_rate"]);
+    refused("--optim adam", &["`--optim`", "`adam`"]);
+    refused(
+        "--optim paged_adamw_8bit",
+        &["`paged_adamw_8bit` is not supported; the nearest is `adamw_8bit`"],
+    );
+    refused(
+        "--optim sgd --optim-args momentum=2",
+        &["`optim_args`", "`momentum` must be a number from 0 to 1"],
+    );
     refused("--adam-beta1 1", &["`adam_beta1` = 1"]);
     refused("--adam-epsilon 0", &["`adam_epsilon` = 0"]);
     refused("--weight-decay -0.1", &["`weight_decay` = -0.1"]);
@@ -55,6 +69,14 @@ fn options_without_effect_are_refused() {
     refused(
         "--per-device-eval-batch-size 3",
         &["`per_device_eval_batch_size`: has no effect", "no held-out rows"],
+    );
+    refused("--optim-args momentum=0.9", &["`optim_args`", "optim adamw_torch takes no arguments"]);
+    refused("--optim adafactor --adam-beta1 0.8", &["`adam_beta1`: has no effect, with `optim` adafactor"]);
+    refused("--optim lion --adam-epsilon 1e-6", &["`adam_epsilon`: has no effect, with `optim` lion"]);
+    refused("--optim sgd --adam-beta2 0.9", &["`adam_beta2`: has no effect, with `optim` sgd"]);
+    refused(
+        "--lr-scheduler-kwargs num_cycles=2",
+        &["`num_cycles` has no effect", "linear takes no arguments"],
     );
     refused("--early-stopping-patience 2", &["`early_stopping_patience` = 2", "eval_strategy"]);
     refused("--early-stopping-threshold 0.1", &["`early_stopping_threshold` = 0.1", "no effect"]);

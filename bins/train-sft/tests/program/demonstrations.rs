@@ -1,6 +1,8 @@
 //! The options that only supervised fine-tuning has.
 
-use crate::support::{Place, QUICK, training};
+use std::fs;
+
+use crate::support::{Place, QUICK, check, training};
 
 #[test]
 fn the_prompt_is_learned_where_one_says_so() {
@@ -29,7 +31,7 @@ fn a_model_from_scratch_depends_on_the_seed_alone() {
     assert_eq!(loaded.weights(), original.weights(), "nothing was learned, so nothing may have changed");
     let scratch = begin("scratch", "--from-scratch");
     assert_ne!(scratch.weights(), original.weights());
-    std::fs::remove_file(place.path("model/model.safetensors")).unwrap();
+    fs::remove_file(place.path("model/model.safetensors")).unwrap();
     assert!(begin("again", "--from-scratch").model() == scratch.model());
     assert!(begin("other", "--from-scratch --seed 1").model() != scratch.model());
 }
@@ -46,4 +48,38 @@ fn the_loss_is_the_one_that_is_named() {
     let ended = place.ended(&training("out", "--loss-type dpo"));
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("dpo") && ended.stderr.contains("dft"), "{}", ended.stderr);
+}
+
+#[test]
+fn smoothed_labels_cost_more_and_noise_is_heard_in_training_alone() {
+    let place = Place::new();
+    let held_out = "--eval-dataset data.jsonl --eval-strategy steps --eval-steps 3";
+    let run = |out: &str, options: &str| place.train(out, &format!("{QUICK} {held_out} {options}"));
+    let plain = run("plain", "");
+    let smoothed = run("smoothed", "--label-smoothing-factor 0.2");
+    assert!(smoothed.model() != plain.model());
+    // Of a trained model the even share is unlikely.
+    assert!(
+        smoothed.json("report.json")["loss_before"].as_f64()
+            > plain.json("report.json")["loss_before"].as_f64()
+    );
+    let noisy = run("noisy", "--neftune-noise-alpha 5");
+    assert!(noisy.model() != plain.model());
+    assert_eq!(noisy.json("report.json")["loss_before"], plain.json("report.json")["loss_before"]);
+    assert!(run("again", "--neftune-noise-alpha 5").model() == noisy.model(), "noise is of the seed");
+    assert!(run("louder", "--neftune-noise-alpha 15").model() != noisy.model());
+    let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
+    refused("--label-smoothing-factor 1", &["`--label-smoothing-factor`"]);
+    refused("--neftune-noise-alpha 0", &["`neftune_noise_alpha`: must be above 0"]);
+    refused("--loss-type dft --label-smoothing-factor 0.1", &["`label_smoothing_factor`: has no effect"]);
+}
+
+#[test]
+fn noise_goes_on_where_it_was() {
+    let place = Place::new();
+    let options = "--neftune-noise-alpha 5 --use-peft --max-steps 4 --save-steps 2 --learning-rate 1e-3 --max-length 60 \
+                   --report-to none";
+    let whole = place.train("whole", options);
+    let resumed = format!("{options} --resume-from-checkpoint whole/checkpoint-2");
+    assert!(place.train("resumed", &resumed).model() == whole.model());
 }

@@ -92,6 +92,13 @@ fn what_concerns_the_updates_changes_the_model() {
         "--adam-epsilon 1e-3",
         "--max-grad-norm 0",
         "--max-grad-norm 0.1",
+        "--optim adamw_8bit",
+        "--optim adafactor",
+        "--optim lion",
+        "--optim sgd",
+        "--optim sgd --optim-args momentum=0.9",
+        "--optim muon",
+        "--optim muon --optim-args ns_steps=2",
     ];
     for (number, option) in options.iter().enumerate() {
         models.push((option, place.train(&number.to_string(), &format!("{QUICK} {option}")).model()));
@@ -121,6 +128,15 @@ fn every_schedule_has_rates_of_its_own() {
         rates("cosine", "--warmup-ratio 0.33"),
         rates("inverse_sqrt", "--warmup-steps 2"),
         rates("warmup_stable_decay", "--warmup-steps 1 --num-decay-steps 3"),
+        rates("warmup_stable_decay", "--lr-scheduler-kwargs num_decay_steps=3,decay_type=linear"),
+        rates("cosine", "--lr-scheduler-kwargs num_cycles=1.5"),
+        rates("cosine_with_restarts", "--lr-scheduler-kwargs num_cycles=2"),
+        rates("cosine_with_min_lr", "--lr-scheduler-kwargs {\"min_lr\":0.001}"),
+        rates("polynomial", "--lr-scheduler-kwargs power=2"),
+        rates(
+            "reduce_lr_on_plateau",
+            "--lr-scheduler-kwargs patience=0,threshold=0.99 --eval-dataset data.jsonl --eval-strategy steps --eval-steps 2",
+        ),
     ];
     for (number, rates) in schedules.iter().enumerate() {
         assert!(rates.len() == 6 && !schedules[..number].contains(rates), "{rates:?}");

@@ -45,6 +45,34 @@ fn a_run_goes_on_from_each_of_its_checkpoints() {
 }
 
 #[test]
+fn every_optimizer_goes_on_to_the_bit_and_with_no_other() {
+    let place = Place::new();
+    for (optim, other) in [
+        ("adamw_8bit", "adamw_torch"),
+        ("adafactor", "lion"),
+        ("lion", "sgd"),
+        ("sgd --optim-args momentum=0.9", "adafactor"),
+        ("muon", "adamw_8bit"),
+    ] {
+        let options = |optim: &str| {
+            format!(
+                "--optim {optim} --max-steps 4 --save-steps 2 --learning-rate 1e-3 --max-length 60 --weight-decay 0.1 \
+                 --report-to none --overwrite-output-dir"
+            )
+        };
+        let whole = place.train("whole", &options(optim));
+        let from = "--resume-from-checkpoint whole/checkpoint-2";
+        let resumed = place.train("resumed", &format!("{} {from}", options(optim)));
+        assert!(resumed.model() == whole.model(), "{optim}: another model");
+        let name = optim.split(' ').next().unwrap();
+        let ended = place.ended(&training("refused", &format!("{} {from}", options(other))));
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        let expected = format!("optim was \"{name}\", is \"{other}\"");
+        assert!(ended.stderr.contains(&expected), "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn what_is_not_given_is_as_the_run_had_it_that_is_resumed() {
     let place = Place::new();
     let whole = place.train("whole", &format!("{OPTIONS} {EPOCHS} --save-steps 3"));

@@ -1,4 +1,4 @@
-//! Values of other programs' options that ask for what is done anyway: `--fp16 false`, `--optim adamw_torch`.
+//! Values of other programs' options that ask for what is done anyway: `--fp16 false`, `--packing false`.
 //!
 //! Command lines of TRL and transformers write them out. They are passed over with a notice; any other value of these
 //! options is refused, and so is an option that is not listed here ([`super::names`]): what is asked for would not be done.
@@ -29,7 +29,6 @@ const IDLE: &[(&str, Idle)] = &[
     ("bf16-full-eval", Idle::Off),
     ("fp16-full-eval", Idle::Off),
     ("use-vllm", Idle::Off),
-    ("optim", Idle::Words(&["adamw_torch", "adamw_torch_fused"])),
     ("adafactor", Idle::Off),
     ("activation-offloading", Idle::Off),
     ("use-liger-kernel", Idle::Off),

@@ -74,6 +74,9 @@ pub(super) fn read(
     Ok(settings)
 }
 
+/// Options that take an object, which a file may hold as a table.
+const OBJECTS: [&str; 2] = ["lr_scheduler_kwargs", "optim_args"];
+
 fn setting(
     schema: &Schema,
     at: &str,
@@ -81,7 +84,8 @@ fn setting(
     value: &Spanned<DeValue<'_>>,
     notices: &mut Vec<String>,
 ) -> Result<Option<Setting>, ArgumentError> {
-    if value.get_ref().is_table() {
+    let is_object = OBJECTS.contains(&key.replace('-', "_").as_str());
+    if value.get_ref().is_table() && !is_object {
         return Err(invalid(format!(
             "{at}: `{key}` is a table; keys are flat, write its keys at the top level"
         )));
@@ -123,6 +127,9 @@ fn idle(key: &str, value: &DeValue<'_>) -> Option<String> {
 
 /// A value as the words that would follow the flag. The error continues "`key` …".
 fn words(arg: &clap::Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
+    if let Some(table) = value.as_table() {
+        return Ok(vec![object(table)?]);
+    }
     let Some(array) = value.as_array() else {
         return Ok(vec![word(arg, value)?]);
     };
@@ -137,6 +144,22 @@ fn words(arg: &clap::Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
         (Some(','), Some(word)) => Err(format!("has an item with a comma, `{word}`, which separates items")),
         _ => Ok(words),
     }
+}
+
+/// A table as the JSON object that the option takes on a command line.
+fn object(table: &DeTable<'_>) -> Result<String, String> {
+    let field = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+        let key: &std::borrow::Cow<'_, str> = key.get_ref();
+        let value = match value.get_ref() {
+            DeValue::Boolean(truth) => truth.to_string(),
+            DeValue::Integer(number) => number.as_str().to_owned(),
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::String(text) => format!("{text:?}"),
+            other => return Err(format!("has `{key}`, which is {}; expected a value", described(other))),
+        };
+        Ok(format!("{key:?}: {value}"))
+    };
+    Ok(format!("{{{}}}", table.iter().map(field).collect::<Result<Vec<_>, _>>()?.join(", ")))
 }
 
 fn word(arg: &clap::Arg, value: &DeValue<'_>) -> Result<String, String> {

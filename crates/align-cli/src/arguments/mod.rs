@@ -19,6 +19,7 @@ mod idle;
 mod layer;
 mod message;
 mod names;
+mod optim;
 mod schema;
 mod settings;
 

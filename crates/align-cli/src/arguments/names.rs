@@ -6,6 +6,7 @@
 
 use clap::Arg;
 
+use super::optim;
 use super::schema::Schema;
 
 /// A name that was found.
@@ -36,9 +37,8 @@ const OLDER: &[(&str, &str)] = &[
     ("loss.beta", "beta"),
 ];
 
-const PRECISION: &str =
-    "weights and optimizer state are always float32, and products can be in bfloat16 (`dtype`)";
-const ADAMW: &str = "the optimizer is always AdamW with float32 state";
+const PRECISION: &str = "weights are always float32, and products can be in bfloat16 (`dtype`)";
+const OPTIM: &str = "the optimizer is named by `optim` (here: `adafactor`)";
 const LAYOUT: &str = "batches are packed without padding";
 const MEMORY: &str =
     "`gradient_checkpointing` has no variants; to save more memory lower `per_device_train_batch_size`";
@@ -55,9 +55,7 @@ const INEFFECTIVE: &[(&str, &str)] = &[
     ("bf16-full-eval", "evaluation is computed in the precision of training, which `dtype` says"),
     ("fp16-full-eval", PRECISION),
     ("use-vllm", "completions are sampled in this process"),
-    ("optim", ADAMW),
-    ("optim-args", ADAMW),
-    ("adafactor", ADAMW),
+    ("adafactor", OPTIM),
     ("gradient-checkpointing-kwargs", MEMORY),
     ("activation-offloading", MEMORY),
     ("use-cpu", "the device is named by `device` (here: `cpu`)"),
@@ -171,11 +169,14 @@ pub(super) fn ineffective(dashed: &str) -> Option<&'static str> {
 
 /// Refuses values that this project knows but cannot honour.
 pub(super) fn check_value(long: &str, value: &str) -> Result<(), String> {
-    let tracker = value.split(',').find(|part| TRACKERS.contains(&part.trim()));
-    match tracker {
-        Some(tracker) if long == "report-to" => Err(format!(
-            "`{tracker}` needs a service and is not supported; `tensorboard` and metrics.jsonl are written as files"
-        )),
+    match long {
+        "report-to" => match value.split(',').find(|part| TRACKERS.contains(&part.trim())) {
+            Some(tracker) => Err(format!(
+                "`{tracker}` needs a service and is not supported; `tensorboard` and metrics.jsonl are written as files"
+            )),
+            None => Ok(()),
+        },
+        "optim" => optim::check(value),
         _ => Ok(()),
     }
 }

@@ -32,9 +32,9 @@ fn errors_of_a_file_name_the_line() {
     );
     check("config = \"x\"", "config.toml:1: a config file cannot name another; remove `config`");
     check(
-        "bf16 = true",
-        "config.toml:1: `bf16` has no effect here: trainable weights and optimizer state are always float32; \
-         remove it",
+        "fp16 = true",
+        "config.toml:1: `fp16` has no effect here: weights are always float32, and products can be in bfloat16 \
+         (`dtype`); remove it",
     );
     assert!(file_error("beta 1").starts_with("config.toml:1: not TOML: "), "{}", file_error("beta 1"));
 }
@@ -55,9 +55,9 @@ fn errors_of_the_command_line_are_one_line_with_a_suggestion() {
     check("--eval-strategy never", "`--eval-strategy` expects one of no, steps, epoch; found `never`");
     check("--device gpu", "`--device` cannot be `gpu`: expected auto, cpu, cuda, cuda:N or metal");
     check(
-        "--dtype bfloat16",
-        "`--dtype` cannot be `bfloat16`: trainable weights are always float32; files in half precision are \
-         converted on loading",
+        "--dtype float16",
+        "`--dtype` cannot be `float16`: float16 overflows in training without loss scaling; expected float32 or \
+         bfloat16 (files in half precision are converted on loading)",
     );
     check(
         "--activation_offloading",

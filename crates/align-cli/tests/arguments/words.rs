@@ -77,41 +77,56 @@ fn older_names_are_taken_with_a_notice() {
 
 #[test]
 fn what_asks_for_what_is_done_anyway_is_left_out_with_a_notice() {
-    let words = "--bf16 false --no-fp16 --no_remove_unused_columns --optim adamw_torch_fused \
+    let words = "--tf32 false --no-fp16 --no_remove_unused_columns --adafactor false \
                  --dataloader_num_workers=4 --padding_free hello --report-to=none";
     let parsed = run(words).unwrap();
     assert_eq!(parsed.options.prompts, ["hello"]);
     assert_eq!(
         parsed.notices,
         [
-            "`--bf16 false` is not needed and is left out: trainable weights and optimizer state are always float32",
-            "`--no-fp16` is not needed and is left out: trainable weights and optimizer state are always float32",
+            "`--tf32 false` is not needed and is left out: weights are always float32, and products can be in bfloat16 (`dtype`)",
+            "`--no-fp16` is not needed and is left out: weights are always float32, and products can be in bfloat16 (`dtype`)",
             "`--no_remove_unused_columns` is not needed and is left out: columns that are not needed are never read",
-            "`--optim adamw_torch_fused` is not needed and is left out: the optimizer is always AdamW with float32 state",
+            "`--adafactor false` is not needed and is left out: the optimizer is named by `optim` (here: `adafactor`)",
             "`--dataloader_num_workers 4` is not needed and is left out: records are read in this process, ahead of \
              training",
             "`--padding_free` is not needed and is left out: batches are packed without padding",
         ]
     );
-    assert!(!parsed.settings.contains("optim"), "{}", parsed.settings);
-    let text =
-        "model = \"m\"\ndataset = \"d\"\nbf16 = false\noptim = \"adamw_torch\"\ndataset_num_proc = 2\n";
+    assert!(!parsed.settings.contains("adafactor"), "{}", parsed.settings);
+    let text = "model = \"m\"\ndataset = \"d\"\nfp16 = false\nadafactor = false\ndataset_num_proc = 2\n";
     let (_dir, path) = file(text);
     let notices = run(&format!("--config {}", path.display())).unwrap().notices;
     assert_eq!(notices.len(), 3);
     assert!(notices[0].ends_with(
-        "config.toml:3: `bf16 = false` is not needed and is left out: trainable weights and optimizer state are always \
-         float32"
+        "config.toml:3: `fp16 = false` is not needed and is left out: weights are always float32, and products can be in \
+         bfloat16 (`dtype`)"
     ));
-    for wanted in
-        ["--bf16", "--bf16 true", "--bf16=maybe", "--no-bf16=false", "--optim adamw_8bit", "--optim"]
-    {
+    for wanted in ["--fp16", "--fp16 true", "--fp16=maybe", "--no-fp16=false", "--adafactor"] {
         assert!(error(wanted).contains("has no effect here"), "{wanted}");
     }
     for wanted in ["--padding-free false", "--packing", "--dataloader-num-workers many"] {
         assert!(error(wanted).contains("has no effect here"), "{wanted}");
     }
-    assert!(file_error("bf16 = [false]").contains("has no effect here"));
+    assert!(file_error("fp16 = [false]").contains("has no effect here"));
+}
+
+#[test]
+fn an_optimizer_of_the_peer_that_is_not_here_names_the_nearest() {
+    for (name, nearest) in [
+        ("paged_adamw_8bit", "adamw_8bit"),
+        ("adamw_anyprecision", "adamw_torch"),
+        ("lion_8bit", "lion"),
+        ("galore_adafactor", "adafactor"),
+        ("lomo", "sgd"),
+    ] {
+        let expected = format!("`{name}` is not supported; the nearest is `{nearest}`");
+        assert!(error(&format!("--optim {name}")).contains(&expected), "{name}");
+        assert!(file_error(&format!("optim = \"{name}\"")).contains(&expected), "{name}");
+    }
+    for name in ["adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "lion_32bit", "muon"] {
+        run(&format!("--optim {name}")).unwrap();
+    }
 }
 
 #[test]

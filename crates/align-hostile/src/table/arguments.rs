@@ -119,6 +119,7 @@ fn values() -> Vec<Row> {
                 "loss-type",
                 "gradient-checkpointing",
                 "lr-scheduler-type",
+                "optim",
                 "logging-first-step",
                 "eval-strategy",
                 "eval-on-start",
@@ -191,6 +192,7 @@ fn values() -> Vec<Row> {
         }
     }
     rows.extend(columns());
+    rows.extend(arguments_within_options());
     rows.push(refused("train-sft", "loss-type", "").ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "sigmoid,,").ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "sigmoid,sigmoid"));
@@ -204,6 +206,39 @@ fn values() -> Vec<Row> {
     rows.push(refused("train-ppo", "reward-weights", "nan").ends(&[2], &["weight"]));
     rows.push(refused("train-ppo", "reward-weights", "inf").ends(&[2], &["weight"]));
     rows
+}
+
+/// Options that hold arguments of their own.
+fn arguments_within_options() -> Vec<Row> {
+    let plateau = "--lr-scheduler-type reduce_lr_on_plateau --eval-strategy steps --eval-dataset sft.jsonl";
+    let cases = [
+        ("optim-args", "--optim sgd", "momentum"),
+        ("optim-args", "--optim muon", "ns_steps"),
+        ("lr-scheduler-kwargs", "--lr-scheduler-type polynomial", "power"),
+        ("lr-scheduler-kwargs", "--lr-scheduler-type cosine_with_restarts", "num_cycles"),
+        ("lr-scheduler-kwargs", plateau, "patience"),
+    ];
+    let hostile = ["nan", "inf", "-1", "1e999", "99999999999999999999", "x", "", "[1]", "\u{1b}[31m\u{7}"];
+    let of = |(option, beside, key): (&'static str, &'static str, &'static str)| {
+        let given = move |value: String| {
+            let name = format!(
+                "--{option} {}",
+                value.escape_debug().to_string().chars().take(40).collect::<String>()
+            );
+            row_with(&name, "train-sft", beside).word(format!("--{option}={value}"))
+        };
+        let refused = move |value: String| {
+            let says = if value.is_empty() { option } else { &option.replace('-', "_") };
+            given(value).ends(&[2], &[says])
+        };
+        let numbers = hostile.into_iter().map(move |value| refused(format!("{key}={value}")));
+        let others =
+            ["nonsense", "", "{", "{}x", "{\"a\":{\"b\":1}}", "a=1,a=2", "=", ",,,", "\u{1b}]0;t\u{7}"];
+        let others = others.into_iter().map(move |value| refused(value.to_owned()));
+        let long = [format!("{key}={}", "9".repeat(50_000)), "{".repeat(50_000), "a=1,".repeat(20_000)];
+        numbers.chain(others).chain(long.map(refused)).collect::<Vec<_>>()
+    };
+    cases.into_iter().flat_map(of).collect()
 }
 
 /// Names that may be any text: of columns and metrics.

@@ -104,7 +104,7 @@ const ENDPOINT: &str =
 const REAL: [(&str, &str, &str); 31] = [
     ("train-sft", "lora-alpha lora-dropout loraplus-lr-ratio", "--use-peft"),
     ("train-sft", "num-train-epochs learning-rate warmup-steps warmup-ratio weight-decay adam-beta1", ""),
-    ("train-sft", "adam-beta2 adam-epsilon max-grad-norm", ""),
+    ("train-sft", "adam-beta2 adam-epsilon max-grad-norm label-smoothing-factor neftune-noise-alpha", ""),
     (
         "train-sft",
         "early-stopping-threshold",

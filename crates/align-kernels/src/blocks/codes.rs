@@ -40,21 +40,32 @@ pub(super) const FP4: [f32; 16] = [
     -0.25,
 ];
 
-/// The signed 8-bit map of bitsandbytes (Dettmers 2016, arXiv:1511.04561): an exponent whose length varies, and a fraction of
-/// what bits remain. In order.
-pub(super) fn dynamic_map() -> [f32; 256] {
+/// The dynamic map: the signed 8-bit codes of bitsandbytes (Dettmers 2016, arXiv:1511.04561), an exponent whose length varies
+/// and a fraction of what bits remain. In order.
+pub fn dynamic_map() -> [f32; 256] {
+    let positive = fractions(1);
+    in_order(positive.iter().copied().chain(positive.iter().map(|value| -value)))
+}
+
+/// The unsigned dynamic map: as [`dynamic_map`], where the sign's bit is one more of the fraction.
+pub fn unsigned_dynamic_map() -> [f32; 256] {
+    in_order(fractions(2).into_iter())
+}
+
+/// The numbers between 0 and 1: of each power of ten twice as many as of the one below it.
+fn fractions(first: usize) -> Vec<f32> {
     const SCALES: [f32; 7] = [1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0];
-    let mut values = vec![0.0, 1.0];
-    for (i, scale) in SCALES.into_iter().enumerate() {
-        let steps = 1usize << i;
-        let bound = |at: usize| linspace(at, steps);
-        for step in 0..steps {
-            let mean = (bound(step) + bound(step + 1)) / 2.0;
-            values.extend([scale * mean, -scale * mean]);
-        }
-    }
+    let of_scale = |(i, scale): (usize, f32)| {
+        let steps = first << i;
+        (0..steps).map(move |step| scale * ((linspace(step, steps) + linspace(step + 1, steps)) / 2.0))
+    };
+    SCALES.into_iter().enumerate().flat_map(of_scale).collect()
+}
+
+fn in_order(fractions: impl Iterator<Item = f32>) -> [f32; 256] {
+    let mut values: Vec<f32> = fractions.chain([0.0, 1.0]).collect();
     values.sort_by(f32::total_cmp);
-    values.try_into().expect("two values, and twice 127")
+    values.try_into().expect("two values, and twice 127 or once 254")
 }
 
 /// `torch.linspace(0.1, 1, steps + 1)[at]` in f32: from either end to the middle, each step rounded once.
@@ -95,5 +106,9 @@ mod tests {
             ]
         );
         assert_eq!(bits.iter().map(|&bits| u64::from(bits)).sum::<u64>(), 535_306_620_548);
+        let bits = unsigned_dynamic_map().map(f32::to_bits);
+        let some = [0, 1, 100, 128, 254, 255].map(|at| bits[at]);
+        assert_eq!(some, [0, 0x34ae_7baa, 0x3d80_7ae2, 0x3de2_6666, 0x3f7f_199a, 0x3f80_0000]);
+        assert_eq!(bits.iter().map(|&bits| u64::from(bits)).sum::<u64>(), 262_570_225_560);
     }
 }

@@ -17,6 +17,7 @@ use std::ops::Range;
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
+pub use codes::{dynamic_map, unsigned_dynamic_map};
 pub use double::{Absmax, DoubleQuantised};
 pub use four_bit::{FourBit, FourBitKind};
 pub use ggml::Ggml;

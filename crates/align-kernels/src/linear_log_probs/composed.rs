@@ -32,13 +32,14 @@ fn in_chunks(hidden: &Tensor, head: &Wide, labels: &Tensor, chunk_bytes: usize) 
     chunks.record(hidden, &Tensor::cat(&log_probs, 0)?, normalisers)
 }
 
-/// See [`super::Head::log_probs_with_stats`].
+/// See [`super::Head::smoothed_log_probs_with_stats`].
 pub(super) fn log_probs_with_stats(
     hidden: &Tensor,
     head: &Wide,
     labels: &Tensor,
+    smoothing: f64,
 ) -> Result<(Tensor, TokenStats)> {
-    let chunks = Chunks::new(hidden, head, labels, CHUNK_BYTES)?;
+    let chunks = Chunks { smoothing, ..Chunks::new(hidden, head, labels, CHUNK_BYTES)? };
     let (mut log_probs, mut normalisers) = (Vec::new(), Vec::new());
     let (mut entropy, mut correct, mut log_sum_sq_probs) = (Vec::new(), Vec::new(), Vec::new());
     for range in chunks.ranges() {
@@ -52,7 +53,14 @@ pub(super) fn log_probs_with_stats(
         correct.push(logits.argmax(D::Minus1)?.eq(&chunks.labels(&range)?)?.to_dtype(logits.dtype())?);
         // The largest p is at least 1/vocab, so the sum cannot vanish.
         log_sum_sq_probs.push(p.sqr()?.sum(D::Minus1)?.log()?);
-        log_probs.push((chunks.label_logits(&logits, &range)? - &normaliser)?);
+        let label_logits = match smoothing {
+            0.0 => chunks.label_logits(&logits, &range)?,
+            _ => {
+                let of_labels = (chunks.label_logits(&logits, &range)? * (1.0 - smoothing))?;
+                (of_labels + (logits.mean_keepdim(D::Minus1)? * smoothing)?)?
+            }
+        };
+        log_probs.push((label_logits - &normaliser)?);
         normalisers.push(normaliser);
     }
     let stats = TokenStats {
@@ -70,6 +78,8 @@ struct Chunks {
     labels: Tensor,
     rows: usize,
     per_chunk: usize,
+    /// ε of smoothed labels.
+    smoothing: f64,
 }
 
 impl Chunks {
@@ -83,6 +93,7 @@ impl Chunks {
             labels: labels.clone(),
             rows,
             per_chunk: (chunk_bytes / row_bytes).clamp(1, rows),
+            smoothing: 0.0,
         })
     }
 
@@ -109,7 +120,7 @@ impl Chunks {
     }
 
     /// Puts the `[rows, 1]` values in the graph. With `p` a row's probabilities and `g` its gradient, the
-    /// gradient of its logits is `g (onehot(label) − p)`.
+    /// gradient of its logits is `g (onehot(label) − p)`; of smoothed labels `g ((1 − ε) onehot(label) + ε / vocab − p)`.
     fn record(self, hidden: &Tensor, log_probs: &Tensor, normalisers: Vec<Tensor>) -> Result<Tensor> {
         let value = log_probs.squeeze(1)?.contiguous()?;
         let weight = self.head.trained().cloned();
@@ -122,7 +133,10 @@ impl Chunks {
                 let logits = self.logits(&range)?;
                 let p = logits.broadcast_sub(normaliser)?.exp()?;
                 let labels = self.labels(&range)?.unsqueeze(1)?.contiguous()?;
-                let mut d_logits = p.broadcast_mul(&grad.neg()?)?.scatter_add(&labels, &grad, 1)?;
+                let even_share = self.smoothing / logits.dim(D::Minus1)? as f64;
+                let p = if self.smoothing == 0.0 { p } else { (p - even_share)? };
+                let of_label = (&grad * (1.0 - self.smoothing))?;
+                let mut d_logits = p.broadcast_mul(&grad.neg()?)?.scatter_add(&labels, &of_label, 1)?;
                 if let Some(by) = self.head.softcap {
                     d_logits = (d_logits * by.slope(&logits)?)?;
                 }

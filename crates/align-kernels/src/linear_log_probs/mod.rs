@@ -62,12 +62,29 @@ impl Head {
     /// # Errors
     /// As [`Head::log_probs`].
     pub fn log_probs_with_stats(&self, hidden: &Tensor, labels: &Tensor) -> Result<(Tensor, TokenStats)> {
+        self.smoothed_log_probs_with_stats(hidden, labels, 0.0)
+    }
+
+    /// Label smoothing (Szegedy et al. 2016, arXiv:1512.00567): [`Head::log_probs_with_stats`] of labels of which the share ε
+    /// (`smoothing`, at least 0 and below 1) is divided evenly among the vocabulary: `(1 − ε) log p(label) + ε · mean log p`.
+    ///
+    /// # Errors
+    /// As [`Head::log_probs`]; a share that is none.
+    pub fn smoothed_log_probs_with_stats(
+        &self,
+        hidden: &Tensor,
+        labels: &Tensor,
+        smoothing: f64,
+    ) -> Result<(Tensor, TokenStats)> {
+        if !(0.0..1.0).contains(&smoothing) {
+            bail!("linear_log_probs: expected label smoothing of at least 0 and below 1, got {smoothing}");
+        }
         self.check(hidden, labels)?;
         let (hidden, head) = (self.widened(hidden)?, Wide::of(self));
         if head.has_cpu_form(&hidden) {
-            cpu::log_probs_with_stats(&hidden, &head, labels)
+            cpu::log_probs_with_stats(&hidden, &head, labels, smoothing)
         } else {
-            composed::log_probs_with_stats(&hidden, &head, labels)
+            composed::log_probs_with_stats(&hidden, &head, labels, smoothing)
         }
     }
 

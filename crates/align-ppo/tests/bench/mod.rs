@@ -11,7 +11,7 @@ use align_ppo::{
     GroupAlgorithm, GroupConfig, GroupOptions, GroupSetting, GroupTraining, Learned, Method, Phase, Prompt,
     Rollout, Rollouts, log_probs,
 };
-use align_train::{AdamWConfig, LrSchedulerType, Schedule, Updater};
+use align_train::{Curve, OptimizerConfig, Schedule, Updater};
 use candle_core::Device;
 
 pub(crate) const ALGORITHMS: [GroupAlgorithm; 7] = [
@@ -97,14 +97,9 @@ impl Bench {
     }
 
     pub(crate) fn updater(&self) -> Updater {
-        let schedule = Schedule {
-            kind: LrSchedulerType::Constant,
-            learning_rate: 1e-3,
-            warmup_steps: 0,
-            total_steps: 100,
-            decay_steps: 0,
-        };
-        Updater::new(&self.params, AdamWConfig::default(), schedule, Some(1.0)).unwrap()
+        let schedule =
+            Schedule { curve: Curve::Constant, learning_rate: 1e-3, warmup_steps: 0, total_steps: 100 };
+        Updater::new(&self.params, OptimizerConfig::default(), schedule, Some(1.0)).unwrap()
     }
 
     pub(crate) fn learn(&self, method: &mut dyn Method, scores: &[f64]) -> Learned {

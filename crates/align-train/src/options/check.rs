@@ -2,8 +2,8 @@
 
 use align_files::Resume;
 
-use super::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
-use crate::{AdamWConfig, Error, LrSchedulerType, Result};
+use super::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions};
+use crate::{Error, LrSchedulerType, Result};
 
 impl TrainOptions {
     /// Checks the options; the stage says what the learning rate is if none is given.
@@ -13,11 +13,7 @@ impl TrainOptions {
     pub fn check(&self, default_learning_rate: f64) -> Result<TrainConfig> {
         let learning_rate = self.learning_rate.unwrap_or(default_learning_rate);
         at_least_0("learning_rate", learning_rate)?;
-        at_least_0("weight_decay", self.weight_decay)?;
         at_least_0("max_grad_norm", self.max_grad_norm)?;
-        fraction_below_1("adam_beta1", self.adam_beta1)?;
-        fraction_below_1("adam_beta2", self.adam_beta2)?;
-        above_0("adam_epsilon", self.adam_epsilon)?;
         at_least_1("per_device_train_batch_size", self.per_device_train_batch_size)?;
         self.max_tokens_per_micro_batch
             .map_or(Ok(()), |tokens| at_least_1("max_tokens_per_micro_batch", tokens))?;
@@ -32,16 +28,9 @@ impl TrainOptions {
             gradient_accumulation_steps: self.gradient_accumulation_steps,
             gradient_checkpointing: self.gradient_checkpointing,
             learning_rate,
-            lr_scheduler_type: self.lr_scheduler_type,
+            curve: self.curve()?,
             warmup: self.warmup()?,
-            num_decay_steps: self.decay_steps()?,
-            adamw: AdamWConfig {
-                beta1: self.adam_beta1,
-                beta2: self.adam_beta2,
-                epsilon: self.adam_epsilon,
-                weight_decay: self.weight_decay,
-                loraplus_lr_ratio: 1.0,
-            },
+            optimizer: self.optimizer()?,
             max_grad_norm: (self.max_grad_norm > 0.0).then_some(self.max_grad_norm),
             logging_steps: self.logging_steps,
             logging_first_step: self.logging_first_step,
@@ -78,71 +67,6 @@ impl TrainOptions {
         }
     }
 
-    fn warmup(&self) -> Result<Warmup> {
-        let warmup = match (self.warmup_steps, self.warmup_ratio) {
-            (Some(steps), Some(_)) => {
-                return Err(Error::option(
-                    "warmup_steps",
-                    steps,
-                    "say it once: give warmup_steps or warmup_ratio",
-                ));
-            }
-            (None, None) => Warmup::Steps(0),
-            (None, Some(ratio)) if (0.0..=1.0).contains(&ratio) => Warmup::Ratio(ratio),
-            (None, Some(ratio)) => {
-                return Err(Error::option("warmup_ratio", ratio, "must be a fraction from 0 to 1"));
-            }
-            (Some(steps), None) if (0.0..1.0).contains(&steps) => Warmup::Ratio(steps),
-            (Some(steps), None) if steps >= 1.0 && steps.fract() == 0.0 => Warmup::Steps(steps as usize),
-            (Some(steps), None) => {
-                return Err(Error::option(
-                    "warmup_steps",
-                    steps,
-                    "must be a whole number of updates, or a fraction of the run below 1",
-                ));
-            }
-        };
-        let none = matches!(warmup, Warmup::Steps(0) | Warmup::Ratio(0.0));
-        match self.lr_scheduler_type {
-            LrSchedulerType::Constant if !none => {
-                let (option, value) = match self.warmup_steps {
-                    Some(steps) => ("warmup_steps", steps),
-                    None => ("warmup_ratio", self.warmup_ratio.unwrap_or_default()),
-                };
-                Err(Error::no_effect(
-                    option,
-                    value,
-                    "has no effect with lr_scheduler_type constant; use constant_with_warmup",
-                ))
-            }
-            LrSchedulerType::ConstantWithWarmup if none => Err(Error::option(
-                "lr_scheduler_type",
-                "constant_with_warmup",
-                "has no warmup; give warmup_steps or warmup_ratio, or use constant",
-            )),
-            _ => Ok(warmup),
-        }
-    }
-
-    fn decay_steps(&self) -> Result<usize> {
-        match (self.lr_scheduler_type, self.num_decay_steps) {
-            (LrSchedulerType::WarmupStableDecay, Some(steps)) => {
-                at_least_1("num_decay_steps", steps).map(|()| steps)
-            }
-            (LrSchedulerType::WarmupStableDecay, None) => Err(Error::option(
-                "lr_scheduler_type",
-                "warmup_stable_decay",
-                "needs num_decay_steps, the updates over which the learning rate falls at the end",
-            )),
-            (_, Some(steps)) => Err(Error::no_effect(
-                "num_decay_steps",
-                steps,
-                "has no effect without lr_scheduler_type warmup_stable_decay; remove it",
-            )),
-            (_, None) => Ok(0),
-        }
-    }
-
     fn tensorboard(&self) -> Result<bool> {
         let tensorboard = self.report_to.contains(&ReportTo::Tensorboard);
         if tensorboard && self.report_to.contains(&ReportTo::None) {
@@ -161,7 +85,9 @@ impl TrainOptions {
     fn selection(&self) -> Result<Option<Selection>> {
         let used = self.load_best_model_at_end || self.early_stopping_patience.is_some();
         if !used {
-            return self.unused_selection().map(|()| None);
+            // A schedule may go by the same metric.
+            let is_judged = self.lr_scheduler_type == LrSchedulerType::ReduceLrOnPlateau;
+            return if is_judged { Ok(None) } else { self.unused_selection().map(|()| None) };
         }
         if self.eval_strategy == Strategy::No {
             return Err(match self.early_stopping_patience {
@@ -186,15 +112,21 @@ impl TrainOptions {
         }
         let threshold = self.early_stopping_threshold.unwrap_or(0.0);
         at_least_0("early_stopping_threshold", threshold)?;
-        let metric = self.metric_for_best_model.as_deref().unwrap_or("loss");
-        let metric = metric.strip_prefix("eval_").unwrap_or(metric).to_owned();
+        let (metric, greater_is_better) = self.judged();
         Ok(Some(Selection {
-            greater_is_better: self.greater_is_better.unwrap_or(!metric.ends_with("loss")),
+            greater_is_better,
             metric,
             load_best_model_at_end: self.load_best_model_at_end,
             early_stopping_patience: self.early_stopping_patience,
             early_stopping_threshold: threshold,
         }))
+    }
+
+    /// The metric that evaluations are judged by, and whether more of it is better.
+    pub(super) fn judged(&self) -> (String, bool) {
+        let metric = self.metric_for_best_model.as_deref().unwrap_or("loss");
+        let metric = metric.strip_prefix("eval_").unwrap_or(metric).to_owned();
+        (metric.clone(), self.greater_is_better.unwrap_or(!metric.ends_with("loss")))
     }
 
     /// Nothing depends on a best evaluation: fails if an option says how to choose it.
@@ -248,7 +180,7 @@ fn every(
     })
 }
 
-fn without_evaluation(option: &'static str, value: impl ToString) -> Error {
+pub(super) fn without_evaluation(option: &'static str, value: impl ToString) -> Error {
     Error::option(option, value, "needs evaluation; set eval_strategy to steps or epoch")
 }
 
@@ -263,22 +195,22 @@ fn no_effect(option: &'static str, value: Option<&impl ToString>, needed: &str) 
     }
 }
 
-fn at_least_0(option: &'static str, value: f64) -> Result<()> {
+pub(super) fn at_least_0(option: &'static str, value: f64) -> Result<()> {
     rule(option, value, value.is_finite() && value >= 0.0, "must be a number of at least 0")
 }
 
-fn above_0(option: &'static str, value: f64) -> Result<()> {
+pub(super) fn above_0(option: &'static str, value: f64) -> Result<()> {
     rule(option, value, value.is_finite() && value > 0.0, "must be a number above 0")
 }
 
-fn fraction_below_1(option: &'static str, value: f64) -> Result<()> {
+pub(super) fn fraction_below_1(option: &'static str, value: f64) -> Result<()> {
     rule(option, value, (0.0..1.0).contains(&value), "must be at least 0 and below 1")
 }
 
-fn at_least_1(option: &'static str, value: usize) -> Result<()> {
+pub(super) fn at_least_1(option: &'static str, value: usize) -> Result<()> {
     rule(option, value, value >= 1, "must be at least 1")
 }
 
-fn rule(option: &'static str, value: impl ToString, holds: bool, problem: &str) -> Result<()> {
+pub(super) fn rule(option: &'static str, value: impl ToString, holds: bool, problem: &str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::option(option, value, problem)) }
 }

@@ -2,7 +2,7 @@
 
 use align_files::Resume;
 
-use crate::{AdamWConfig, Error, LrSchedulerType, Result, Schedule, Updater};
+use crate::{Curve, Error, Floor, OptimizerConfig, Result, Schedule, StableDecay, Updater};
 
 /// The checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
 #[derive(Clone, Debug, PartialEq)]
@@ -21,14 +21,12 @@ pub struct TrainConfig {
     pub gradient_checkpointing: bool,
     /// Peak learning rate.
     pub learning_rate: f64,
-    /// The learning-rate schedule.
-    pub lr_scheduler_type: LrSchedulerType,
+    /// The form of the learning-rate schedule.
+    pub curve: Curve,
     /// The warm-up of the learning rate.
     pub warmup: Warmup,
-    /// Steps of the last phase of [`LrSchedulerType::WarmupStableDecay`].
-    pub num_decay_steps: usize,
-    /// The optimizer's coefficients.
-    pub adamw: AdamWConfig,
+    /// The optimizer and its coefficients.
+    pub optimizer: OptimizerConfig,
     /// Global norm that gradients are clipped to.
     pub max_grad_norm: Option<f64>,
     /// Updates between two log entries.
@@ -120,19 +118,43 @@ impl TrainConfig {
             Warmup::Steps(steps) => steps,
             Warmup::Ratio(ratio) => (ratio * total_steps as f64).ceil() as usize,
         };
-        let decay_steps = self.num_decay_steps;
-        if decay_steps > 0 && warmup_steps.saturating_add(decay_steps) > total_steps {
-            let problem =
-                format!("does not fit: the run has {total_steps} updates, {warmup_steps} of warmup");
-            return Err(Error::option("num_decay_steps", decay_steps, problem));
-        }
+        self.check_decay(warmup_steps, total_steps)?;
+        self.check_floor()?;
         if warmup_steps > total_steps {
             tracing::warn!(
                 "the run has {total_steps} updates, {warmup_steps} of warmup: the learning rate never reaches its peak"
             );
         }
-        let (kind, learning_rate) = (self.lr_scheduler_type, self.learning_rate);
-        Ok(Schedule { kind, learning_rate, warmup_steps, total_steps, decay_steps })
+        let (curve, learning_rate) = (self.curve.clone(), self.learning_rate);
+        Ok(Schedule { curve, learning_rate, warmup_steps, total_steps })
+    }
+
+    /// The last phase of a schedule that has one lies after the warmup.
+    fn check_decay(&self, warmup_steps: usize, total_steps: usize) -> Result<()> {
+        let Curve::WarmupStableDecay(StableDecay { decay_steps, stable_steps, .. }) = self.curve else {
+            return Ok(());
+        };
+        let before = warmup_steps.saturating_add(stable_steps.unwrap_or(0));
+        if before.saturating_add(decay_steps) <= total_steps {
+            return Ok(());
+        }
+        let problem =
+            format!("does not fit: the run has {total_steps} updates, {before} of warmup and stable rate");
+        Err(Error::option("num_decay_steps", decay_steps, problem))
+    }
+
+    /// Learning rates that a schedule falls to lie below the one that it falls from.
+    fn check_floor(&self) -> Result<()> {
+        let (argument, floor) = match self.curve {
+            Curve::Polynomial { lr_end, .. } => ("lr_end", lr_end),
+            Curve::Cosine { floor: Floor::LearningRate(min_lr), .. } => ("min_lr", min_lr),
+            _ => return Ok(()),
+        };
+        if floor < self.learning_rate {
+            return Ok(());
+        }
+        let problem = format!("must be below learning_rate, {}", self.learning_rate);
+        Err(Error::option("lr_scheduler_kwargs", format!("{argument}={floor}"), problem))
     }
 
     /// Refuses evaluation without anything to evaluate on, before any work is done.
@@ -151,7 +173,7 @@ impl TrainConfig {
     /// # Errors
     /// As [`TrainConfig::schedule`] and [`Updater::new`].
     pub fn updater(&self, params: &align_kernels::Params, total_steps: usize) -> Result<Updater> {
-        Updater::new(params, self.adamw, self.schedule(total_steps)?, self.max_grad_norm)
+        Updater::new(params, self.optimizer, self.schedule(total_steps)?, self.max_grad_norm)
     }
 }
 

@@ -7,12 +7,15 @@
 
 mod check;
 mod config;
+mod kwargs;
+mod optimizer;
+mod schedule;
 
 pub use config::{Every, Length, Selection, TrainConfig, Warmup};
 
 use serde::{Deserialize, Serialize};
 
-use crate::LrSchedulerType;
+use crate::{LrSchedulerType, Optim};
 
 /// When something is done that is not done after every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
@@ -71,12 +74,23 @@ pub struct TrainOptions {
           action = clap::ArgAction::Set, help_heading = "Training")]
     pub gradient_checkpointing: bool,
 
+    /// What updates the weights
+    #[arg(long, value_enum, default_value_t = Optim::AdamwTorch, help_heading = "Optimizer")]
+    pub optim: Optim,
+    /// Arguments of the optimizer, `key=value,…` or a JSON object. `sgd`: momentum, dampening, nesterov; `muon`: momentum,
+    /// nesterov, ns_steps, eps, adjust_lr_fn
+    #[arg(long, value_name = "ARGS", help_heading = "Optimizer")]
+    pub optim_args: Option<String>,
     /// Peak learning rate; the default depends on the stage
     #[arg(long, value_parser = align_limits::finite(), help_heading = "Optimizer")]
     pub learning_rate: Option<f64>,
     /// How the learning rate moves over the run
     #[arg(long, value_enum, default_value_t = LrSchedulerType::Linear, help_heading = "Optimizer")]
     pub lr_scheduler_type: LrSchedulerType,
+    /// Arguments of that, `key=value,…` or a JSON object: num_cycles, min_lr, min_lr_rate, lr_end, power, timescale, factor,
+    /// patience and others, each with the forms that have them
+    #[arg(long, value_name = "ARGS", help_heading = "Optimizer")]
+    pub lr_scheduler_kwargs: Option<String>,
     /// Updates over which the learning rate first rises from 0; below 1: a fraction of the run
     #[arg(long, value_parser = align_limits::number(0.0..=1e9), help_heading = "Optimizer")]
     pub warmup_steps: Option<f64>,
@@ -86,7 +100,7 @@ pub struct TrainOptions {
     /// Updates over which the learning rate falls at the end of `warmup_stable_decay`
     #[arg(long, value_parser = align_limits::steps(), help_heading = "Optimizer")]
     pub num_decay_steps: Option<usize>,
-    /// Decoupled weight decay; not applied to norms and biases
+    /// Weight decay, decoupled but for `sgd`; not applied to norms and biases
     #[arg(long, value_parser = align_limits::finite(), default_value_t = 0.0, help_heading = "Optimizer")]
     pub weight_decay: f64,
     /// AdamW: how slowly the first moment moves

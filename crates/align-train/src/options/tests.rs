@@ -1,7 +1,7 @@
 use clap::Parser;
 
 use super::*;
-use crate::{Error, Result};
+use crate::{Adam, Curve, Error, LrAdjustment, Momentum, Muon, OptimizerMethod, Result};
 
 #[derive(Parser)]
 struct Program {
@@ -137,4 +137,66 @@ fn a_decay_that_does_not_fit_is_refused() {
         check("--lr-scheduler-type warmup_stable_decay --num-decay-steps 8 --warmup-steps 3").unwrap();
     assert!(config.schedule(11).is_ok());
     assert!(config.schedule(10).unwrap_err().to_string().contains("does not fit"));
+}
+
+#[test]
+fn every_optimizer_takes_its_own_arguments_and_no_others() {
+    let method = |arguments: &str| check(arguments).unwrap().optimizer.method;
+    let momentum = Momentum { momentum: 0.9, dampening: 0.0, nesterov: true };
+    assert_eq!(method("--optim sgd --optim-args momentum=0.9,nesterov=True"), OptimizerMethod::Sgd(momentum));
+    let muon = Muon { ns_steps: 6, adjust_lr: LrAdjustment::Original, ..Muon::default() };
+    let given = "--optim muon --optim-args ns_steps=6,adjust_lr_fn=original --adam-beta2 0.95";
+    let adam = Adam { beta2: 0.95, ..Adam::default() };
+    assert_eq!(method(given), OptimizerMethod::Muon(muon, adam));
+    assert_eq!(method("--optim adamw_torch_fused"), OptimizerMethod::AdamW(Adam::default()));
+    assert_eq!(method("--optim adamw_bnb_8bit"), OptimizerMethod::AdamW8bit(Adam::default()));
+    assert_eq!(method("--optim lion_32bit"), OptimizerMethod::Lion { beta1: 0.9, beta2: 0.999 });
+    refused("--optim-args momentum=0.9", "optim_args", "optim adamw_torch takes no arguments");
+    refused("--optim adafactor --optim-args beta1=0.9", "optim_args", "takes no arguments");
+    refused("--optim sgd --optim-args ns_steps=5", "optim_args", "takes momentum, dampening, nesterov");
+    refused("--optim sgd --optim-args nesterov=true", "optim_args", "without momentum");
+    refused("--optim sgd --optim-args dampening=0.1", "optim_args", "without momentum");
+    refused(
+        "--optim sgd --optim-args momentum=0.9,dampening=0.1,nesterov=true",
+        "optim_args",
+        "no dampening",
+    );
+    refused("--optim sgd --optim-args momentum=2", "optim_args", "from 0 to 1");
+    refused("--optim sgd --optim-args momentum", "optim_args", "key=value");
+    refused("--optim muon --optim-args ns_steps=100", "optim_args", "from 1 to 99");
+    refused("--optim muon --optim-args adjust_lr_fn=moonshot", "optim_args", "match_rms_adamw");
+}
+
+#[test]
+fn every_schedule_takes_its_own_arguments_and_no_others() {
+    refused("--lr-scheduler-kwargs num_cycles=2", "lr_scheduler_kwargs", "linear takes no arguments");
+    let cosine = "--lr-scheduler-type cosine --lr-scheduler-kwargs";
+    refused(&format!("{cosine} min_lr=0"), "lr_scheduler_kwargs", "cosine takes num_cycles");
+    refused(&format!("{cosine} num_cycles=-1"), "lr_scheduler_kwargs", "from 0 to");
+    refused(&format!("{cosine} {{"), "lr_scheduler_kwargs", "JSON object");
+    let floor = "--lr-scheduler-type cosine_with_min_lr";
+    refused(floor, "lr_scheduler_type", "needs min_lr or min_lr_rate");
+    let twice = format!("{floor} --lr-scheduler-kwargs min_lr=1e-9,min_lr_rate=0.1");
+    refused(&twice, "lr_scheduler_kwargs", "say it once");
+    let decay = "--lr-scheduler-type warmup_stable_decay";
+    let twice = format!("{decay} --num-decay-steps 3 --lr-scheduler-kwargs num_decay_steps=3");
+    refused(&twice, "num_decay_steps", "say it once");
+    let plateau = "--lr-scheduler-type reduce_lr_on_plateau";
+    refused(plateau, "lr_scheduler_type", "needs evaluation");
+    let warm = format!("{plateau} --eval-strategy steps --warmup-steps 3");
+    refused(&warm, "warmup_steps", "reduce_lr_on_plateau, which has no warmup");
+    let metric = format!("{plateau} --eval-strategy steps --metric-for-best-model eval_rewards/accuracies");
+    let Curve::Plateau(it) = check(&metric).unwrap().curve else { panic!("expected a plateau") };
+    assert_eq!((it.metric.as_str(), it.greater_is_better), ("rewards/accuracies", true));
+}
+
+#[test]
+fn a_learning_rate_that_a_schedule_falls_to_lies_below_the_peak() {
+    for arguments in [
+        "--lr-scheduler-type polynomial --lr-scheduler-kwargs lr_end=1e-6",
+        "--lr-scheduler-type cosine_with_min_lr --lr-scheduler-kwargs min_lr=0.1",
+    ] {
+        let error = check(arguments).unwrap().schedule(10).unwrap_err().to_string();
+        assert!(error.contains("must be below learning_rate, 0.000001"), "{error}");
+    }
 }

@@ -104,6 +104,8 @@ impl<'a> Run<'a> {
     /// # Errors
     /// A checkpoint that cannot be removed.
     pub fn begin(&mut self, updater: &Updater, batches_per_epoch: usize) -> Result<()> {
+        let megabytes = updater.optimizer_bytes() as f64 / 1e6;
+        tracing::info!("the optimizer's state takes {megabytes:.1} MB");
         if let Some(resumed) = &self.resume {
             self.rotate(resumed.step())?;
         }

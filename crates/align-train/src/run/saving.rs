@@ -19,7 +19,7 @@ impl Run<'_> {
         progress.seconds += self.started.elapsed().as_secs_f64();
         let checkpoint = Checkpoint::write(&self.output, step, |dir| {
             (self.save_model)(dir)?;
-            Checkpoint::save_optimizer(dir, |path| updater.optimizer().save(updater.params(), path))?;
+            updater.save(dir)?;
             stage(dir)?;
             write_json(dir.join(TRAINER_STATE), &self.state)?;
             write_json(dir.join(PROGRESS), &progress)?;

@@ -1,20 +1,19 @@
 //! Gradient accumulation is exact: how a window is cut into micro-batches changes nothing but rounding.
 
-use align_train::{AdamWConfig, LrSchedulerType, Schedule, Stop, Update, Updater, evaluate};
+use align_train::{Adam, Curve, OptimizerConfig, OptimizerMethod, Schedule, Stop, Update, Updater, evaluate};
 use candle_core::{DType, Device, Tensor};
 
 use crate::toy::{self, Loader, Regression, Row, rows};
 
 fn constant(learning_rate: f64) -> Schedule {
-    let kind = LrSchedulerType::Constant;
-    Schedule { kind, learning_rate, warmup_steps: 0, total_steps: 10, decay_steps: 0 }
+    Schedule { curve: Curve::Constant, learning_rate, warmup_steps: 0, total_steps: 10 }
 }
 
 /// Two updates over the rows, cut into micro-batches of `size`; the last may be smaller.
 fn two_updates(rows: &[Row], size: usize) -> (Vec<Update>, Vec<f32>) {
     let mut objective = Regression::new();
     let mut updater =
-        Updater::new(&objective.params, AdamWConfig::default(), constant(0.05), Some(1.0)).unwrap();
+        Updater::new(&objective.params, OptimizerConfig::default(), constant(0.05), Some(1.0)).unwrap();
     let window: Vec<Vec<Row>> = rows.chunks(size).map(<[Row]>::to_vec).collect();
     let updates = (0..2).map(|_| updater.update(&mut objective, &window).unwrap()).collect();
     (updates, objective.bits().into_iter().map(f32::from_bits).collect())
@@ -70,7 +69,8 @@ fn gradients_are_clipped_to_the_norm_that_is_reported() {
         let mut objective = Regression::new();
         let zero = Tensor::zeros(1, DType::F32, &Device::Cpu).unwrap();
         objective.params.require("bias").unwrap().set(&zero).unwrap();
-        let adamw = AdamWConfig { epsilon: 1e6, ..AdamWConfig::default() };
+        let method = OptimizerMethod::AdamW(Adam { epsilon: 1e6, ..Adam::default() });
+        let adamw = OptimizerConfig { method, ..OptimizerConfig::default() };
         let mut updater = Updater::new(&objective.params, adamw, constant(1.0), max_grad_norm).unwrap();
         let update = updater.update(&mut objective, &[rows(8)]).unwrap();
         let bias = objective.params.require("bias").unwrap().tensor().to_vec1::<f32>().unwrap()[0];

@@ -6,6 +6,7 @@
 mod accumulation;
 mod best;
 mod guards;
+mod optimizers;
 mod resume;
 mod runs;
 mod toy;

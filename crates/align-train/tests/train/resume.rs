@@ -9,7 +9,7 @@ use crate::toy::{Finished, Regression, options, train};
 
 /// 9 updates in three epochs of 8 rows: windows of 3, 3 and 2 rows, logged every second step, evaluated
 /// every third.
-fn run_options(change: impl FnOnce(&mut TrainOptions)) -> TrainOptions {
+pub(crate) fn run_options(change: impl FnOnce(&mut TrainOptions)) -> TrainOptions {
     options(|options| {
         options.num_train_epochs = 3.0;
         options.per_device_train_batch_size = 2;
@@ -22,7 +22,7 @@ fn run_options(change: impl FnOnce(&mut TrainOptions)) -> TrainOptions {
     })
 }
 
-fn resumed(from: &str) -> TrainOptions {
+pub(crate) fn resumed(from: &str) -> TrainOptions {
     run_options(|options| options.resume_from_checkpoint = Some(from.to_owned()))
 }
 
@@ -39,7 +39,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A directory as a process leaves it that stopped after the checkpoint of `step`.
-fn stopped_after(step: usize, whole: &Path) -> tempfile::TempDir {
+pub(crate) fn stopped_after(step: usize, whole: &Path) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for step in 1..=step {
         let name = format!("checkpoint-{step}");

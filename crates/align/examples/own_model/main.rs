@@ -7,7 +7,7 @@ mod embeddings;
 
 use align::candle::{D, Device, Tensor};
 use align::engine::{
-    AdamWConfig, LrSchedulerType, Metrics, Objective, Result, Schedule, StepLoss, Updater, Weights,
+    Curve, Floor, Metrics, Objective, OptimizerConfig, Result, Schedule, StepLoss, Updater, Weights,
 };
 use align::kernels::{Param, Params, linear};
 use align::losses::bradley_terry;
@@ -61,13 +61,12 @@ fn main() -> Result<()> {
     params.insert("hidden", model.hidden.clone())?;
     params.insert("score", model.score.clone())?;
     let schedule = Schedule {
-        kind: LrSchedulerType::Cosine,
+        curve: Curve::Cosine { num_cycles: 0.5, floor: Floor::Rate(0.0) },
         learning_rate: 1e-2,
         warmup_steps: 5,
         total_steps: 80,
-        decay_steps: 0,
     };
-    let mut updater = Updater::new(&params, AdamWConfig::default(), schedule, Some(1.0))?;
+    let mut updater = Updater::new(&params, OptimizerConfig::default(), schedule, Some(1.0))?;
     let window = [pairs(128, 1)?, pairs(64, 3)?];
     let mut accuracy = None;
     while updater.step() < updater.total_steps() {

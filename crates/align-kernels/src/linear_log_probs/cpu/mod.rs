@@ -17,7 +17,7 @@ use std::sync::Mutex;
 use candle_core::{Result, Tensor, bail};
 
 use self::passes::Operands;
-use self::rows::{Row, Softmax, SoftmaxAndStats};
+use self::rows::{Row, Softmax, SoftmaxAndStats, Target};
 use self::sums::Sum;
 use self::weight::{Columns, Rows};
 use super::{TokenStats, Wide};
@@ -34,18 +34,19 @@ pub(super) fn log_probs(hidden: &Tensor, head: &Wide, labels: &Tensor) -> Result
 
 fn within(kept_bytes: usize, hidden: &Tensor, head: &Wide, labels: &Tensor) -> Result<Tensor> {
     let head = Run::new(hidden, head, labels)?;
-    let (rows, kept) = head.forward::<Softmax>(kept_bytes)?;
+    let (rows, kept) = head.forward::<Softmax>(kept_bytes, 0.0)?;
     head.record(hidden, rows, kept)
 }
 
-/// See [`super::Head::log_probs_with_stats`].
+/// See [`super::Head::smoothed_log_probs_with_stats`].
 pub(super) fn log_probs_with_stats(
     hidden: &Tensor,
     head: &Wide,
     labels: &Tensor,
+    smoothing: f64,
 ) -> Result<(Tensor, TokenStats)> {
     let head = Run::new(hidden, head, labels)?;
-    let (rows, kept) = head.forward::<SoftmaxAndStats>(KEPT_BYTES)?;
+    let (rows, kept) = head.forward::<SoftmaxAndStats>(KEPT_BYTES, smoothing)?;
     let per_row = |value: fn(&SoftmaxAndStats) -> f32| tensor(rows.iter().map(value).collect(), rows.len());
     let stats = TokenStats {
         entropy: per_row(SoftmaxAndStats::entropy)?,
@@ -111,11 +112,13 @@ impl Run {
     }
 
     /// The rows' sums, and the logits if they are wanted again and take at most `kept_bytes`.
-    fn forward<R: Row>(&self, kept_bytes: usize) -> Result<(Vec<R>, Option<Vec<f32>>)> {
+    fn forward<R: Row>(&self, kept_bytes: usize, smoothing: f64) -> Result<(Vec<R>, Option<Vec<f32>>)> {
         let (hidden, dense) = (slice(&self.hidden)?, self.dense()?);
         let operands = self.operands(&hidden, dense.each_ref().map(Option::as_deref))?;
         let keep = self.is_recorded() && operands.logits() * size_of::<f32>() <= kept_bytes;
-        let mut rows: Vec<R> = self.labels.iter().map(|&label| R::new(label)).collect();
+        let (vocab, _) = self.head.weight.shape()?;
+        let row = |&label: &u32| R::new(Target { label, smoothing, vocab });
+        let mut rows: Vec<R> = self.labels.iter().map(row).collect();
         let mut logits = Vec::new();
         operands.forward(&mut rows, keep.then_some(&mut logits));
         Ok((rows, keep.then_some(logits)))

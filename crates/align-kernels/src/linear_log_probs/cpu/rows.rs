@@ -13,10 +13,20 @@ const SEGMENT: usize = 2048;
 /// Partial sums of a segment: two AVX2 registers.
 const LANES: usize = 16;
 
+/// What a row is to be likely under: its label, or a share of it and an even share of every token (label smoothing).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target {
+    pub(super) label: u32,
+    /// ε, what is taken off the label.
+    pub(super) smoothing: f64,
+    /// Tokens that it is divided among.
+    pub(super) vocab: usize,
+}
+
 /// A row's running sums.
 pub(super) trait Row: Clone + Send {
-    /// Of a row with that label, before its first logit.
-    fn new(label: u32) -> Self;
+    /// Of a row with that target, before its first logit.
+    fn new(target: Target) -> Self;
 
     /// Takes in the logits of the tokens from `column` on.
     fn absorb(&mut self, logits: &[f32], column: usize);
@@ -27,26 +37,52 @@ pub(super) trait Row: Clone + Send {
 pub(super) struct Softmax {
     label: usize,
     label_logit: f32,
+    /// ε, and ε over the vocabulary.
+    smoothing: f64,
+    even_share: f64,
+    /// Σ logit, of smoothed labels alone.
+    total: f64,
     max: f32,
     /// Σ e^(logit − max).
     sum: f64,
 }
 
 impl Softmax {
-    /// log p(label).
+    /// log p(label), or (1 − ε) log p(label) + ε · mean log p.
     pub(super) fn log_prob(&self) -> f32 {
+        if self.smoothing == 0.0 {
+            return self.label_log_prob();
+        }
+        let logit = (1.0 - self.smoothing) * f64::from(self.label_logit) + self.even_share * self.total;
+        (logit - f64::from(self.max) - self.sum.ln()) as f32
+    }
+
+    fn label_log_prob(&self) -> f32 {
         (f64::from(self.label_logit) - f64::from(self.max) - self.sum.ln()) as f32
     }
 
-    /// Turns the logits of the tokens from `column` on into `grad · (onehot(label) − p)`.
+    /// Turns the logits of the tokens from `column` on into `grad · (target − p)`, where the target is `onehot(label)`, or
+    /// `(1 − ε) onehot(label) + ε / vocab`.
     pub(super) fn differentiate(&self, logits: &mut [f32], column: usize, grad: f32) {
         if grad == 0.0 {
             return logits.fill(0.0);
         }
         scaled_exp(logits, self.max, (-f64::from(grad) / self.sum) as f32);
+        if self.smoothing > 0.0 {
+            let share = (f64::from(grad) * self.even_share) as f32;
+            logits.iter_mut().for_each(|logit| *logit += share);
+        }
         if let Some(label) = self.label.checked_sub(column).and_then(|at| logits.get_mut(at)) {
             // 1 − p without cancellation where the label is almost certain.
-            *label = (f64::from(grad) * -f64::from(self.log_prob()).exp_m1()) as f32;
+            let missing = -f64::from(self.label_log_prob()).exp_m1();
+            *label = (f64::from(grad) * (missing - self.smoothing + self.even_share)) as f32;
+        }
+    }
+
+    /// Takes in what smoothed labels need beside the sums.
+    fn take_total(&mut self, segment: &[f32]) {
+        if self.smoothing > 0.0 {
+            self.total += segment.iter().map(|&logit| f64::from(logit)).sum::<f64>();
         }
     }
 
@@ -68,9 +104,11 @@ impl Softmax {
 }
 
 impl Row for Softmax {
-    fn new(label: u32) -> Self {
+    fn new(Target { label, smoothing, vocab }: Target) -> Self {
+        let even_share = smoothing / vocab as f64;
         // Not −∞: a segment of nothing but −∞ then has exponentials 0, not NaN.
-        Self { label: label as usize, label_logit: f32::NAN, max: f32::MIN, sum: 0.0 }
+        let (label_logit, max) = (f32::NAN, f32::MIN);
+        Self { label: label as usize, label_logit, smoothing, even_share, total: 0.0, max, sum: 0.0 }
     }
 
     fn absorb(&mut self, logits: &[f32], column: usize) {
@@ -80,6 +118,7 @@ impl Row for Softmax {
             let sum = sum_exp(segment, max);
             let [old, new] = self.raise(max);
             self.sum = self.sum * old + f64::from(sum) * new;
+            self.take_total(segment);
         }
     }
 }
@@ -113,8 +152,8 @@ impl SoftmaxAndStats {
 }
 
 impl Row for SoftmaxAndStats {
-    fn new(label: u32) -> Self {
-        Self { softmax: Softmax::new(label), most_likely: 0, weighted: 0.0, squares: 0.0 }
+    fn new(target: Target) -> Self {
+        Self { softmax: Softmax::new(target), most_likely: 0, weighted: 0.0, squares: 0.0 }
     }
 
     fn absorb(&mut self, logits: &[f32], column: usize) {
@@ -133,6 +172,7 @@ impl Row for SoftmaxAndStats {
                 (self.weighted + shift(before) * row.sum) * old + (weighted + shift(max) * sum) * new;
             self.squares = self.squares * old * old + squares * new * new;
             row.sum = row.sum * old + sum * new;
+            row.take_total(segment);
         }
     }
 }
