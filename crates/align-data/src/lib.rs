@@ -71,9 +71,9 @@ pub use source::{
 };
 pub use template::ChatTemplate;
 pub use tokenize::{
-    DropReason, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion, TokenizedExample,
-    TokenizedPair, TokenizedPrompt, TokenizedRanking, TokenizedTask, TruncationMode, tokenize_candidates,
-    tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_tasks,
-    tokenize_unpaired,
+    DropReason, LearnedPart, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion,
+    TokenizedExample, TokenizedPair, TokenizedPrompt, TokenizedRanking, TokenizedTask, TruncationMode,
+    tokenize_candidates, tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings,
+    tokenize_tasks, tokenize_unpaired,
 };
 pub use tokenizer::{PairTokenizer, PairedTokens, SpecialToken, Tokenizer};

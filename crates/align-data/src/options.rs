@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::error::{DataError, Result};
 use crate::order::SamplingStrategy;
-use crate::tokenize::{TokenizeOptions, TruncationMode};
+use crate::tokenize::{LearnedPart, TokenizeOptions, TruncationMode};
 
 /// Which data to read and how to tokenize it.
 #[derive(Clone, Debug, PartialEq, Serialize, align_options::Options)]
@@ -68,6 +68,30 @@ pub struct DemonstrationOptions {
     /// Whether only completions are learned, not their prompts [default: true for prompt-completion data]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub completion_only_loss: Option<bool>,
+
+    /// Whether only the assistant's turns of a conversation are learned, not those of users, systems and tools [default: true
+    /// for conversations]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub assistant_only_loss: Option<bool>,
+
+    /// Learn only the last of the assistant's turns
+    #[arg(long)]
+    pub last_turn_only: bool,
+}
+
+impl DemonstrationOptions {
+    /// Checks the options against each other.
+    ///
+    /// # Errors
+    /// The last of the assistant's turns where all turns are to be learned.
+    pub fn check(&self) -> Result<LearnedPart> {
+        let Self { completion_only_loss, assistant_only_loss, last_turn_only } = *self;
+        if last_turn_only && assistant_only_loss == Some(false) {
+            let rule = "has no effect with assistant_only_loss = false, which learns all turns".to_owned();
+            return Err(DataError::NoEffect { field: "last_turn_only", rule, value: "true".to_owned() });
+        }
+        Ok(LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only })
+    }
 }
 
 /// The checked options of the data, made from [`DataOptions`].

@@ -12,9 +12,9 @@ use crate::record::{
 };
 use crate::records::Records;
 use crate::tokenize::{
-    TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking,
-    TokenizedTask, tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_tasks,
-    tokenize_unpaired,
+    LearnedPart, TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair,
+    TokenizedRanking, TokenizedTask, tokenize_demonstrations, tokenize_pairs, tokenize_rankings,
+    tokenize_tasks, tokenize_unpaired,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -135,9 +135,9 @@ pub fn prepare_demonstrations(
     records: &Records<Demonstration>,
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
-    completion_only_loss: Option<bool>,
+    learned: &LearnedPart,
 ) -> Result<Prepared<TokenizedExample>> {
-    let tokenize = |rows: &[_]| tokenize_demonstrations(rows, tokenizer, options, completion_only_loss);
+    let tokenize = |rows: &[_]| tokenize_demonstrations(rows, tokenizer, options, learned);
     let ids = |example: &TokenizedExample, hash: &mut Fingerprint| {
         hash.add(&example.tokens);
         hash.add(&example.mask.iter().map(|&learned| u32::from(learned)).collect::<Vec<_>>());

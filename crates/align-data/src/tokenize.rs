@@ -1,5 +1,5 @@
 //! Records to token ids: pairs with one shared prompt and labelled answers (`pairs`, `unpaired`), demonstrations
-//! with a loss mask, prompts to generate from.
+//! with a loss mask (`demonstrations`, of conversations by their `turns`), prompts to generate from.
 //!
 //! What is guaranteed for every row: no token crosses from the prompt into the completion ([`boundary`]); a
 //! complete completion ends with a token to stop at and a truncated one never pretends to ([`ending`]); both
@@ -11,11 +11,13 @@
 
 mod boundary;
 mod candidates;
+mod demonstrations;
 mod ending;
 mod pairs;
 mod render;
 mod report;
 mod truncate;
+mod turns;
 mod unpaired;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,13 +25,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 pub use candidates::{TokenizedCandidates, TokenizedRanking, tokenize_candidates, tokenize_rankings};
+pub use demonstrations::{LearnedPart, TokenizedExample, tokenize_demonstrations};
 pub use pairs::{TokenizedPair, tokenize_pairs};
 pub use report::{DropReason, TokenizeReport};
 pub use truncate::TruncationMode;
 pub use unpaired::{TokenizedCompletion, tokenize_unpaired};
 
 use crate::error::{DataError, Result};
-use crate::record::{Demonstration, DemonstrationBody, Origin, PromptOnly, PromptTask};
+use crate::record::{Origin, PromptOnly, PromptTask};
 use crate::tokenizer::Tokenizer;
 use boundary::Encoder;
 use report::RowOutcome;
@@ -63,19 +66,6 @@ impl Default for TokenizeOptions {
     }
 }
 
-/// A demonstration as token ids with its loss mask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizedExample {
-    /// The whole sequence.
-    pub tokens: Vec<u32>,
-    /// `[tokens]`; true where the token is a label. The first token can be marked but is never predicted.
-    pub mask: Vec<bool>,
-    /// Index of the record it was made of.
-    pub row: usize,
-    /// The record's origin.
-    pub origin: Origin,
-}
-
 /// A prompt as token ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenizedPrompt {
@@ -87,75 +77,6 @@ pub struct TokenizedPrompt {
     pub row: usize,
     /// The record's origin.
     pub origin: Origin,
-}
-
-/// Token ids and masks of demonstrations, and what happened to them.
-///
-/// `completion_only_loss` decides whether the prompt of a prompt-completion row is learned too (`None` and
-/// `Some(true)`: it is not). Texts and whole conversations are learned whole.
-///
-/// # Errors
-/// As [`tokenize_pairs`](crate::tokenize_pairs); and `completion_only_loss = true` or a limit on prompts or completions alone for a row
-/// that is not divided into the two.
-pub fn tokenize_demonstrations(
-    demonstrations: &[Demonstration],
-    tokenizer: &Tokenizer,
-    options: &TokenizeOptions,
-    completion_only_loss: Option<bool>,
-) -> Result<(Vec<TokenizedExample>, TokenizeReport)> {
-    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
-    let lengths = Lengths::new(options, tokenizer);
-    collect(demonstrations, |row, demonstration| {
-        let text = match &demonstration.body {
-            DemonstrationBody::PromptCompletion { prompt, completion } => {
-                render::answer(tokenizer, prompt, completion, &demonstration.template, &demonstration.origin)?
-            }
-            body => {
-                refuse_for_prompts(options, completion_only_loss, &demonstration.origin)?;
-                let text = render::whole(tokenizer, body, &demonstration.template, &demonstration.origin)?;
-                let (ids, origin) = (encoder.whole(&text)?, demonstration.origin.clone());
-                let cut = lengths.fit_whole(ids);
-                let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
-                let [tokens] = <[_; 1]>::try_from(cut.completions).expect("one text went in");
-                let mask = vec![true; tokens.len()];
-                return Ok(outcome.with(TokenizedExample { tokens, mask, row, origin }));
-            }
-        };
-        let prompt = encoder.prompt(&text)?;
-        let completion = encoder.completion(&text, &prompt)?;
-        let cut = lengths.fit(encoder.framed(prompt), vec![completion.ids]);
-        let mut outcome = RowOutcome::of(&cut, completion.repaired, |ids| ending::of(tokenizer, ids));
-        let learn_prompt = completion_only_loss == Some(false);
-        if learn_prompt {
-            outcome.learn_prompt(cut.prompt.len());
-        }
-        let mut mask = vec![learn_prompt; cut.prompt.len()];
-        let mut tokens = cut.prompt;
-        tokens.extend(cut.completions.into_iter().flatten());
-        mask.resize(tokens.len(), true);
-        Ok(outcome.with(TokenizedExample { tokens, mask, row, origin: demonstration.origin.clone() }))
-    })
-}
-
-/// Refuses options that are about prompts and completions apart, for a row that is one text. Nothing says where in it a prompt
-/// would end, so they could not be applied.
-fn refuse_for_prompts(
-    options: &TokenizeOptions,
-    completion_only_loss: Option<bool>,
-    row: &Origin,
-) -> Result<()> {
-    let given = [
-        ("completion_only_loss", completion_only_loss.filter(|&only| only).map(|only| only.to_string())),
-        ("max_prompt_length", options.max_prompt_length.map(|tokens| tokens.to_string())),
-        ("max_completion_length", options.max_completion_length.map(|tokens| tokens.to_string())),
-    ];
-    match given.into_iter().find_map(|(field, value)| Some((field, value?))) {
-        None => Ok(()),
-        Some((field, value)) => {
-            let rule = format!("needs `prompt` and `completion` columns, which {row} lacks");
-            Err(DataError::Option { field, rule, value })
-        }
-    }
 }
 
 /// Token ids of prompts to generate from, and what happened to them.

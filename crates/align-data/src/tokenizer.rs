@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use tokenizers::{PostProcessor as _, PostProcessorWrapper};
 
 use crate::error::{DataError, Result};
 use crate::guard::{guarded, shortened};
@@ -38,7 +39,9 @@ pub struct SpecialToken {
 #[derive(Debug)]
 pub struct Tokenizer {
     dir: PathBuf,
+    /// Without a post-processor, which would cut white space off the places of tokens.
     inner: tokenizers::Tokenizer,
+    post_processor: Option<PostProcessorWrapper>,
     eos: Option<SpecialToken>,
     bos: Option<SpecialToken>,
     pad: Option<SpecialToken>,
@@ -79,7 +82,7 @@ impl Tokenizer {
                     .to_owned(),
             ));
         };
-        let (inner, seen) =
+        let (mut inner, seen) =
             guarded(|| probe::open(bytes)).unwrap_or_else(|panic| Err(fails(&panic))).map_err(wrong)?;
 
         let (config_path, config) = files.json_object(CONFIG)?;
@@ -95,10 +98,24 @@ impl Tokenizer {
             (Some(_), _) => Vec::new(),
             (None, _) => seen.prefix,
         };
+        let post_processor = inner.get_post_processor().cloned();
+        inner.with_post_processor(None::<PostProcessorWrapper>);
         let (marks_word_starts, vocab_size) = (seen.marks_word_starts, seen.vocab_size);
         let hash = files.content_hash();
         let dir = dir.to_path_buf();
-        Ok(Self { dir, inner, eos, bos, pad, template, prefix, marks_word_starts, vocab_size, hash })
+        Ok(Self {
+            dir,
+            inner,
+            post_processor,
+            eos,
+            bos,
+            pad,
+            template,
+            prefix,
+            marks_word_starts,
+            vocab_size,
+            hash,
+        })
     }
 
     /// Token ids of the text alone, without the tokens the tokenizer adds around it.
@@ -106,7 +123,19 @@ impl Tokenizer {
     /// # Errors
     /// Whatever the tokenizer cannot encode (a word-level vocabulary without an unknown token, for example).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode_as(text, false)
+        self.guarded(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
+    }
+
+    /// As [`Tokenizer::encode`], with the bytes of the text that each token was made of. Tokens that share a character
+    /// have all of its bytes.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn encode_placed(&self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>)> {
+        self.guarded(|| {
+            let row = self.inner.encode(text, false)?;
+            Ok((row.get_ids().to_vec(), row.get_offsets().to_vec()))
+        })
     }
 
     /// Token ids as the tokenizer itself makes them, with what its post-processor adds (often a BOS).
@@ -114,7 +143,13 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode_as(text, true)
+        self.guarded(|| {
+            let row = self.inner.encode_fast(text, false)?;
+            Ok(match &self.post_processor {
+                Some(processor) => processor.process(row, None, true)?.get_ids().to_vec(),
+                None => row.get_ids().to_vec(),
+            })
+        })
     }
 
     /// The text of token ids, special tokens included unless `skip_special_tokens`.
@@ -211,10 +246,6 @@ impl Tokenizer {
     /// Whether text encoded on its own gets a word-start mark (`▁`) it does not have in the middle of a text.
     pub(crate) fn marks_word_starts(&self) -> bool {
         self.marks_word_starts
-    }
-
-    fn encode_as(&self, text: &str, special_tokens: bool) -> Result<Vec<u32>> {
-        self.guarded(|| Ok(self.inner.encode_fast(text, special_tokens)?.get_ids().to_vec()))
     }
 
     /// What the library answers; its errors and its panics are the file's.

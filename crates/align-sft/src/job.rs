@@ -76,10 +76,10 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
 
     // Data: demonstrations as token ids, the part that is learned marked.
-    let completion_only = job.demonstrations.completion_only_loss;
+    let learned = job.demonstrations.check()?;
     let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
     let (tokenizer, tokenize) = (&opening.tokenizer, &opening.data.tokenize);
-    let data = prepare_demonstrations(&records, tokenizer, tokenize, completion_only)?;
+    let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
     let order = opening.order(data.train.iter().map(|example| example.tokens.len()).collect())?;

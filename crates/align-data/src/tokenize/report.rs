@@ -56,6 +56,10 @@ pub struct TokenizeReport {
     pub eos_in_mask: usize,
     /// Complete completions that end with another special token, as their chat template has it.
     pub other_stop_in_mask: usize,
+    /// Conversations of which the assistant's turns are learned, as the chat template marks them.
+    pub turns_by_marks: usize,
+    /// Conversations of which the assistant's turns are learned, told apart by rendering turn by turn.
+    pub turns_by_rendering: usize,
     /// Tokens, the prompt of a pair counted once.
     pub tokens: usize,
     /// Tokens that are labels.
@@ -96,6 +100,8 @@ impl TokenizeReport {
         self.complete_completions += row.complete_completions;
         self.eos_in_mask += row.eos_in_mask;
         self.other_stop_in_mask += row.other_stop_in_mask;
+        self.turns_by_marks += row.turns_by_marks;
+        self.turns_by_rendering += row.turns_by_rendering;
         self.tokens += row.tokens;
         self.supervised_tokens += row.supervised_tokens;
         Some(outcome.item)
@@ -118,6 +124,17 @@ impl fmt::Display for TokenizeReport {
         ] {
             if count > 0 {
                 write!(f, "\n  {count} rows {what}")?;
+            }
+        }
+        for (count, how) in [
+            (self.turns_by_marks, "as the chat template marks them"),
+            (self.turns_by_rendering, "told apart by rendering turn by turn"),
+        ] {
+            if count > 0 {
+                write!(
+                    f,
+                    "\n  of {count} conversations the assistant's turns are learned, {how} (assistant_only_loss)"
+                )?;
             }
         }
         if self.complete_completions > 0 {
@@ -164,6 +181,38 @@ impl RowOutcome<()> {
         self.report.supervised_tokens += tokens;
         if self.dropped == Some(DropReason::PromptFillsMaxLength) && tokens > 1 {
             self.dropped = None;
+        }
+    }
+
+    /// Counts turns as completions, of a conversation of which they are learned. The last may have lost its end, if the
+    /// conversation is not whole.
+    pub(super) fn learn_turns(
+        &mut self,
+        tokens: &[u32],
+        mask: &[bool],
+        is_whole: bool,
+        ending: impl Fn(&[u32]) -> Ending,
+    ) {
+        let (mut endings, mut begin, mut cut) = (Vec::new(), 0, 0);
+        for run in mask.chunk_by(|a, b| a == b) {
+            let end = begin + run.len();
+            match run[0] {
+                true if end < tokens.len() || is_whole => endings.push(ending(&tokens[begin..end])),
+                true => cut = 1,
+                false => {}
+            }
+            begin = end;
+        }
+        let count = |wanted| endings.iter().filter(|&&ending| ending == wanted).count();
+        let report = &mut self.report;
+        report.completions = endings.len() + cut;
+        report.complete_completions = endings.len();
+        report.eos_in_mask = count(Ending::Eos);
+        report.other_stop_in_mask = count(Ending::OtherSpecial);
+        report.supervised_tokens = mask.iter().filter(|&&learned| learned).count();
+        let nothing = !mask.iter().skip(1).any(|&learned| learned);
+        if nothing {
+            self.dropped.get_or_insert(DropReason::NothingToLearn);
         }
     }
 
