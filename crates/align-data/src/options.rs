@@ -6,6 +6,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::column_mapping::ColumnMapping;
 use crate::error::{DataError, Result};
 use crate::order::SamplingStrategy;
 use crate::tokenize::{LearnedPart, TokenizeOptions, TruncationMode};
@@ -59,6 +60,15 @@ pub struct DataOptions {
     /// Order of the training rows: shuffled anew every epoch, or as in the file
     #[arg(long, value_enum, default_value_t)]
     pub train_sampling_strategy: SamplingStrategy,
+
+    /// Columns that are called otherwise than here: prompt=question,chosen=answer_a
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN=NAME")]
+    pub column_mapping: Option<Vec<String>>,
+
+    /// Share of rows that may be left out, and counted, because they cannot be used: empty answers, roles that the chat
+    /// template refuses, …; with 0 the first one ends the run
+    #[arg(long, value_parser = align_limits::number(0.0..=1.0), default_value_t = 0.01, value_name = "SHARE")]
+    pub max_bad_rows: f64,
 }
 
 /// What only supervised fine-tuning asks about its data.
@@ -107,7 +117,9 @@ pub struct DataConfig {
     pub dataset_test_split: String,
     /// Separate evaluation data.
     pub eval_dataset: Option<String>,
-    /// The options of tokenization: how rows become token ids.
+    /// Columns that are called otherwise.
+    pub columns: ColumnMapping,
+    /// The options of tokenization: how rows become token ids, and how many may be unusable.
     pub tokenize: TokenizeOptions,
     /// Order of the training rows.
     pub train_sampling_strategy: SamplingStrategy,
@@ -162,13 +174,16 @@ impl DataOptions {
             max_completion_length: self.max_completion_length,
             truncation_mode: self.truncation_mode,
             add_bos_token: self.add_bos_token,
+            max_bad_rows: self.max_bad_rows,
         };
+        let columns = ColumnMapping::parse(self.column_mapping.as_deref().unwrap_or_default())?;
         Ok(DataConfig {
             dataset_name: self.dataset_name,
             dataset_config: self.dataset_config,
             dataset_train_split: self.dataset_train_split,
             dataset_test_split: self.dataset_test_split,
             eval_dataset: self.eval_dataset,
+            columns,
             tokenize,
             train_sampling_strategy: self.train_sampling_strategy,
         })
@@ -205,7 +220,8 @@ mod tests {
     #[test]
     fn the_command_lines_defaults_are_default() {
         assert_eq!(parse(&[]).data, DataOptions { dataset_name: "d".to_owned(), ..DataOptions::default() });
-        assert_eq!(parse(&[]).data.check().unwrap().tokenize, TokenizeOptions::default());
+        let tokenize = TokenizeOptions { max_bad_rows: 0.01, ..TokenizeOptions::default() };
+        assert_eq!(parse(&[]).data.check().unwrap().tokenize, tokenize);
     }
 
     #[test]

@@ -3,16 +3,16 @@
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
-use crate::source::has_split;
 use crate::source::slice::Slice;
+use crate::source::{Loaded, has_split};
 
 /// Records of one kind, such as [`PreferencePair`](crate::PreferencePair).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Records<R> {
     /// Records to train on.
-    pub train: Vec<R>,
+    pub train: Loaded<R>,
     /// Held-out records to measure on; empty if there are none.
-    pub held_out: Vec<R>,
+    pub held_out: Loaded<R>,
 }
 
 impl<R> Records<R> {
@@ -25,7 +25,7 @@ impl<R> Records<R> {
         dataset: &Dataset,
         eval_dataset: Option<&Dataset>,
         config: &DataConfig,
-        load: impl Fn(&Dataset, &str) -> Result<Vec<R>>,
+        load: impl Fn(&Dataset, &str) -> Result<Loaded<R>>,
     ) -> Result<Self> {
         let DataConfig { dataset_train_split, dataset_test_split, .. } = config;
         let evaluated = eval_dataset.unwrap_or(dataset);
@@ -35,7 +35,7 @@ impl<R> Records<R> {
         let held_out = match eval_dataset {
             Some(dataset) => load(dataset, dataset_test_split)?,
             None if has_split(dataset, dataset_test_split) => load(dataset, dataset_test_split)?,
-            None => Vec::new(),
+            None => Loaded::default(),
         };
         Ok(Self { train, held_out })
     }

@@ -33,13 +33,14 @@ pub use unpaired::{TokenizedCompletion, tokenize_unpaired};
 
 use crate::error::{DataError, Result};
 use crate::record::{Origin, PromptOnly, PromptTask};
+use crate::source::allowed;
 use crate::tokenizer::Tokenizer;
 use boundary::Encoder;
 use report::RowOutcome;
 use truncate::Lengths;
 
 /// The options of tokenization: how records become token ids. Made by checking [`DataOptions`](crate::DataOptions).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct TokenizeOptions {
     /// Most tokens of prompt and completion together; `None` is no limit.
     pub max_length: Option<usize>,
@@ -51,6 +52,9 @@ pub struct TokenizeOptions {
     pub truncation_mode: TruncationMode,
     /// BOS: whether rows begin with one; `None` leaves it to the tokenizer (or the chat template).
     pub add_bos_token: Option<bool>,
+    /// Share of records that may be left out because the chat template refuses them or does not tell their parts apart, 0 to
+    /// 1; with 0 the first is an error.
+    pub max_bad_rows: f64,
 }
 
 impl Default for TokenizeOptions {
@@ -62,6 +66,7 @@ impl Default for TokenizeOptions {
             max_completion_length: None,
             truncation_mode: TruncationMode::KeepStart,
             add_bos_token: None,
+            max_bad_rows: 0.0,
         }
     }
 }
@@ -93,7 +98,7 @@ pub fn tokenize_prompts(
 ) -> Result<(Vec<TokenizedPrompt>, TokenizeReport)> {
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
-    collect(prompts, |row, prompt| {
+    collect(prompts, options, |row, prompt| {
         let text = render::prompt(tokenizer, &prompt.prompt, &prompt.template, &prompt.origin)?;
         let cut = lengths.fit_prompt(encoder.framed(encoder.prompt(&text)?));
         let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
@@ -136,17 +141,23 @@ pub fn tokenize_tasks(
     Ok((prompts.into_iter().map(task).collect(), report))
 }
 
-/// Tokenizes all records in parallel and in order; the first failing row decides the error.
+/// Tokenizes all records in parallel and in order. Those that cannot be used are left out; of too many the first decides the
+/// error.
 fn collect<R: Sync, T: Send>(
     records: &[R],
+    options: &TokenizeOptions,
     tokenize: impl Fn(usize, &R) -> Result<RowOutcome<T>> + Sync,
 ) -> Result<(Vec<T>, TokenizeReport)> {
-    // Rows behind one that failed are not worth the time: a template that fails slowly fails for all of them.
-    let failed = AtomicUsize::new(usize::MAX);
+    let allowed = allowed(options.max_bad_rows, records.len());
+    // Rows behind one that failed are not worth the time once too many have: a template that fails slowly fails for all of
+    // them.
+    let (failed, bad) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
     let outcome = |(row, record)| {
-        (failed.load(Ordering::Relaxed) > row).then(|| {
-            tokenize(row, record).inspect_err(|_| {
+        (failed.load(Ordering::Relaxed) > row || bad.load(Ordering::Relaxed) <= allowed).then(|| {
+            tokenize(row, record).inspect_err(|error| {
+                let is_of_row = error.reason().is_some();
                 failed.fetch_min(row, Ordering::Relaxed);
+                bad.fetch_add(if is_of_row { 1 } else { allowed + 1 }, Ordering::Relaxed);
             })
         })
     };
@@ -154,8 +165,21 @@ fn collect<R: Sync, T: Send>(
     let mut report = TokenizeReport::default();
     let mut kept = Vec::with_capacity(records.len());
     // The rows that were passed by stand behind the first that failed.
+    let mut first_bad = None;
     for outcome in outcomes.into_iter().flatten() {
-        kept.extend(report.absorb(outcome?));
+        match outcome {
+            Ok(outcome) => kept.extend(report.absorb(outcome)),
+            Err(error) => {
+                let Some(reason) = error.reason().filter(|_| allowed > 0) else { return Err(error) };
+                report.leave_out(reason, &error);
+                first_bad.get_or_insert(error);
+            }
+        }
+    }
+    let bad = report.left_out.iter().map(|reason| reason.rows).sum::<usize>();
+    if let Some(first) = first_bad.filter(|_| bad > allowed) {
+        let (rows, most) = (records.len(), options.max_bad_rows);
+        return Err(DataError::BadRows { first: Box::new(first), bad: allowed + 1, rows, most });
     }
     if kept.is_empty() {
         return Err(DataError::AllRowsDropped { rows: report.rows, reasons: report.reasons() });

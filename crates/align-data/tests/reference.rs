@@ -132,7 +132,7 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     let prepare = |row: &str| {
         let (_dir, path) = file(&[row]);
         let records =
-            Records { train: load_pairs_with_reference(&path, "train").unwrap(), held_out: Vec::new() };
+            Records { train: load_pairs_with_reference(&path, "train").unwrap(), held_out: align_data::Loaded::default() };
         prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let (one, same, other) = (prepare(ROW), prepare(ROW), prepare(&ROW.replace("dry", "wet")));
@@ -142,7 +142,7 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     assert_eq!(one.longest, row.prompt.len() + row.reference.as_ref().unwrap().len());
 
     let (_dir, path) = file(&[ROW]);
-    let records = Records { train: load_pairs(&path, "train").unwrap(), held_out: Vec::new() };
+    let records = Records { train: load_pairs(&path, "train").unwrap(), held_out: align_data::Loaded::default() };
     let without = prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap();
     assert_eq!(without.train[0].reference, None);
     assert_ne!(without.fingerprint, one.fingerprint);

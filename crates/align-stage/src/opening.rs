@@ -1,9 +1,11 @@
 //! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
+use std::sync::OnceLock;
 
 use align_data::{
-    BatchSize, DataConfig, DataError, Dataset, MicroBatches, Order, Prepared, Records, Tokenizer,
+    BatchSize, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Order, Prepared, Records,
+    Tokenizer,
 };
 use align_hub::Hub;
 use align_models::ModelDir;
@@ -37,6 +39,8 @@ pub struct Opening<'a> {
     options: Value,
     /// Options that were not given and whose defaults depend on others, with their values.
     defaulted: Vec<(&'static str, Value)>,
+    /// What was found in the run's rows, once they were checked.
+    findings: OnceLock<Findings>,
 }
 
 impl<'a> Opening<'a> {
@@ -90,6 +94,7 @@ impl<'a> Opening<'a> {
             given,
             options,
             defaulted: Vec::new(),
+            findings: OnceLock::new(),
         };
         if train.learning_rate.is_none() {
             opening.defaults([("learning_rate", opening.config.learning_rate.into())]);
@@ -118,7 +123,7 @@ impl<'a> Opening<'a> {
     pub fn records<R>(
         &self,
         own: Option<Records<R>>,
-        load: impl Fn(&Dataset, &str) -> align_data::Result<Vec<R>>,
+        load: impl Fn(&Dataset, &str) -> align_data::Result<Loaded<R>>,
     ) -> Result<Records<R>> {
         if let Some(records) = own {
             let names = [
@@ -127,6 +132,7 @@ impl<'a> Opening<'a> {
                 "dataset_train_split",
                 "dataset_test_split",
                 "eval_dataset",
+                "column_mapping",
             ];
             self.given.refuse(&names, "the records are the caller's own")?;
             return Ok(records);
@@ -143,6 +149,12 @@ impl<'a> Opening<'a> {
             hub.dataset_split(&data.dataset_name, data.dataset_config.as_deref(), train, optional)?;
         let eval_dataset = data.eval_dataset.as_ref();
         let eval_dataset = eval_dataset.map(|name| hub.dataset_split(name, None, test, None)).transpose()?;
+        let with_columns = |dataset: Dataset| Dataset {
+            columns: data.columns.clone(),
+            max_bad_rows: data.tokenize.max_bad_rows,
+            ..dataset
+        };
+        let (dataset, eval_dataset) = (with_columns(dataset), eval_dataset.map(with_columns));
         Ok(Records::load(&dataset, eval_dataset.as_ref(), data, load)?)
     }
 
@@ -158,6 +170,7 @@ impl<'a> Opening<'a> {
             self.given.refuse(for_evaluation, "there are no held-out rows (give `--eval-dataset`)")?;
         }
         self.host.tell(Event::Findings(&rows.findings))?;
+        self.findings.get_or_init(|| rows.findings.clone());
         let plain = rows.findings.plain_prompts;
         if plain > 0 && self.tokenizer.chat_template().is_some() {
             tracing::warn!(
@@ -170,6 +183,11 @@ impl<'a> Opening<'a> {
             tracing::warn!("{notice}");
         }
         Ok(())
+    }
+
+    /// What was found in the run's rows; none before they were checked.
+    pub fn findings(&self) -> Option<&Findings> {
+        self.findings.get()
     }
 
     /// The order of the training rows, whose lengths in tokens are given.

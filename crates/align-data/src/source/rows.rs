@@ -18,6 +18,19 @@ pub(super) struct Row {
     pub(super) columns: Map<String, Value>,
     /// Whether its format has nothing but text, so that `true` and `1.5` are written as such.
     pub(super) is_text: bool,
+    /// How many rows of the file it is made of.
+    pub(super) count: usize,
+    /// What it was recognised as.
+    pub(super) shape: &'static str,
+    /// Columns that were taken out of it.
+    pub(super) used: Vec<String>,
+}
+
+impl Row {
+    /// A row as it stands in a file.
+    pub(super) fn new(origin: Origin, columns: Map<String, Value>, is_text: bool) -> Self {
+        Self { origin, columns, is_text, count: 1, shape: "", used: Vec::new() }
+    }
 }
 
 /// The row on a line.
@@ -107,7 +120,7 @@ impl Place<'_> {
 
 fn object(origin: Origin, value: Value) -> Result<Row> {
     match value {
-        Value::Object(columns) => Ok(Row { origin, columns, is_text: false }),
+        Value::Object(columns) => Ok(Row::new(origin, columns, false)),
         other => Err(DataError::Json { origin, reason: format!("a row is {}", describe(&other)) }),
     }
 }

@@ -54,7 +54,7 @@ pub fn tokenize_demonstrations(
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
     let marks = Marks { tokenizer, options, learned, encoder, lengths };
-    collect(demonstrations, |row, demonstration| marks.tokenize(row, demonstration))
+    collect(demonstrations, options, |row, demonstration| marks.tokenize(row, demonstration))
 }
 
 /// What turns demonstrations into token ids.

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::ending::Ending;
 use super::truncate::Cut;
+use crate::error::DataError;
+use crate::source::LeftOut;
 
 /// The reason why a row was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,6 +44,9 @@ pub struct TokenizeReport {
     pub kept: usize,
     /// Rows left out, by reason.
     pub dropped: BTreeMap<DropReason, usize>,
+    /// Rows that the chat template or the tokenizer cannot process, by reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Rows that lost tokens to a length limit.
     pub truncated: usize,
     /// Rows whose tokens merged across the end of the prompt and were encoded apart.
@@ -79,9 +84,15 @@ impl TokenizeReport {
 
     /// The reasons for leaving rows out, with their counts.
     pub(super) fn reasons(&self) -> String {
-        let reasons: Vec<_> =
-            self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
-        reasons.join(", ")
+        let dropped = self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}"));
+        let left_out = self.left_out.iter().map(|it| format!("{} × {}", it.rows, it.reason));
+        dropped.chain(left_out).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Counts a row that cannot be processed.
+    pub(super) fn leave_out(&mut self, reason: String, error: &DataError) {
+        self.rows += 1;
+        LeftOut::count(&mut self.left_out, reason, 1, error);
     }
 
     /// Adds a row's counts and hands back what was made of it.
@@ -115,7 +126,11 @@ impl fmt::Display for TokenizeReport {
             write!(f, ", {:.1} % of them learned", 100.0 * self.supervised_share())?;
         }
         if !self.dropped.is_empty() {
-            write!(f, "\n  dropped: {}", self.reasons())?;
+            let dropped = self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}"));
+            write!(f, "\n  dropped: {}", dropped.collect::<Vec<_>>().join(", "))?;
+        }
+        for reason in &self.left_out {
+            write!(f, "\n{reason}")?;
         }
         for (count, what) in [
             (self.truncated, "truncated"),
