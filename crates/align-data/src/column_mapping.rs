@@ -108,7 +108,8 @@ mod tests {
         let mapping = parse("chosen=rejected, rejected = chosen,prompt=q").unwrap();
         let mut row: Map<_, _> = [("chosen", 1), ("rejected", 2), ("other", 3)]
             .map(|(name, value)| (name.to_owned(), value.into()))
-            .into();
+            .into_iter()
+            .collect();
         let mut seen = Vec::new();
         mapping.rename(&mut row, &mut seen);
         assert_eq!(

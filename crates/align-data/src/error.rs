@@ -180,9 +180,17 @@ impl DataError {
     }
 }
 
-/// A text without the numbers in it, and at most of a line's length.
+/// A text without the numbers of places in it (`chosen[2].role`, `turn 3`), and at most of a line's length.
 fn without_places(text: &str) -> String {
-    text.chars().filter(|c| !c.is_ascii_digit()).take(120).collect()
+    let mut out = String::new();
+    let mut in_place = false;
+    for c in text.chars().take(120) {
+        in_place = c.is_ascii_digit() && (in_place || out.ends_with('[') || out.ends_with("turn "));
+        if !in_place {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// `Result` with this crate's error.

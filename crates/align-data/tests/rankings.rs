@@ -114,8 +114,10 @@ fn a_run_reads_them_cut_alike_and_hashes_their_margins() {
     let prepared = |margin: f64| {
         let (_dir, path) = file(&[row(margin)]);
         let options = DataOptions { dataset_name: "rows".to_owned(), ..DataOptions::default() };
-        let records =
-            Records { train: load_rankings(&path, "train", "source").unwrap(), held_out: align_data::Loaded::default() };
+        let records = Records {
+            train: load_rankings(&path, "train", "source").unwrap(),
+            held_out: align_data::Loaded::default(),
+        };
         prepare_rankings(&records, &tokenizer(), &options.check().unwrap().tokenize).unwrap()
     };
     let data = prepared(1.0);

@@ -95,7 +95,10 @@ fn missing_and_empty_files_are_errors() {
 }
 
 /// What loading a file with this second row says, without the directory.
-fn complaint<T>(second: &str, load: impl Fn(std::path::PathBuf) -> align_data::Result<Vec<T>>) -> String {
+fn complaint<T>(
+    second: &str,
+    load: impl Fn(std::path::PathBuf) -> align_data::Result<align_data::Loaded<T>>,
+) -> String {
     let good = r#"{"prompt":"p","chosen":"c","rejected":"r","completion":"c"}"#;
     let dir = dir(&[("f.jsonl", format!("{good}\n{second}\n").as_bytes())]);
     let error = load(dir.path().join("f.jsonl")).map(|_| ()).unwrap_err().to_string();

@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use align_data::{
-    DropReason, Message, Origin, Result, TemplateArguments, Text, TokenizeOptions, TokenizeReport,
+    DropReason, Loaded, Message, Origin, Result, TemplateArguments, Text, TokenizeOptions, TokenizeReport,
     TokenizedCompletion, Tokenizer, TruncationMode, UnpairedPreference, load_unpaired, tokenize_unpaired,
 };
 use proptest::prelude::*;
 
 const EOS: u32 = 2;
 
-fn load(lines: &[&str]) -> Result<Vec<UnpairedPreference>> {
+fn load(lines: &[&str]) -> Result<Loaded<UnpairedPreference>> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("f.jsonl"), lines.join("\n")).unwrap();
     load_unpaired(dir.path().join("f.jsonl"), "train")

@@ -37,9 +37,13 @@ impl Judging {
     /// Takes the next row.
     pub(super) fn add(&mut self, row: &mut Row, subset_column: &str) -> Result<()> {
         self.found.rows += 1;
-        match judged(row, subset_column) {
+        match judged(row, subset_column).and_then(|pair| row.refuse_meaningful().map(|()| pair)) {
             Ok(pair) => self.found.pairs.push(pair),
-            Err(error) => self.leave_out(error)?,
+            Err(error) => {
+                self.leave_out(error)?;
+                // What is left in it is nobody's concern.
+                row.columns.clear();
+            }
         }
         Ok(())
     }
