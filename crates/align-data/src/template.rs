@@ -61,11 +61,35 @@ impl ChatTemplate {
             let named = named_in(&path, config.get("chat_template"))?;
             (path, named)
         };
-        named.extend(additional(&files.of().join("additional_chat_templates"))?);
+        if !files.has_own_template {
+            named.extend(additional(&files.of().join("additional_chat_templates"))?);
+        }
         if !named.contains_key("default") {
             return Ok(None);
         }
         Self::compile(named, special_tokens).map(Some).map_err(|reason| DataError::Template { path, reason })
+    }
+
+    /// The source of the template that a path names: a template itself, or that of a model's directory.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no text; a directory without a template, or with several of which none is the
+    /// default.
+    pub fn source(path: &Path) -> Result<String> {
+        let wrong =
+            |reason: &str| DataError::Template { path: path.to_path_buf(), reason: reason.to_owned() };
+        if path.is_file() && !align_gguf::GgufFile::is_at(path) {
+            return read(path);
+        }
+        let files = Files::read(path)?;
+        if let Some(source) = files.get(TEMPLATE) {
+            return String::from_utf8(source.to_vec()).map_err(|_| wrong("is no UTF-8 text"));
+        }
+        let (config_path, config) = files.json_object("tokenizer_config.json")?;
+        let mut named = named_in(&config_path, config.get("chat_template"))?;
+        named.remove("default").ok_or_else(|| {
+            wrong("is a directory that has neither chat_template.jinja nor `chat_template` in tokenizer_config.json")
+        })
     }
 
     /// A template from its source.

@@ -59,7 +59,15 @@ impl Tokenizer {
     /// A missing or unreadable `tokenizer.json`, one that cannot encode or decode, malformed side files, a special token
     /// that is not in the vocabulary, a chat template that does not compile.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::ending(dir.as_ref(), &["eos_token"])
+        Self::ending(Files::read(dir.as_ref())?, &["eos_token"])
+    }
+
+    /// The same with another chat template, in the place of all that the directory has.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn load_with_template(dir: impl AsRef<Path>, template: &str) -> Result<Self> {
+        Self::ending(Files::read(dir.as_ref())?.with_template(template), &["eos_token"])
     }
 
     /// The same of a classifier with an encoder, which ends a text with its separator where it names no other end.
@@ -67,12 +75,11 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn load_encoder(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::ending(dir.as_ref(), &["eos_token", "sep_token"])
+        Self::ending(Files::read(dir.as_ref())?, &["eos_token", "sep_token"])
     }
 
     /// The end of a text is the first of the special tokens `ends` that there is.
-    fn ending(dir: &Path, ends: &[&str]) -> Result<Self> {
-        let files = Files::read(dir)?;
+    fn ending(files: Files, ends: &[&str]) -> Result<Self> {
         let path = files.path(TOKENIZER);
         let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
         let Some(bytes) = files.get(TOKENIZER) else {
@@ -102,7 +109,7 @@ impl Tokenizer {
         inner.with_post_processor(None::<PostProcessorWrapper>);
         let (marks_word_starts, vocab_size) = (seen.marks_word_starts, seen.vocab_size);
         let hash = files.content_hash();
-        let dir = dir.to_path_buf();
+        let dir = files.of().to_path_buf();
         Ok(Self {
             dir,
             inner,

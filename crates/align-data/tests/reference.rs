@@ -51,7 +51,7 @@ fn it_has_the_layout_of_the_chosen_answer() {
         conversation("r"),
         conversation("g")
     );
-    let reference = |row: &str| load(&[&row.replace('\n', "")]).unwrap().remove(0).reference.unwrap();
+    let reference = |row: &str| load(&[&row.replace('\n', "")]).unwrap().records.remove(0).reference.unwrap();
     let gold = Text::from(vec![Message::new("assistant", "g")]);
     assert_eq!(reference(turns), gold);
     assert_eq!(reference(&conversations), gold);

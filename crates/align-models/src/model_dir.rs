@@ -111,6 +111,12 @@ impl ModelDir {
         Self { quantise: Some(how), ..self }
     }
 
+    /// The same model, saved with another chat template.
+    #[must_use]
+    pub fn with_chat_template(self, template: &str) -> Self {
+        Self { carried: self.carried.clone().with_template(template), ..self }
+    }
+
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model
     /// was made for: it can run over them, but has never seen such positions.
     ///

@@ -1,11 +1,12 @@
 //! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use align_data::{
-    BatchSize, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Order, Prepared, Records,
-    Tokenizer,
+    BatchSize, ChatTemplate, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Order, Prepared,
+    Records, Tokenizer,
 };
 use align_hub::Hub;
 use align_models::ModelDir;
@@ -114,6 +115,21 @@ impl<'a> Opening<'a> {
             }
             self.defaulted.push((option, value));
         }
+    }
+
+    /// The same with another chat template, which the trained model is saved with: a file, or the model (a directory or a hub
+    /// id) whose it is.
+    ///
+    /// # Errors
+    /// A template that is not there, or that does not compile.
+    pub fn with_chat_template(self, path: &str) -> Result<Self> {
+        let path = match Path::new(path).exists() {
+            true => PathBuf::from(path),
+            false => self.hub.model(path, "main")?,
+        };
+        let source = ChatTemplate::source(&path)?;
+        let tokenizer = Tokenizer::load_with_template(self.model.tokenizer_path(), &source)?;
+        Ok(Self { model: self.model.with_chat_template(&source), tokenizer, ..self })
     }
 
     /// The records of the run: a caller's own, or what `load` (of align-data) reads from the data sets that the options name.

@@ -58,8 +58,9 @@ impl Row {
     /// A value that must be a message.
     pub(super) fn message(&self, field: &str, value: Value) -> Result<Message> {
         const EXPECTED: &str = "a message with `role` and `content` (or `from` and `value`)";
-        let Value::Object(mut keys) = without_nulls(value) else {
-            return Err(self.wrong(field, EXPECTED, "none"));
+        let mut keys = match without_nulls(value) {
+            Value::Object(keys) => keys,
+            other => return Err(self.wrong(field, EXPECTED, describe(&other))),
         };
         if let Some(from) = keys.remove("from") {
             return self.said(field, &from, keys);

@@ -134,12 +134,12 @@ pub(super) fn repeated(row: &Row, given: Text, shared: Vec<Message>) -> Result<T
         }
         Text::Messages(turns) => (None, turns),
     };
+    let text_of = |turn: &Message| turn.content.as_deref().unwrap_or_default().trim().to_owned();
+    let texts: Vec<String> = shared.iter().map(text_of).collect();
+    // A turn of them, or all of them written as one text.
     let is_there = |turn: &Message| {
-        let text = turn.content.as_deref().unwrap_or_default().trim();
-        shared.iter().any(|other| {
-            let other = other.content.as_deref().unwrap_or_default().trim();
-            other.contains(text) || (!other.is_empty() && text.contains(other))
-        })
+        let text = text_of(turn);
+        texts.iter().any(|other| other.contains(&text)) || texts.iter().all(|other| text.contains(other))
     };
     if !given.iter().all(is_there) {
         let expected = "what the conversations beside it begin with";

@@ -208,7 +208,7 @@ impl Tally {
     pub(super) fn finish(self) -> Result<SourceReport> {
         let Self { report, most, first_bad, first_tie } = self;
         let (rows, bad) = (report.rows, report.bad);
-        if let Some(first) = first_bad.filter(|_| bad > allowed(most, rows)) {
+        if let Some(first) = first_bad.filter(|_| bad > allowed(most, rows) || report.used == 0) {
             return Err(DataError::BadRows { first: Box::new(first), bad, rows, most });
         }
         match first_tie {

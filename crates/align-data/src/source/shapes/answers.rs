@@ -79,8 +79,7 @@ pub(in super::super) fn pair(row: &mut Row) -> Result<PreferencePair> {
 fn pair_in_layout(row: &mut Row) -> Result<(PreferencePair, Layout)> {
     let Replies { prompt, mut answers, layout } = compared(row)?;
     let template = row.template_arguments(&prompt)?;
-    let (chosen, rejected) = (answers.swap_remove(0), answers.pop());
-    let Some(rejected) = rejected else {
+    let (Some(rejected), Some(chosen)) = (answers.pop(), answers.into_iter().next()) else {
         return Err(row.wrong("rejected", "an answer", "nothing"));
     };
     let origin = row.origin.clone();

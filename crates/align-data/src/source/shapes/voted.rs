@@ -57,7 +57,7 @@ pub(super) fn conversations(row: &mut Row) -> Result<Replies> {
     let Some(vote) = vote(&winner) else {
         return Err(row.wrong("winner", "`model_a`, `model_b` or a tie", describe(&winner)));
     };
-    chosen(row, ["conversation_a", "conversation_b"], Vote::Second.cmp(&vote))
+    chosen(row, ["conversation_a", "conversation_b"], Vote::Tie.cmp(&vote))
 }
 
 /// The answers in two columns, the better first; `first` is greater where that is the first.
