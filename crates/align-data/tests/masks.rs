@@ -210,6 +210,26 @@ fn marks_that_say_nothing_are_not_believed() {
 }
 
 #[test]
+fn tokens_that_merge_across_the_end_of_a_turn_are_encoded_apart() {
+    let body = "{% for m in messages %}{{ m.role }}: {% if m.role == 'assistant' %}{% generation %}{{ m.content }}\
+                {% endgeneration %}{% else %}{{ m.content }}{% endif %}{{ '\\n' }}{% endfor %}\
+                {% if add_generation_prompt %}assistant: {% endif %}";
+    let messages =
+        || turns(&[("user", "dry? "), ("assistant", "water it"), ("user", "so? "), ("assistant", "the sun")]);
+    for template in [body.to_owned(), body.replace("{% generation %}", "").replace("{% endgeneration %}", "")]
+    {
+        let (_dir, tokenizer) = with_template(&template);
+        let (row, report) =
+            tokenized(&tokenizer, conversation(messages()), &unlimited(), &LearnedPart::default()).unwrap();
+        assert_eq!(report.repaired_boundaries, 1);
+        let whole: String = runs(&tokenizer, &row).into_iter().map(|(text, _)| text).collect();
+        assert_eq!(whole, "user: dry? \nassistant: water it\nuser: so? \nassistant: the sun\n</s>");
+        let own: Vec<_> = learned(&tokenizer, &row).iter().map(|text| text.trim().to_owned()).collect();
+        assert!(own[0] == "water it" && own[1].starts_with("the sun"), "{own:?}");
+    }
+}
+
+#[test]
 fn options_about_turns_are_refused_for_plain_text() {
     let (_dir, tokenizer) = with_template(&marked());
     let text = || Demonstration {

@@ -312,6 +312,18 @@ fn prompts_are_found_in_any_of_them() {
         ),
         alone
     );
+    assert_eq!(
+        prompt(json!({ "prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie" })),
+        alone
+    );
+    assert_eq!(prompt(json!({ "instruction": "p", "generations": ["a", "b"], "ratings": [1, 1] })), alone);
+    assert_eq!(prompt(json!({ "prompt": "p", "response": "a", "helpfulness": 1 })), alone);
+    assert_eq!(
+        prompt(json!({ "prompt": "\n\nHuman: p\n\nAssistant: ", "answers": [{ "answer": "", "rank": 1 }] })),
+        alone
+    );
+    assert_eq!(prompt(json!({ "instruction": "p", "instances": [{ "input": "", "output": "a" }] })), alone);
+    assert_eq!(prompt(json!({ "conversation_a": turns, "conversation_b": turns, "winner": "tie" })), alone);
     assert_eq!(prompt(json!({ "instruction": "p", "output_1": "a", "output_2": "b", "winner": 1 })), alone);
 }
 

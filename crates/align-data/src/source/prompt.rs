@@ -10,9 +10,20 @@ const SYSTEM: [&str; 2] = ["system", "system_prompt"];
 /// Columns with a question to an assistant.
 const QUESTIONS: [&str; 2] = ["question", "instruction"];
 
+/// Columns with the turns before an answer.
+const TURNS: [&str; 3] = ["context", "conversations", "trajectory"];
+
+/// Whether a row gives its prompt in a column of its own.
+pub(super) fn is_given(row: &Row) -> bool {
+    row.has("prompt")
+        || TURNS.into_iter().any(|column| row.has_list(column))
+        || QUESTIONS.into_iter().any(|column| row.has(column))
+        || row.columns.get("input").is_some_and(serde_json::Value::is_string)
+}
+
 /// The prompt that a row gives in a column of its own, if it does. A question is a user's turn; `prompt` is what it is.
 pub(super) fn given(row: &mut Row) -> Result<Option<Text>> {
-    let turns = ["context", "conversations", "trajectory"].into_iter().find(|column| row.has_list(column));
+    let turns = TURNS.into_iter().find(|column| row.has_list(column));
     let prompt = if row.has("prompt") {
         row.text("prompt")?
     } else if let Some(column) = turns {

@@ -24,12 +24,24 @@ pub(super) struct Row {
     pub(super) shape: &'static str,
     /// Columns that were taken out of it.
     pub(super) used: Vec<String>,
+    /// Whether its answers may be equally good, where they are not what is wanted of it.
+    pub(super) takes_ties: bool,
 }
 
 impl Row {
     /// A row as it stands in a file.
     pub(super) fn new(origin: Origin, columns: Map<String, Value>, is_text: bool) -> Self {
-        Self { origin, columns, is_text, count: 1, shape: "", used: Vec::new() }
+        Self { origin, columns, is_text, count: 1, shape: "", used: Vec::new(), takes_ties: false }
+    }
+}
+
+impl Row {
+    /// Says that none of its answers is better, which leaves the row out if one has to be.
+    pub(super) fn tie(&self, reason: &str) -> Result<()> {
+        match self.takes_ties {
+            true => Ok(()),
+            false => Err(DataError::NoPreference { origin: self.origin.clone(), reason: reason.to_owned() }),
+        }
     }
 }
 

@@ -46,8 +46,8 @@ pub(super) fn is_compared(row: &Row) -> bool {
     super::is_any(row, &COMPARED) || voted::is_voted(row)
 }
 
-/// The prompt of a row that compares answers, which are turns or give no prompt by themselves; none of another row.
-pub(super) fn with_turns(row: &mut Row) -> Option<Result<Text>> {
+/// The prompt of a row that compares answers; none of another row.
+pub(super) fn prompt(row: &mut Row) -> Option<Result<Text>> {
     is_compared(row).then(|| compared(row).map(|replies| replies.prompt))
 }
 

@@ -23,7 +23,10 @@ const SHAPES: [Shape<DemonstrationBody>; 9] = [
     Shape {
         name: "instructions with an instance",
         columns: &["instruction", "instances[].output"],
-        read: instance,
+        read: |row| {
+            let (prompt, completion) = instance(row)?;
+            Ok(DemonstrationBody::PromptCompletion { prompt, completion })
+        },
     },
     Shape {
         name: "questions with answers",
@@ -117,8 +120,8 @@ fn wrap_tools(row: &mut Row) -> Result<()> {
     Ok(())
 }
 
-/// An instruction whose input and output stand in a list of one.
-fn instance(row: &mut Row) -> Result<DemonstrationBody> {
+/// An instruction whose input and output stand in a list of one: the prompt and the answer.
+pub(super) fn instance(row: &mut Row) -> Result<(Text, Text)> {
     let mut instances = row.list("instances")?;
     if instances.len() > 1 {
         let found = format!("{}", instances.len());
@@ -138,5 +141,5 @@ fn instance(row: &mut Row) -> Result<DemonstrationBody> {
         instruction = prompt::with_input(&instruction, &input);
     }
     let prompt = prompt::with_system(row, vec![Message::new("user", instruction)].into())?;
-    Ok(DemonstrationBody::PromptCompletion { prompt, completion: reply::into_reply(output.into()) })
+    Ok((prompt, reply::into_reply(output.into())))
 }

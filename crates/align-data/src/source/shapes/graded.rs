@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::error::{DataError, Result};
+use crate::error::Result;
 use crate::record::{Message, Text};
 use crate::source::columns::describe;
 use crate::source::reply::{self, Replies};
@@ -43,13 +43,18 @@ pub(super) fn generations(row: &mut Row) -> Result<Replies> {
 
 /// `answers` with a `rank`, 1 the best, as Nectar has them; the prompt is a transcript.
 pub(super) fn ranks(row: &mut Row) -> Result<Replies> {
+    read_transcript(row);
     let graded = items(row, "answers", "answer", |item| number(item.get("rank")?).map(|rank| -rank))?;
-    if let Some(turns) = row.columns.get("prompt").and_then(Value::as_str).and_then(transcript) {
-        let turns =
-            turns.into_iter().map(|turn| serde_json::json!({ "role": turn.role, "content": turn.content }));
-        row.columns.insert("prompt".to_owned(), turns.collect());
-    }
     ranked(row, graded)
+}
+
+/// Makes turns of the transcript that stands for the prompt beside ranked answers.
+pub(super) fn read_transcript(row: &mut Row) {
+    let turns = row.columns.get("prompt").and_then(Value::as_str).and_then(transcript);
+    let Some(turns) = turns.filter(|_| super::has(row, "answers[].rank")) else { return };
+    let turns =
+        turns.into_iter().map(|turn| serde_json::json!({ "role": turn.role, "content": turn.content }));
+    row.columns.insert("prompt".to_owned(), turns.collect());
 }
 
 /// What [`Grouped`] has put together.
@@ -114,8 +119,7 @@ fn ranked(row: &mut Row, mut graded: Vec<((String, Text), f64)>) -> Result<Repli
     graded.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     graded.dedup_by(|(_, a), (_, b)| a == b);
     if graded.len() < 2 {
-        let reason = "all answers have the same grade".to_owned();
-        return Err(DataError::NoPreference { origin: row.origin.clone(), reason });
+        row.tie("all answers have the same grade")?;
     }
     reply::turns(row, graded.into_iter().map(|(answer, _)| answer).collect())
 }

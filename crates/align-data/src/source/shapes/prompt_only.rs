@@ -2,15 +2,20 @@
 
 use serde_json::Value;
 
-use super::{Shape, answers, read, trees};
+use super::{Shape, answers, demonstration, graded, read, trees};
 use crate::error::Result;
 use crate::record::{Message, PromptOnly, PromptTask, Text};
 use crate::source::columns::describe;
 use crate::source::prompt;
 use crate::source::rows::Row;
 
-const SHAPES: [Shape<Text>; 4] = [
+const SHAPES: [Shape<Text>; 5] = [
     Shape { name: "conversation trees", columns: &["message_tree_id", "prompt"], read: trees::prompt },
+    Shape {
+        name: "instructions with an instance",
+        columns: &["instruction", "instances[].output"],
+        read: |row| Ok(demonstration::instance(row)?.0),
+    },
     Shape { name: "the first of several turns", columns: &["turns"], read: first_turn },
     Shape {
         name: "conversations up to their last answer",
@@ -26,15 +31,21 @@ const SHAPES: [Shape<Text>; 4] = [
 
 /// The prompt in a row.
 pub(in super::super) fn prompt(row: &mut Row) -> Result<PromptOnly> {
-    let prompt = if row.has("prompt") && !row.has_list("chosen") && !row.has("message_tree_id") {
-        named(row)?
-    } else if let Some(answers) = answers::with_turns(row) {
-        answers?
-    } else if let Some(prompt) = read(row, &SHAPES) {
-        prompt?
-    } else {
-        named(row)?
-    };
+    row.takes_ties = true;
+    let is_chosen = row.has("chosen") && row.has("rejected");
+    // Whole conversations hold their prompt; a column beside them may hold a part of it.
+    let is_beside = row.has_list("chosen") || row.has("message_tree_id");
+    let is_instance = row.has_list("instances");
+    let prompt =
+        if !is_beside && !is_instance && (is_chosen || !row.has("conversations")) && prompt::is_given(row) {
+            named(row, !is_chosen)?
+        } else if let Some(prompt) = answers::prompt(row) {
+            prompt?
+        } else if let Some(prompt) = read(row, &SHAPES) {
+            prompt?
+        } else {
+            return Err(row.missing("prompt", "a column of this name"));
+        };
     let template = row.template_arguments(&prompt)?;
     Ok(PromptOnly { prompt, template, origin: row.origin.clone() })
 }
@@ -45,13 +56,16 @@ pub(in super::super) fn task(row: &mut Row, reference_column: &str) -> Result<Pr
     Ok(PromptTask { prompt: prompt(row)?, reference })
 }
 
-fn named(row: &mut Row) -> Result<Text> {
+/// The prompt that a column holds. Beside answers to a question it is one.
+fn named(row: &mut Row, may_be_question: bool) -> Result<Text> {
     row.shape = "prompts";
+    let is_question = may_be_question && (answers::is_compared(row) || row.has("response"));
+    graded::read_transcript(row);
     let Some(prompt) = prompt::given(row)? else {
         return Err(row.missing("prompt", "a column of this name"));
     };
     row.refuse_empty("prompt", &prompt)?;
-    Ok(prompt)
+    Ok(if is_question { prompt::into_turns(prompt).into() } else { prompt })
 }
 
 /// The turns before the last ones of the assistant.

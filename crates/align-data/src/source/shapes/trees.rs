@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{DataError, Result};
+use crate::error::Result;
 use crate::record::{DemonstrationBody, Message, Text};
 use crate::source::columns::describe;
 use crate::source::reply::{Layout, Replies};
@@ -16,8 +16,7 @@ pub(super) fn replies(row: &mut Row) -> Result<Replies> {
     let mut ranked = ranked(&root);
     ranked.dedup_by(|(a, _), (b, _)| a == b);
     if ranked.len() < 2 {
-        let reason = "fewer than two replies of the tree have a rank of their own".to_owned();
-        return Err(DataError::NoPreference { origin: row.origin.clone(), reason });
+        row.tie("fewer than two replies of the tree have a rank of their own")?;
     }
     let answers = ranked.into_iter().map(|(_, reply)| turn(row, reply).map(|turn| vec![turn].into()));
     let answers = answers.collect::<Result<Vec<Text>>>()?;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{DataError, Result};
+use crate::error::Result;
 use crate::record::Vote;
 use crate::source::columns::describe;
 use crate::source::reply::{self, Replies};
@@ -65,10 +65,7 @@ fn chosen(row: &mut Row, mut columns: [&str; 2], first: std::cmp::Ordering) -> R
     match first {
         std::cmp::Ordering::Greater => {}
         std::cmp::Ordering::Less => columns.reverse(),
-        std::cmp::Ordering::Equal => {
-            let reason = "the vote is a tie".to_owned();
-            return Err(DataError::NoPreference { origin: row.origin.clone(), reason });
-        }
+        std::cmp::Ordering::Equal => row.tie("the vote is a tie")?,
     }
     let answers = columns.map(|column| Ok((column.to_owned(), row.non_empty_text(column)?)));
     reply::turns(row, answers.into_iter().collect::<Result<_>>()?)
