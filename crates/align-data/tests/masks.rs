@@ -127,6 +127,20 @@ fn a_completion_of_several_turns_is_learned_without_the_tools() {
 }
 
 #[test]
+fn turns_of_no_weight_are_not_learned() {
+    let (_dir, tokenizer) = with_template(&unmarked());
+    let row = |weight: serde_json::Value| {
+        let mut messages = turns(CHAT);
+        messages[2].extra.insert("weight".to_owned(), weight);
+        let row = tokenized(&tokenizer, conversation(messages), &unlimited(), &LearnedPart::default());
+        row.map(|(row, _)| learned(&tokenizer, &row).len())
+    };
+    assert_eq!([0.into(), 1.into(), false.into()].map(|weight| row(weight).unwrap()), [1, 2, 1]);
+    let error = row(0.5.into()).unwrap_err();
+    assert_eq!(error, "row 1: turn 3: `weight`: expected 0 or 1, found 0.5");
+}
+
+#[test]
 fn a_cut_turn_keeps_its_place_and_loses_its_end() {
     let (_dir, tokenizer) = with_template(&marked());
     let (whole, _) =

@@ -174,8 +174,9 @@ impl Tally {
         };
         read_as.rows += row.count;
         for name in &row.used {
-            if read_as.columns.len() < MOST && !read_as.columns.contains(name) {
-                read_as.columns.push(name.clone());
+            let name = shortened(name);
+            if read_as.columns.len() < MOST && !read_as.columns.contains(&name) {
+                read_as.columns.push(name);
             }
         }
     }

@@ -88,7 +88,7 @@ impl Marks<'_> {
             DemonstrationBody::PromptCompletion {
                 prompt: Text::Messages(prompt),
                 completion: Text::Messages(completion),
-            } if self.is_by_turns(completion) => {
+            } if self.is_by_turns(completion, origin)? => {
                 let messages = [prompt.as_slice(), completion.as_slice()].concat();
                 self.turns(demonstration, &messages, prompt.len())?
             }
@@ -102,12 +102,15 @@ impl Marks<'_> {
         Ok(outcome.with(TokenizedExample { tokens, mask, row, origin: origin.clone() }))
     }
 
-    /// Whether the completion of a conversation is more than one turn to be learned.
-    fn is_by_turns(&self, completion: &[Message]) -> bool {
+    /// Whether the completion of a conversation is more than one turn to be learned, or less.
+    fn is_by_turns(&self, completion: &[Message], origin: &Origin) -> Result<bool> {
         let LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only } = self.learned;
+        if *assistant_only_loss == Some(false) {
+            return Ok(false);
+        }
         let learns_earlier_turns = *assistant_only_loss == Some(true) && *completion_only_loss == Some(false);
-        *assistant_only_loss != Some(false)
-            && (completion.len() > 1 || *last_turn_only || learns_earlier_turns)
+        let is_one = completion.len() == 1 && turns::has_weight(&completion[0], 0, origin)?;
+        Ok(!is_one || *last_turn_only || learns_earlier_turns)
     }
 
     /// One text, learned whole.
@@ -152,7 +155,7 @@ impl Marks<'_> {
         let Demonstration { template, origin, .. } = demonstration;
         let first = if self.learned.completion_only_loss == Some(false) { 0 } else { prompt };
         let conversation = Conversation { messages, prompt, arguments: template, origin };
-        let is_learned = turns::learned(messages, first, self.learned.last_turn_only);
+        let is_learned = turns::learned(messages, first, self.learned.last_turn_only, origin)?;
         let text = conversation.render(self.tokenizer, &is_learned)?;
         let ends_with_reply = messages.last().is_some_and(turns::is_assistant);
         let row = self.encoder.turns(&text, ends_with_reply)?;

@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use super::render;
 use crate::error::{DataError, Result};
+use crate::guard::shortened;
 use crate::record::{Message, Origin, TemplateArguments};
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
@@ -33,12 +34,41 @@ pub(super) struct Turns {
     pub(super) is_marked: bool,
 }
 
-/// Which of the messages are learned: those of the assistant from `first` on, or the last of them.
-pub(super) fn learned(messages: &[Message], first: usize, last_only: bool) -> Vec<bool> {
+/// Which of the messages are learned: those of the assistant from `first` on, or the last of them, but for those that the data
+/// gives a weight of 0.
+pub(super) fn learned(
+    messages: &[Message],
+    first: usize,
+    last_only: bool,
+    origin: &Origin,
+) -> Result<Vec<bool>> {
     let last = messages.iter().rposition(is_assistant);
     let is_wanted = |at: usize| at >= first && (!last_only || Some(at) == last);
-    messages.iter().enumerate().map(|(at, message)| is_assistant(message) && is_wanted(at)).collect()
+    let is_learned = |(at, message): (usize, &Message)| {
+        Ok(is_assistant(message) && is_wanted(at) && has_weight(message, at, origin)?)
+    };
+    messages.iter().enumerate().map(is_learned).collect()
 }
+
+/// Whether the data says that a turn is to be learned: most say nothing.
+pub(super) fn has_weight(message: &Message, at: usize, origin: &Origin) -> Result<bool> {
+    let Some((name, weight)) = WEIGHTS.iter().find_map(|name| Some((name, message.extra.get(*name)?))) else {
+        return Ok(true);
+    };
+    match (weight.as_bool(), weight.as_f64()) {
+        (Some(learns), _) => Ok(learns),
+        (None, Some(0.0)) => Ok(false),
+        (None, Some(1.0)) => Ok(true),
+        _ => {
+            let found = shortened(&weight.to_string());
+            let reason = format!("turn {}: `{name}`: expected 0 or 1, found {found}", at + 1);
+            Err(DataError::Row { origin: origin.clone(), reason })
+        }
+    }
+}
+
+/// What data sets call the weight of a turn: LLaMA-Factory, `OpenAI`, Axolotl.
+const WEIGHTS: [&str; 3] = ["loss_weight", "weight", "train"];
 
 /// Whether the assistant says it.
 pub(super) fn is_assistant(message: &Message) -> bool {
