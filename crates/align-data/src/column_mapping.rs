@@ -81,19 +81,11 @@ impl ColumnMapping {
         }
     }
 
-    /// Refuses entries whose column no row had.
-    ///
-    /// # Errors
-    /// Names the first.
-    pub(crate) fn check(&self, seen: &[bool]) -> Result<()> {
-        let unseen = self.0.iter().zip(seen).find(|(_, seen)| !**seen);
-        let Some(((read, theirs), _)) = unseen else { return Ok(()) };
-        let rule = "names a column that no row has".to_owned();
-        Err(DataError::NoEffect {
-            field: "column_mapping",
-            rule,
-            value: format!("{read}={}", shortened(theirs)),
-        })
+    /// The entries whose column no row had.
+    pub(crate) fn unseen(&self, seen: &[bool]) -> Vec<String> {
+        let is_seen = |at: usize| seen.get(at).copied().unwrap_or(false);
+        let unseen = self.0.iter().enumerate().filter(|(at, _)| !is_seen(*at));
+        unseen.map(|(_, (read, theirs))| format!("{read}={}", shortened(theirs))).collect()
     }
 }
 
@@ -116,8 +108,7 @@ mod tests {
             serde_json::to_value(&row).unwrap(),
             serde_json::json!({"chosen": 2, "rejected": 1, "other": 3})
         );
-        let unseen = mapping.check(&seen).unwrap_err().to_string();
-        assert_eq!(unseen, "column_mapping: names a column that no row has, found prompt=q");
+        assert_eq!(mapping.unseen(&seen), ["prompt=q"]);
         for wrong in ["prompt", "=a", "prompt=", "prompt=a,prompt=b", "prompt=a,chosen=a", "colour=a"] {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.starts_with("column_mapping: expected"), "{error}");

@@ -113,7 +113,7 @@ pub enum DataError {
     #[error("{first}; at least {bad} of {rows} rows cannot be used, expected at most {} % (max_bad_rows = {most})", 100.0 * most)]
     BadRows {
         /// What is wrong with the first of them.
-        first: Box<DataError>,
+        first: Box<Self>,
         /// How many were found.
         bad: usize,
         /// All rows.

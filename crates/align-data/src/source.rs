@@ -209,11 +209,10 @@ fn load<T>(
             Err(error) => tally.leave_out(row.count, error)?,
         }
     }
-    let report = tally.finish()?;
+    let report = tally.finish(dataset.columns.unseen(&seen))?;
     if records.is_empty() {
         return Err(DataError::NoRows(dataset.path.clone()));
     }
-    dataset.columns.check(&seen)?;
     tracing::debug!(rows = records.len(), path = %dataset.path.display(), split, "loaded");
     Ok(Loaded { records, report })
 }

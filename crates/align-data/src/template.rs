@@ -29,6 +29,13 @@ use crate::record::{Message, TemplateArguments};
 use crate::tokenizer::{Files, TEMPLATE};
 use program::Program;
 
+/// The text of a conversation with what its template marks as the assistant's.
+pub(crate) struct Marked {
+    pub(crate) text: String,
+    /// The marked parts, in bytes, none of them empty.
+    pub(crate) parts: Vec<Range<usize>>,
+}
+
 /// A compiled chat template with the tokenizer's special tokens bound.
 #[derive(Debug)]
 pub struct ChatTemplate {
@@ -125,7 +132,7 @@ impl ChatTemplate {
         &self,
         messages: &[Message],
         arguments: &TemplateArguments,
-    ) -> std::result::Result<Option<(String, Vec<Range<usize>>)>, String> {
+    ) -> std::result::Result<Option<Marked>, String> {
         let program = self.program(arguments)?;
         let marked = |messages: &[Message], arguments: &TemplateArguments| {
             self.run(program, messages, false, arguments, marks::VARIABLES)
@@ -139,7 +146,7 @@ impl ChatTemplate {
         }
         let text = self.run(program, messages, false, arguments, [])?;
         let parts = marks::parts(&text, &marked(messages, arguments)?)?;
-        Ok(Some((text, parts)))
+        Ok(Some(Marked { text, parts }))
     }
 
     /// The template for a conversation with these tools, or without any.

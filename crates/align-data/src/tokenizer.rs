@@ -35,6 +35,13 @@ pub struct SpecialToken {
     pub id: u32,
 }
 
+/// Token ids with their places in the text.
+pub(crate) struct PlacedTokens {
+    pub(crate) ids: Vec<u32>,
+    /// The bytes of the text that each was made of, from and up to. Tokens that share a character have all of its bytes.
+    pub(crate) places: Vec<(usize, usize)>,
+}
+
 /// The tokenizer: text to token ids and back, with what the model's directory says about special tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
@@ -59,7 +66,7 @@ impl Tokenizer {
     /// A missing or unreadable `tokenizer.json`, one that cannot encode or decode, malformed side files, a special token
     /// that is not in the vocabulary, a chat template that does not compile.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::ending(Files::read(dir.as_ref())?, &["eos_token"])
+        Self::ending(&Files::read(dir.as_ref())?, &["eos_token"])
     }
 
     /// The same with another chat template, in the place of all that the directory has.
@@ -67,7 +74,7 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn load_with_template(dir: impl AsRef<Path>, template: &str) -> Result<Self> {
-        Self::ending(Files::read(dir.as_ref())?.with_template(template), &["eos_token"])
+        Self::ending(&Files::read(dir.as_ref())?.with_template(template), &["eos_token"])
     }
 
     /// The same of a classifier with an encoder, which ends a text with its separator where it names no other end.
@@ -75,11 +82,11 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn load_encoder(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::ending(Files::read(dir.as_ref())?, &["eos_token", "sep_token"])
+        Self::ending(&Files::read(dir.as_ref())?, &["eos_token", "sep_token"])
     }
 
     /// The end of a text is the first of the special tokens `ends` that there is.
-    fn ending(files: Files, ends: &[&str]) -> Result<Self> {
+    fn ending(files: &Files, ends: &[&str]) -> Result<Self> {
         let path = files.path(TOKENIZER);
         let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
         let Some(bytes) = files.get(TOKENIZER) else {
@@ -98,7 +105,7 @@ impl Tokenizer {
         let special = |name: &str| special_token(&inner, &config_path, name, texts.get(name));
         let end = ends.iter().copied().find(|name| texts.contains_key(*name)).unwrap_or("eos_token");
         let (eos, bos, pad) = (special(end)?, special("bos_token")?, special("pad_token")?);
-        let template = ChatTemplate::load(&files, &config, texts)?;
+        let template = ChatTemplate::load(files, &config, texts)?;
         let prefix = match (config.get("add_bos_token").and_then(Value::as_bool), &bos) {
             // transformers rebuilds the post-processor where the config says so explicitly.
             (Some(true), Some(bos)) => vec![bos.id],
@@ -133,15 +140,14 @@ impl Tokenizer {
         self.guarded(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
     }
 
-    /// As [`Tokenizer::encode`], with the bytes of the text that each token was made of. Tokens that share a character
-    /// have all of its bytes.
+    /// As [`Tokenizer::encode`], with the places of the tokens.
     ///
     /// # Errors
     /// As [`Tokenizer::encode`].
-    pub(crate) fn encode_placed(&self, text: &str) -> Result<(Vec<u32>, Vec<(usize, usize)>)> {
+    pub(crate) fn encode_placed(&self, text: &str) -> Result<PlacedTokens> {
         self.guarded(|| {
             let row = self.inner.encode(text, false)?;
-            Ok((row.get_ids().to_vec(), row.get_offsets().to_vec()))
+            Ok(PlacedTokens { ids: row.get_ids().to_vec(), places: row.get_offsets().to_vec() })
         })
     }
 

@@ -103,19 +103,18 @@ impl Row {
 
     /// A column that says what kind of row this is, as text; none if it is missing.
     pub(super) fn label(&mut self, field: &str) -> Option<String> {
-        match self.take(field) {
-            Err(_) | Ok(Value::Null) => None,
-            Ok(Value::String(text)) => Some(text),
-            Ok(other) => Some(other.to_string()),
+        match self.take_optional(field)? {
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
         }
     }
 
     /// A column of text that may be missing, or empty, which is the same.
     pub(super) fn optional_string(&mut self, field: &str) -> Result<Option<String>> {
-        match self.take(field) {
-            Err(_) | Ok(Value::Null) => Ok(None),
-            Ok(Value::String(text)) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
-            Ok(other) => Err(self.wrong(field, "a string", describe(&other))),
+        match self.take_optional(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
+            Some(other) => Err(self.wrong(field, "a string", describe(&other))),
         }
     }
 
@@ -149,7 +148,7 @@ impl Row {
             // Where they are not empty, they are refused as any column that would change the meaning.
             return Ok(TemplateArguments::default());
         }
-        let tools = match self.take("tools").unwrap_or_default() {
+        let tools = match self.take_optional("tools").unwrap_or_default() {
             Value::Null => Vec::new(),
             Value::Array(tools) => tools,
             Value::String(json) if json.trim().is_empty() => Vec::new(),
@@ -157,7 +156,7 @@ impl Row {
                 .map_err(|error| self.wrong("tools", "a list of JSON schemas", format!("text: {error}")))?,
             other => return Err(self.wrong("tools", "a list of JSON schemas", describe(&other))),
         };
-        let chat_template_kwargs = match self.take("chat_template_kwargs").unwrap_or_default() {
+        let chat_template_kwargs = match self.take_optional("chat_template_kwargs").unwrap_or_default() {
             Value::Null => Map::new(),
             Value::Object(variables) => variables,
             other => return Err(self.wrong("chat_template_kwargs", "an object", describe(&other))),
@@ -220,6 +219,11 @@ impl Row {
             _ => format!("only {}", some_names(&self.columns)),
         };
         self.wrong(field, expected, found + &hint)
+    }
+
+    /// The value of a column that may be missing; none if it is, or is null.
+    pub(super) fn take_optional(&mut self, field: &str) -> Option<Value> {
+        if self.has(field) { self.take(field).ok() } else { None }
     }
 
     /// The value of a column, which then counts as used.

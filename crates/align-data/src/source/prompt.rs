@@ -1,6 +1,9 @@
 //! The prompt of a row, wherever its columns have it: by itself, as a question, as the turns before an answer, with a system
 //! turn in front and the history between.
 
+use serde_json::Value;
+
+use super::columns::describe;
 use super::rows::Row;
 use crate::error::Result;
 use crate::record::{Message, Text};
@@ -18,7 +21,7 @@ pub(super) fn is_given(row: &Row) -> bool {
     row.has("prompt")
         || TURNS.into_iter().any(|column| row.has_list(column))
         || QUESTIONS.into_iter().any(|column| row.has(column))
-        || row.columns.get("input").is_some_and(serde_json::Value::is_string)
+        || row.columns.get("input").is_some_and(Value::is_string)
 }
 
 /// The prompt that a row gives in a column of its own, if it does. A question is a user's turn; `prompt` is what it is.
@@ -30,7 +33,7 @@ pub(super) fn given(row: &mut Row) -> Result<Option<Text>> {
         row.messages(column)?.into()
     } else if let Some(column) = QUESTIONS.into_iter().find(|column| row.has(column)) {
         question(row, column)?.into()
-    } else if row.columns.get("input").is_some_and(serde_json::Value::is_string) {
+    } else if row.columns.get("input").is_some_and(Value::is_string) {
         user(row.string("input")?).into()
     } else {
         return Ok(None);
@@ -92,16 +95,16 @@ pub(super) fn with_input(instruction: &str, input: &str) -> String {
 /// The turns before the question: pairs of what was asked and answered.
 fn history(row: &mut Row) -> Result<Option<Vec<Message>>> {
     let expected = "a list of pairs, each a question and its answer";
-    let pairs = match row.take("history") {
-        Err(_) | Ok(serde_json::Value::Null) => return Ok(None),
-        Ok(serde_json::Value::Array(pairs)) => pairs,
-        Ok(other) => return Err(row.wrong("history", expected, super::columns::describe(&other))),
+    let pairs = match row.take_optional("history") {
+        None => return Ok(None),
+        Some(Value::Array(pairs)) => pairs,
+        Some(other) => return Err(row.wrong("history", expected, describe(&other))),
     };
     let mut turns = Vec::with_capacity(2 * pairs.len());
     for (index, pair) in pairs.iter().enumerate() {
         let texts = pair.as_array().map(|pair| pair.iter().map(|text| text.as_str()).collect::<Vec<_>>());
         let Some([Some(asked), Some(answered)]) = texts.as_deref() else {
-            let found = super::columns::describe(pair);
+            let found = describe(pair);
             return Err(row.wrong(format!("history[{index}]"), "a question and its answer", found));
         };
         turns.extend([Message::new("user", *asked), Message::new("assistant", *answered)]);

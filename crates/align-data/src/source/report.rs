@@ -75,6 +75,8 @@ pub struct SourceReport {
     pub bad: usize,
     /// Columns that were not read.
     pub unused_columns: BTreeSet<String>,
+    /// Entries of the column mapping whose column no row had.
+    pub unmapped: Vec<String>,
 }
 
 /// A shape of rows.
@@ -174,9 +176,8 @@ impl Tally {
         };
         read_as.rows += row.count;
         for name in &row.used {
-            let name = shortened(name);
-            if read_as.columns.len() < MOST && !read_as.columns.contains(&name) {
-                read_as.columns.push(name);
+            if read_as.columns.len() < MOST && !read_as.columns.contains(name) {
+                read_as.columns.push(shortened(name));
             }
         }
     }
@@ -206,7 +207,7 @@ impl Tally {
     ///
     /// # Errors
     /// More bad rows than are allowed; rows of which none could be used.
-    pub(super) fn finish(self) -> Result<SourceReport> {
+    pub(super) fn finish(self, unmapped: Vec<String>) -> Result<SourceReport> {
         let Self { report, most, first_bad, first_tie } = self;
         let (rows, bad) = (report.rows, report.bad);
         if let Some(first) = first_bad.filter(|_| bad > allowed(most, rows) || report.used == 0) {
@@ -214,7 +215,7 @@ impl Tally {
         }
         match first_tie {
             Some(tie) if report.used == 0 => Err(tie),
-            _ => Ok(report),
+            _ => Ok(SourceReport { unmapped, ..report }),
         }
     }
 }

@@ -98,7 +98,7 @@ mod tests {
             let marked = marked.replace('<', "\u{fdd0}").replace('>', "\u{fdd1}");
             parts("aé bc", &marked)
         };
-        assert_eq!(parts("a<é b>c"), Ok(vec![1..5]));
+        assert_eq!(parts("a<é b><c>"), Ok(vec![1..5, 5..6]));
         assert_eq!(parts("<a><é> bc<>"), Ok(vec![0..1, 1..3]));
         assert_eq!(parts("aé bc"), Ok(vec![]));
         for lost in ["a<é bc", "aé> bc", "a<<é> b>c", "a<é b>", "a<é  b>c", "a<é b>cd"] {

@@ -12,7 +12,7 @@ use super::ending;
 use super::render::Rendered;
 use super::turns::{self, Turns};
 use crate::error::{DataError, Result};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{PlacedTokens, Tokenizer};
 
 /// Texts that a completion is put behind to be encoded as if in the middle of a text.
 const ANCHORS: [&str; 3] = ["\n", ":", "a\n"];
@@ -105,7 +105,7 @@ impl<'a> Encoder<'a> {
         let mut edges: Vec<usize> = edges.filter(|&at| at > 0 && at < text.text.len()).collect();
         edges.sort_unstable();
         edges.dedup();
-        let (mut ids, places) = self.tokenizer.encode_placed(&text.text)?;
+        let PlacedTokens { mut ids, places } = self.tokenizer.encode_placed(&text.text)?;
         let mut repaired = false;
         // Token indices at the edges. Tokens lie in the order of the text.
         let mut at_edges = Vec::with_capacity(edges.len());

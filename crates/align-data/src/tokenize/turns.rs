@@ -11,7 +11,7 @@ use super::render;
 use crate::error::{DataError, Result};
 use crate::guard::shortened;
 use crate::record::{Message, Origin, TemplateArguments};
-use crate::template::ChatTemplate;
+use crate::template::{ChatTemplate, Marked};
 use crate::tokenizer::Tokenizer;
 
 /// A conversation to be rendered.
@@ -98,7 +98,7 @@ impl Conversation<'_> {
         let marked =
             template.render_marked(self.messages, self.arguments).map_err(|why| self.refuses(&why))?;
         let (text, learned, is_marked) = match marked {
-            Some((text, parts)) => {
+            Some(Marked { text, parts }) => {
                 let learned = self.chosen(parts, is_learned)?;
                 (text, learned, true)
             }

@@ -120,7 +120,7 @@ fn mappings() -> Vec<Row> {
         with("=a", "prompt=question"),
         with("colour=a", "chosen"),
         with("prompt=a,prompt=b", "once"),
-        with("system=nobody", "no row has"),
-        with(&format!("prompt={}", "x".repeat(100_000)), "no row has"),
+        with("system=nobody", "no training row has"),
+        with(&format!("prompt={}", "x".repeat(100_000)), "no training row has"),
     ]
 }
