@@ -2,16 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
-/// A data set: where it lies, and which of its configs is meant.
+use crate::column_mapping::ColumnMapping;
+
+/// A data set: where it lies, which of its configs is meant, what its columns are called, and how many of its rows may be
+/// unusable.
 ///
 /// The place is a file, a directory (of files by split, as `datasets` finds them), a pattern
 /// of files (`data/*.parquet`), or `-`, standard input. A path alone is a data set in its default config.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Dataset {
     /// The place.
     pub path: PathBuf,
     /// A config that the card of the directory names; none is the default.
     pub config: Option<String>,
+    /// Columns that are called otherwise than those that are read.
+    pub columns: ColumnMapping,
+    /// Share of rows that may be left out because they cannot be used, 0 to 1. A path alone allows none: the first such row
+    /// is an error.
+    pub max_bad_rows: f64,
 }
 
 impl Dataset {
@@ -34,7 +42,8 @@ impl Dataset {
 
 impl<P: AsRef<Path>> From<P> for Dataset {
     fn from(path: P) -> Self {
-        Self { path: path.as_ref().to_path_buf(), config: None }
+        let (path, columns) = (path.as_ref().to_path_buf(), ColumnMapping::default());
+        Self { path, config: None, columns, max_bad_rows: 0.0 }
     }
 }
 

@@ -1,9 +1,9 @@
 //! What can go wrong between a file and a micro-batch, each as one sentence for the person who can fix it.
 //!
 //! Every variant says what was expected, what was found and where. A row is named as `file:line`
-//! ([`Origin`]), an option by its key. Nothing here is recoverable by this crate: rows that are merely
-//! unusable (too long, empty after tokenization) are dropped and counted in the
-//! [`TokenizeReport`](crate::TokenizeReport) instead.
+//! ([`Origin`]), an option by its key. An error about a row leaves the row out where unusable rows are allowed, and is
+//! counted in the [`SourceReport`](crate::SourceReport) or, as rows are that are too long or empty after tokenization, in the
+//! [`TokenizeReport`](crate::TokenizeReport).
 
 use std::path::PathBuf;
 
@@ -101,6 +101,26 @@ pub enum DataError {
         /// The problem, and what to do.
         reason: String,
     },
+    /// A row that says of its answers that none is better, where one has to be. No fault: it is left out.
+    #[error("{origin}: no preference: {reason}")]
+    NoPreference {
+        /// The row.
+        origin: Origin,
+        /// What it says instead.
+        reason: String,
+    },
+    /// More unusable rows than are allowed.
+    #[error("{first}; at least {bad} of {rows} rows cannot be used, expected at most {} % (max_bad_rows = {most})", 100.0 * most)]
+    BadRows {
+        /// What is wrong with the first of them.
+        first: Box<Self>,
+        /// How many were found.
+        bad: usize,
+        /// All rows.
+        rows: usize,
+        /// The share that is allowed.
+        most: f64,
+    },
     /// Tokenization left nothing to train on.
     #[error("none of the {rows} rows is usable after tokenization: {reasons}")]
     AllRowsDropped {
@@ -140,6 +160,37 @@ pub enum DataError {
         /// Rows there are now.
         items: usize,
     },
+}
+
+impl DataError {
+    /// What makes a row unusable, in words that are the same for all such rows; none if it is no error about a row.
+    pub(crate) fn reason(&self) -> Option<String> {
+        match self {
+            Self::Column { field, expected, .. } => {
+                Some(format!("`{}`: expected {expected}", without_places(field)))
+            }
+            Self::NoPreference { reason, .. } => Some(format!("no preference: {reason}")),
+            // What is quoted of a row is its own.
+            Self::Row { reason, .. } => {
+                let end = reason.find(['"', ';']).unwrap_or(reason.len());
+                Some(without_places(reason[..end].trim_end_matches([' ', ':'])))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A text without the numbers of places in it (`chosen[2].role`, `turn 3`), and at most of a line's length.
+fn without_places(text: &str) -> String {
+    let mut out = String::new();
+    let mut in_place = false;
+    for c in text.chars().take(120) {
+        in_place = c.is_ascii_digit() && (in_place || out.ends_with('[') || out.ends_with("turn "));
+        if !in_place {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// `Result` with this crate's error.

@@ -6,6 +6,7 @@
 mod record;
 
 // Where it comes from.
+mod column_mapping;
 mod dataset;
 mod formats;
 mod layout;
@@ -49,6 +50,7 @@ pub use checks::{
     DatasetChecks, EvaluationChecks, KnownAnswers, PairChecks, UnpairedChecks, check_demonstrations,
     check_pairs, check_prompts, check_unpaired,
 };
+pub use column_mapping::ColumnMapping;
 pub use dataset::Dataset;
 pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, inspect_ranking};
 pub use error::{DataError, Result};
@@ -66,14 +68,15 @@ pub use record::{
 };
 pub use records::Records;
 pub use source::{
-    JudgedPairs, LeftOut, has_split, load_candidates, load_demonstrations, load_judged_pairs, load_pairs,
-    load_pairs_with_reference, load_prompts, load_rankings, load_tasks, load_unpaired, stream_candidates,
+    JudgedPairs, LeftOut, Loaded, ReadAs, SourceReport, has_split, load_candidates, load_demonstrations,
+    load_judged_pairs, load_pairs, load_pairs_with_reference, load_prompts, load_rankings, load_tasks,
+    load_unpaired, stream_candidates,
 };
 pub use template::ChatTemplate;
 pub use tokenize::{
-    DropReason, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion, TokenizedExample,
-    TokenizedPair, TokenizedPrompt, TokenizedRanking, TokenizedTask, TruncationMode, tokenize_candidates,
-    tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings, tokenize_tasks,
-    tokenize_unpaired,
+    DropReason, LearnedPart, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion,
+    TokenizedExample, TokenizedPair, TokenizedPrompt, TokenizedRanking, TokenizedTask, TruncationMode,
+    tokenize_candidates, tokenize_demonstrations, tokenize_pairs, tokenize_prompts, tokenize_rankings,
+    tokenize_tasks, tokenize_unpaired,
 };
 pub use tokenizer::{PairTokenizer, PairedTokens, SpecialToken, Tokenizer};

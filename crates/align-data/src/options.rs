@@ -6,9 +6,10 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::column_mapping::ColumnMapping;
 use crate::error::{DataError, Result};
 use crate::order::SamplingStrategy;
-use crate::tokenize::{TokenizeOptions, TruncationMode};
+use crate::tokenize::{LearnedPart, TokenizeOptions, TruncationMode};
 
 /// Which data to read and how to tokenize it.
 #[derive(Clone, Debug, PartialEq, Serialize, align_options::Options)]
@@ -59,6 +60,15 @@ pub struct DataOptions {
     /// Order of the training rows: shuffled anew every epoch, or as in the file
     #[arg(long, value_enum, default_value_t)]
     pub train_sampling_strategy: SamplingStrategy,
+
+    /// Columns that are called otherwise than here: prompt=question,chosen=answer_a
+    #[arg(long, value_delimiter = ',', value_name = "COLUMN=NAME")]
+    pub column_mapping: Option<Vec<String>>,
+
+    /// Share of rows that may be left out, and counted, because they cannot be used: empty answers, roles that the chat
+    /// template refuses, …; with 0 the first one ends the run
+    #[arg(long, value_parser = align_limits::number(0.0..=1.0), default_value_t = 0.01, value_name = "SHARE")]
+    pub max_bad_rows: f64,
 }
 
 /// What only supervised fine-tuning asks about its data.
@@ -68,6 +78,30 @@ pub struct DemonstrationOptions {
     /// Whether only completions are learned, not their prompts [default: true for prompt-completion data]
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub completion_only_loss: Option<bool>,
+
+    /// Whether only the assistant's turns of a conversation are learned, not those of users, systems and tools [default: true
+    /// for conversations]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub assistant_only_loss: Option<bool>,
+
+    /// Learn only the last of the assistant's turns
+    #[arg(long)]
+    pub last_turn_only: bool,
+}
+
+impl DemonstrationOptions {
+    /// Checks the options against each other.
+    ///
+    /// # Errors
+    /// The last of the assistant's turns where all turns are to be learned.
+    pub fn check(&self) -> Result<LearnedPart> {
+        let Self { completion_only_loss, assistant_only_loss, last_turn_only } = *self;
+        if last_turn_only && assistant_only_loss == Some(false) {
+            let rule = "has no effect with assistant_only_loss = false, which learns all turns".to_owned();
+            return Err(DataError::NoEffect { field: "last_turn_only", rule, value: "true".to_owned() });
+        }
+        Ok(LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only })
+    }
 }
 
 /// The checked options of the data, made from [`DataOptions`].
@@ -83,7 +117,9 @@ pub struct DataConfig {
     pub dataset_test_split: String,
     /// Separate evaluation data.
     pub eval_dataset: Option<String>,
-    /// The options of tokenization: how rows become token ids.
+    /// Columns that are called otherwise.
+    pub columns: ColumnMapping,
+    /// The options of tokenization: how rows become token ids, and how many may be unusable.
     pub tokenize: TokenizeOptions,
     /// Order of the training rows.
     pub train_sampling_strategy: SamplingStrategy,
@@ -138,13 +174,16 @@ impl DataOptions {
             max_completion_length: self.max_completion_length,
             truncation_mode: self.truncation_mode,
             add_bos_token: self.add_bos_token,
+            max_bad_rows: self.max_bad_rows,
         };
+        let columns = ColumnMapping::parse(self.column_mapping.as_deref().unwrap_or_default())?;
         Ok(DataConfig {
             dataset_name: self.dataset_name,
             dataset_config: self.dataset_config,
             dataset_train_split: self.dataset_train_split,
             dataset_test_split: self.dataset_test_split,
             eval_dataset: self.eval_dataset,
+            columns,
             tokenize,
             train_sampling_strategy: self.train_sampling_strategy,
         })
@@ -181,7 +220,8 @@ mod tests {
     #[test]
     fn the_command_lines_defaults_are_default() {
         assert_eq!(parse(&[]).data, DataOptions { dataset_name: "d".to_owned(), ..DataOptions::default() });
-        assert_eq!(parse(&[]).data.check().unwrap().tokenize, TokenizeOptions::default());
+        let tokenize = TokenizeOptions { max_bad_rows: 0.01, ..TokenizeOptions::default() };
+        assert_eq!(parse(&[]).data.check().unwrap().tokenize, tokenize);
     }
 
     #[test]

@@ -11,10 +11,11 @@ use crate::record::{
     Demonstration, DemonstrationBody, PreferencePair, PromptTask, Ranking, Text, UnpairedPreference,
 };
 use crate::records::Records;
+use crate::source::{Loaded, SourceReport, allowed};
 use crate::tokenize::{
-    TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair, TokenizedRanking,
-    TokenizedTask, tokenize_demonstrations, tokenize_pairs, tokenize_rankings, tokenize_tasks,
-    tokenize_unpaired,
+    LearnedPart, TokenizeOptions, TokenizeReport, TokenizedCompletion, TokenizedExample, TokenizedPair,
+    TokenizedRanking, TokenizedTask, tokenize_demonstrations, tokenize_pairs, tokenize_rankings,
+    tokenize_tasks, tokenize_unpaired,
 };
 use crate::tokenizer::Tokenizer;
 
@@ -39,6 +40,10 @@ pub struct Prepared<T> {
 /// Findings about the data: what a user should know before training on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Findings {
+    /// How the training rows were read.
+    pub read: SourceReport,
+    /// How the held-out rows were read.
+    pub held_out_read: SourceReport,
     /// Checks of the rows as they were read.
     pub checks: DatasetChecks,
     /// Report on the training rows' token ids.
@@ -58,6 +63,10 @@ impl Findings {
 
 impl std::fmt::Display for Findings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let read = [("training data", &self.read), ("held-out data", &self.held_out_read)];
+        for (name, report) in read.into_iter().filter(|(_, report)| report.rows > 0) {
+            writeln!(f, "{name}: {report}")?;
+        }
         write!(f, "{}\ntraining rows as tokens: {}", self.checks, self.train)?;
         match &self.held_out {
             None => Ok(()),
@@ -75,13 +84,13 @@ pub fn prepare_pairs(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedPair>> {
-    let tokenize = |pairs: &[_]| tokenize_pairs(pairs, tokenizer, options);
+    let tokenize = |pairs: &[_], options: &_| tokenize_pairs(pairs, tokenizer, options);
     let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
         hash.add(&pair.prompt);
         pair.answers().for_each(|ids| hash.add(ids));
         pair.prompt.len() + pair.answers().map(Vec::len).max().unwrap_or(0)
     };
-    prepare(records, check_pairs, tokenize, ids)
+    prepare(records, options, check_pairs, tokenize, ids)
 }
 
 /// Labelled answers as token ids.
@@ -93,13 +102,13 @@ pub fn prepare_unpaired(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedCompletion>> {
-    let tokenize = |rows: &[_]| tokenize_unpaired(rows, tokenizer, options);
+    let tokenize = |rows: &[_], options: &_| tokenize_unpaired(rows, tokenizer, options);
     let ids = |row: &TokenizedCompletion, hash: &mut Fingerprint| {
         [&row.prompt, &row.completion, &row.cut_off].into_iter().for_each(|ids| hash.add(ids));
         hash.add(&[u32::from(row.desirable)]);
         row.token_count()
     };
-    prepare(records, check_unpaired, tokenize, ids)
+    prepare(records, options, check_unpaired, tokenize, ids)
 }
 
 /// Ranked answers as token ids. What is checked of the rows is of their best and their worst answer.
@@ -111,7 +120,7 @@ pub fn prepare_rankings(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedRanking>> {
-    let tokenize = |rows: &[_]| tokenize_rankings(rows, tokenizer, options);
+    let tokenize = |rows: &[_], options: &_| tokenize_rankings(rows, tokenizer, options);
     let check = |training: &[Ranking], evaluation: Option<&[Ranking]>| {
         let pairs = |rows: &[Ranking]| rows.iter().map(Ranking::extremes).collect::<Vec<_>>();
         check_pairs(&pairs(training), evaluation.map(pairs).as_deref())
@@ -124,7 +133,7 @@ pub fn prepare_rankings(
         hash.add(&[bits as u32, (bits >> 32) as u32]);
         answers.prompt.len() + answers.completions.iter().map(Vec::len).max().unwrap_or(0)
     };
-    prepare(records, check, tokenize, ids)
+    prepare(records, options, check, tokenize, ids)
 }
 
 /// Demonstrations as token ids.
@@ -135,15 +144,15 @@ pub fn prepare_demonstrations(
     records: &Records<Demonstration>,
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
-    completion_only_loss: Option<bool>,
+    learned: &LearnedPart,
 ) -> Result<Prepared<TokenizedExample>> {
-    let tokenize = |rows: &[_]| tokenize_demonstrations(rows, tokenizer, options, completion_only_loss);
+    let tokenize = |rows: &[_], options: &_| tokenize_demonstrations(rows, tokenizer, options, learned);
     let ids = |example: &TokenizedExample, hash: &mut Fingerprint| {
         hash.add(&example.tokens);
         hash.add(&example.mask.iter().map(|&learned| u32::from(learned)).collect::<Vec<_>>());
         example.tokens.len()
     };
-    prepare(records, check_demonstrations, tokenize, ids)
+    prepare(records, options, check_demonstrations, tokenize, ids)
 }
 
 /// Prompts to answer as token ids.
@@ -155,29 +164,38 @@ pub fn prepare_tasks(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<Prepared<TokenizedTask>> {
-    let tokenize = |rows: &[_]| tokenize_tasks(rows, tokenizer, options);
+    let tokenize = |rows: &[_], options: &_| tokenize_tasks(rows, tokenizer, options);
     let ids = |row: &TokenizedTask, hash: &mut Fingerprint| {
         hash.add(&row.tokens);
         hash.add(&row.task.reference.iter().flat_map(|text| text.chars()).map(u32::from).collect::<Vec<_>>());
         row.tokens.len()
     };
-    prepare(records, check_prompts, tokenize, ids)
+    prepare(records, options, check_prompts, tokenize, ids)
 }
 
 fn prepare<R: Prompted, T>(
     records: &Records<R>,
+    options: &TokenizeOptions,
     check: impl Fn(&[R], Option<&[R]>) -> DatasetChecks,
-    tokenize: impl Fn(&[R]) -> Result<(Vec<T>, TokenizeReport)>,
+    tokenize: impl Fn(&[R], &TokenizeOptions) -> Result<(Vec<T>, TokenizeReport)>,
     ids: impl Fn(&T, &mut Fingerprint) -> usize,
 ) -> Result<Prepared<T>> {
-    let evaluation = Some(records.held_out.as_slice()).filter(|rows| !rows.is_empty());
+    let evaluation = Some(&*records.held_out).filter(|rows| !rows.is_empty());
     let checks = check(&records.train, evaluation);
     let prompts = records.held_out.iter().filter_map(|row| row.prompt().cloned()).collect();
-    let (train, train_report) = tokenize(&records.train)?;
-    let (held_out, held_out_report) = evaluation.map(&tokenize).transpose()?.unzip();
+    let tokenized = |rows: &Loaded<R>| tokenize(rows, &beside(options, &rows.report));
+    let (train, train_report) = tokenized(&records.train)?;
+    let (held_out, held_out_report) = evaluation.map(|_| tokenized(&records.held_out)).transpose()?.unzip();
     let is_plain = |row: &&R| matches!(row.prompt(), Some(Text::Plain(_)));
     let plain_prompts = records.train.iter().filter(is_plain).count();
-    let findings = Findings { checks, train: train_report, held_out: held_out_report, plain_prompts };
+    let findings = Findings {
+        read: records.train.report.clone(),
+        held_out_read: records.held_out.report.clone(),
+        checks,
+        train: train_report,
+        held_out: held_out_report,
+        plain_prompts,
+    };
     let held_out = held_out.unwrap_or_default();
     let longest =
         |rows: &[T], hash: &mut Fingerprint| rows.iter().map(|row| ids(row, hash)).max().unwrap_or(0);
@@ -191,6 +209,14 @@ fn prepare<R: Prompted, T>(
         longest,
         findings,
     })
+}
+
+/// The options with what is left of the share of unusable rows: those that were left out when the rows were read count too.
+fn beside(options: &TokenizeOptions, read: &SourceReport) -> TokenizeOptions {
+    let left = allowed(options.max_bad_rows, read.rows).saturating_sub(read.bad);
+    let max_bad_rows =
+        if read.rows == 0 { options.max_bad_rows } else { left as f64 / read.used.max(1) as f64 };
+    TokenizeOptions { max_bad_rows, ..options.clone() }
 }
 
 /// A record that answers a prompt, or is one.

@@ -171,7 +171,7 @@ pub enum DemonstrationBody {
     },
     /// A whole conversation.
     Messages {
-        /// The turns, learned whole as the chat template renders them.
+        /// The turns, of which the assistant's are learned unless all are wanted ([`LearnedPart`](crate::LearnedPart)).
         messages: Vec<Message>,
     },
 }

@@ -3,16 +3,16 @@
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
 use crate::options::DataConfig;
-use crate::source::has_split;
 use crate::source::slice::Slice;
+use crate::source::{Loaded, has_split};
 
 /// Records of one kind, such as [`PreferencePair`](crate::PreferencePair).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Records<R> {
     /// Records to train on.
-    pub train: Vec<R>,
+    pub train: Loaded<R>,
     /// Held-out records to measure on; empty if there are none.
-    pub held_out: Vec<R>,
+    pub held_out: Loaded<R>,
 }
 
 impl<R> Records<R> {
@@ -25,17 +25,20 @@ impl<R> Records<R> {
         dataset: &Dataset,
         eval_dataset: Option<&Dataset>,
         config: &DataConfig,
-        load: impl Fn(&Dataset, &str) -> Result<Vec<R>>,
+        load: impl Fn(&Dataset, &str) -> Result<Loaded<R>>,
     ) -> Result<Self> {
         let DataConfig { dataset_train_split, dataset_test_split, .. } = config;
         let evaluated = eval_dataset.unwrap_or(dataset);
         refuse_split_of_a_file(dataset, "dataset_train_split", dataset_train_split, "train")?;
         refuse_split_of_a_file(evaluated, "dataset_test_split", dataset_test_split, "test")?;
         let train = load(dataset, dataset_train_split)?;
+        if let Some(entry) = train.report.unmapped.first() {
+            return no_effect_here("column_mapping", "names a column that no training row has", entry);
+        }
         let held_out = match eval_dataset {
             Some(dataset) => load(dataset, dataset_test_split)?,
             None if has_split(dataset, dataset_test_split) => load(dataset, dataset_test_split)?,
-            None => Vec::new(),
+            None => Loaded::default(),
         };
         Ok(Self { train, held_out })
     }
@@ -54,5 +57,9 @@ fn refuse_split_of_a_file(dataset: &Dataset, field: &'static str, split: &str, d
 
 fn no_effect(dataset: &Dataset, field: &'static str, value: &str) -> Result<()> {
     let rule = format!("has no effect on {}, a file, which is read whole; remove it", dataset.path.display());
-    Err(DataError::NoEffect { field, rule, value: value.to_owned() })
+    no_effect_here(field, &rule, value)
+}
+
+fn no_effect_here<T>(field: &'static str, rule: &str, value: &str) -> Result<T> {
+    Err(DataError::NoEffect { field, rule: rule.to_owned(), value: value.to_owned() })
 }

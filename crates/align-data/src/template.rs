@@ -4,19 +4,20 @@
 //! functions of [`functions`], Python's string and dict methods), because retyping templates by hand is how
 //! training text comes to differ from what the model sees later. It is found, in transformers' order, in
 //! `chat_template.jinja` or under `chat_template` in `tokenizer_config.json`, where it may be a list of named
-//! ones. `{% generation %}` marks are accepted and have no effect: masks come from the prompt's length.
-
+//! ones. `{% generation %}` marks say which parts are the assistant's ([`marks`]); they change nothing of the text.
 //!
 //! A template is a program that somebody else wrote, so it runs within bounds: `program` compiles it with a meter in it
 //! (`metered`), its filters and methods pay for what they do (`bounded`), and `meter` holds what may be spent.
 
 mod bounded;
 mod functions;
+mod marks;
 mod meter;
 mod metered;
 mod program;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use minijinja::Value;
@@ -27,6 +28,13 @@ use crate::guard::{guarded, shortened};
 use crate::record::{Message, TemplateArguments};
 use crate::tokenizer::{Files, TEMPLATE};
 use program::Program;
+
+/// The text of a conversation with what its template marks as the assistant's.
+pub(crate) struct Marked {
+    pub(crate) text: String,
+    /// The marked parts, in bytes, none of them empty.
+    pub(crate) parts: Vec<Range<usize>>,
+}
 
 /// A compiled chat template with the tokenizer's special tokens bound.
 #[derive(Debug)]
@@ -60,11 +68,35 @@ impl ChatTemplate {
             let named = named_in(&path, config.get("chat_template"))?;
             (path, named)
         };
-        named.extend(additional(&files.of().join("additional_chat_templates"))?);
+        if !files.has_own_template {
+            named.extend(additional(&files.of().join("additional_chat_templates"))?);
+        }
         if !named.contains_key("default") {
             return Ok(None);
         }
         Self::compile(named, special_tokens).map(Some).map_err(|reason| DataError::Template { path, reason })
+    }
+
+    /// The source of the template that a path names: a template itself, or that of a model's directory.
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is no text; a directory without a template, or with several of which none is the
+    /// default.
+    pub fn source(path: &Path) -> Result<String> {
+        let wrong =
+            |reason: &str| DataError::Template { path: path.to_path_buf(), reason: reason.to_owned() };
+        if path.is_file() && !align_gguf::GgufFile::is_at(path) {
+            return read(path);
+        }
+        let files = Files::read(path)?;
+        if let Some(source) = files.get(TEMPLATE) {
+            return String::from_utf8(source.to_vec()).map_err(|_| wrong("is no UTF-8 text"));
+        }
+        let (config_path, config) = files.json_object("tokenizer_config.json")?;
+        let mut named = named_in(&config_path, config.get("chat_template"))?;
+        named.remove("default").ok_or_else(|| {
+            wrong("is a directory that has neither chat_template.jinja nor `chat_template` in tokenizer_config.json")
+        })
     }
 
     /// A template from its source.
@@ -88,12 +120,51 @@ impl ChatTemplate {
         add_generation_prompt: bool,
         arguments: &TemplateArguments,
     ) -> std::result::Result<String, String> {
-        let tools = (!arguments.tools.is_empty()).then_some(&arguments.tools);
-        let default = self.named.get("default").ok_or("there is no template named `default`")?;
-        let program = match (tools, self.named.get("tool_use")) {
-            (Some(_), Some(tool_use)) => tool_use,
-            _ => default,
+        self.run(self.program(arguments)?, messages, add_generation_prompt, arguments, [])
+    }
+
+    /// The text of a conversation with the parts of it that the template marks as the assistant's
+    /// (`{% generation %}`), in bytes; none if it marks none, or marks others' turns too.
+    ///
+    /// # Errors
+    /// As [`render`](Self::render); and marks that do not survive what the template does with the text between them.
+    pub(crate) fn render_marked(
+        &self,
+        messages: &[Message],
+        arguments: &TemplateArguments,
+    ) -> std::result::Result<Option<Marked>, String> {
+        let program = self.program(arguments)?;
+        let marked = |messages: &[Message], arguments: &TemplateArguments| {
+            self.run(program, messages, false, arguments, marks::VARIABLES)
         };
+        let is_of_assistants = || {
+            let user = marked(&[Message::new("user", "a")], &TemplateArguments::default());
+            user.map_or(true, |text| !marks::are_in(&text))
+        };
+        if !program.marks_turns(is_of_assistants) {
+            return Ok(None);
+        }
+        let text = self.run(program, messages, false, arguments, [])?;
+        let parts = marks::parts(&text, &marked(messages, arguments)?)?;
+        Ok(Some(Marked { text, parts }))
+    }
+
+    /// The template for a conversation with these tools, or without any.
+    fn program(&self, arguments: &TemplateArguments) -> std::result::Result<&Program, String> {
+        let default = self.named.get("default").ok_or("there is no template named `default`")?;
+        let tool_use = self.named.get("tool_use").filter(|_| !arguments.tools.is_empty());
+        Ok(tool_use.unwrap_or(default))
+    }
+
+    fn run(
+        &self,
+        program: &Program,
+        messages: &[Message],
+        add_generation_prompt: bool,
+        arguments: &TemplateArguments,
+        marks: impl IntoIterator<Item = (&'static str, &'static str)>,
+    ) -> std::result::Result<String, String> {
+        let tools = (!arguments.tools.is_empty()).then_some(&arguments.tools);
         let mut variables: BTreeMap<&str, Value> = BTreeMap::new();
         for (name, token) in &self.special_tokens {
             variables.insert(name, Value::from(token.as_str()));
@@ -105,6 +176,7 @@ impl ChatTemplate {
         variables.insert("tools", from_serde(tools));
         variables.insert("documents", Value::from(()));
         variables.insert("add_generation_prompt", Value::from(add_generation_prompt));
+        variables.extend(marks.into_iter().map(|(name, mark)| (name, Value::from(mark))));
         let run = || program.run(Value::from_pairs(variables)).map_err(|error| complaint(&error));
         let budget = units_of(messages, arguments);
         guarded(|| meter::within(budget, run)).unwrap_or_else(|panic| Err(format!("fails with `{panic}`")))
@@ -124,7 +196,7 @@ impl ChatTemplate {
             }
             // Jinja2 reads every line ending as "\n".
             let source = source.replace("\r\n", "\n").replace('\r', "\n");
-            programs.insert(name, Program::compile(without_generation_tags(&source))?);
+            programs.insert(name, Program::compile(marks::as_conditions(&source))?);
         }
         Ok(Self { named: programs, special_tokens })
     }
@@ -179,28 +251,6 @@ fn additional(dir: &Path) -> Result<BTreeMap<String, String>> {
         }
     }
     Ok(named)
-}
-
-/// `{% generation %}` … `{% endgeneration %}` as an `if` that is always taken.
-///
-/// Renaming the tag instead of removing it keeps what `-` and `trim_blocks` do to the white space around it.
-fn without_generation_tags(source: &str) -> String {
-    let mut out = String::with_capacity(source.len());
-    let mut rest = source;
-    while let Some(at) = rest.find("{%") {
-        let (before, tag) = rest.split_at(at);
-        out.push_str(before);
-        let end = tag.find("%}").map_or(tag.len(), |end| end + 2);
-        let (tag, after) = tag.split_at(end);
-        let word = tag.trim_matches(|c: char| matches!(c, '{' | '%' | '}' | '-' | '+') || c.is_whitespace());
-        match word {
-            "generation" => out.push_str(&tag.replacen(word, "if true", 1)),
-            "endgeneration" => out.push_str(&tag.replacen(word, "endif", 1)),
-            _ => out.push_str(tag),
-        }
-        rest = after;
-    }
-    out + rest
 }
 
 /// A message as the template sees it: without keys that are null, which transformers drops too.

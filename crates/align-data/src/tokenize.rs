@@ -1,5 +1,5 @@
 //! Records to token ids: pairs with one shared prompt and labelled answers (`pairs`, `unpaired`), demonstrations
-//! with a loss mask, prompts to generate from.
+//! with a loss mask (`demonstrations`, of conversations by their `turns`), prompts to generate from.
 //!
 //! What is guaranteed for every row: no token crosses from the prompt into the completion ([`boundary`]); a
 //! complete completion ends with a token to stop at and a truncated one never pretends to ([`ending`]); both
@@ -11,11 +11,13 @@
 
 mod boundary;
 mod candidates;
+mod demonstrations;
 mod ending;
 mod pairs;
 mod render;
 mod report;
 mod truncate;
+mod turns;
 mod unpaired;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,20 +25,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rayon::prelude::*;
 
 pub use candidates::{TokenizedCandidates, TokenizedRanking, tokenize_candidates, tokenize_rankings};
+pub use demonstrations::{LearnedPart, TokenizedExample, tokenize_demonstrations};
 pub use pairs::{TokenizedPair, tokenize_pairs};
 pub use report::{DropReason, TokenizeReport};
 pub use truncate::TruncationMode;
 pub use unpaired::{TokenizedCompletion, tokenize_unpaired};
 
 use crate::error::{DataError, Result};
-use crate::record::{Demonstration, DemonstrationBody, Origin, PromptOnly, PromptTask};
+use crate::record::{Origin, PromptOnly, PromptTask};
+use crate::source::allowed;
 use crate::tokenizer::Tokenizer;
 use boundary::Encoder;
 use report::RowOutcome;
 use truncate::Lengths;
 
 /// The options of tokenization: how records become token ids. Made by checking [`DataOptions`](crate::DataOptions).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct TokenizeOptions {
     /// Most tokens of prompt and completion together; `None` is no limit.
     pub max_length: Option<usize>,
@@ -48,6 +52,9 @@ pub struct TokenizeOptions {
     pub truncation_mode: TruncationMode,
     /// BOS: whether rows begin with one; `None` leaves it to the tokenizer (or the chat template).
     pub add_bos_token: Option<bool>,
+    /// Share of records that may be left out because the chat template refuses them or does not tell their parts apart, 0 to
+    /// 1; with 0 the first is an error.
+    pub max_bad_rows: f64,
 }
 
 impl Default for TokenizeOptions {
@@ -59,21 +66,9 @@ impl Default for TokenizeOptions {
             max_completion_length: None,
             truncation_mode: TruncationMode::KeepStart,
             add_bos_token: None,
+            max_bad_rows: 0.0,
         }
     }
-}
-
-/// A demonstration as token ids with its loss mask.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenizedExample {
-    /// The whole sequence.
-    pub tokens: Vec<u32>,
-    /// `[tokens]`; true where the token is a label. The first token can be marked but is never predicted.
-    pub mask: Vec<bool>,
-    /// Index of the record it was made of.
-    pub row: usize,
-    /// The record's origin.
-    pub origin: Origin,
 }
 
 /// A prompt as token ids.
@@ -87,75 +82,6 @@ pub struct TokenizedPrompt {
     pub row: usize,
     /// The record's origin.
     pub origin: Origin,
-}
-
-/// Token ids and masks of demonstrations, and what happened to them.
-///
-/// `completion_only_loss` decides whether the prompt of a prompt-completion row is learned too (`None` and
-/// `Some(true)`: it is not). Texts and whole conversations are learned whole.
-///
-/// # Errors
-/// As [`tokenize_pairs`](crate::tokenize_pairs); and `completion_only_loss = true` or a limit on prompts or completions alone for a row
-/// that is not divided into the two.
-pub fn tokenize_demonstrations(
-    demonstrations: &[Demonstration],
-    tokenizer: &Tokenizer,
-    options: &TokenizeOptions,
-    completion_only_loss: Option<bool>,
-) -> Result<(Vec<TokenizedExample>, TokenizeReport)> {
-    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
-    let lengths = Lengths::new(options, tokenizer);
-    collect(demonstrations, |row, demonstration| {
-        let text = match &demonstration.body {
-            DemonstrationBody::PromptCompletion { prompt, completion } => {
-                render::answer(tokenizer, prompt, completion, &demonstration.template, &demonstration.origin)?
-            }
-            body => {
-                refuse_for_prompts(options, completion_only_loss, &demonstration.origin)?;
-                let text = render::whole(tokenizer, body, &demonstration.template, &demonstration.origin)?;
-                let (ids, origin) = (encoder.whole(&text)?, demonstration.origin.clone());
-                let cut = lengths.fit_whole(ids);
-                let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
-                let [tokens] = <[_; 1]>::try_from(cut.completions).expect("one text went in");
-                let mask = vec![true; tokens.len()];
-                return Ok(outcome.with(TokenizedExample { tokens, mask, row, origin }));
-            }
-        };
-        let prompt = encoder.prompt(&text)?;
-        let completion = encoder.completion(&text, &prompt)?;
-        let cut = lengths.fit(encoder.framed(prompt), vec![completion.ids]);
-        let mut outcome = RowOutcome::of(&cut, completion.repaired, |ids| ending::of(tokenizer, ids));
-        let learn_prompt = completion_only_loss == Some(false);
-        if learn_prompt {
-            outcome.learn_prompt(cut.prompt.len());
-        }
-        let mut mask = vec![learn_prompt; cut.prompt.len()];
-        let mut tokens = cut.prompt;
-        tokens.extend(cut.completions.into_iter().flatten());
-        mask.resize(tokens.len(), true);
-        Ok(outcome.with(TokenizedExample { tokens, mask, row, origin: demonstration.origin.clone() }))
-    })
-}
-
-/// Refuses options that are about prompts and completions apart, for a row that is one text. Nothing says where in it a prompt
-/// would end, so they could not be applied.
-fn refuse_for_prompts(
-    options: &TokenizeOptions,
-    completion_only_loss: Option<bool>,
-    row: &Origin,
-) -> Result<()> {
-    let given = [
-        ("completion_only_loss", completion_only_loss.filter(|&only| only).map(|only| only.to_string())),
-        ("max_prompt_length", options.max_prompt_length.map(|tokens| tokens.to_string())),
-        ("max_completion_length", options.max_completion_length.map(|tokens| tokens.to_string())),
-    ];
-    match given.into_iter().find_map(|(field, value)| Some((field, value?))) {
-        None => Ok(()),
-        Some((field, value)) => {
-            let rule = format!("needs `prompt` and `completion` columns, which {row} lacks");
-            Err(DataError::Option { field, rule, value })
-        }
-    }
 }
 
 /// Token ids of prompts to generate from, and what happened to them.
@@ -172,7 +98,7 @@ pub fn tokenize_prompts(
 ) -> Result<(Vec<TokenizedPrompt>, TokenizeReport)> {
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
-    collect(prompts, |row, prompt| {
+    collect(prompts, options, |row, prompt| {
         let text = render::prompt(tokenizer, &prompt.prompt, &prompt.template, &prompt.origin)?;
         let cut = lengths.fit_prompt(encoder.framed(encoder.prompt(&text)?));
         let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
@@ -215,17 +141,23 @@ pub fn tokenize_tasks(
     Ok((prompts.into_iter().map(task).collect(), report))
 }
 
-/// Tokenizes all records in parallel and in order; the first failing row decides the error.
+/// Tokenizes all records in parallel and in order. Those that cannot be used are left out; of too many the first decides the
+/// error.
 fn collect<R: Sync, T: Send>(
     records: &[R],
+    options: &TokenizeOptions,
     tokenize: impl Fn(usize, &R) -> Result<RowOutcome<T>> + Sync,
 ) -> Result<(Vec<T>, TokenizeReport)> {
-    // Rows behind one that failed are not worth the time: a template that fails slowly fails for all of them.
-    let failed = AtomicUsize::new(usize::MAX);
+    let allowed = allowed(options.max_bad_rows, records.len());
+    // Rows behind one that failed are not worth the time once too many have: a template that fails slowly fails for all of
+    // them.
+    let (failed, bad) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
     let outcome = |(row, record)| {
-        (failed.load(Ordering::Relaxed) > row).then(|| {
-            tokenize(row, record).inspect_err(|_| {
+        (failed.load(Ordering::Relaxed) > row || bad.load(Ordering::Relaxed) <= allowed).then(|| {
+            tokenize(row, record).inspect_err(|error| {
+                let is_of_row = error.reason().is_some();
                 failed.fetch_min(row, Ordering::Relaxed);
+                bad.fetch_add(if is_of_row { 1 } else { allowed + 1 }, Ordering::Relaxed);
             })
         })
     };
@@ -233,8 +165,21 @@ fn collect<R: Sync, T: Send>(
     let mut report = TokenizeReport::default();
     let mut kept = Vec::with_capacity(records.len());
     // The rows that were passed by stand behind the first that failed.
+    let mut first_bad = None;
     for outcome in outcomes.into_iter().flatten() {
-        kept.extend(report.absorb(outcome?));
+        match outcome {
+            Ok(outcome) => kept.extend(report.absorb(outcome)),
+            Err(error) => {
+                let Some(reason) = error.reason().filter(|_| allowed > 0) else { return Err(error) };
+                report.leave_out(reason, &error);
+                first_bad.get_or_insert(error);
+            }
+        }
+    }
+    let bad = report.left_out.iter().map(|reason| reason.rows).sum::<usize>();
+    if let Some(first) = first_bad.filter(|_| bad > allowed) {
+        let (rows, most) = (records.len(), options.max_bad_rows);
+        return Err(DataError::BadRows { first: Box::new(first), bad: allowed + 1, rows, most });
     }
     if kept.is_empty() {
         return Err(DataError::AllRowsDropped { rows: report.rows, reasons: report.reasons() });

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use tokenizers::{PostProcessor as _, PostProcessorWrapper};
 
 use crate::error::{DataError, Result};
 use crate::guard::{guarded, shortened};
@@ -34,11 +35,20 @@ pub struct SpecialToken {
     pub id: u32,
 }
 
+/// Token ids with their places in the text.
+pub(crate) struct PlacedTokens {
+    pub(crate) ids: Vec<u32>,
+    /// The bytes of the text that each was made of, from and up to. Tokens that share a character have all of its bytes.
+    pub(crate) places: Vec<(usize, usize)>,
+}
+
 /// The tokenizer: text to token ids and back, with what the model's directory says about special tokens.
 #[derive(Debug)]
 pub struct Tokenizer {
     dir: PathBuf,
+    /// Without a post-processor, which would cut white space off the places of tokens.
     inner: tokenizers::Tokenizer,
+    post_processor: Option<PostProcessorWrapper>,
     eos: Option<SpecialToken>,
     bos: Option<SpecialToken>,
     pad: Option<SpecialToken>,
@@ -56,7 +66,15 @@ impl Tokenizer {
     /// A missing or unreadable `tokenizer.json`, one that cannot encode or decode, malformed side files, a special token
     /// that is not in the vocabulary, a chat template that does not compile.
     pub fn load(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::ending(dir.as_ref(), &["eos_token"])
+        Self::ending(&Files::read(dir.as_ref())?, &["eos_token"])
+    }
+
+    /// The same with another chat template, in the place of all that the directory has.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn load_with_template(dir: impl AsRef<Path>, template: &str) -> Result<Self> {
+        Self::ending(&Files::read(dir.as_ref())?.with_template(template), &["eos_token"])
     }
 
     /// The same of a classifier with an encoder, which ends a text with its separator where it names no other end.
@@ -64,12 +82,11 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::load`].
     pub fn load_encoder(dir: impl AsRef<Path>) -> Result<Self> {
-        Self::ending(dir.as_ref(), &["eos_token", "sep_token"])
+        Self::ending(&Files::read(dir.as_ref())?, &["eos_token", "sep_token"])
     }
 
     /// The end of a text is the first of the special tokens `ends` that there is.
-    fn ending(dir: &Path, ends: &[&str]) -> Result<Self> {
-        let files = Files::read(dir)?;
+    fn ending(files: &Files, ends: &[&str]) -> Result<Self> {
         let path = files.path(TOKENIZER);
         let wrong = |reason: String| DataError::Tokenizer { path: path.clone(), reason };
         let Some(bytes) = files.get(TOKENIZER) else {
@@ -79,7 +96,7 @@ impl Tokenizer {
                     .to_owned(),
             ));
         };
-        let (inner, seen) =
+        let (mut inner, seen) =
             guarded(|| probe::open(bytes)).unwrap_or_else(|panic| Err(fails(&panic))).map_err(wrong)?;
 
         let (config_path, config) = files.json_object(CONFIG)?;
@@ -88,17 +105,31 @@ impl Tokenizer {
         let special = |name: &str| special_token(&inner, &config_path, name, texts.get(name));
         let end = ends.iter().copied().find(|name| texts.contains_key(*name)).unwrap_or("eos_token");
         let (eos, bos, pad) = (special(end)?, special("bos_token")?, special("pad_token")?);
-        let template = ChatTemplate::load(&files, &config, texts)?;
+        let template = ChatTemplate::load(files, &config, texts)?;
         let prefix = match (config.get("add_bos_token").and_then(Value::as_bool), &bos) {
             // transformers rebuilds the post-processor where the config says so explicitly.
             (Some(true), Some(bos)) => vec![bos.id],
             (Some(_), _) => Vec::new(),
             (None, _) => seen.prefix,
         };
+        let post_processor = inner.get_post_processor().cloned();
+        inner.with_post_processor(None::<PostProcessorWrapper>);
         let (marks_word_starts, vocab_size) = (seen.marks_word_starts, seen.vocab_size);
         let hash = files.content_hash();
-        let dir = dir.to_path_buf();
-        Ok(Self { dir, inner, eos, bos, pad, template, prefix, marks_word_starts, vocab_size, hash })
+        let dir = files.of().to_path_buf();
+        Ok(Self {
+            dir,
+            inner,
+            post_processor,
+            eos,
+            bos,
+            pad,
+            template,
+            prefix,
+            marks_word_starts,
+            vocab_size,
+            hash,
+        })
     }
 
     /// Token ids of the text alone, without the tokens the tokenizer adds around it.
@@ -106,7 +137,18 @@ impl Tokenizer {
     /// # Errors
     /// Whatever the tokenizer cannot encode (a word-level vocabulary without an unknown token, for example).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode_as(text, false)
+        self.guarded(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
+    }
+
+    /// As [`Tokenizer::encode`], with the places of the tokens.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub(crate) fn encode_placed(&self, text: &str) -> Result<PlacedTokens> {
+        self.guarded(|| {
+            let row = self.inner.encode(text, false)?;
+            Ok(PlacedTokens { ids: row.get_ids().to_vec(), places: row.get_offsets().to_vec() })
+        })
     }
 
     /// Token ids as the tokenizer itself makes them, with what its post-processor adds (often a BOS).
@@ -114,7 +156,13 @@ impl Tokenizer {
     /// # Errors
     /// As [`Tokenizer::encode`].
     pub fn encode_with_special_tokens(&self, text: &str) -> Result<Vec<u32>> {
-        self.encode_as(text, true)
+        self.guarded(|| {
+            let row = self.inner.encode_fast(text, false)?;
+            Ok(match &self.post_processor {
+                Some(processor) => processor.process(row, None, true)?.get_ids().to_vec(),
+                None => row.get_ids().to_vec(),
+            })
+        })
     }
 
     /// The text of token ids, special tokens included unless `skip_special_tokens`.
@@ -211,10 +259,6 @@ impl Tokenizer {
     /// Whether text encoded on its own gets a word-start mark (`▁`) it does not have in the middle of a text.
     pub(crate) fn marks_word_starts(&self) -> bool {
         self.marks_word_starts
-    }
-
-    fn encode_as(&self, text: &str, special_tokens: bool) -> Result<Vec<u32>> {
-        self.guarded(|| Ok(self.inner.encode_fast(text, special_tokens)?.get_ids().to_vec()))
     }
 
     /// What the library answers; its errors and its panics are the file's.

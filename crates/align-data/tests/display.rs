@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use align_data::{
-    MaskStyle, TokenizeOptions, Tokenizer, inspect_completion, inspect_example, inspect_pair,
+    LearnedPart, MaskStyle, TokenizeOptions, Tokenizer, inspect_completion, inspect_example, inspect_pair,
     load_demonstrations, load_pairs, load_unpaired, tokenize_demonstrations, tokenize_pairs,
     tokenize_unpaired,
 };
@@ -29,7 +29,9 @@ fn pair(name: &str, row: usize, style: MaskStyle) -> String {
 fn example(name: &str, row: usize) -> String {
     let tokenizer = Tokenizer::load(fixture("tokenizer")).unwrap();
     let rows = load_demonstrations(fixture(name), "train").unwrap();
-    let (rows, _) = tokenize_demonstrations(&rows, &tokenizer, &TokenizeOptions::default(), None).unwrap();
+    let (rows, _) =
+        tokenize_demonstrations(&rows, &tokenizer, &TokenizeOptions::default(), &LearnedPart::default())
+            .unwrap();
     shown(&inspect_example(&rows[row], &tokenizer, MaskStyle::Brackets).unwrap())
 }
 

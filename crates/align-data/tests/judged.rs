@@ -43,8 +43,17 @@ fn three_annotators_booleans_ties_and_holes() {
     assert_eq!(summary, [("true", Vote::Second, 3), ("Yes.", Vote::Tie, 3), ("Yes.", Vote::First, 2)]);
     assert_eq!(shown(&found.pairs[0].answers.prompt), "Is it so?");
     assert_eq!(found.pairs[0].subset.as_deref(), Some("truth"));
-    let left_out: Vec<_> = found.left_out.iter().map(|it| (it.field.as_str(), it.rows)).collect();
-    assert_eq!((found.rows, left_out), (6, vec![("response1", 2), ("annotator1", 1)]));
+    let left_out: Vec<_> = found.left_out.iter().map(|it| (it.reason.as_str(), it.rows)).collect();
+    assert_eq!(
+        (found.rows, left_out),
+        (
+            6,
+            vec![
+                ("`response1`: expected an answer", 2),
+                ("`annotator1`: expected 1 (the first), 2 (the second) or 0 (a tie), or such a word", 1)
+            ]
+        )
+    );
     assert!(found.left_out[0].first.contains("expected an answer, found nothing: it is empty"));
 }
 
@@ -59,7 +68,7 @@ fn pairs_in_the_usual_columns_and_with_a_score_between_one_and_two() {
     .unwrap();
     let votes: Vec<_> = found.pairs.iter().map(|pair| pair.majority()).collect();
     assert_eq!(votes, [Vote::First, Vote::Second, Vote::First]);
-    assert_eq!((found.left_out.len(), found.left_out[0].field.as_str()), (1, "rejected"));
+    assert_eq!((found.left_out.len(), found.left_out[0].reason.as_str()), (1, "`rejected`: expected text"));
 }
 
 #[test]

@@ -21,11 +21,11 @@ fn file(rows: &[Value]) -> (tempfile::TempDir, PathBuf) {
     (dir, path)
 }
 
-fn rankings(rows: &[Value]) -> Vec<Ranking> {
+fn rankings(rows: &[Value]) -> align_data::Loaded<Ranking> {
     load_rankings(file(rows).1.as_path(), "train", "source").unwrap_or_default()
 }
 
-fn read(rows: &[Value]) -> Result<Vec<Ranking>, String> {
+fn read(rows: &[Value]) -> Result<align_data::Loaded<Ranking>, String> {
     let (_dir, path) = file(rows);
     load_rankings(&path, "train", "source").map_err(|error| error.to_string())
 }
@@ -89,7 +89,7 @@ fn a_list_that_ranks_nothing_is_refused() {
     says(json!({ "prompt": "p", "completions": ["a", 5] }), "`completions[1]`: expected a string or a list");
     says(json!({ "prompt": [], "completions": ["a", "b"] }), "`prompt`");
     let mixed = json!({ "prompt": "p", "completions": ["a", [{ "role": "assistant", "content": "b" }]] });
-    says(mixed, "`completions[1]`: expected a string, as in `prompt`, found a list of messages");
+    says(mixed, "`completions[1]`: expected a string, as in `completions[0]`, found a list of messages");
 }
 
 #[test]
@@ -114,8 +114,10 @@ fn a_run_reads_them_cut_alike_and_hashes_their_margins() {
     let prepared = |margin: f64| {
         let (_dir, path) = file(&[row(margin)]);
         let options = DataOptions { dataset_name: "rows".to_owned(), ..DataOptions::default() };
-        let records =
-            Records { train: load_rankings(&path, "train", "source").unwrap(), held_out: Vec::new() };
+        let records = Records {
+            train: load_rankings(&path, "train", "source").unwrap(),
+            held_out: align_data::Loaded::default(),
+        };
         prepare_rankings(&records, &tokenizer(), &options.check().unwrap().tokenize).unwrap()
     };
     let data = prepared(1.0);

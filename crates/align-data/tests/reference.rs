@@ -4,8 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataOptions, MaskStyle, Message, PreferencePair, Records, Result, Text, TokenizeOptions, Tokenizer,
-    TruncationMode, inspect_pair, load_pairs, load_pairs_with_reference, prepare_pairs, tokenize_pairs,
+    DataOptions, Loaded, MaskStyle, Message, PreferencePair, Records, Result, Text, TokenizeOptions,
+    Tokenizer, TruncationMode, inspect_pair, load_pairs, load_pairs_with_reference, prepare_pairs,
+    tokenize_pairs,
 };
 use tempfile::TempDir;
 
@@ -18,7 +19,7 @@ fn file(lines: &[&str]) -> (TempDir, PathBuf) {
     (dir, path)
 }
 
-fn load(lines: &[&str]) -> Result<Vec<PreferencePair>> {
+fn load(lines: &[&str]) -> Result<Loaded<PreferencePair>> {
     let (_dir, path) = file(lines);
     load_pairs_with_reference(path, "train")
 }
@@ -50,7 +51,7 @@ fn it_has_the_layout_of_the_chosen_answer() {
         conversation("r"),
         conversation("g")
     );
-    let reference = |row: &str| load(&[&row.replace('\n', "")]).unwrap().remove(0).reference.unwrap();
+    let reference = |row: &str| load(&[&row.replace('\n', "")]).unwrap().records.remove(0).reference.unwrap();
     let gold = Text::from(vec![Message::new("assistant", "g")]);
     assert_eq!(reference(turns), gold);
     assert_eq!(reference(&conversations), gold);
@@ -131,8 +132,10 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     let (config, tokenizer) = (options.check().unwrap(), tokenizer());
     let prepare = |row: &str| {
         let (_dir, path) = file(&[row]);
-        let records =
-            Records { train: load_pairs_with_reference(&path, "train").unwrap(), held_out: Vec::new() };
+        let records = Records {
+            train: load_pairs_with_reference(&path, "train").unwrap(),
+            held_out: align_data::Loaded::default(),
+        };
         prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let (one, same, other) = (prepare(ROW), prepare(ROW), prepare(&ROW.replace("dry", "wet")));
@@ -142,7 +145,8 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     assert_eq!(one.longest, row.prompt.len() + row.reference.as_ref().unwrap().len());
 
     let (_dir, path) = file(&[ROW]);
-    let records = Records { train: load_pairs(&path, "train").unwrap(), held_out: Vec::new() };
+    let records =
+        Records { train: load_pairs(&path, "train").unwrap(), held_out: align_data::Loaded::default() };
     let without = prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap();
     assert_eq!(without.train[0].reference, None);
     assert_ne!(without.fingerprint, one.fingerprint);

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    Demonstration, DemonstrationBody, DropReason, Message, Origin, PreferencePair, PromptOnly,
+    Demonstration, DemonstrationBody, DropReason, LearnedPart, Message, Origin, PreferencePair, PromptOnly,
     TemplateArguments, Text, TokenizeOptions, Tokenizer, TruncationMode, tokenize_demonstrations,
     tokenize_pairs, tokenize_prompts,
 };
@@ -71,6 +71,10 @@ fn pairs<T: Into<Text>>(rows: Vec<(T, T, T)>) -> Vec<PreferencePair> {
 
 fn demonstration(body: DemonstrationBody) -> Demonstration {
     Demonstration { body, template: TemplateArguments::default(), origin: Origin::in_code(0) }
+}
+
+fn completions(completion_only_loss: Option<bool>) -> LearnedPart {
+    LearnedPart { completion_only_loss, ..LearnedPart::default() }
 }
 
 fn options(max_length: usize, truncation_mode: TruncationMode) -> TokenizeOptions {
@@ -188,7 +192,9 @@ fn conversations_without_a_template_are_an_error() {
     let (_dir, tokenizer) = with_config(r#"{"eos_token":"</s>"}"#);
     let messages = vec![Message::new("user", "a")];
     let rows = [demonstration(DemonstrationBody::Messages { messages })];
-    let error = tokenize_demonstrations(&rows, &tokenizer, &TokenizeOptions::default(), None).unwrap_err();
+    let error =
+        tokenize_demonstrations(&rows, &tokenizer, &TokenizeOptions::default(), &LearnedPart::default())
+            .unwrap_err();
     assert!(error.to_string().contains("conversations need a chat template"), "{error}");
 }
 
@@ -212,7 +218,8 @@ fn the_mask_covers_the_completion_or_everything() {
     let masked = |only| {
         let rows = std::slice::from_ref(&row);
         let (rows, report) =
-            tokenize_demonstrations(rows, &tokenizer, &TokenizeOptions::default(), only).unwrap();
+            tokenize_demonstrations(rows, &tokenizer, &TokenizeOptions::default(), &completions(only))
+                .unwrap();
         let learned = rows[0].mask.iter().filter(|&&learned| learned).count();
         assert_eq!(learned, report.supervised_tokens);
         (rows[0].tokens.len() - learned, rows[0].mask.last().copied())
@@ -235,13 +242,14 @@ fn what_is_about_prompts_and_completions_is_refused_where_rows_are_not_divided()
         (&of_prompts, None, "max_prompt_length"),
         (&of_completions, None, "max_completion_length"),
     ] {
-        let error = tokenize_demonstrations(&text, &tokenizer, options, only).unwrap_err().to_string();
+        let error =
+            tokenize_demonstrations(&text, &tokenizer, options, &completions(only)).unwrap_err().to_string();
         assert!(
             error.starts_with(&format!("{field}: needs `prompt` and `completion` columns, which ")),
             "{error}"
         );
     }
-    assert!(tokenize_demonstrations(&text, &tokenizer, &usual, Some(false)).is_ok());
+    assert!(tokenize_demonstrations(&text, &tokenizer, &usual, &completions(Some(false))).is_ok());
 }
 
 #[test]
@@ -322,7 +330,7 @@ proptest! {
         let tokenizer = byte_level();
         let mode = if keep_end { TruncationMode::KeepEnd } else { TruncationMode::KeepStart };
         let body = DemonstrationBody::PromptCompletion { prompt: prompt.into(), completion: completion.into() };
-        if let Ok((rows, report)) = tokenize_demonstrations(&[demonstration(body)], &tokenizer, &options(max, mode), only) {
+        if let Ok((rows, report)) = tokenize_demonstrations(&[demonstration(body)], &tokenizer, &options(max, mode), &completions(only)) {
             prop_assert_eq!(rows[0].tokens.len(), rows[0].mask.len());
             prop_assert!(rows[0].tokens.len() <= max);
             prop_assert!(rows[0].mask[1..].contains(&true));

@@ -10,8 +10,8 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    TokenizeOptions, Tokenizer, load_demonstrations, load_pairs, load_unpaired, tokenize_demonstrations,
-    tokenize_pairs, tokenize_unpaired,
+    LearnedPart, TokenizeOptions, Tokenizer, load_demonstrations, load_pairs, load_unpaired,
+    tokenize_demonstrations, tokenize_pairs, tokenize_unpaired,
 };
 use serde_json::Value;
 
@@ -82,7 +82,9 @@ fn assert_same_unpaired(
 
 fn our_demonstrations(data: &Path, tokenizer: &Tokenizer, options: &TokenizeOptions) -> Vec<Ids> {
     let demonstrations = load_demonstrations(data, "train").unwrap();
-    let (examples, report) = tokenize_demonstrations(&demonstrations, tokenizer, options, None).unwrap();
+    // TRL's default learns all turns of a conversation.
+    let learned = LearnedPart { assistant_only_loss: Some(false), ..LearnedPart::default() };
+    let (examples, report) = tokenize_demonstrations(&demonstrations, tokenizer, options, &learned).unwrap();
     println!("{}: {report}", data.display());
     let label = |(&id, &learned): (&u32, &bool)| if learned { i64::from(id) } else { -100 };
     let labels = |tokens: &[u32], mask: &[bool]| tokens.iter().zip(mask).map(label).collect();

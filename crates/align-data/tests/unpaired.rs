@@ -4,14 +4,14 @@
 use std::path::Path;
 
 use align_data::{
-    DropReason, Message, Origin, Result, TemplateArguments, Text, TokenizeOptions, TokenizeReport,
+    DropReason, Loaded, Message, Origin, Result, TemplateArguments, Text, TokenizeOptions, TokenizeReport,
     TokenizedCompletion, Tokenizer, TruncationMode, UnpairedPreference, load_unpaired, tokenize_unpaired,
 };
 use proptest::prelude::*;
 
 const EOS: u32 = 2;
 
-fn load(lines: &[&str]) -> Result<Vec<UnpairedPreference>> {
+fn load(lines: &[&str]) -> Result<Loaded<UnpairedPreference>> {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("f.jsonl"), lines.join("\n")).unwrap();
     load_unpaired(dir.path().join("f.jsonl"), "train")
@@ -105,12 +105,6 @@ fn bad_rows_are_named_by_line_and_column() {
         "f.jsonl:1: `completion`: expected a column of this name, found only `prompt`, `label`",
     );
     check(
-        &[
-            r#"{"completion":[{"role":"user","content":"u"},{"role":"assistant","content":"a"}],"label":true}"#,
-        ],
-        "f.jsonl:1: `prompt`: expected a column of this name, found only `completion`, `label`",
-    );
-    check(
         &[r#"{"prompt":"p","answer":"a"}"#],
         "f.jsonl:1: `completion`: expected `prompt`, `completion` and `label`, or `chosen` and `rejected`, \
          found only `prompt`, `answer`",
@@ -118,10 +112,6 @@ fn bad_rows_are_named_by_line_and_column() {
     check(
         &[r#"{"prompt":"p","completion":"","label":true}"#],
         "f.jsonl:1: `completion`: expected text, found nothing: it is empty; correct or remove the row",
-    );
-    check(
-        &[r#"{"prompt":"p","completion":[{"role":"assistant","content":"a"}],"label":true}"#],
-        "f.jsonl:1: `completion`: expected a string, as in `prompt`, found a list of messages",
     );
     check(
         &[

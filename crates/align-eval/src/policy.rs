@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use align_data::{
-    Candidates, Demonstration, PromptOnly, Text, TokenizeOptions, TokenizedCandidates, Tokenizer,
-    TruncationMode, tokenize_demonstrations, tokenize_prompts,
+    Candidates, Demonstration, LearnedPart, PromptOnly, Text, TokenizeOptions, TokenizedCandidates,
+    Tokenizer, TruncationMode, tokenize_demonstrations, tokenize_prompts,
 };
 use align_hub::Hub;
 use align_models::generation::{Completion, GenerationOptions, check_completions, generate_in_batches};
@@ -242,7 +242,8 @@ impl Policy {
         )))
     }
 
-    /// exp of the mean negative log-prob of a token; of prompt-completion rows only the completions count. `None`
+    /// exp of the mean negative log-prob of a token; of prompt-completion rows only the completions count, of
+    /// conversations the assistant's turns. `None`
     /// without a token.
     ///
     /// # Errors
@@ -252,7 +253,8 @@ impl Policy {
             return Ok(None);
         }
         let options = self.dir.tokenize_options();
-        let (rows, _) = tokenize_demonstrations(rows, &self.dir.tokenizer, &options, None)?;
+        let (rows, _) =
+            tokenize_demonstrations(rows, &self.dir.tokenizer, &options, &LearnedPart::default())?;
         let (mut sum, mut tokens) = (0.0, 0);
         for pass in passes(&rows, |row| row.tokens.len()) {
             let mut packed = Packed::default();

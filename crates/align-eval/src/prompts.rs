@@ -51,7 +51,7 @@ pub fn with_sets(mut rows: Vec<PromptRow>, sets: Vec<(String, Vec<PromptRow>)>) 
 /// As [`load_demonstrations`], of files that hold neither.
 pub fn load_text(path: &Path, split: &str) -> Result<Vec<Demonstration>> {
     let error = match load_demonstrations(path, split) {
-        Ok(demonstrations) => return Ok(demonstrations),
+        Ok(demonstrations) => return Ok(demonstrations.records),
         Err(error) => error,
     };
     let Ok(pairs) = load_pairs(path, split) else { return Err(error.into()) };

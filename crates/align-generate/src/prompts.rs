@@ -122,7 +122,7 @@ impl PromptOptions {
             "`split` has no effect: {} is a file, all of which is read",
             path.display()
         );
-        Ok(load_prompts(path, self.split.as_deref().unwrap_or("test"))?)
+        Ok(load_prompts(path, self.split.as_deref().unwrap_or("test"))?.records)
     }
 
     /// The job's own texts, else those from elsewhere.

@@ -16,6 +16,7 @@ const VOCABULARY: u64 = 128 << 20;
 
 const GENERATION: &str = "generation_config.json";
 const TOKENIZER: &str = "tokenizer.json";
+const TEMPLATE: &str = "chat_template.jinja";
 
 /// What they are called, and how large they may be.
 const FILES: [(&str, u64); 9] = [
@@ -24,7 +25,7 @@ const FILES: [(&str, u64); 9] = [
     ("tokenizer_config.json", SETTINGS),
     ("special_tokens_map.json", SETTINGS),
     ("added_tokens.json", SETTINGS),
-    ("chat_template.jinja", SETTINGS),
+    (TEMPLATE, SETTINGS),
     ("tokenizer.model", VOCABULARY),
     ("vocab.json", VOCABULARY),
     ("merges.txt", VOCABULARY),
@@ -58,6 +59,13 @@ impl CarriedOver {
             all.retain(|name, _| *name == GENERATION);
         }
         all.extend(Arc::unwrap_or_clone(self.0));
+        Self(Arc::new(all))
+    }
+
+    /// The same with another chat template.
+    pub(crate) fn with_template(self, template: &str) -> Self {
+        let mut all = Arc::unwrap_or_clone(self.0);
+        all.insert(TEMPLATE, template.as_bytes().to_vec());
         Self(Arc::new(all))
     }
 

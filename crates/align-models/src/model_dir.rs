@@ -1,12 +1,13 @@
 //! A Hugging Face model directory: read from, and written back as one that transformers loads.
 
+mod altered;
 mod open;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use align_files::Staged;
-use align_kernels::{Params, Precision};
+use align_kernels::Params;
 use align_text::shortened;
 use candle_core::Device;
 use serde_json::{Value, json};
@@ -50,12 +51,6 @@ pub struct ModelDir {
 }
 
 impl ModelDir {
-    /// The same model, quantised on loading as another one is.
-    #[must_use]
-    pub fn quantised_like(self, other: &Self) -> Self {
-        Self { quantise: other.quantise, ..self }
-    }
-
     /// True if it is an adapter over a base.
     pub fn is_adapter(&self) -> bool {
         self.adapter.is_some()
@@ -103,21 +98,6 @@ impl ModelDir {
         };
         loaded.tensors = self.with_missing_rows(loaded.tensors)?;
         Ok(loaded.frozen())
-    }
-
-    /// The same model, its linear layers quantised while it is loaded: a base for adapters, which is frozen.
-    #[must_use]
-    pub fn quantised(self, how: Quantisation) -> Self {
-        Self { quantise: Some(how), ..self }
-    }
-
-    /// The same model, its products in that precision.
-    #[must_use]
-    pub fn in_precision(mut self, precision: Precision) -> Self {
-        let shapes =
-            [Some(&mut self.decoder), self.adapter.as_mut().map(|(plain, _)| plain), self.on_disk.as_mut()];
-        shapes.into_iter().flatten().for_each(|shape| shape.precision = precision);
-        self
     }
 
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model

@@ -37,7 +37,7 @@ pub struct Job {
     /// The objective.
     #[command(flatten)]
     pub sft: SftOptions,
-    /// Where the weights come from.
+    /// Where the weights and the chat template come from.
     #[command(flatten)]
     pub start: StartOptions,
     /// How it is trained.
@@ -45,7 +45,7 @@ pub struct Job {
     pub train: TrainOptions,
 }
 
-/// Where the weights come from.
+/// Where the weights and the chat template come from.
 #[derive(Clone, Debug, Serialize, align_options::Options)]
 #[cfg_attr(feature = "clap", derive(clap::Args))]
 #[command(next_help_heading = "Model and device")]
@@ -53,6 +53,11 @@ pub struct StartOptions {
     /// Start from random weights of the model's config.json instead of its weights
     #[arg(long)]
     pub from_scratch: bool,
+
+    /// Chat template in the place of the model's, saved with what is trained: a file, or the model (a directory or a hub id)
+    /// whose it is
+    #[arg(long, value_name = "FILE|DIR|ID")]
+    pub chat_template_path: Option<String>,
 }
 
 align_stage::job!(Job, "sft");
@@ -75,12 +80,16 @@ pub struct Parts {
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     job.sft.check()?;
     let opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
+    let opening = match &job.start.chat_template_path {
+        Some(path) => opening.with_chat_template(path)?,
+        None => opening,
+    };
 
     // Data: demonstrations as token ids, the part that is learned marked.
-    let completion_only = job.demonstrations.completion_only_loss;
+    let learned = job.demonstrations.check()?;
     let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
     let (tokenizer, tokenize) = (&opening.tokenizer, &opening.data.tokenize);
-    let data = prepare_demonstrations(&records, tokenizer, tokenize, completion_only)?;
+    let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
     let order = opening.order(data.train.iter().map(|example| example.tokens.len()).collect())?;

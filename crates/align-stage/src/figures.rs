@@ -1,5 +1,6 @@
 //! What every finished run has to say.
 
+use align_data::Findings;
 use align_train::{Outcome, Run};
 use serde::Serialize;
 
@@ -22,6 +23,8 @@ pub struct RunFigures {
     pub train_seconds: f64,
     /// Largest memory of the process in MB, where the system tells.
     pub peak_memory_mb: Option<f64>,
+    /// What was found in the rows at the start: as what they were read, which were left out, what is odd about them.
+    pub data: Option<Findings>,
 }
 
 impl RunFigures {
@@ -32,6 +35,7 @@ impl RunFigures {
         run: &Run<'_>,
         train_rows: usize,
         peak_memory_mb: Option<f64>,
+        data: Option<Findings>,
     ) -> Self {
         Self {
             kind,
@@ -42,6 +46,7 @@ impl RunFigures {
             train_loss: run.train_loss(),
             train_seconds: run.train_seconds(),
             peak_memory_mb,
+            data,
         }
     }
 }

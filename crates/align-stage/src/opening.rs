@@ -1,9 +1,12 @@
 //! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
 
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use align_data::{
-    BatchSize, DataConfig, DataError, Dataset, MicroBatches, Order, Prepared, Records, Tokenizer,
+    BatchSize, ChatTemplate, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Order, Prepared,
+    Records, Tokenizer,
 };
 use align_hub::Hub;
 use align_models::ModelDir;
@@ -37,6 +40,8 @@ pub struct Opening<'a> {
     options: Value,
     /// Options that were not given and whose defaults depend on others, with their values.
     defaulted: Vec<(&'static str, Value)>,
+    /// What was found in the run's rows, once they were checked.
+    findings: OnceLock<Findings>,
 }
 
 impl<'a> Opening<'a> {
@@ -92,6 +97,7 @@ impl<'a> Opening<'a> {
             given,
             options,
             defaulted: Vec::new(),
+            findings: OnceLock::new(),
         };
         if train.learning_rate.is_none() {
             opening.defaults([("learning_rate", opening.config.learning_rate.into())]);
@@ -113,6 +119,21 @@ impl<'a> Opening<'a> {
         }
     }
 
+    /// The same with another chat template, which the trained model is saved with: a file, or the model (a directory or a hub
+    /// id) whose it is.
+    ///
+    /// # Errors
+    /// A template that is not there, or that does not compile.
+    pub fn with_chat_template(self, path: &str) -> Result<Self> {
+        let path = match Path::new(path).exists() {
+            true => PathBuf::from(path),
+            false => self.hub.model(path, "main")?,
+        };
+        let source = ChatTemplate::source(&path)?;
+        let tokenizer = Tokenizer::load_with_template(self.model.tokenizer_path(), &source)?;
+        Ok(Self { model: self.model.with_chat_template(&source), tokenizer, ..self })
+    }
+
     /// The records of the run: a caller's own, or what `load` (of align-data) reads from the data sets that the options name.
     ///
     /// # Errors
@@ -120,7 +141,7 @@ impl<'a> Opening<'a> {
     pub fn records<R>(
         &self,
         own: Option<Records<R>>,
-        load: impl Fn(&Dataset, &str) -> align_data::Result<Vec<R>>,
+        load: impl Fn(&Dataset, &str) -> align_data::Result<Loaded<R>>,
     ) -> Result<Records<R>> {
         if let Some(records) = own {
             let names = [
@@ -129,6 +150,7 @@ impl<'a> Opening<'a> {
                 "dataset_train_split",
                 "dataset_test_split",
                 "eval_dataset",
+                "column_mapping",
             ];
             self.given.refuse(&names, "the records are the caller's own")?;
             return Ok(records);
@@ -145,6 +167,12 @@ impl<'a> Opening<'a> {
             hub.dataset_split(&data.dataset_name, data.dataset_config.as_deref(), train, optional)?;
         let eval_dataset = data.eval_dataset.as_ref();
         let eval_dataset = eval_dataset.map(|name| hub.dataset_split(name, None, test, None)).transpose()?;
+        let with_columns = |dataset: Dataset| Dataset {
+            columns: data.columns.clone(),
+            max_bad_rows: data.tokenize.max_bad_rows,
+            ..dataset
+        };
+        let (dataset, eval_dataset) = (with_columns(dataset), eval_dataset.map(with_columns));
         Ok(Records::load(&dataset, eval_dataset.as_ref(), data, load)?)
     }
 
@@ -160,6 +188,7 @@ impl<'a> Opening<'a> {
             self.given.refuse(for_evaluation, "there are no held-out rows (give `--eval-dataset`)")?;
         }
         self.host.tell(Event::Findings(&rows.findings))?;
+        self.findings.get_or_init(|| rows.findings.clone());
         let plain = rows.findings.plain_prompts;
         if plain > 0 && self.tokenizer.chat_template().is_some() {
             tracing::warn!(
@@ -172,6 +201,11 @@ impl<'a> Opening<'a> {
             tracing::warn!("{notice}");
         }
         Ok(())
+    }
+
+    /// What was found in the run's rows; none before they were checked.
+    pub fn findings(&self) -> Option<&Findings> {
+        self.findings.get()
     }
 
     /// The order of the training rows, whose lengths in tokens are given.

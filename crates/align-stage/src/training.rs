@@ -93,7 +93,9 @@ where
         save(run.output_dir())?;
         let after =
             held_out.as_mut().map(|held_out| look(held_out, updater.step(), &host.stop)).transpose()?;
-        let figures = RunFigures::new(opening.place.stage(), &outcome, &run, self.rows, peak_memory_mb());
+        let (rows, data) = (self.rows, opening.findings().cloned());
+        let stage = opening.place.stage();
+        let figures = RunFigures::new(stage, &outcome, &run, rows, peak_memory_mb(), data);
         Ok(Some(Ended { figures, looks: before.zip(after), output_dir: run.output_dir().to_owned() }))
     }
 }

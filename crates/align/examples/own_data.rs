@@ -13,7 +13,7 @@ fn main() -> align::Result<()> {
     job.train.per_device_train_batch_size = 8;
     job.train.num_train_epochs = 2.0;
 
-    let records = Records { train: pairs(0..32)?, held_out: pairs(32..40)? };
+    let records = Records { train: pairs(0..32)?.into(), held_out: pairs(32..40)?.into() };
     let parts = Parts { preferences: Some(records.into()), ..Parts::default() };
     let trained = train_with(&job, &Host::default(), parts)?;
     println!("{}", trained.expect("it was asked to train").report);

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use align::candle::Device;
-use align::data::{Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};
+use align::data::{Loaded, Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};
 use align::dpo::{PairBatch, PairMethod, Preference};
 use align::engine::{Curve, OptimizerConfig, Schedule, Updater};
 use align::models::{CausalLm, ModelDir, Reference};
@@ -11,7 +11,8 @@ use align::models::{CausalLm, ModelDir, Reference};
 fn main() -> align::Result<()> {
     let dir = ModelDir::open("fixtures/models/tiny-chat".as_ref())?;
     let tokenizer = Tokenizer::load(dir.path())?;
-    let records = Records { train: load_pairs("fixtures/data/preference", "train")?, held_out: Vec::new() };
+    let records =
+        Records { train: load_pairs("fixtures/data/preference", "train")?, held_out: Loaded::default() };
     let rows = prepare_pairs(&records, &tokenizer, &TokenizeOptions::default())?.train;
 
     let (params, start) = dir.trainable(42, &Device::Cpu)?;

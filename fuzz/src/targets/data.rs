@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
-use align_data::{DataError, TokenizeOptions, Tokenizer};
+use align_data::{DataError, Dataset, LearnedPart, TokenizeOptions, Tokenizer};
 use serde_json::{Value, json};
 
 use crate::{Scratch, bounded};
@@ -16,6 +16,11 @@ fn said<T>(result: Result<T, DataError>) -> Option<T> {
 pub(crate) fn rows(bytes: &[u8], scratch: &Scratch) {
     let path = scratch.file("rows.jsonl", bytes);
     said(align_data::load_pairs(&path, "train"));
+    let lenient = || Dataset { max_bad_rows: 1.0, ..Dataset::from(&path) };
+    if let Some(rows) = said(align_data::load_pairs(lenient(), "train")) {
+        assert!(rows.report.used <= rows.report.rows && rows.report.to_string().len() < 100_000);
+    }
+    said(align_data::load_demonstrations(lenient(), "train"));
     said(align_data::load_pairs_with_reference(&path, "train"));
     said(align_data::load_unpaired(&path, "train"));
     said(align_data::load_rankings(&path, "train", "source"));
@@ -96,5 +101,13 @@ pub(crate) fn conversations(bytes: &[u8], scratch: &Scratch) {
         });
         let options = TokenizeOptions { max_length: Some(64), ..TokenizeOptions::default() };
         said(align_data::tokenize_pairs(&pairs, tokenizer, &options));
+        let row = json!({"messages": prompt}).to_string();
+        let path = scratch.file("demonstration.jsonl", row.as_bytes());
+        let Some(rows) = said(align_data::load_demonstrations(&path, "train")) else { return };
+        let learned = LearnedPart::default();
+        let rows = said(align_data::tokenize_demonstrations(&rows, tokenizer, &options, &learned));
+        for (row, _) in rows.into_iter().flat_map(|(rows, report)| rows.into_iter().zip([report])) {
+            assert!(row.tokens.len() == row.mask.len() && row.mask[1..].contains(&true));
+        }
     });
 }

@@ -51,6 +51,44 @@ fn a_directory_is_split_by_file_names() {
 }
 
 #[test]
+fn columns_may_be_called_otherwise() {
+    let place = Place::new();
+    let shown = |options: &str| place.succeeds(&training("out", &format!("--dry-run {options}"))).stdout;
+    let before = shown("");
+    assert!(before.contains("training data: read as ") && before.contains("`prompt`"), "{before}");
+    let column = crate::stage::COMPLETIONS[0];
+    let renamed = fs::read_to_string(place.path("data.jsonl")).unwrap();
+    place.write("data.jsonl", renamed.replace(&format!("\"{column}\""), "\"answer_a\""));
+    assert_eq!(shown(&format!("--column-mapping {column}=answer_a")), before);
+    let ended = place.ended(&training("out", &format!("--column-mapping {column}=answer_b")));
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+    let ended = place.ended(&training("out", "--column-mapping nonsense"));
+    assert!(ended.code == Some(2) && ended.stderr.contains("column_mapping"), "{}", ended.stderr);
+}
+
+#[test]
+fn unusable_rows_are_left_out_up_to_a_share_and_reported() {
+    let place = Place::new();
+    let data = fs::read_to_string(place.path("data.jsonl")).unwrap();
+    let column = crate::stage::COMPLETIONS[0];
+    let mut bad: serde_json::Value = serde_json::from_str(data.lines().next().unwrap()).unwrap();
+    bad[column] = "".into();
+    place.write("data.jsonl", format!("{data}{bad}\n"));
+    let ended = place.ended(&training("out", QUICK));
+    assert_eq!(ended.code, Some(2));
+    for fragment in ["data.jsonl:25: ", "at least 1 of 25 rows cannot be used", "max_bad_rows = 0.01"] {
+        assert!(ended.stderr.contains(fragment), "{}", ended.stderr);
+    }
+    assert!(!place.path("out").exists());
+    let shown = place.succeeds(&training("out", &format!("{QUICK} --max-bad-rows 0.04"))).stdout;
+    assert!(shown.contains("1 of 25 rows left out\n  1 rows: `"), "{shown}");
+    let read = &place.run("out").json("report.json")["data"]["read"];
+    assert_eq!((&read["rows"], &read["used"], &read["bad"]), (&25.into(), &24.into(), &1.into()));
+    assert_eq!(read["left_out"][0]["reason"], format!("`{column}`: expected text"));
+    assert_eq!(read["read_as"][0]["rows"], 24);
+}
+
+#[test]
 fn length_options_decide_what_is_read() {
     let place = Place::new();
     // The text of one batch of rows, which is longer the more of them is kept.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::rows::Row;
 use crate::error::{DataError, Result};
 use crate::guard::shortened;
-use crate::record::{Message, TemplateArguments, Text};
+use crate::record::{TemplateArguments, Text};
 
 impl Row {
     /// Whether the column exists and is not null; exporters write null for "no such column in this row".
@@ -13,11 +13,23 @@ impl Row {
         self.columns.get(field).is_some_and(|value| !value.is_null())
     }
 
-    /// A column that must be a string or a list of messages; it may be empty text.
+    /// Whether the column holds a list.
+    pub(super) fn has_list(&self, field: &str) -> bool {
+        self.columns.get(field).is_some_and(Value::is_array)
+    }
+
+    /// A column that must be a string, a list of messages or one message; it may be empty text.
     pub(super) fn text(&mut self, field: &str) -> Result<Text> {
-        match self.take(field)? {
+        let value = self.take(field)?;
+        self.text_of(field, value)
+    }
+
+    /// A value that must be what [`Row::text`] takes.
+    pub(super) fn text_of(&self, field: &str, value: Value) -> Result<Text> {
+        match value {
             Value::String(text) => Ok(Text::Plain(text)),
             Value::Array(values) => Ok(Text::Messages(self.messages_of(field, values)?)),
+            message @ Value::Object(_) => Ok(Text::Messages(vec![self.message(field, message)?])),
             other => Err(self.wrong(field, "a string or a list of messages", describe(&other))),
         }
     }
@@ -25,16 +37,22 @@ impl Row {
     /// Like [`Row::text`], but empty text is an error: nothing can be learned from it.
     pub(super) fn non_empty_text(&mut self, field: &str) -> Result<Text> {
         let text = self.text(field)?;
-        let empty = match &text {
+        self.refuse_empty(field, &text)?;
+        Ok(text)
+    }
+
+    /// Refuses a text that is empty: nothing can be learned from it.
+    pub(super) fn refuse_empty(&self, field: &str, text: &Text) -> Result<()> {
+        let empty = match text {
             Text::Plain(text) => text.is_empty(),
             Text::Messages(messages) => messages.iter().all(|message| {
                 message.content.as_deref().unwrap_or_default().is_empty() && message.extra.is_empty()
             }),
         };
-        if empty {
-            return Err(self.wrong(field, "text", "nothing: it is empty; correct or remove the row"));
+        match empty {
+            true => Err(self.wrong(field, "text", "nothing: it is empty; correct or remove the row")),
+            false => Ok(()),
         }
-        Ok(text)
     }
 
     /// An answer made of messages must begin with the assistant's: another role would be learned as it is.
@@ -84,49 +102,53 @@ impl Row {
     }
 
     /// A column that says what kind of row this is, as text; none if it is missing.
-    pub(super) fn label(&self, field: &str) -> Option<String> {
-        match self.columns.get(field) {
-            None | Some(Value::Null) => None,
-            Some(Value::String(text)) => Some(text.clone()),
-            Some(other) => Some(other.to_string()),
+    pub(super) fn label(&mut self, field: &str) -> Option<String> {
+        match self.take_optional(field)? {
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        }
+    }
+
+    /// A column of text that may be missing, or empty, which is the same.
+    pub(super) fn optional_string(&mut self, field: &str) -> Result<Option<String>> {
+        match self.take_optional(field) {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.trim().is_empty())),
+            Some(other) => Err(self.wrong(field, "a string", describe(&other))),
+        }
+    }
+
+    /// A column that must be a list of something.
+    pub(super) fn list(&mut self, field: &str) -> Result<Vec<Value>> {
+        match self.take(field)? {
+            Value::Array(values) if values.is_empty() => {
+                Err(self.wrong(field, "at least one answer", "an empty list; correct or remove the row"))
+            }
+            Value::Array(values) => Ok(values),
+            other => Err(self.wrong(field, "a list of answers", describe(&other))),
         }
     }
 
     /// A column that must be a list of texts, each a string or a list of messages, none of them empty.
-    pub(super) fn texts(&mut self, field: &str) -> Result<Vec<Text>> {
-        let values = match self.take(field)? {
-            Value::Array(values) => values,
-            other => return Err(self.wrong(field, "a list of answers", describe(&other))),
-        };
-        if values.is_empty() {
-            return Err(self.wrong(field, "at least one answer", "an empty list; correct or remove the row"));
-        }
-        let text = |(index, value)| match value {
-            Value::String(text) if text.is_empty() => {
-                let found = "nothing: it is empty; correct or remove the row";
-                Err(self.wrong(format!("{field}[{index}]"), "text", found))
-            }
-            Value::String(text) => Ok(Text::Plain(text)),
-            Value::Array(turns) => Ok(Text::Messages(self.messages_of(&format!("{field}[{index}]"), turns)?)),
-            other => {
-                let expected = "a string or a list of messages";
-                Err(self.wrong(format!("{field}[{index}]"), expected, describe(&other)))
-            }
+    pub(super) fn texts(&mut self, field: &str) -> Result<Vec<(String, Text)>> {
+        let values = self.list(field)?;
+        let text = |(index, value)| {
+            let field = format!("{field}[{index}]");
+            let text = self.text_of(&field, value)?;
+            self.refuse_empty(&field, &text)?;
+            Ok((field, text))
         };
         values.into_iter().enumerate().map(text).collect()
     }
 
-    /// A column that must be a list of messages.
-    pub(super) fn messages(&mut self, field: &str) -> Result<Vec<Message>> {
-        match self.take(field)? {
-            Value::Array(values) => self.messages_of(field, values),
-            other => Err(self.wrong(field, "a list of messages", describe(&other))),
+    /// The optional columns `tools` (a list, or JSON text of one) and `chat_template_kwargs` (an object), which only
+    /// messages have a use for.
+    pub(super) fn template_arguments(&mut self, is_for: &Text) -> Result<TemplateArguments> {
+        if matches!(is_for, Text::Plain(_)) {
+            // Where they are not empty, they are refused as any column that would change the meaning.
+            return Ok(TemplateArguments::default());
         }
-    }
-
-    /// The optional columns `tools` (a list, or JSON text of one) and `chat_template_kwargs` (an object).
-    pub(super) fn template_arguments(&mut self) -> Result<TemplateArguments> {
-        let tools = match self.columns.remove("tools").unwrap_or_default() {
+        let tools = match self.take_optional("tools").unwrap_or_default() {
             Value::Null => Vec::new(),
             Value::Array(tools) => tools,
             Value::String(json) if json.trim().is_empty() => Vec::new(),
@@ -134,12 +156,40 @@ impl Row {
                 .map_err(|error| self.wrong("tools", "a list of JSON schemas", format!("text: {error}")))?,
             other => return Err(self.wrong("tools", "a list of JSON schemas", describe(&other))),
         };
-        let chat_template_kwargs = match self.columns.remove("chat_template_kwargs").unwrap_or_default() {
+        let chat_template_kwargs = match self.take_optional("chat_template_kwargs").unwrap_or_default() {
             Value::Null => Map::new(),
             Value::Object(variables) => variables,
             other => return Err(self.wrong("chat_template_kwargs", "an object", describe(&other))),
         };
+        let tools = tools.into_iter().map(without_nulls).collect();
         Ok(TemplateArguments { tools, chat_template_kwargs })
+    }
+
+    /// Columns that hold something and were not taken.
+    pub(super) fn unused(&self) -> impl Iterator<Item = &String> {
+        self.columns.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name)
+    }
+
+    /// Refuses columns that were not taken although they would change what the row means.
+    pub(super) fn refuse_meaningful(&self) -> Result<()> {
+        let is_empty = |value: &Value| match value {
+            Value::Null => true,
+            Value::String(text) => text.trim().is_empty(),
+            Value::Array(values) => values.is_empty(),
+            Value::Object(values) => values.is_empty(),
+            _ => false,
+        };
+        let mut columns = MEANINGFUL.iter().filter_map(|name| Some((name, self.columns.get(*name)?)));
+        match columns.find(|(_, value)| !is_empty(value)) {
+            None => Ok(()),
+            Some((name, value)) => {
+                let found = format!(
+                    "{}; rows of this shape are read without it, and would mean something else",
+                    describe(value)
+                );
+                Err(self.wrong(*name, "nothing", found))
+            }
+        }
     }
 
     /// An error about a column of this row.
@@ -171,43 +221,47 @@ impl Row {
         self.wrong(field, expected, found + &hint)
     }
 
-    fn take(&mut self, field: &str) -> Result<Value> {
-        if !self.columns.contains_key(field) {
+    /// The value of a column that may be missing; none if it is, or is null.
+    pub(super) fn take_optional(&mut self, field: &str) -> Option<Value> {
+        if self.has(field) { self.take(field).ok() } else { None }
+    }
+
+    /// The value of a column, which then counts as used.
+    pub(super) fn take(&mut self, field: &str) -> Result<Value> {
+        let Some(value) = self.columns.get_mut(field) else {
             return Err(self.missing(field, "a column of this name"));
+        };
+        if !value.is_null() {
+            self.used.push(field.to_owned());
         }
-        Ok(self.columns.get_mut(field).map(Value::take).unwrap_or_default())
+        Ok(value.take())
     }
+}
 
-    fn messages_of(&self, field: &str, values: Vec<Value>) -> Result<Vec<Message>> {
-        if values.is_empty() {
-            return Err(self.wrong(
-                field,
-                "at least one message",
-                "an empty list; correct or remove the row",
-            ));
+/// Columns that change what a row means, whatever else it holds.
+const MEANINGFUL: [&str; 11] = [
+    "system",
+    "system_prompt",
+    "history",
+    "tools",
+    "chat_template_kwargs",
+    "images",
+    "image",
+    "videos",
+    "video",
+    "audios",
+    "audio",
+];
+
+/// A value without keys that are null: tables have all keys in all rows.
+pub(super) fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(keys) => {
+            let keys = keys.into_iter().filter(|(_, value)| !value.is_null());
+            Value::Object(keys.map(|(key, value)| (key, without_nulls(value))).collect())
         }
-        let message = |(index, value)| self.message(&format!("{field}[{index}]"), value);
-        values.into_iter().enumerate().map(message).collect()
-    }
-
-    fn message(&self, field: &str, value: Value) -> Result<Message> {
-        let Value::Object(mut keys) = value else {
-            return Err(self.wrong(field, "a message with `role` and `content`", describe(&value)));
-        };
-        let role = match keys.remove("role") {
-            Some(Value::String(role)) => role,
-            Some(other) => return Err(self.wrong(format!("{field}.role"), "a string", describe(&other))),
-            None => {
-                let found = describe(&Value::Object(keys));
-                return Err(self.wrong(field, "a message with `role` and `content`", found));
-            }
-        };
-        let content = match keys.remove("content") {
-            Some(Value::String(content)) => Some(content),
-            Some(Value::Null) | None => None,
-            Some(other) => return Err(self.wrong(format!("{field}.content"), "a string", describe(&other))),
-        };
-        Ok(Message { role, content, extra: keys })
+        Value::Array(values) => Value::Array(values.into_iter().map(without_nulls).collect()),
+        other => other,
     }
 }
 

@@ -74,7 +74,7 @@ impl<R: Read> Table<R> {
         }
         let value = |field: String| if field.is_empty() { Value::Null } else { Value::String(field) };
         let columns = names.iter().cloned().zip(fields.into_iter().map(value)).collect();
-        Ok(Some(Row { origin, columns, is_text: true }))
+        Ok(Some(Row::new(origin, columns, true)))
     }
 
     /// The fields of the next line that is not blank.

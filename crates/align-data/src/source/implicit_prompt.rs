@@ -13,17 +13,21 @@ use crate::record::Message;
 
 const ASSISTANT_TURN: &str = "\n\nAssistant:";
 
-/// The byte at which the prompt of two transcripts ends, the same in both; none if they share no turn.
-pub(super) fn of_texts(chosen: &str, rejected: &str) -> Option<usize> {
-    let shared = shared_prefix(chosen, rejected);
-    chosen[..shared].rfind(ASSISTANT_TURN).map(|at| at + ASSISTANT_TURN.len())
+/// The byte at which the prompt of transcripts ends, the same in all; none if they share no turn.
+pub(super) fn of_texts(transcripts: &[&str]) -> Option<usize> {
+    let (first, others) = transcripts.split_first()?;
+    let shared = others.iter().map(|other| shared_prefix(first, other)).min().unwrap_or(first.len());
+    first[..shared].rfind(ASSISTANT_TURN).map(|at| at + ASSISTANT_TURN.len())
 }
 
-/// The number of messages that make the prompt of two conversations.
-pub(super) fn of_messages(chosen: &[Message], rejected: &[Message]) -> usize {
-    let shared = chosen.iter().zip(rejected).take_while(|(a, b)| a == b).count();
-    let longest = shared.min(chosen.len() - 1).min(rejected.len() - 1);
-    let reply = |at: &usize| chosen[*at].role == "assistant" && rejected[*at].role == "assistant";
+/// The number of messages that make the prompt of conversations, none of which is empty.
+pub(super) fn of_messages(conversations: &[Vec<Message>]) -> usize {
+    let Some((first, others)) = conversations.split_first() else { return 0 };
+    let shared = |other: &Vec<Message>| first.iter().zip(other).take_while(|(a, b)| a == b).count();
+    let shared = others.iter().map(shared).min().unwrap_or(first.len());
+    let shortest = conversations.iter().map(Vec::len).min().unwrap_or(1);
+    let longest = shared.min(shortest - 1);
+    let reply = |at: &usize| conversations.iter().all(|turns| turns[*at].role == "assistant");
     (0..=longest).rev().find(reply).unwrap_or(longest)
 }
 
@@ -40,7 +44,7 @@ mod tests {
     use super::*;
 
     fn split<'a>(chosen: &'a str, rejected: &'a str) -> (&'a str, &'a str, &'a str) {
-        let at = of_texts(chosen, rejected).unwrap();
+        let at = of_texts(&[chosen, rejected]).unwrap();
         assert_eq!(chosen[..at], rejected[..at]);
         (&chosen[..at], &chosen[at..], &rejected[at..])
     }
@@ -66,8 +70,8 @@ mod tests {
 
     #[test]
     fn texts_without_a_shared_turn_have_no_prompt() {
-        assert_eq!(of_texts("The sky is blue", "The sky is black"), None);
-        assert_eq!(of_texts("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: c\n\nAssistant: d"), None);
+        assert_eq!(of_texts(&["The sky is blue", "The sky is black"]), None);
+        assert_eq!(of_texts(&["\n\nHuman: a\n\nAssistant: b", "\n\nHuman: c\n\nAssistant: d"]), None);
     }
 
     #[test]
@@ -77,10 +81,10 @@ mod tests {
         };
         let chosen = turns(&[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "d")]);
         let rejected = turns(&[("user", "a"), ("assistant", "b"), ("user", "c"), ("assistant", "e")]);
-        assert_eq!(of_messages(&chosen, &rejected), 3);
-        assert_eq!(of_messages(&chosen, &chosen), 3);
+        assert_eq!(of_messages(&[chosen.clone(), rejected]), 3);
+        assert_eq!(of_messages(&[chosen.clone(), chosen.clone()]), 3);
         let diverged = turns(&[("user", "a"), ("assistant", "b"), ("user", "other"), ("assistant", "e")]);
-        assert_eq!(of_messages(&chosen, &diverged), 1);
+        assert_eq!(of_messages(&[chosen, diverged]), 1);
     }
 
     proptest! {

@@ -34,7 +34,7 @@ pub(super) fn texts(file: Arc<Path>, text: Box<dyn BufRead>) -> impl Iterator<It
         let line = lines.next_line().transpose()?;
         Some(line.map(|text| {
             let columns = Map::from_iter([("text".to_owned(), Value::String(text))]);
-            Row { origin: lines.origin(), columns, is_text: true }
+            Row::new(lines.origin(), columns, true)
         }))
     })
 }

@@ -18,6 +18,31 @@ pub(super) struct Row {
     pub(super) columns: Map<String, Value>,
     /// Whether its format has nothing but text, so that `true` and `1.5` are written as such.
     pub(super) is_text: bool,
+    /// How many rows of the file it is made of.
+    pub(super) count: usize,
+    /// What it was recognised as.
+    pub(super) shape: &'static str,
+    /// Columns that were taken out of it.
+    pub(super) used: Vec<String>,
+    /// Whether its answers may be equally good, where they are not what is wanted of it.
+    pub(super) takes_ties: bool,
+}
+
+impl Row {
+    /// A row as it stands in a file.
+    pub(super) fn new(origin: Origin, columns: Map<String, Value>, is_text: bool) -> Self {
+        Self { origin, columns, is_text, count: 1, shape: "", used: Vec::new(), takes_ties: false }
+    }
+}
+
+impl Row {
+    /// Says that none of its answers is better, which leaves the row out if one has to be.
+    pub(super) fn tie(&self, reason: &str) -> Result<()> {
+        match self.takes_ties {
+            true => Ok(()),
+            false => Err(DataError::NoPreference { origin: self.origin.clone(), reason: reason.to_owned() }),
+        }
+    }
 }
 
 /// The row on a line.
@@ -107,7 +132,7 @@ impl Place<'_> {
 
 fn object(origin: Origin, value: Value) -> Result<Row> {
     match value {
-        Value::Object(columns) => Ok(Row { origin, columns, is_text: false }),
+        Value::Object(columns) => Ok(Row::new(origin, columns, false)),
         other => Err(DataError::Json { origin, reason: format!("a row is {}", describe(&other)) }),
     }
 }

@@ -12,6 +12,8 @@ mod expressions;
 use minijinja::Value;
 use minijinja::machinery::{Span, ast};
 
+use super::marks;
+
 use ast::{CallArg, Expr, Spanned, Stmt};
 
 /// Pays so many units and is an empty text.
@@ -60,6 +62,11 @@ fn constant<'a>(value: impl Into<Value>, span: Span) -> Expr<'a> {
     Expr::Const(spanned(ast::Const { value: value.into() }, span))
 }
 
+/// `{{ name }}`.
+fn written<'a>(name: &'a str, span: Span) -> Stmt<'a> {
+    Stmt::EmitExpr(spanned(ast::EmitExpr { expr: Expr::Var(spanned(ast::Var { id: name }, span)) }, span))
+}
+
 impl Meters {
     fn stmts<'a>(&mut self, stmts: &[Stmt<'a>]) -> Vec<Stmt<'a>> {
         stmts.iter().map(|stmt| self.stmt(stmt)).collect()
@@ -95,7 +102,11 @@ impl Meters {
             Stmt::ForLoop(node) => Stmt::ForLoop(spanned(self.for_loop(node), node.span())),
             Stmt::IfCond(node) => {
                 let expr = self.expr(&node.expr);
-                let (true_body, false_body) = (self.stmts(&node.true_body), self.stmts(&node.false_body));
+                let (mut true_body, false_body) = (self.stmts(&node.true_body), self.stmts(&node.false_body));
+                if marks::is_condition(&node.expr) {
+                    let [begin, end] = marks::VARIABLES.map(|(name, _)| written(name, node.span()));
+                    true_body = [begin].into_iter().chain(true_body).chain([end]).collect();
+                }
                 Stmt::IfCond(spanned(ast::IfCond { expr, true_body, false_body }, node.span()))
             }
             Stmt::WithBlock(node) => {

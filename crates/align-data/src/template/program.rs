@@ -4,6 +4,7 @@
 //! what is allowed has room on the stack of a thread of its own.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use minijinja::machinery::{self, CodeGenerator, Instructions, Token, ast};
 use minijinja::syntax::SyntaxConfig;
@@ -11,7 +12,7 @@ use minijinja::{AutoEscape, Environment, Error, Value};
 use self_cell::self_cell;
 
 use super::meter::refused;
-use super::{bounded, functions, metered};
+use super::{bounded, functions, marks, metered};
 use crate::guard::guarded;
 
 /// Bytes of the longest source. Templates of today's models have up to 20 KB.
@@ -35,6 +36,8 @@ self_cell!(
 
 struct Source {
     text: String,
+    /// Whether its marked blocks, if it has any, are assistants' turns alone; asked once.
+    marks_turns: OnceLock<bool>,
     environment: Environment<'static>,
 }
 
@@ -76,7 +79,7 @@ impl Program {
         environment.set_recursion_limit(DEEPEST_CALLS);
         bounded::add_to(&mut environment);
         functions::add_to(&mut environment);
-        Self::try_new(Source { text, environment }, |source| {
+        Self::try_new(Source { text, marks_turns: OnceLock::new(), environment }, |source| {
             count_operators(&source.text, &syntax)?;
             let parsed = machinery::parse(&source.text, "template", syntax.clone())?;
             let metered: ast::Stmt<'_> = metered::template(&parsed);
@@ -85,6 +88,13 @@ impl Program {
             let (instructions, blocks) = generator.finish();
             Ok(Compiled { instructions, blocks })
         })
+    }
+
+    /// Whether it has `generation` marks and they are around assistants' turns alone, which `is_of_assistants` tells of
+    /// one that has marks.
+    pub(super) fn marks_turns(&self, is_of_assistants: impl FnOnce() -> bool) -> bool {
+        let Source { text, marks_turns, .. } = self.borrow_owner();
+        *marks_turns.get_or_init(|| marks::are_in_source(text) && is_of_assistants())
     }
 
     /// The text for these variables. The caller sets the budget.

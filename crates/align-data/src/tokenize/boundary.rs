@@ -6,10 +6,13 @@
 //! appended, because what the model is given at inference is the prompt's own encoding. Such rows are counted
 //! as repaired. (TRL drops the end of the prompt there.)
 
+use std::ops::Range;
+
 use super::ending;
 use super::render::Rendered;
+use super::turns::{self, Turns};
 use crate::error::{DataError, Result};
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::{PlacedTokens, Tokenizer};
 
 /// Texts that a completion is put behind to be encoded as if in the middle of a text.
 const ANCHORS: [&str; 3] = ["\n", ":", "a\n"];
@@ -33,6 +36,29 @@ pub(super) struct Completion {
     pub(super) ids: Vec<u32>,
     /// Whether joint encoding had merged tokens across the boundary.
     pub(super) repaired: bool,
+}
+
+/// A conversation's token ids, with those of the turns that are learned.
+pub(super) struct TurnIds {
+    ids: Vec<u32>,
+    /// How many of the tokens are the prompt.
+    prompt: usize,
+    /// The tokens of each turn that is learned.
+    learned: Vec<Range<usize>>,
+    /// Whether joint encoding had merged tokens across the end of a turn.
+    pub(super) repaired: bool,
+}
+
+impl TurnIds {
+    /// The tokens of prompt and completion, those that are learned marked.
+    pub(super) fn marked(&self) -> (Vec<u32>, Vec<u32>) {
+        let mut ids = self.ids.clone();
+        for turn in &self.learned {
+            ids[turn.clone()].iter_mut().for_each(|id| *id = turns::marked(*id, true));
+        }
+        let completion = ids.split_off(self.prompt);
+        (ids, completion)
+    }
 }
 
 impl<'a> Encoder<'a> {
@@ -68,6 +94,56 @@ impl<'a> Encoder<'a> {
         let mut ids = self.tokenizer.encode(&text.completion)?;
         ending::complete(self.tokenizer, self.eos, &mut ids, text.templated);
         Ok(self.with_bos(ids, text.templated))
+    }
+
+    /// A conversation, framed by BOS and EOS; the latter is learned if it `ends_with_reply`.
+    ///
+    /// No token holds text of a turn and of what is around it: where the tokenizer merges them, the parts are encoded
+    /// apart.
+    pub(super) fn turns(&self, text: &Turns, ends_with_reply: bool) -> Result<TurnIds> {
+        let edges = text.learned.iter().flat_map(|turn| [turn.start, turn.end]).chain([text.prompt]);
+        let mut edges: Vec<usize> = edges.filter(|&at| at > 0 && at < text.text.len()).collect();
+        edges.sort_unstable();
+        edges.dedup();
+        let PlacedTokens { mut ids, places } = self.tokenizer.encode_placed(&text.text)?;
+        let mut repaired = false;
+        // Token indices at the edges. Tokens lie in the order of the text.
+        let mut at_edges = Vec::with_capacity(edges.len());
+        for &edge in &edges {
+            let index = places.partition_point(|&(_, end)| end <= edge);
+            repaired |= places.get(index).is_some_and(|&(begin, _)| begin < edge);
+            at_edges.push(index);
+        }
+        if repaired {
+            (ids, at_edges) = self.in_parts(&text.text, &edges)?;
+        }
+        let before = ids.len();
+        ending::complete(self.tokenizer, self.eos, &mut ids, true);
+        let added = ids.len() - before;
+        let ids = self.with_bos(ids, true);
+        let index = |edge: usize| match edges.binary_search(&edge) {
+            // With what went in front, or was taken from there.
+            Ok(at) => (at_edges[at] + ids.len()).saturating_sub(before + added),
+            Err(_) if edge == 0 => ids.len().saturating_sub(before + added),
+            Err(_) if ends_with_reply => ids.len(),
+            Err(_) => ids.len() - added,
+        };
+        let prompt = if text.prompt == 0 { 0 } else { index(text.prompt) };
+        let learned = text.learned.iter().map(|turn| index(turn.start)..index(turn.end)).collect();
+        Ok(TurnIds { learned, prompt, ids, repaired })
+    }
+
+    /// The parts of a text between the edges, encoded apart, with the token indices of the edges.
+    fn in_parts(&self, text: &str, edges: &[usize]) -> Result<(Vec<u32>, Vec<usize>)> {
+        let (mut ids, mut at_edges, mut begin) = (Vec::new(), Vec::with_capacity(edges.len()), 0);
+        for &edge in edges.iter().chain([&text.len()]) {
+            let part = &text[begin..edge];
+            ids.extend(if begin == 0 { self.tokenizer.encode(part)? } else { self.apart(part)? });
+            at_edges.push(ids.len());
+            begin = edge;
+        }
+        at_edges.pop();
+        Ok((ids, at_edges))
     }
 
     /// The prompt with what goes in front of it.

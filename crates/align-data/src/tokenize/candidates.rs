@@ -49,7 +49,7 @@ pub fn tokenize_candidates(
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedCandidates>, TokenizeReport)> {
     let texts = Texts::new(tokenizer, options)?;
-    collect(records, |row, record| {
+    collect(records, options, |row, record| {
         let (outcome, candidates) = texts.tokenize(row, record)?;
         Ok(outcome.with(candidates))
     })
@@ -65,7 +65,7 @@ pub fn tokenize_rankings(
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedRanking>, TokenizeReport)> {
     let texts = Texts::new(tokenizer, options)?;
-    collect(records, |row, record| {
+    collect(records, options, |row, record| {
         let (outcome, answers) = texts.tokenize(row, &record.answers)?;
         Ok(outcome.with(TokenizedRanking { answers, margin: record.margin, source: record.source.clone() }))
     })

@@ -51,7 +51,7 @@ pub fn tokenize_pairs(
 ) -> Result<(Vec<TokenizedPair>, TokenizeReport)> {
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
-    collect(pairs, |row, pair| {
+    collect(pairs, options, |row, pair| {
         let texts = render::answers(tokenizer, pair)?;
         let prompt = encoder.prompt(&texts[0])?;
         let encoded = texts.iter().map(|text| encoder.completion(text, &prompt));

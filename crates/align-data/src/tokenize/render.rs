@@ -5,7 +5,7 @@
 //! the whole; one that does not would teach a context the model never sees, so it is an error.
 
 use crate::error::{DataError, Result};
-use crate::record::{DemonstrationBody, Message, Origin, PreferencePair, TemplateArguments, Text};
+use crate::record::{Message, Origin, PreferencePair, TemplateArguments, Text};
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
 
@@ -84,31 +84,25 @@ pub(super) fn prompt(
     Ok(Rendered { prompt, completion: String::new(), templated })
 }
 
-/// A text or conversation that has no prompt; all of it is the completion.
-pub(super) fn whole(
+/// A text that has no prompt; all of it is the completion.
+pub(super) fn whole_text(text: &str) -> Rendered {
+    Rendered { prompt: String::new(), completion: text.to_owned(), templated: false }
+}
+
+/// A conversation that has no prompt; all of it is the completion.
+pub(super) fn conversation(
     tokenizer: &Tokenizer,
-    body: &DemonstrationBody,
+    messages: &[Message],
     arguments: &TemplateArguments,
     origin: &Origin,
 ) -> Result<Rendered> {
-    let (completion, templated) = match body {
-        DemonstrationBody::Text { text } => (text.clone(), false),
-        DemonstrationBody::Messages { messages } => {
-            let text = template(tokenizer, origin)?.render(messages, false, arguments);
-            let row = |reason| DataError::Row {
-                origin: origin.clone(),
-                reason: format!("chat template: {reason}"),
-            };
-            (text.map_err(row)?, true)
-        }
-        DemonstrationBody::PromptCompletion { prompt, completion } => {
-            return answer(tokenizer, prompt, completion, arguments, origin);
-        }
-    };
-    Ok(Rendered { prompt: String::new(), completion, templated })
+    let text = template(tokenizer, origin)?.render(messages, false, arguments);
+    let row = |reason| DataError::Row { origin: origin.clone(), reason: format!("chat template: {reason}") };
+    Ok(Rendered { prompt: String::new(), completion: text.map_err(row)?, templated: true })
 }
 
-fn template<'a>(tokenizer: &'a Tokenizer, origin: &Origin) -> Result<&'a ChatTemplate> {
+/// The tokenizer's chat template, which a conversation needs.
+pub(super) fn template<'a>(tokenizer: &'a Tokenizer, origin: &Origin) -> Result<&'a ChatTemplate> {
     tokenizer.chat_template().ok_or_else(|| DataError::Row {
         origin: origin.clone(),
         reason: format!(
@@ -119,18 +113,22 @@ fn template<'a>(tokenizer: &'a Tokenizer, origin: &Origin) -> Result<&'a ChatTem
     })
 }
 
-fn not_a_prefix(prompt: &str, whole: &str, origin: &Origin) -> DataError {
-    let same = prompt.chars().zip(whole.chars()).take_while(|(a, b)| a == b);
+/// What follows in two texts where they begin to differ, for a message.
+pub(super) fn difference(a: &str, b: &str) -> (String, String) {
+    let same = a.chars().zip(b.chars()).take_while(|(a, b)| a == b);
     let at: usize = same.map(|(c, _)| c.len_utf8()).sum();
     let shown = |text: &str| text[at..].chars().take(40).collect::<String>();
+    (shown(a), shown(b))
+}
+
+fn not_a_prefix(prompt: &str, whole: &str, origin: &Origin) -> DataError {
+    let (alone, within) = difference(prompt, whole);
     DataError::Row {
         origin: origin.clone(),
         reason: format!(
             "the chat template renders the prompt alone differently from the prompt with its answer: \
-             {:?} becomes {:?}; set the template's switch for it in a `chat_template_kwargs` column, or use a \
-             template that only appends",
-            shown(prompt),
-            shown(whole)
+             {alone:?} becomes {within:?}; set the template's switch for it in a `chat_template_kwargs` column, or use a \
+             template that only appends"
         ),
     }
 }

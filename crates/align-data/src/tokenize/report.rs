@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::ending::Ending;
 use super::truncate::Cut;
+use crate::error::DataError;
+use crate::source::LeftOut;
 
 /// The reason why a row was left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -42,6 +44,9 @@ pub struct TokenizeReport {
     pub kept: usize,
     /// Rows left out, by reason.
     pub dropped: BTreeMap<DropReason, usize>,
+    /// Rows that the chat template or the tokenizer cannot process, by reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LeftOut>,
     /// Rows that lost tokens to a length limit.
     pub truncated: usize,
     /// Rows whose tokens merged across the end of the prompt and were encoded apart.
@@ -56,6 +61,10 @@ pub struct TokenizeReport {
     pub eos_in_mask: usize,
     /// Complete completions that end with another special token, as their chat template has it.
     pub other_stop_in_mask: usize,
+    /// Conversations of which the assistant's turns are learned, as the chat template marks them.
+    pub turns_by_marks: usize,
+    /// Conversations of which the assistant's turns are learned, told apart by rendering turn by turn.
+    pub turns_by_rendering: usize,
     /// Tokens, the prompt of a pair counted once.
     pub tokens: usize,
     /// Tokens that are labels.
@@ -75,9 +84,15 @@ impl TokenizeReport {
 
     /// The reasons for leaving rows out, with their counts.
     pub(super) fn reasons(&self) -> String {
-        let reasons: Vec<_> =
-            self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}")).collect();
-        reasons.join(", ")
+        let dropped = self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}"));
+        let left_out = self.left_out.iter().map(|it| format!("{} × {}", it.rows, it.reason));
+        dropped.chain(left_out).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Counts a row that cannot be processed.
+    pub(super) fn leave_out(&mut self, reason: String, error: &DataError) {
+        self.rows += 1;
+        LeftOut::count(&mut self.left_out, reason, 1, error);
     }
 
     /// Adds a row's counts and hands back what was made of it.
@@ -96,6 +111,8 @@ impl TokenizeReport {
         self.complete_completions += row.complete_completions;
         self.eos_in_mask += row.eos_in_mask;
         self.other_stop_in_mask += row.other_stop_in_mask;
+        self.turns_by_marks += row.turns_by_marks;
+        self.turns_by_rendering += row.turns_by_rendering;
         self.tokens += row.tokens;
         self.supervised_tokens += row.supervised_tokens;
         Some(outcome.item)
@@ -109,7 +126,11 @@ impl fmt::Display for TokenizeReport {
             write!(f, ", {:.1} % of them learned", 100.0 * self.supervised_share())?;
         }
         if !self.dropped.is_empty() {
-            write!(f, "\n  dropped: {}", self.reasons())?;
+            let dropped = self.dropped.iter().map(|(reason, count)| format!("{count} × {reason}"));
+            write!(f, "\n  dropped: {}", dropped.collect::<Vec<_>>().join(", "))?;
+        }
+        for reason in &self.left_out {
+            write!(f, "\n{reason}")?;
         }
         for (count, what) in [
             (self.truncated, "truncated"),
@@ -118,6 +139,17 @@ impl fmt::Display for TokenizeReport {
         ] {
             if count > 0 {
                 write!(f, "\n  {count} rows {what}")?;
+            }
+        }
+        for (count, how) in [
+            (self.turns_by_marks, "as the chat template marks them"),
+            (self.turns_by_rendering, "told apart by rendering turn by turn"),
+        ] {
+            if count > 0 {
+                write!(
+                    f,
+                    "\n  of {count} conversations the assistant's turns are learned, {how} (assistant_only_loss)"
+                )?;
             }
         }
         if self.complete_completions > 0 {
@@ -164,6 +196,38 @@ impl RowOutcome<()> {
         self.report.supervised_tokens += tokens;
         if self.dropped == Some(DropReason::PromptFillsMaxLength) && tokens > 1 {
             self.dropped = None;
+        }
+    }
+
+    /// Counts turns as completions, of a conversation of which they are learned. The last may have lost its end, if the
+    /// conversation is not whole.
+    pub(super) fn learn_turns(
+        &mut self,
+        tokens: &[u32],
+        mask: &[bool],
+        is_whole: bool,
+        ending: impl Fn(&[u32]) -> Ending,
+    ) {
+        let (mut endings, mut begin, mut cut) = (Vec::new(), 0, 0);
+        for run in mask.chunk_by(|a, b| a == b) {
+            let end = begin + run.len();
+            match run[0] {
+                true if end < tokens.len() || is_whole => endings.push(ending(&tokens[begin..end])),
+                true => cut = 1,
+                false => {}
+            }
+            begin = end;
+        }
+        let count = |wanted| endings.iter().filter(|&&ending| ending == wanted).count();
+        let report = &mut self.report;
+        report.completions = endings.len() + cut;
+        report.complete_completions = endings.len();
+        report.eos_in_mask = count(Ending::Eos);
+        report.other_stop_in_mask = count(Ending::OtherSpecial);
+        report.supervised_tokens = mask.iter().filter(|&&learned| learned).count();
+        let nothing = !mask.iter().skip(1).any(|&learned| learned);
+        if nothing {
+            self.dropped.get_or_insert(DropReason::NothingToLearn);
         }
     }
 

@@ -57,7 +57,7 @@ pub fn tokenize_unpaired(
 ) -> Result<(Vec<TokenizedCompletion>, TokenizeReport)> {
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
-    collect(records, |row, record| {
+    collect(records, options, |row, record| {
         let UnpairedPreference { prompt, completion, template, origin, .. } = record;
         let text = render::answer(tokenizer, prompt, completion, template, origin)?;
         let prompt = encoder.prompt(&text)?;

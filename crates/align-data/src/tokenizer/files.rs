@@ -22,12 +22,14 @@ const FILES: [(&str, u64); 4] =
 /// Their contents, by name.
 pub(crate) struct Files {
     of: PathBuf,
+    /// Whether the template is another than the directory's.
+    pub(crate) has_own_template: bool,
     contents: BTreeMap<&'static str, Vec<u8>>,
 }
 
 impl Files {
     /// Those of a directory, or what stands for them in a GGUF file.
-    pub(super) fn read(of: &Path) -> Result<Self> {
+    pub(crate) fn read(of: &Path) -> Result<Self> {
         let contents = if is_file(of) {
             align_gguf::tokenizer_files(GgufFile::open(of)?.metadata())?
         } else {
@@ -37,7 +39,13 @@ impl Files {
                 .map(|(name, path, limit)| Ok((name, align_files::read(&path, limit)?)))
                 .collect::<Result<_>>()?
         };
-        Ok(Self { of: of.to_owned(), contents })
+        Ok(Self { of: of.to_owned(), has_own_template: false, contents })
+    }
+
+    /// The same with another chat template.
+    pub(super) fn with_template(mut self, template: &str) -> Self {
+        self.contents.insert(TEMPLATE, template.as_bytes().to_vec());
+        Self { has_own_template: true, ..self }
     }
 
     /// The directory or file.
@@ -56,7 +64,7 @@ impl Files {
     }
 
     /// A JSON object, and what errors call it; where there is none, an empty one.
-    pub(super) fn json_object(&self, name: &str) -> Result<(PathBuf, Map<String, Value>)> {
+    pub(crate) fn json_object(&self, name: &str) -> Result<(PathBuf, Map<String, Value>)> {
         let path = self.path(name);
         let parsed = self.get(name).map_or(Ok(Map::new()), serde_json::from_slice);
         let object = parsed.map_err(|error| DataError::Tokenizer {

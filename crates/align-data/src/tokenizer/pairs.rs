@@ -35,6 +35,7 @@ impl Tokenizer {
             TruncationParams { max_length, strategy: TruncationStrategy::LongestFirst, ..Default::default() };
         let inner = self.guarded(|| {
             let mut inner = self.inner.clone();
+            inner.with_post_processor(self.post_processor.clone());
             inner.with_truncation(Some(limit))?;
             Ok(inner)
         })?;

@@ -56,7 +56,7 @@ pub(super) fn unpaired(preferences: Preferences) -> Records<UnpairedPreference> 
     match preferences {
         Preferences::Unpaired(answers) => answers,
         Preferences::Pairs(Records { train, held_out }) => {
-            Records { train: unpair_preferences(train), held_out: unpair_preferences(held_out) }
+            Records { train: train.map(unpair_preferences), held_out: held_out.map(unpair_preferences) }
         }
     }
 }

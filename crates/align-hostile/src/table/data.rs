@@ -62,7 +62,7 @@ fn columns() -> Vec<Row> {
     };
     let mut rows = vec![
         second("no columns", "{}"),
-        second("other columns", "{\"question\": \"a\", \"answer\": \"b\"}"),
+        second("other columns", "{\"headline\": \"a\", \"body\": \"b\"}"),
         second("no completion", "{\"prompt\": \"a\"}").refused(&["completion"]),
         second("a column's name with an escape sequence", "{\"\\u001b[31m\\u0007\": 1}"),
         second(

@@ -95,7 +95,7 @@ fn tables() -> Vec<Row> {
         file("a quote that is not closed", b"prompt,completion\na,\"b\nc,d\n").refused(&["rows.csv:2"]),
         file("an empty field", b"prompt,completion\na,\n").refused(&["rows.csv:2", "completion"]),
         file("not Unicode", b"prompt,completion\na,\xff\n").refused(&["rows.csv:2", "UTF-8"]),
-        file("other names", b"question,answer\na,b\n").refused(&["rows.csv:2", "text"]),
+        file("other names", b"headline,body\na,b\n").refused(&["rows.csv:2", "text"]),
         file("a parquet file", &written("pairs.parquet")),
         bomb("csv", "rows.csv.gz"),
         bomb("text", "rows.txt.gz"),

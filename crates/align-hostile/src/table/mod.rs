@@ -4,6 +4,7 @@ mod adapters;
 mod arguments;
 mod config_files;
 mod data;
+mod data_shapes;
 mod data_sources;
 mod directories;
 mod evaluations;
@@ -37,6 +38,7 @@ pub fn rows() -> Vec<Row> {
         templates::rows(),
         weights::rows(),
         data::rows(),
+        data_shapes::rows(),
         data_sources::rows(),
         files::rows(),
         gguf::rows(),

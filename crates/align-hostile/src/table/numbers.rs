@@ -101,7 +101,8 @@ const COUNTED: [(&str, &str, &str); 25] = [
 const ENDPOINT: &str =
     "--judge-url http://127.0.0.1:9/v1 --judge-model judge --judge-attempts 1 --judge-wait 0.01";
 
-const REAL: [(&str, &str, &str); 31] = [
+const REAL: [(&str, &str, &str); 32] = [
+    ("train-sft", "max-bad-rows", ""),
     ("train-sft", "lora-alpha lora-dropout loraplus-lr-ratio", "--use-peft"),
     ("train-sft", "num-train-epochs learning-rate warmup-steps warmup-ratio weight-decay adam-beta1", ""),
     ("train-sft", "adam-beta2 adam-epsilon max-grad-norm label-smoothing-factor neftune-noise-alpha", ""),

@@ -7,7 +7,7 @@ use crate::make::{conversation, nested};
 use crate::row::{Content, Row};
 
 pub(super) fn rows() -> Vec<Row> {
-    [endless(), huge(), widths(), deep(), wrong(), places()].into_iter().flatten().collect()
+    [endless(), huge(), widths(), deep(), wrong(), places(), own(), marks()].into_iter().flatten().collect()
 }
 
 /// The template is refused, by its file or as what the data's row makes of it.
@@ -252,4 +252,54 @@ fn places() -> Vec<Row> {
 fn pairs_of_messages() -> String {
     let say = |role: &str, text: &str| json!([{ "role": role, "content": text }]);
     json!({ "prompt": say("user", "Hi."), "chosen": say("assistant", "Yes."), "rejected": say("assistant", "No.") }).to_string()
+}
+
+/// A template of one's own.
+fn own() -> Vec<Row> {
+    let with = |name: &str, path: &str| {
+        super::row_with(&format!("template: {name}"), "train-sft", &format!("--chat-template-path {path}"))
+            .put("sft.jsonl", conversation("Hi."))
+    };
+    vec![
+        with("of one's own that is not there", "nothing.jinja").refused(&["nothing.jinja"]),
+        with("of one's own that is wrong", "own.jinja").put("own.jinja", "{% for %}").refused(&["template"]),
+        with("of one's own that is no text", "own.jinja")
+            .put("own.jinja", b"\xff\xfe".to_vec())
+            .refused(&["own.jinja"]),
+        with("of one's own that is a pipe", "own.jinja")
+            .with("own.jinja", Content::Fifo)
+            .refused(&["own.jinja"]),
+        with("of one's own that is a device", "/dev/zero").refused(&["/dev/zero"]),
+        with("of a directory without one", "empty").with("empty", Content::Directory).refused(&["empty"]),
+    ]
+}
+
+/// Marks of the assistant's turns that are no such marks.
+fn marks() -> Vec<Row> {
+    let with = |name: &str, source: &str| {
+        row(&format!("template: {name}"), "train-sft")
+            .put("model/chat_template.jinja", source)
+            .put("sft.jsonl", conversation("Hi."))
+            .refused(&["template"])
+    };
+    vec![
+        with("marks that are not closed", "{% generation %}{{ messages[1].content }}"),
+        with("marks without a beginning", "{{ messages[1].content }}{% endgeneration %}"),
+        with(
+            "marks around text that is cut",
+            "{% set x %}{% if messages[1] %}{% generation %}{{ messages[1].content }}{% endgeneration %}{% endif %}{% endset %}{{ x[1:] }}",
+        ),
+        with(
+            "marks around text that is doubled",
+            "{% set x %}{% if messages[1] %}{% generation %}{{ messages[1].content }}{% endgeneration %}{% endif %}{% endset %}{{ x ~ x.upper() }}",
+        )
+        .ends(&[0, 2], &[])
+        .makes("out"),
+        with(
+            "marks of many parts",
+            "{% if messages[1] %}{% for i in range(100000) %}{% generation %}x{% endgeneration %}{% endfor %}{% endif %}",
+        )
+        .ends(&[0, 2], &[])
+        .makes("out"),
+    ]
 }

@@ -108,7 +108,9 @@ impl OnPolicyRun<'_> {
         models.save_policy(&opening.model, run.output_dir())?;
         let looks = before.zip(look()?);
         let memory = peak_memory_mb();
-        let figures = RunFigures::new(opening.place.stage(), &outcome, &run, data.train.len(), memory);
+        let (stage, rows) = (opening.place.stage(), data.train.len());
+        let findings = opening.findings().cloned();
+        let figures = RunFigures::new(stage, &outcome, &run, rows, memory, findings);
         let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
         let trained = publish(opening.host, run.output_dir().to_owned(), report)?;
         let of_last_phase = |(phase, alarm): &&(usize, Alarm)| match alarm.action {

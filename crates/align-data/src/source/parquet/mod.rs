@@ -96,7 +96,7 @@ impl Reading {
                 match group.next_row(&self.fields) {
                     Ok(Some(columns)) => {
                         self.row += 1;
-                        return Ok(Some(Row { origin: self.origin(self.row), columns, is_text: false }));
+                        return Ok(Some(Row::new(self.origin(self.row), columns, false)));
                     }
                     Ok(None) => self.group = None,
                     Err(problem) => {
