@@ -242,9 +242,8 @@ impl Policy {
         )))
     }
 
-    /// exp of the mean negative log-prob of a token; of prompt-completion rows only the completions count, of
-    /// conversations the assistant's turns. `None`
-    /// without a token.
+    /// exp of the mean negative log-prob of a token; of prompt-completion rows only the completions count, of conversations
+    /// the assistant's turns. `None` without a token.
     ///
     /// # Errors
     /// Rows that cannot be tokenized; if the model cannot be run.

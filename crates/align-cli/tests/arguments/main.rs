@@ -65,6 +65,9 @@ struct TrainOptions {
     report_to: Vec<String>,
     #[arg(long, default_value = "no")]
     eval_strategy: Strategy,
+    /// What updates the weights
+    #[arg(long, default_value = "adamw_torch")]
+    optim: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]

@@ -111,6 +111,7 @@ fn values() -> Vec<Row> {
             &[
                 "device",
                 "dtype",
+                "bf16",
                 "resize-token-embeddings",
                 "truncation-mode",
                 "add-bos-token",
@@ -187,7 +188,7 @@ fn values() -> Vec<Row> {
             ],
         ),
         ("score", &["write", "add-bos-token"]),
-        ("generate", &["prompt-format"]),
+        ("generate", &["prompt-format", "bf16"]),
         ("evaluate", &["judge", "critique-keep-better"]),
     ] {
         for option in options {
@@ -225,7 +226,7 @@ fn arguments_within_options() -> Vec<Row> {
     let of = |(option, beside, key): (&'static str, &'static str, &'static str)| {
         let given = move |value: String| {
             let name = format!(
-                "--{option} {}",
+                "{beside} --{option} {}",
                 value.escape_debug().to_string().chars().take(40).collect::<String>()
             );
             row_with(&name, "train-sft", beside).word(format!("--{option}={value}"))
