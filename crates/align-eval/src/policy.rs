@@ -243,8 +243,7 @@ impl Policy {
     }
 
     /// exp of the mean negative log-prob of a token; of prompt-completion rows only the completions count, of
-    /// conversations the assistant's turns. `None`
-    /// without a token.
+    /// conversations the assistant's turns. `None` without a token.
     ///
     /// # Errors
     /// Rows that cannot be tokenized; if the model cannot be run.
