@@ -3,7 +3,7 @@
 use align_kernels::Param;
 use serde::{Deserialize, Serialize};
 
-use super::{Adam, Momentum, Rule};
+use super::{Adam, Momentum, Muon, Rule};
 
 /// The optimizers, by the names of transformers' `TrainingArguments.optim`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
@@ -62,7 +62,7 @@ pub enum OptimizerMethod {
     /// [`Optim::Sgd`]
     Sgd(Momentum),
     /// [`Optim::Muon`]
-    Muon(super::Muon, Adam),
+    Muon(Muon, Adam),
 }
 
 impl Default for OptimizerConfig {
