@@ -72,15 +72,15 @@ impl<'a> Product<'a> {
 
 /// Where a product, or a block of the inner dimension of one, is in memory.
 #[derive(Clone, Copy)]
-struct Block {
-    left: Operand,
-    right: Operand,
-    rows: usize,
-    inner: usize,
-    columns: usize,
-    out: *mut f32,
-    out_stride: usize,
-    add: bool,
+pub(super) struct Block {
+    pub(super) left: Operand,
+    pub(super) right: Operand,
+    pub(super) rows: usize,
+    pub(super) inner: usize,
+    pub(super) columns: usize,
+    pub(super) out: *mut f32,
+    pub(super) out_stride: usize,
+    pub(super) add: bool,
 }
 
 // SAFETY: operands are only read, and jobs write disjoint parts of the result. That nobody else reads or writes it is

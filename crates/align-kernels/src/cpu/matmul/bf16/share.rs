@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use super::super::kernel::Operand;
 use super::super::matrix::Pointer;
-use super::super::share::{at, each};
+use super::super::share::{Block, at, each};
 use super::super::{Matrix, MatrixMut, Start};
 use super::kernel::{COLUMNS, LANES, ROWS, Strip, multiply};
 use super::order;
@@ -23,22 +23,6 @@ const MOST_COLUMNS: usize = 85 * COLUMNS;
 thread_local! {
     static ORDERED: RefCell<Vec<u32>> = const { RefCell::new(Vec::new()) };
 }
-
-/// A block of the inner dimension of a product, and some of its columns.
-#[derive(Clone, Copy)]
-struct Block {
-    left: Operand,
-    right: Operand,
-    rows: usize,
-    inner: usize,
-    columns: usize,
-    out: *mut f32,
-    out_stride: usize,
-    add: bool,
-}
-
-// SAFETY: operands are only read, and jobs write disjoint parts of the result, whose exclusive borrow `compute` holds.
-unsafe impl Sync for Block {}
 
 /// The product, in as many jobs as keep `threads` threads busy.
 #[expect(clippy::needless_pass_by_value, reason = "the exclusive borrow ends with the product")]
@@ -65,72 +49,71 @@ pub(super) fn compute(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut
                 out_stride,
                 add: start == Start::Out || from > 0,
             };
-            part.compute(threads, &mut ordered);
+            compute_block(&part, threads, &mut ordered);
         }
     }
     ORDERED.set(ordered);
 }
 
-impl Block {
-    fn compute(&self, threads: usize, ordered: &mut Vec<u32>) {
-        let (pairs, panels) = (self.inner.div_ceil(2), self.columns.div_ceil(COLUMNS));
-        let by_rows = self.left.column_stride == 1;
-        // A row of pairs is written in whole registers, tiles in twos.
-        let row_pairs = pairs.next_multiple_of(LANES);
-        let left_len = self.rows.next_multiple_of(2 * ROWS) * row_pairs;
-        let panel_len = pairs * COLUMNS;
-        let len = left_len + panels * panel_len + LANES;
-        if ordered.len() < len {
-            ordered.resize(len, 0);
-        }
-        let to = Pointer(ordered.as_mut_ptr());
-        let (left, right) = (move || to.get(), move || to.get().wrapping_add(left_len));
-        let groups = self.rows.div_ceil(ORDER_ROWS);
-        each(groups + panels, threads, |job| {
-            // SAFETY: rows and columns are inside the operands, which are slices; each job writes rows or a panel of its own,
-            // for which there is room; there is no such product without the CPU's feature.
-            unsafe {
-                if let Some(panel) = job.checked_sub(groups) {
-                    let column = panel * COLUMNS;
-                    let columns = COLUMNS.min(self.columns - column);
-                    let to = right().wrapping_add(panel * panel_len);
-                    order::panel(at(self.right, 0, column), self.inner, columns, to);
+/// A block of the inner dimension, of some columns.
+fn compute_block(block: &Block, threads: usize, ordered: &mut Vec<u32>) {
+    let (pairs, panels) = (block.inner.div_ceil(2), block.columns.div_ceil(COLUMNS));
+    let by_rows = block.left.column_stride == 1;
+    // A row of pairs is written in whole registers, tiles in twos.
+    let row_pairs = pairs.next_multiple_of(LANES);
+    let left_len = block.rows.next_multiple_of(2 * ROWS) * row_pairs;
+    let panel_len = pairs * COLUMNS;
+    let len = left_len + panels * panel_len + LANES;
+    if ordered.len() < len {
+        ordered.resize(len, 0);
+    }
+    let to = Pointer(ordered.as_mut_ptr());
+    let (left, right) = (move || to.get(), move || to.get().wrapping_add(left_len));
+    let groups = block.rows.div_ceil(ORDER_ROWS);
+    each(groups + panels, threads, |job| {
+        // SAFETY: rows and columns are inside the operands, which are slices; each job writes rows or a panel of its own,
+        // for which there is room; there is no such product without the CPU's feature.
+        unsafe {
+            if let Some(panel) = job.checked_sub(groups) {
+                let column = panel * COLUMNS;
+                let columns = COLUMNS.min(block.columns - column);
+                let to = right().wrapping_add(panel * panel_len);
+                order::panel(at(block.right, 0, column), block.inner, columns, to);
+            } else {
+                let row = job * ORDER_ROWS;
+                let (rows, from) = (ORDER_ROWS.min(block.rows - row), at(block.left, row, 0));
+                if by_rows {
+                    let to = left().wrapping_add(row * row_pairs);
+                    order::rows_of_pairs(from, rows, block.inner, to, row_pairs);
                 } else {
-                    let row = job * ORDER_ROWS;
-                    let (rows, from) = (ORDER_ROWS.min(self.rows - row), at(self.left, row, 0));
-                    if by_rows {
-                        let to = left().wrapping_add(row * row_pairs);
-                        order::rows_of_pairs(from, rows, self.inner, to, row_pairs);
-                    } else {
-                        order::tiles_of_pairs(from, rows, self.inner, left().wrapping_add(row * pairs));
-                    }
+                    order::tiles_of_pairs(from, rows, block.inner, left().wrapping_add(row * pairs));
                 }
             }
-        });
-        let pieces = (2 * threads).div_ceil(panels).min(self.rows / (4 * ROWS));
-        let pieces = if threads == 1 { 1 } else { pieces }.max(self.rows.div_ceil(JOB_ROWS));
-        let rows = self.rows.div_ceil(pieces).next_multiple_of(2 * ROWS);
-        let (row_stride, pair_stride, row_len) =
-            if by_rows { (row_pairs, 1, row_pairs) } else { (1, ROWS, pairs) };
-        each(self.rows.div_ceil(rows) * panels, threads, |job| {
-            let (row, panel) = (job / panels * rows, job % panels);
-            let column = panel * COLUMNS;
-            let strip = Strip {
-                left: left().wrapping_add(row * row_len),
-                tile_stride: ROWS * row_len,
-                row_stride,
-                pair_stride,
-                rows: rows.min(self.rows - row),
-                pairs,
-                panel: right().wrapping_add(panel * panel_len),
-                columns: COLUMNS.min(self.columns - column),
-                out: self.out.wrapping_add(row * self.out_stride + column),
-                out_stride: self.out_stride,
-                add: self.add,
-            };
-            // SAFETY: what is read was written above; no two jobs share an element of the result, whose rows and columns these
-            // are; there is no such product without the CPU's feature.
-            unsafe { multiply(strip) };
-        });
-    }
+        }
+    });
+    let pieces = (2 * threads).div_ceil(panels).min(block.rows / (4 * ROWS));
+    let pieces = if threads == 1 { 1 } else { pieces }.max(block.rows.div_ceil(JOB_ROWS));
+    let rows = block.rows.div_ceil(pieces).next_multiple_of(2 * ROWS);
+    let (row_stride, pair_stride, row_len) =
+        if by_rows { (row_pairs, 1, row_pairs) } else { (1, ROWS, pairs) };
+    each(block.rows.div_ceil(rows) * panels, threads, |job| {
+        let (row, panel) = (job / panels * rows, job % panels);
+        let column = panel * COLUMNS;
+        let strip = Strip {
+            left: left().wrapping_add(row * row_len),
+            tile_stride: ROWS * row_len,
+            row_stride,
+            pair_stride,
+            rows: rows.min(block.rows - row),
+            pairs,
+            panel: right().wrapping_add(panel * panel_len),
+            columns: COLUMNS.min(block.columns - column),
+            out: block.out.wrapping_add(row * block.out_stride + column),
+            out_stride: block.out_stride,
+            add: block.add,
+        };
+        // SAFETY: what is read was written above; no two jobs share an element of the result, whose rows and columns these
+        // are; there is no such product without the CPU's feature.
+        unsafe { multiply(strip) };
+    });
 }
