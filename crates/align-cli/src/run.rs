@@ -79,6 +79,9 @@ pub fn main<C: clap::Args>(
             }
             Err(ArgumentError::Invalid(message)) => return refuse(&message),
         };
+        if let Err(problem) = align_stage::Isa::most() {
+            return refuse(&problem);
+        }
         let audience = Audience::of(|option| parsed.given.contains(option));
         audience.listens();
         logging::start(audience);

@@ -25,7 +25,7 @@ pub use attention::{Looking, Segment, Segments, attention};
 pub use blocks::{
     Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8, dynamic_map, unsigned_dynamic_map,
 };
-pub use cpu::Precision;
+pub use cpu::{Isa, Precision};
 #[doc(hidden)]
 pub use cpu::composed;
 pub use embedding::{TrainedRows, embedding};

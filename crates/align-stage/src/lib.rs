@@ -17,6 +17,7 @@ mod quantisation;
 mod reference;
 mod training;
 
+pub use align_kernels::Isa;
 pub use align_train::Pace;
 pub use answers_only::{Answers, AnswersOnly};
 pub use batches::{Pack, RowBatches};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use align_files::write_json;
 use align_hub::policy::peak_memory_mb;
-use align_kernels::Params;
+use align_kernels::{Isa, Params};
 use align_models::ModelDir;
 use align_train::{
     Batches, Error as TrainError, Evaluate, Layout, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater,
@@ -122,6 +122,7 @@ pub fn start<'a>(
     let updater = config.updater(params, total_steps)?.with_layout(Layout::new(layout));
     let settings = serde_json::json!({
         "options": opening.options(), "training_rows": fixed.rows, "frozen": fixed.models,
+        "cpu": opening.place.device.is_cpu().then(|| Isa::in_use().name()),
     });
     if host.look == Look::DryRun {
         let done = place

@@ -54,7 +54,14 @@ const BY_CONTENT: &[(&str, &str)] = &[
 const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "train.resume_from_checkpoint"];
 
 /// Options that checkpoints of an earlier version lack, and the values, in JSON, that say what it did.
-const LATER: &[(&str, &str)] = &[("train.optim", "\"adamw_torch\""), ("sft.label_smoothing_factor", "0.0")];
+const LATER: &[(&str, &str)] = &[
+    ("train.optim", "\"adamw_torch\""),
+    ("sft.label_smoothing_factor", "0.0"),
+    ("model.bf16", "false"),
+];
+
+/// The instructions that the CPU's kernels use.
+const CPU: &str = "cpu";
 
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
@@ -62,7 +69,14 @@ const LATER: &[(&str, &str)] = &[("train.optim", "\"adamw_torch\""), ("sft.label
 /// # Errors
 /// If any other option changed: all of those, with old and new value.
 pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Result<()> {
-    let (old, new) = (flattened(old), flattened(new));
+    let (mut old, mut new) = (flattened(old), flattened(new));
+    if let (Some(before), Some(now)) = (old.remove(CPU), new.remove(CPU))
+        && before != now
+    {
+        tracing::warn!(
+            "the run was on a CPU that computes with {before} and goes on with {now}: it ends with other bits than it would have"
+        );
+    }
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differs = |name: &String| {
         let (old, new) = (old.get(name), new.get(name));

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::stage;
-use crate::support::{Place, copy_dir, worst_difference};
+use crate::support::{Place, copy_dir, training, worst_difference};
 
 #[test]
 fn products_in_bf16_train_nearly_the_same_model_and_resume_to_the_bit() {
@@ -37,4 +37,28 @@ fn bf16_goes_with_adapters_and_blocks() {
         assert_ne!(exact, rounded, "{base}: nothing was rounded");
         assert!(exact.keys().eq(rounded.keys()));
     }
+}
+
+#[test]
+fn kernels_can_be_held_back_and_a_resumed_run_says_so() {
+    let place = Place::new();
+    let options = format!("{} --max-steps 4 --save-strategy steps --save-steps 2", stage::FAMILY);
+    let train = |isa: &str, more: &str| {
+        let mut command = place.command(&training("out", &format!("{options} {more}")));
+        let ended = command.env("ALIGN_MAX_ISA", isa).output().unwrap();
+        (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+    };
+    let (code, said) = train("sse9", "");
+    assert!(code == Some(2) && said.contains("ALIGN_MAX_ISA=sse9: expected one of baseline, avx2"), "{said}");
+    let (code, said) = train("baseline", "");
+    assert_eq!(code, Some(0), "{said}");
+    fs::remove_dir_all(place.path("out/checkpoint-4")).unwrap();
+    let (code, said) = train("", "--resume-from-checkpoint last");
+    assert_eq!(code, Some(0), "{said}");
+    let differs = "the run was on a CPU that computes with \"baseline\"";
+    #[cfg(target_arch = "x86_64")]
+    let has_more = std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma");
+    #[cfg(not(target_arch = "x86_64"))]
+    let has_more = false;
+    assert_eq!(said.contains(differs), has_more, "{said}");
 }

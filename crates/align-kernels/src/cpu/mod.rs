@@ -10,6 +10,7 @@ mod dispatch;
 mod few_rows;
 #[cfg(all(test, target_arch = "x86_64"))]
 mod forms;
+mod isa;
 mod matmul;
 mod precision;
 mod simd;
@@ -21,6 +22,7 @@ pub use dispatch::composed;
 pub(crate) use dispatch::has_form;
 pub(crate) use few_rows::{FEW_ROWS, FewRows, few_rows};
 pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product, round};
+pub use isa::Isa;
 pub use precision::Precision;
 pub use simd::exp;
 #[cfg(target_arch = "x86_64")]

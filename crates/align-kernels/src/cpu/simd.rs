@@ -5,6 +5,9 @@
 //! multiply-add), so their results are the same to the bit. No intrinsics: on aarch64 the portable form
 //! uses NEON, which is part of the baseline there.
 
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+
 /// Defines a function whose body is compiled for AVX2 as well, chosen where the CPU has it.
 ///
 /// What the body calls must be `#[inline(always)]` to be compiled with it: closures and iterator
@@ -42,7 +45,7 @@ pub(crate) fn has_avx2() -> bool {
     if super::forms::portable_is_wanted() {
         return false;
     }
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    Isa::in_use() >= Isa::Avx2
 }
 
 /// Number of partial sums of a reduction: two AVX2 registers.

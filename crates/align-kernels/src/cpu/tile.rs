@@ -1,5 +1,8 @@
 //! Tiles of a product `x Wᵀ` of few rows: some rows of W by a panel of rows of x, all sums in registers.
 
+#[cfg(target_arch = "x86_64")]
+use super::Isa;
+
 /// Rows of a wide panel: a register of AVX-512, two of AVX2.
 const WIDE: usize = 16;
 /// Rows of the narrow panel that may come last.
@@ -48,12 +51,12 @@ fn side_by_side<const L: usize>(x: &[f32], inputs: usize) -> Vec<[f32; L]> {
 pub(crate) fn multiply(w: &[f32], panel: &Panel, put: impl Fn(usize, usize, &[f32])) {
     #[cfg(target_arch = "x86_64")]
     {
-        if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
+        if Isa::in_use() >= Isa::Avx512 {
             #[expect(unsafe_code, reason = "calls code for a CPU feature")]
             // SAFETY: the CPU has the features that the function is compiled for.
             return unsafe { avx512(w, panel, put) };
         }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        if Isa::in_use() >= Isa::Avx2 {
             #[expect(unsafe_code, reason = "calls code for a CPU feature")]
             // SAFETY: the CPU has the features that the function is compiled for.
             return unsafe { avx2(w, panel, put) };
@@ -208,13 +211,13 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "calls code for a CPU feature")]
     fn every_form_adds_the_inputs_in_order() {
-        let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let has_avx2 = Isa::in_use() >= Isa::Avx2;
         ran("tiles", "AVX2", has_avx2);
         if has_avx2 {
             // SAFETY: the CPU has the features.
             check(|w, panel, put| unsafe { avx2(w, panel, put) });
         }
-        let has_avx512 = is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl");
+        let has_avx512 = Isa::in_use() >= Isa::Avx512;
         ran("tiles", "AVX-512", has_avx512);
         if has_avx512 {
             // SAFETY: the CPU has the features.

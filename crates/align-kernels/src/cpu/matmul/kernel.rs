@@ -10,6 +10,7 @@
 use std::arch::x86_64::{_MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 use super::vector::{Vector, Ymm, Zmm};
+use crate::cpu::Isa;
 
 /// The kernel for an instruction set that the CPU has: what makes one, [`Kernel::get`], asked it.
 #[derive(Clone, Copy)]
@@ -61,11 +62,11 @@ impl Kernel {
     }
 
     fn avx512() -> Option<Self> {
-        is_x86_feature_detected!("avx512f").then_some(Self::AVX512)
+        (Isa::in_use() >= Isa::Avx512).then_some(Self::AVX512)
     }
 
     fn avx2() -> Option<Self> {
-        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")).then_some(Self::AVX2)
+        (Isa::in_use() >= Isa::Avx2).then_some(Self::AVX2)
     }
 
     /// Rows of a tile.

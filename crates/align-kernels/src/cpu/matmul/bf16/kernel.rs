@@ -7,6 +7,8 @@
 
 use std::arch::x86_64::*;
 
+use crate::cpu::Isa;
+
 /// Rows of a tile.
 pub(super) const ROWS: usize = 8;
 /// Registers of a row of a tile: 24 of 32 registers are sums.
@@ -18,7 +20,7 @@ pub(super) const COLUMNS: usize = WIDE * LANES;
 
 /// Whether the CPU has bf16 arithmetic, and what goes with it.
 pub(super) fn is_here() -> bool {
-    is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512bw")
+    Isa::in_use() >= Isa::Avx512Bf16
 }
 
 /// Rows of the left operand times a panel.
