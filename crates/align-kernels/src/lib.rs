@@ -25,9 +25,9 @@ pub use attention::{Looking, Segment, Segments, attention};
 pub use blocks::{
     Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8, dynamic_map, unsigned_dynamic_map,
 };
-pub use cpu::{Isa, Precision};
 #[doc(hidden)]
 pub use cpu::composed;
+pub use cpu::{Isa, Precision};
 pub use embedding::{TrainedRows, embedding};
 pub use gated::{Activation, gated, swiglu};
 pub use linear::{Adapter, Linear, Numbers, Weight, linear, magnitudes};

@@ -21,8 +21,8 @@ pub(crate) use columns::{BLOCK_ROWS, add_all, add_assign, sum_blocks};
 pub use dispatch::composed;
 pub(crate) use dispatch::has_form;
 pub(crate) use few_rows::{FEW_ROWS, FewRows, few_rows};
-pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product, round};
 pub use isa::Isa;
+pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product, round};
 pub use precision::Precision;
 pub use simd::exp;
 #[cfg(target_arch = "x86_64")]
