@@ -47,8 +47,8 @@ fn a_bad_row_is_named_by_file_and_line() {
     check_row("{\"prompt\": \"\\ud800\"}", &["malformed JSON"]);
     check_row(&format!("{{\"a\":{}", "[".repeat(100_000)), &["malformed JSON", "recursion limit"]);
     check_row(
-        &good_row().replace(&format!("\"{answer}\""), "\"answer\""),
-        &[&column, "expected a column", "`answer`"],
+        &good_row().replace(&format!("\"{answer}\""), "\"said\""),
+        &[&column, "expected a column", "`said`"],
     );
     check_row(&row_with(answer, &json!("")), &[&column, "it is empty"]);
     check_row(&row_with(answer, &json!(true)), &[&column, "the boolean `true`"]);
