@@ -8,7 +8,7 @@ use align_kernels::Precision;
 use align_models::ModelDir;
 use serde::Serialize;
 
-use crate::Result;
+use crate::{Error, Result};
 
 /// What to load and where to compute.
 #[derive(Debug, Clone, Serialize, align_options::Options)]
@@ -38,7 +38,7 @@ pub struct ModelOptions {
 
     /// As `--dtype bfloat16`; TRL's name for it
     #[arg(long)]
-    pub bf16: bool,
+    pub bf16: Option<bool>,
 
     /// Seed of every random choice
     #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
@@ -54,12 +54,21 @@ impl ModelOptions {
         let dir = open_model(hub, &self.model_name_or_path, &self.model_revision)?;
         let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         let dir = dir.with_vocabulary_if(self.resize_token_embeddings, tokenizer.vocab_size())?;
-        Ok((dir.in_precision(self.precision()), tokenizer))
+        Ok((dir.in_precision(self.precision()?), tokenizer))
     }
 
     /// What operands of products are rounded to.
-    pub fn precision(&self) -> Precision {
-        if self.bf16 || self.dtype == Dtype::Bfloat16 { Precision::Bf16 } else { Precision::F32 }
+    ///
+    /// # Errors
+    /// If one option says that it is bf16 and the other that it is not.
+    pub fn precision(&self) -> Result<Precision> {
+        match (self.bf16, self.dtype) {
+            (Some(false), Dtype::Bfloat16) => {
+                Err(Error::option("bf16", "is false, and `dtype` says bfloat16; remove one of the two"))
+            }
+            (Some(true), _) | (_, Dtype::Bfloat16) => Ok(Precision::Bf16),
+            _ => Ok(Precision::F32),
+        }
     }
 }
 

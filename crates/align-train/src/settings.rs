@@ -79,10 +79,10 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
         let (old, new) = (old.get(name), new.get(name));
         old != new && !same_place(old, new) && !(old.is_none() && is_as_before(name, new))
     };
-    let (free, fixed): (Vec<&String>, Vec<&String>) = names
-        .into_iter()
-        .filter(|&name| differs(name))
-        .partition(|name| is_free(name) || has_same_content(name, &old, &new));
+    let (free, fixed): (Vec<&String>, Vec<&String>) =
+        names.into_iter().filter(|&name| differs(name)).partition(|name| {
+            (is_free(name) && !decides_rates(name, &new)) || has_same_content(name, &old, &new)
+        });
     let describe = |names: &[&String]| {
         let one =
             |name: &&String| format!("{name} was {}, is {}", shown(old.get(*name)), shown(new.get(*name)));
@@ -136,6 +136,15 @@ fn is_free(name: &str) -> bool {
         Some(parts) => parts == (*group, *option),
         None => name == *option,
     })
+}
+
+/// Whether the learning rate goes by evaluations, and the option says when they are.
+fn decides_rates(name: &str, settings: &Map<String, Value>) -> bool {
+    let says_when = ["eval_steps", "eval_strategy"].contains(&name.rsplit('.').next().unwrap_or(name));
+    let by_evaluations = |(name, value): (&String, &Value)| {
+        name.ends_with("lr_scheduler_type") && value == "reduce_lr_on_plateau"
+    };
+    says_when && settings.iter().any(by_evaluations)
 }
 
 /// Whether an option has the value that says what was done before there was such an option.

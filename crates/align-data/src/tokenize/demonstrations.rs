@@ -66,6 +66,20 @@ struct Marks<'a> {
     lengths: Lengths<'a>,
 }
 
+/// Refuses turns that are not to be learned where all of them are.
+fn refuse_weights(messages: &[Message], origin: &Origin) -> Result<()> {
+    for (at, message) in messages.iter().enumerate() {
+        if !turns::has_weight(message, at, origin)? {
+            let reason = format!(
+                "turn {}: its weight of 0 says that it is not to be learned, and `assistant_only_loss = false` learns all turns",
+                at + 1
+            );
+            return Err(DataError::Row { origin: origin.clone(), reason });
+        }
+    }
+    Ok(())
+}
+
 impl Marks<'_> {
     fn tokenize(&self, row: usize, demonstration: &Demonstration) -> Result<RowOutcome<TokenizedExample>> {
         let Demonstration { body, origin, .. } = demonstration;
@@ -79,6 +93,7 @@ impl Marks<'_> {
                 self.refuse_for_prompts(origin)?;
                 match self.learned.assistant_only_loss {
                     Some(false) => {
+                        refuse_weights(messages, origin)?;
                         let template = &demonstration.template;
                         self.whole(&render::conversation(self.tokenizer, messages, template, origin)?)?
                     }
@@ -105,7 +120,9 @@ impl Marks<'_> {
     /// Whether the completion of a conversation is more than one turn to be learned, or less.
     fn is_by_turns(&self, completion: &[Message], origin: &Origin) -> Result<bool> {
         let LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only } = self.learned;
-        if *assistant_only_loss == Some(false) {
+        // All of it is learned, whatever it is made of.
+        let learns_all = *completion_only_loss == Some(false) && assistant_only_loss.is_none();
+        if *assistant_only_loss == Some(false) || (learns_all && !last_turn_only) {
             return Ok(false);
         }
         let learns_earlier_turns = *assistant_only_loss == Some(true) && *completion_only_loss == Some(false);

@@ -73,12 +73,18 @@ impl Arguments {
     /// The first argument that was not taken: it would have no effect.
     pub(super) fn finish(self) -> Result<()> {
         let Some(key) = self.values.keys().next() else { return Ok(()) };
-        let takes = match self.taken.as_slice() {
-            [] => "takes no arguments".to_owned(),
-            taken => format!("takes {}", taken.join(", ")),
-        };
-        let problem = format!("`{}` has no effect: {} {takes}", shortened(key), self.taker);
-        Err(Error::no_effect(self.option, self.written, problem))
+        let (key, taker) = (shortened(key), self.taker);
+        match self.taken.as_slice() {
+            // An option above it may have chosen what takes none.
+            [] => {
+                let problem = format!("`{key}` has no effect: {taker} takes no arguments");
+                Err(Error::no_effect(self.option, self.written, problem))
+            }
+            taken => {
+                let problem = format!("`{key}` has no effect: {taker} takes {}", taken.join(", "));
+                Err(Error::option(self.option, self.written, problem))
+            }
+        }
     }
 
     fn take<T>(

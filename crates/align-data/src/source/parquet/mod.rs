@@ -107,6 +107,10 @@ impl Reading {
             }
             let Some(group) = self.metadata.row_groups().get(self.next) else { return Ok(None) };
             self.next += 1;
+            // Of no rows there are no pages, wherever they are said to be.
+            if group.num_rows() == 0 {
+                continue;
+            }
             let group = Group::new(&self.file, self.end, group);
             self.group = Some(group.map_err(|problem| unreadable(&self.path, &problem))?);
         }

@@ -88,6 +88,14 @@ fn conversation(row: &mut Row, column: &str) -> Result<DemonstrationBody> {
         };
     }
     let messages = prompt::into_turns(prompt::with_system(row, messages.into())?);
+    let says = |message: &Message| {
+        let text = message.content.as_deref().unwrap_or_default();
+        !text.trim().is_empty() || message.extra.contains_key("tool_calls")
+    };
+    let mut answers = messages.iter().filter(|message| message.role == "assistant").peekable();
+    if answers.peek().is_some() && !answers.any(says) {
+        return Err(row.wrong(column, "a turn of the assistant with something in it", "empty ones alone"));
+    }
     if column == "conversations" {
         wrap_tools(row)?;
     }
