@@ -65,6 +65,10 @@ struct TrainOptions {
     report_to: Vec<String>,
     #[arg(long, default_value = "no")]
     eval_strategy: Strategy,
+    #[arg(long)]
+    optim: Option<String>,
+    #[arg(long)]
+    lr_scheduler_kwargs: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
