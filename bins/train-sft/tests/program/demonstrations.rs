@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, QUICK, check, training};
+use crate::support::{Place, QUICK, Run, check, training};
 
 #[test]
 fn the_prompt_is_learned_where_one_says_so() {
@@ -51,21 +51,18 @@ fn the_loss_is_the_one_that_is_named() {
 }
 
 #[test]
-fn smoothed_labels_cost_more_and_noise_is_heard_in_training_alone() {
+fn smoothed_labels_are_measured_too_and_noise_is_heard_in_training_alone() {
     let place = Place::new();
     let held_out = "--eval-dataset data.jsonl --eval-strategy steps --eval-steps 3";
     let run = |out: &str, options: &str| place.train(out, &format!("{QUICK} {held_out} {options}"));
     let plain = run("plain", "");
     let smoothed = run("smoothed", "--label-smoothing-factor 0.2");
     assert!(smoothed.model() != plain.model());
-    // Of a trained model the even share is unlikely.
-    assert!(
-        smoothed.json("report.json")["loss_before"].as_f64()
-            > plain.json("report.json")["loss_before"].as_f64()
-    );
+    let before = |run: &Run| run.json("report.json")["loss_before"].as_f64().unwrap();
+    assert_ne!(before(&smoothed), before(&plain), "held-out labels are smoothed too");
     let noisy = run("noisy", "--neftune-noise-alpha 5");
     assert!(noisy.model() != plain.model());
-    assert_eq!(noisy.json("report.json")["loss_before"], plain.json("report.json")["loss_before"]);
+    assert_eq!(before(&noisy), before(&plain));
     assert!(run("again", "--neftune-noise-alpha 5").model() == noisy.model(), "noise is of the seed");
     assert!(run("louder", "--neftune-noise-alpha 15").model() != noisy.model());
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
