@@ -65,9 +65,10 @@ struct TrainOptions {
     report_to: Vec<String>,
     #[arg(long, default_value = "no")]
     eval_strategy: Strategy,
-    /// What updates the weights
-    #[arg(long, default_value = "adamw_torch")]
-    optim: String,
+    #[arg(long)]
+    optim: Option<String>,
+    #[arg(long)]
+    lr_scheduler_kwargs: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]

@@ -121,12 +121,32 @@ fn an_optimizer_of_the_peer_that_is_not_here_names_the_nearest() {
         ("lomo", "sgd"),
     ] {
         let expected = format!("`{name}` is not supported; the nearest is `{nearest}`");
-        assert!(error(&format!("--optim {name}")).contains(&expected), "{name}");
+        let found = error(&format!("--optim {name}"));
+        assert!(found.contains(&expected), "{found}");
         assert!(file_error(&format!("optim = \"{name}\"")).contains(&expected), "{name}");
     }
     for name in ["adamw_torch", "adamw_torch_fused", "adamw_8bit", "adamw_bnb_8bit", "lion_32bit", "muon"] {
         run(&format!("--optim {name}")).unwrap();
     }
+}
+
+#[test]
+fn arguments_of_an_option_may_be_a_table_of_the_file() {
+    let of = |line: &str| {
+        let (_dir, path) = file(&format!("model = \"m\"\ndataset = \"d\"\n{line}\n"));
+        let parsed = run(&format!("--config {}", path.display())).unwrap();
+        let again = parsed.settings.clone();
+        let (_dir, path) = file(&again);
+        let repeated = run(&format!("--config {}", path.display())).unwrap().options.train;
+        assert_eq!(repeated.lr_scheduler_kwargs, parsed.options.train.lr_scheduler_kwargs, "{again}");
+        parsed.options.train.lr_scheduler_kwargs.unwrap()
+    };
+    let table = of("lr_scheduler_kwargs = { num_cycles = 2, min_lr = 1e-5, mode = \"max\", on = true }");
+    let expected = serde_json::json!({ "num_cycles": 2, "min_lr": 1e-5, "mode": "max", "on": true });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&table).unwrap(), expected);
+    assert_eq!(of("lr_scheduler_kwargs = \"num_cycles=2\""), "num_cycles=2");
+    let nested = file_error("lr_scheduler_kwargs = { a = { b = 1 } }");
+    assert!(nested.contains("`lr_scheduler_kwargs` has `a`"), "{nested}");
 }
 
 #[test]

@@ -231,10 +231,7 @@ fn arguments_within_options() -> Vec<Row> {
             );
             row_with(&name, "train-sft", beside).word(format!("--{option}={value}"))
         };
-        let refused = move |value: String| {
-            let says = if value.is_empty() { option } else { &option.replace('-', "_") };
-            given(value).ends(&[2], &[says])
-        };
+        let refused = move |value: String| given(value).refused(&[&option.replace('-', "_")]);
         let numbers = hostile.into_iter().map(move |value| refused(format!("{key}={value}")));
         let others =
             ["nonsense", "", "{", "{}x", "{\"a\":{\"b\":1}}", "a=1,a=2", "=", ",,,", "\u{1b}]0;t\u{7}"];

@@ -238,7 +238,7 @@ fn stages() -> Vec<Row> {
             .ends(&[0, 2], &[]),
         row_with("prompts: no column", "generate", "--prompts texts.jsonl --prompt-format raw").refused(&[]),
         row("prompts: in training by rewards", "train-ppo")
-            .put("sft.jsonl", "{\"question\": \"a\"}")
+            .put("sft.jsonl", "{\"topic\": \"a\"}")
             .refused(&["sft.jsonl:1", "prompt"]),
         row_with("prompts: no right answers", "train-ppo", "--reward-funcs exact_match").refused(&["answer"]),
         row_with("prompts: a reward that there is not", "train-ppo", "--reward-funcs lenght:1..3")
