@@ -201,7 +201,9 @@ fn load<T>(
     for row in rows {
         // Whatever cannot be read stops the load: what follows it is not what it seems.
         let mut row = row?;
-        match record(&mut row).and_then(|record| row.refuse_meaningful().map(|()| record)) {
+        let read = record(&mut row).and_then(|record| row.refuse_meaningful().map(|()| record));
+        tally.voted(&row);
+        match read {
             Ok(record) => {
                 tally.used(&row);
                 records.push(record);

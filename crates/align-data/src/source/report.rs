@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::rows::Row;
 use crate::error::{DataError, Result};
 use crate::guard::shortened;
+use crate::record::Origin;
 
 /// Reasons, and columns without a use, that are told apart. Files of strangers can have any number.
 const MOST: usize = 32;
@@ -149,11 +150,22 @@ pub(super) struct Tally {
     /// The first bad row's error, and that of the first row that is left out without a fault.
     first_bad: Option<DataError>,
     first_tie: Option<DataError>,
+    /// Rows with votes in numbers, which of 0, 1 and 2 there were, and the first row with a 0.
+    voted: (usize, [bool; 3], Option<Origin>),
 }
+
+/// Rows from which on votes of 0 and 1 alone are no accident.
+const VOTES: usize = 20;
 
 impl Tally {
     pub(super) fn new(most: f64) -> Self {
-        Self { report: SourceReport::default(), most, first_bad: None, first_tie: None }
+        Self {
+            report: SourceReport::default(),
+            most,
+            first_bad: None,
+            first_tie: None,
+            voted: (0, [false; 3], None),
+        }
     }
 
     /// Counts a row that a record was made of.
@@ -179,6 +191,16 @@ impl Tally {
             if read_as.columns.len() < MOST && !read_as.columns.contains(name) {
                 read_as.columns.push(shortened(name));
             }
+        }
+    }
+
+    /// Notes the votes of a row, whatever becomes of it.
+    pub(super) fn voted(&mut self, row: &Row) {
+        let (rows, seen, first) = &mut self.voted;
+        *rows += usize::from(row.voted != [false; 3]);
+        seen.iter_mut().zip(row.voted).for_each(|(seen, voted)| *seen |= voted);
+        if row.voted[0] {
+            first.get_or_insert_with(|| row.origin.clone());
         }
     }
 
@@ -208,7 +230,12 @@ impl Tally {
     /// # Errors
     /// More bad rows than are allowed; rows of which none could be used.
     pub(super) fn finish(self, unmapped: Vec<String>) -> Result<SourceReport> {
-        let Self { report, most, first_bad, first_tie } = self;
+        let Self { report, most, first_bad, first_tie, voted } = self;
+        if let (VOTES.., [true, true, false], Some(origin)) = voted {
+            let reason = "a vote of 1 is for the first answer, 2 for the second and 0 a tie, and here are 0 and 1 alone, which may stand \
+                          for the two answers; write votes as 1 and 2, or in words (`a`, `b`, `tie`)";
+            return Err(DataError::Row { origin, reason: reason.to_owned() });
+        }
         let (rows, bad) = (report.rows, report.bad);
         if let Some(first) = first_bad.filter(|_| bad > allowed(most, rows) || report.used == 0) {
             return Err(DataError::BadRows { first: Box::new(first), bad, rows, most });

@@ -26,12 +26,23 @@ pub(super) struct Row {
     pub(super) used: Vec<String>,
     /// Whether its answers may be equally good, where they are not what is wanted of it.
     pub(super) takes_ties: bool,
+    /// Whether a vote in it is the number 0, 1 or 2.
+    pub(super) voted: [bool; 3],
 }
 
 impl Row {
     /// A row as it stands in a file.
     pub(super) fn new(origin: Origin, columns: Map<String, Value>, is_text: bool) -> Self {
-        Self { origin, columns, is_text, count: 1, shape: "", used: Vec::new(), takes_ties: false }
+        Self {
+            origin,
+            columns,
+            is_text,
+            count: 1,
+            shape: "",
+            used: Vec::new(),
+            takes_ties: false,
+            voted: [false; 3],
+        }
     }
 }
 

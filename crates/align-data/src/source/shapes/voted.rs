@@ -37,6 +37,13 @@ fn is_vote(name: &str) -> bool {
 pub(super) fn answers(row: &mut Row) -> Result<Replies> {
     row.shape = "two answers and votes";
     let votes = votes(row)?;
+    for (number, voted) in row.voted.iter_mut().enumerate() {
+        let is_it = |value: &Value| match value {
+            Value::String(word) => word.trim() == number.to_string(),
+            other => other.as_f64() == Some(number as f64),
+        };
+        *voted = row.columns.iter().any(|(name, value)| is_vote(name) && is_it(value));
+    }
     for name in row.columns.keys().filter(|name| is_vote(name)).cloned().collect::<Vec<_>>() {
         row.take(&name)?;
     }
