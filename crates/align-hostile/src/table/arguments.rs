@@ -119,7 +119,6 @@ fn values() -> Vec<Row> {
                 "completion-only-loss",
                 "assistant-only-loss",
                 "last-turn-only",
-                "column-mapping",
                 "loss-type",
                 "gradient-checkpointing",
                 "lr-scheduler-type",
@@ -197,6 +196,7 @@ fn values() -> Vec<Row> {
     }
     rows.extend(columns());
     rows.extend(arguments_within_options());
+    rows.push(refused("train-sft", "column-mapping", "nonsense"));
     rows.push(refused("train-sft", "loss-type", "").ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "sigmoid,,").ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "sigmoid,sigmoid"));
