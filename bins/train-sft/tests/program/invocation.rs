@@ -157,9 +157,10 @@ fn what_a_flag_makes_moot_in_a_file_is_left_out_with_a_notice() {
     let settings = fs::read_to_string(place.run("out").dir.join("training_args.toml")).unwrap();
     assert!(!settings.contains("eval_steps"), "{settings}");
 
-    // In one layer, what has no effect is a mistake.
+    // In one layer, what has no effect is a mistake, also where the command line names another model.
     check(&place, "--config run.toml --eval-strategy no --eval-steps 1 --output-dir new", &["eval_steps"]);
     let text = fs::read_to_string(place.path("run.toml")).unwrap();
     place.write("run.toml", text.replace("\"steps\"", "\"no\""));
     check(&place, "--config run.toml --output-dir new", &["eval_steps"]);
+    check(&place, "--config run.toml --model model --output-dir new", &["eval_steps"]);
 }

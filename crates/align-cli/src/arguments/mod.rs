@@ -168,10 +168,9 @@ pub(crate) fn parse_without<C: clap::Args>(
     if !is_recipe {
         given.extend(lower.settings.iter().map(|setting| setting.id.clone()));
     }
-    let overridable = match settings::are_about_this_call(&schema, &line.given) {
-        true => BTreeSet::new(),
-        false => lower.settings.iter().map(layer::Setting::name).collect(),
-    };
+    let moot =
+        |setting: &&layer::Setting| settings::may_be_moot(&schema, &setting.id, &line.given, is_recipe);
+    let overridable = lower.settings.iter().filter(moot).map(layer::Setting::name).collect();
     Ok(Parsed {
         overridable,
         below: lower.name,

@@ -43,10 +43,19 @@ pub(super) fn to_toml(schema: &Schema, program: &Program, matches: &ArgMatches) 
     toml
 }
 
-/// Whether all options of these ids are about one call only.
-pub(super) fn are_about_this_call(schema: &Schema, ids: &BTreeSet<String>) -> bool {
-    let mut given = schema.options().filter(|arg| ids.contains(arg.get_id().as_str()));
-    given.all(|arg| arg.get_long().is_some_and(|long| ABOUT_THIS_CALL.contains(&long)))
+/// Groups of options that say on what something is done, and not how.
+const ON_WHAT: &[&str] = &["Model and device", "Data", "Output"];
+
+/// Whether an option of a layer below may be moot because of those `given` above it: not because of such as are about one call
+/// only. A recipe was written for another model and other data; who writes a config file and names these on the command
+/// line made a mistake if two options of the file exclude each other.
+pub(super) fn may_be_moot(schema: &Schema, id: &str, given: &BTreeSet<String>, is_recipe: bool) -> bool {
+    let is_about_this_call = |arg: &&Arg| arg.get_long().is_some_and(|long| ABOUT_THIS_CALL.contains(&long));
+    let of = |id: &str| schema.options().find(|arg| arg.get_id().as_str() == id);
+    let group = of(id).and_then(Arg::get_help_heading);
+    let given = given.iter().filter_map(|id| of(id)).filter(|arg| !is_about_this_call(arg));
+    let mut groups = given.map(Arg::get_help_heading);
+    groups.any(|above| is_recipe || above == group || above.is_none_or(|above| !ON_WHAT.contains(&above)))
 }
 
 /// The names of those options among `ids` that have another value than their default.

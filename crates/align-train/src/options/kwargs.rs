@@ -81,7 +81,7 @@ impl Arguments {
                 Err(Error::no_effect(self.option, self.written, problem))
             }
             taken => {
-                let problem = format!("`{key}` has no effect: {taker} takes {}", taken.join(", "));
+                let problem = format!("`{key}` is none of its arguments: {taker} takes {}", taken.join(", "));
                 Err(Error::option(self.option, self.written, problem))
             }
         }
@@ -178,10 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_takes_has_no_effect() {
+    fn what_nobody_takes_is_refused() {
         let mut arguments = of("lr=1").unwrap();
         arguments.number("momentum", 0.0..=1.0).unwrap();
         let error = arguments.finish().unwrap_err().to_string();
-        assert_eq!(error, "`optim_args` = lr=1: `lr` has no effect: optim sgd takes momentum");
+        assert_eq!(error, "`optim_args` = lr=1: `lr` is none of its arguments: optim sgd takes momentum");
     }
 }
