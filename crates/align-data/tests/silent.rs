@@ -4,8 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    Dataset, LearnedPart, TokenizeOptions, Tokenizer, load_demonstrations, load_pairs,
-    tokenize_demonstrations,
+    LearnedPart, TokenizeOptions, Tokenizer, load_demonstrations, load_pairs, tokenize_demonstrations,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -65,7 +64,7 @@ fn conversations_whose_answers_are_all_empty_are_no_demonstrations() {
 fn learned(row: Value, part: &LearnedPart) -> Result<(usize, usize), String> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/models/tiny-chat");
     let (_dir, path) = file([row]);
-    let rows = load_demonstrations(&Dataset::from(&path), "train").unwrap();
+    let rows = load_demonstrations(&path, "train").unwrap();
     let tokenizer = Tokenizer::load(&model).unwrap();
     let options = TokenizeOptions { max_length: None, ..TokenizeOptions::default() };
     let (rows, _) =
