@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Place, QUICK, Run, check, training};
+use crate::support::{Place, QUICK, check, training};
 
 #[test]
 fn the_prompt_is_learned_where_one_says_so() {
@@ -15,6 +15,62 @@ fn the_prompt_is_learned_where_one_says_so() {
     assert_eq!(learned(""), (8, 8), "a context and a learned part in each of 8 rows");
     assert_eq!(learned("--completion-only-loss"), (8, 8));
     assert_eq!(learned("--completion-only-loss false"), (0, 8));
+}
+
+/// Conversations of two questions and answers.
+fn conversations() -> String {
+    let row = |number: usize| {
+        let turn = |role: &str, text: String| serde_json::json!({ "role": role, "content": text });
+        let messages = [
+            turn("system", "Be kind.".to_owned()),
+            turn("user", format!("Hello, I am number {number}.")),
+            turn("assistant", "Hello.".to_owned()),
+            turn("user", "Who are you?".to_owned()),
+            turn("assistant", format!("Not number {number}.")),
+        ];
+        format!("{}\n", serde_json::json!({ "messages": messages }))
+    };
+    (0..8).map(row).collect()
+}
+
+#[test]
+fn of_a_conversation_the_assistants_turns_are_learned() {
+    let place = Place::new();
+    place.write("data.jsonl", conversations());
+    let learned = |options: &str| {
+        let shown = place.succeeds(&training("out", &format!("--inspect {options}"))).stdout;
+        let parts = |name| shown.lines().filter(|line| line.trim_start().starts_with(name)).count();
+        (parts("context ("), parts("learned ("))
+    };
+    assert_eq!(learned(""), (16, 16));
+    assert_eq!(learned("--assistant-only-loss"), (16, 16));
+    assert_eq!(learned("--last-turn-only"), (8, 8));
+    assert_eq!(learned("--assistant-only-loss false"), (0, 8));
+    let shown = place.succeeds(&training("out", "--dry-run")).stdout;
+    let said = "of 8 conversations the assistant's turns are learned, told apart by rendering turn by turn (assistant_only_loss)";
+    assert!(shown.contains(said), "{shown}");
+    let ended = place.ended(&training("out", "--last-turn-only --assistant-only-loss false"));
+    assert!(ended.code == Some(2) && ended.stderr.contains("last_turn_only"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_chat_template_of_ones_own_is_used_and_saved() {
+    let place = Place::new();
+    place.write("data.jsonl", conversations());
+    let template = "{% for m in messages %}[{{ m.role }}]{% if m.role == 'assistant' %}{% generation %}{{ m.content }}\
+                    {{ eos_token }}{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+    place.write("own.jinja", template);
+    std::fs::create_dir(place.path("other")).unwrap();
+    place.write("other/chat_template.jinja", template);
+    for (out, from) in [("a", "own.jinja"), ("b", "other")] {
+        let options = format!("{QUICK} --chat-template-path {from}");
+        let shown = place.succeeds(&training(out, &options)).stdout;
+        assert!(shown.contains("as the chat template marks them"), "{shown}");
+        let saved = std::fs::read_to_string(place.path(out).join("chat_template.jinja")).unwrap();
+        assert_eq!(saved, template);
+    }
+    let ended = place.ended(&training("out", "--chat-template-path data.jsonl"));
+    assert!(ended.code == Some(2) && ended.stderr.contains("data.jsonl"), "{}", ended.stderr);
 }
 
 #[test]
@@ -51,18 +107,18 @@ fn the_loss_is_the_one_that_is_named() {
 }
 
 #[test]
-fn smoothed_labels_are_measured_too_and_noise_is_heard_in_training_alone() {
+fn smoothed_labels_are_learned_and_noise_is_heard_in_training_alone() {
     let place = Place::new();
     let held_out = "--eval-dataset data.jsonl --eval-strategy steps --eval-steps 3";
     let run = |out: &str, options: &str| place.train(out, &format!("{QUICK} {held_out} {options}"));
     let plain = run("plain", "");
     let smoothed = run("smoothed", "--label-smoothing-factor 0.2");
     assert!(smoothed.model() != plain.model());
-    let before = |run: &Run| run.json("report.json")["loss_before"].as_f64().unwrap();
-    assert_ne!(before(&smoothed), before(&plain), "held-out labels are smoothed too");
+    // What is measured is smoothed too.
+    assert_ne!(smoothed.json("report.json")["loss_before"], plain.json("report.json")["loss_before"]);
     let noisy = run("noisy", "--neftune-noise-alpha 5");
     assert!(noisy.model() != plain.model());
-    assert_eq!(before(&noisy), before(&plain));
+    assert_eq!(noisy.json("report.json")["loss_before"], plain.json("report.json")["loss_before"]);
     assert!(run("again", "--neftune-noise-alpha 5").model() == noisy.model(), "noise is of the seed");
     assert!(run("louder", "--neftune-noise-alpha 15").model() != noisy.model());
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
