@@ -36,6 +36,9 @@ fn is_named(json: &Value) -> bool {
     architectures.filter_map(Value::as_str).any(|name| name == ARCHITECTURE)
 }
 
+/// Letters of a complaint that are shown.
+const SHOWN: usize = 400;
+
 /// Reads and checks the config of a model directory.
 ///
 /// # Errors
@@ -43,7 +46,8 @@ fn is_named(json: &Value) -> bool {
 pub(crate) fn read(dir: &Path) -> Result<Config> {
     let path = dir.join(CONFIG);
     let bytes = align_files::read(&path, LARGEST)?;
-    let wrong = |problem: String| Error::invalid(&path, problem);
+    // What is found is as long as the file makes it.
+    let wrong = |problem: String| Error::invalid(&path, align_text::shortened(&problem, SHOWN));
     let json: Value =
         serde_json::from_slice(&bytes).map_err(|error| wrong(format!("is no JSON: {error}")))?;
     if !is_named(&json) {
