@@ -1,6 +1,5 @@
 //! Which instructions kernels use: those that the CPU has, unless a variable of the environment holds them back.
 
-use std::fmt;
 use std::sync::OnceLock;
 
 /// A set of instructions, each with those before it.
@@ -69,12 +68,6 @@ impl Isa {
     #[cfg(not(target_arch = "x86_64"))]
     fn of_cpu() -> Self {
         Self::Baseline
-    }
-}
-
-impl fmt::Display for Isa {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 

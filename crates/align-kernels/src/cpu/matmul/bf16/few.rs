@@ -38,7 +38,8 @@ impl PairPanels {
 
     /// See [`multiply`](crate::cpu::tile::multiply).
     pub(crate) fn multiply(&self, w: &[f32], put: impl Fn(usize, usize, &[f32])) {
-        let (outputs, pairs) = (w.len() / self.inputs, self.inputs.div_ceil(2));
+        debug_assert!(w.len().is_multiple_of(self.inputs), "whole rows of the weight");
+        let pairs = self.inputs.div_ceil(2);
         let stride = pairs.next_multiple_of(LANES);
         WEIGHT.with_borrow_mut(|weight| {
             weight.resize(weight.len().max(ROWS * stride), 0);
@@ -71,7 +72,6 @@ impl PairPanels {
                     }
                 }
             }
-            debug_assert_eq!(outputs * self.inputs, w.len());
         });
     }
 }
