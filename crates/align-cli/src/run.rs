@@ -177,7 +177,8 @@ const LONGEST: usize = 2000;
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
-        let cause = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let cause = cause.to_string();
+        let cause = align_text::without_backtrace(&cause).split_whitespace().collect::<Vec<_>>().join(" ");
         if line.is_empty() {
             line = cause;
         } else if !line.contains(&cause) {

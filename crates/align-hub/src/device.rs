@@ -52,7 +52,7 @@ impl DeviceChoice {
     pub fn open(self) -> Result<Device, DeviceError> {
         let not_there = |error: candle_core::Error| DeviceError::NotThere {
             choice: self,
-            reason: error.to_string().lines().next().unwrap_or_default().to_owned(),
+            reason: align_text::without_backtrace(&error.to_string()).to_owned(),
         };
         match self {
             Self::Auto => Ok(best()),

@@ -46,6 +46,17 @@ pub fn shortened(text: &str, most: usize) -> String {
     format!("{beginning} … ({} characters) … {end}", count - kept)
 }
 
+/// An error's words without the backtrace that candle's errors carry below them under `RUST_BACKTRACE=1`.
+///
+/// ```
+/// let error = "no such tensor\n   0: candle_core::error::Error::bt\n   1: main\n";
+/// assert_eq!(align_text::without_backtrace(error), "no such tensor");
+/// assert_eq!(align_text::without_backtrace("two\nlines"), "two\nlines");
+/// ```
+pub fn without_backtrace(words: &str) -> &str {
+    words.split_once("\n   0: ").map_or(words, |(words, _)| words)
+}
+
 /// Characters of the note between beginning and end.
 const GAP: usize = 40;
 
