@@ -109,6 +109,21 @@ fn an_answer_has_one_score_however_it_is_asked_for() {
 }
 
 #[test]
+fn scores_of_products_in_bf16_are_near_and_the_same_under_both_names() {
+    let [exact, rounded, named, off] =
+        ["", "--dtype bfloat16", "--bf16", "--bf16 false"].map(|options| scores(&scored(&rows(), options)));
+    assert_eq!((&rounded, &exact), (&named, &off));
+    let off_by = exact.iter().zip(&rounded).map(|(a, b)| (a - b).abs());
+    assert!(
+        off_by.clone().all(|it| it < 0.02) && off_by.clone().any(|it| it > 1e-6),
+        "{exact:?} {rounded:?}"
+    );
+    let dir = place(&rows());
+    refused(dir.path(), "--bf16 false --dtype bfloat16", "`bf16`: is false, and `dtype` says bfloat16");
+    refused_alone(dir.path(), "--reward length:1..9 --bf16", "`bf16`: has no effect, `reward` does not name");
+}
+
+#[test]
 fn two_answers_are_compared() {
     let expected = scores(&scored(&rows(), ""));
     let pair = json!({ "prompt": "Where?", "chosen": ANSWERS[0], "rejected": ANSWERS[1] });
@@ -268,6 +283,8 @@ fn a_classifier_with_an_encoder_scores_as_transformers_has_it() {
     for (found, expected) in found.iter().zip(expected) {
         assert!((found - expected).abs() < 1e-4, "{found} {expected}");
     }
+    let rounded = format!("--model {} --bf16", golden.display());
+    refused_alone(dir.path(), &rounded, "an encoder, which computes in float32; remove the option");
 }
 
 #[cfg(unix)]

@@ -1,12 +1,15 @@
 //! A language model to be evaluated: its tokenizer, its answers, its log-probs.
 
+mod spelled;
+
 use std::path::Path;
 
 use align_data::{
-    Candidates, Demonstration, LearnedPart, PromptOnly, Text, TokenizeOptions, TokenizedCandidates,
-    Tokenizer, TruncationMode, tokenize_demonstrations, tokenize_prompts,
+    Demonstration, LearnedPart, PromptOnly, Text, TokenizeOptions, TokenizedCandidates, Tokenizer,
+    TruncationMode, tokenize_demonstrations, tokenize_prompts,
 };
 use align_hub::Hub;
+use align_kernels::Precision;
 use align_models::generation::{Completion, GenerationOptions, check_completions, generate_in_batches};
 use align_models::{CausalLm, ModelDir, Packed, divergence};
 use align_stage::find_base;
@@ -15,6 +18,8 @@ use align_train::Pace;
 use candle_core::Device;
 
 use crate::error::{Error, Result};
+use spelled::spelled;
+pub(crate) use spelled::spelled_candidates;
 
 /// Tokens per pass where log-probs are computed: bounds the memory.
 const TOKENS_PER_PASS: usize = 4096;
@@ -79,6 +84,17 @@ impl PolicyDir {
             eos.push(tokenizer.eos_id()?);
         }
         Ok(Self { name, dir, tokenizer, eos })
+    }
+
+    /// The same model, its products in that precision.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { dir: self.dir.in_precision(precision), ..self }
+    }
+
+    /// What it rounds operands of products to.
+    pub fn precision(&self) -> Precision {
+        self.dir.decoder_config().precision
     }
 
     /// What reports call it.
@@ -304,32 +320,6 @@ impl Policy {
     fn answer(&self, prompt: &[u32], completion: &Completion) -> Result<Answer> {
         let text = self.dir.tokenizer.continuation(prompt, &completion.tokens)?;
         Ok(Answer { text, tokens: completion.tokens.len(), finished: completion.finished })
-    }
-}
-
-/// The answers with messages spelled out as text, where a model has no chat template for them.
-pub(crate) fn spelled_candidates(candidates: &Candidates, has_template: bool) -> Candidates {
-    Candidates {
-        prompt: spelled(&candidates.prompt, has_template),
-        completions: candidates.completions.iter().map(|text| spelled_answer(text, has_template)).collect(),
-        ..candidates.clone()
-    }
-}
-
-fn spelled(text: &Text, has_template: bool) -> Text {
-    match text {
-        Text::Messages(turns) if !has_template => {
-            let contents = turns.iter().map(|turn| turn.content.as_deref().unwrap_or_default());
-            Text::Plain(contents.map(|content| format!("{content}\n\n")).collect())
-        }
-        text => text.clone(),
-    }
-}
-
-fn spelled_answer(text: &Text, has_template: bool) -> Text {
-    match text {
-        Text::Messages(_) if !has_template => Text::Plain(text.readable()),
-        text => text.clone(),
     }
 }
 

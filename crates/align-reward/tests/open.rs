@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{Candidates, Origin, TemplateArguments};
+use align_kernels::Precision;
 use align_reward::{Normalize, Reading, RewardModelDir, RewardNormalization, Task, open_reward};
 use candle_core::Device;
 
@@ -41,7 +42,8 @@ fn the_stored_normalisation_has_three_meanings() {
 
 #[test]
 fn an_opened_model_is_a_reward_of_texts() {
-    let reading = |normalize| Reading { normalize, add_bos_token: None, batch_size: 8 };
+    let reading =
+        |normalize| Reading { normalize, add_bos_token: None, batch_size: 8, precision: Precision::F32 };
     let rewards = |normalize| {
         let open = open_reward(&fixture("tiny-reward"), "model", &Device::Cpu, &reading(normalize)).unwrap();
         let candidates = Candidates {

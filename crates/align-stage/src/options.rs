@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use align_data::Tokenizer;
-use align_hub::{DeviceChoice, Dtype, Hub};
-use align_kernels::Precision;
+use align_hub::{DeviceChoice, Hub};
 use align_models::ModelDir;
 use serde::Serialize;
 
-use crate::{Error, Result};
+use crate::{PrecisionOptions, Result};
 
 /// What to load and where to compute.
 #[derive(Debug, Clone, Serialize, align_options::Options)]
@@ -31,14 +30,10 @@ pub struct ModelOptions {
     #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
     pub device: DeviceChoice,
 
-    /// Precision of products with weights: float32, or bfloat16 with sums in float32, twice as fast where the CPU has such arithmetic
-    /// (AVX-512 BF16); weights and their updates are float32 in any case
-    #[arg(long, default_value_t = Dtype::Float32, value_name = "DTYPE")]
-    pub dtype: Dtype,
-
-    /// As `--dtype bfloat16`; TRL's name for it
-    #[arg(long)]
-    pub bf16: Option<bool>,
+    /// What operands of products are rounded to.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub precision: PrecisionOptions,
 
     /// Seed of every random choice
     #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
@@ -54,21 +49,7 @@ impl ModelOptions {
         let dir = open_model(hub, &self.model_name_or_path, &self.model_revision)?;
         let tokenizer = Tokenizer::load(dir.tokenizer_path())?;
         let dir = dir.with_vocabulary_if(self.resize_token_embeddings, tokenizer.vocab_size())?;
-        Ok((dir.in_precision(self.precision()?), tokenizer))
-    }
-
-    /// What operands of products are rounded to.
-    ///
-    /// # Errors
-    /// If one option says that it is bf16 and the other that it is not.
-    pub fn precision(&self) -> Result<Precision> {
-        match (self.bf16, self.dtype) {
-            (Some(false), Dtype::Bfloat16) => {
-                Err(Error::option("bf16", "is false, and `dtype` says bfloat16; remove one of the two"))
-            }
-            (Some(true), _) | (_, Dtype::Bfloat16) => Ok(Precision::Bf16),
-            _ => Ok(Precision::F32),
-        }
+        Ok((dir.in_precision(self.precision.precision()?), tokenizer))
     }
 }
 

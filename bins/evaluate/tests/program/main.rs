@@ -108,6 +108,28 @@ fn a_model_against_itself_is_half_and_half() {
 }
 
 #[test]
+fn models_and_rewards_in_bf16_are_near_those_in_f32() {
+    let dir = place(&prompts());
+    let pair = json!({ "prompt": "Where?", "chosen": " Here.", "rejected": " No." });
+    fs::write(dir.path().join("pairs.jsonl"), pair.to_string()).unwrap();
+    let options = format!("{COMPARE} --preferences pairs.jsonl");
+    let [exact, rounded, named] = ["", "--dtype bfloat16", "--bf16"].map(|more| {
+        let found = report(dir.path(), &format!("{options} {more}"));
+        assert_eq!(found["comparison"]["models"][1]["kl_per_sequence"], json!(0.0), "{more}");
+        let judged = &found["preferences"];
+        // The reward model's margin, and the baseline's log-prob per token.
+        [0, 1].map(|place| judged[place]["chosen_rewards"][0].as_f64().unwrap())
+    });
+    assert_eq!(rounded, named);
+    for (exact, rounded) in exact.iter().zip(rounded) {
+        let off_by = (exact - rounded).abs();
+        assert!(1e-7 < off_by && off_by < 0.02, "{exact} {rounded}");
+    }
+    refused(dir.path(), &format!("{options} --bf16 false --dtype bfloat16"), "`bf16`: is false");
+    refused(dir.path(), "--run out --dtype bfloat16", "`dtype`: has no effect, without `--prompts`");
+}
+
+#[test]
 fn several_answers_to_a_prompt_are_compared_one_by_one_and_counted_by_prompt() {
     let dir = place(&prompts());
     let found = report(dir.path(), &format!("{COMPARE} --num-return-sequences 3"));

@@ -10,7 +10,7 @@ use candle_core::Device;
 use serde::Deserialize;
 
 use crate::judge::{Slate, scores};
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyDir};
 use crate::prompts::PromptRow;
 use crate::{Error, Result};
 
@@ -158,7 +158,8 @@ pub fn measured(
         points.push(measuring.point(0.0, start, start)?.0);
     }
     for (step, path) in checkpoints {
-        let policy = Policy::open(format!("step {step}"), &path, measuring.device)?;
+        let dir = PolicyDir::open(format!("step {step}"), &path)?.in_precision(start.dir().precision());
+        let policy = dir.load(measuring.device)?;
         let (point, said) = measuring.point(step as f64, &policy, start)?;
         points.push(point);
         answers = said;

@@ -42,7 +42,8 @@ impl Job {
             given.refuse(&names, "without `--prompts` no model is asked anything")?;
         }
         if !has_prompts && self.preferences.preferences.is_empty() {
-            let names = ["model", "models_in", "reward_model", "reward_command", "reward_url"];
+            let names =
+                ["model", "models_in", "reward_model", "reward_command", "reward_url", "dtype", "bf16"];
             given.refuse(&names, "without `--prompts` and `--preferences` no model is used")?;
         }
         let named = usize::from(self.models.reward_model.is_some()) + self.outside.count();

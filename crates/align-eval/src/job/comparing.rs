@@ -6,8 +6,9 @@ use align_report::{BestOf, Comparison, Run};
 use align_stage::Result;
 
 use super::inputs::{Inputs, Prompts};
+use super::models::Model;
 use super::{Job, JudgeKind, judging};
-use crate::{Comparing, Policy, PolicyDir};
+use crate::Comparing;
 
 /// All models on all prompts.
 pub(super) fn compare(
@@ -16,11 +17,11 @@ pub(super) fn compare(
     prompts: &Prompts<'_>,
 ) -> Result<(Comparison, Vec<String>)> {
     let judge = judging::judge(job, prompts, inputs.reward.as_ref())?;
-    let models = inputs.models.iter().map(|model| PolicyDir::open(model.name.as_str(), &model.path));
+    let models = inputs.models.iter().map(Model::dir);
     // A reward model that judges has given its rewards already.
     let reward = inputs.reward.as_ref().filter(|_| prompts.judge != JudgeKind::RewardModel);
     let (mut comparison, notes) = crate::compare(Comparing {
-        models: models.collect::<crate::Result<_>>()?,
+        models: models.collect::<Result<_>>()?,
         prompts: prompts.rows.clone(),
         prompt_source: prompts.source.clone(),
         text: &prompts.text,
@@ -43,8 +44,7 @@ pub(super) fn compare(
 /// The curve of the baseline, where it was asked for; held against the gold reward, or against a rule where one judges.
 pub(super) fn best_of(job: &Job, inputs: &Inputs<'_>, prompts: &Prompts<'_>) -> Result<Option<BestOf>> {
     let (Some(most), Some(source)) = (job.prompts.best_of_n, &inputs.reward) else { return Ok(None) };
-    let baseline = &inputs.models[0];
-    let policy = Policy::open(baseline.name.as_str(), &baseline.path, &inputs.device)?;
+    let policy = inputs.models[0].load(&inputs.device)?;
     let reward = (source.reward(), source.name.as_str());
     let gold = inputs.gold.as_ref().map(|gold| (gold.reward(), gold.name.as_str()));
     let quality = gold.or_else(|| prompts.rule.map(|rule| (rule, rule.name())));

@@ -9,7 +9,6 @@ use align_stage::{Error, Result};
 use super::Job;
 use super::inputs::{Inputs, Prompts};
 use super::judging::client;
-use super::models::Model;
 use crate::{
     Chat, ChatClient, ConstitutionalCritic, Criticised, EndpointChat, Policy, PolicyChat, RevisedPair, reply,
 };
@@ -22,8 +21,7 @@ pub(super) fn critique(job: &Job, inputs: &Inputs<'_>, prompts: &Prompts<'_>) ->
     let (false, Some(answering)) = (inputs.principles.is_empty(), inputs.models.last()) else {
         return Ok(None);
     };
-    let open = |model: &Model| Policy::open(model.name.as_str(), &model.path, &inputs.device);
-    let policy = open(answering)?;
+    let policy = answering.load(&inputs.device)?;
     let (generation, seed) = (&job.generation, job.models.seed);
 
     let asked: Vec<PromptOnly> =
@@ -45,7 +43,7 @@ pub(super) fn critique(job: &Job, inputs: &Inputs<'_>, prompts: &Prompts<'_>) ->
         }
         Some(name) if name != answering.name => {
             let model = inputs.models.iter().find(|model| model.name == name).unwrap_or(answering);
-            other = open(model)?;
+            other = model.load(&inputs.device)?;
             Box::new(PolicyChat::new(&other, greedy, seed))
         }
         _ => Box::new(PolicyChat::new(&policy, greedy, seed)),

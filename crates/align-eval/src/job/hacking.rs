@@ -8,7 +8,7 @@ use align_stage::{Error, Result, ensure};
 use super::Job;
 use super::inputs::{Inputs, Prompts};
 use super::models::RewardSource;
-use crate::{Measuring, Policy, Series, analyze_reward_hacking, attach_file, logged, measured, named};
+use crate::{Measuring, Series, analyze_reward_hacking, attach_file, logged, measured, named};
 
 /// A run whose reward is held against true quality.
 pub(super) enum Suspect {
@@ -79,7 +79,7 @@ fn of_checkpoints(name: &str, dir: &Path, job: &Job, inputs: &Inputs<'_>) -> Res
         return Err(Error::option("hacking", "there is nothing to measure a run's checkpoints with"));
     };
     let (baseline, seed) = (&inputs.models[0], job.models.seed);
-    let start = Policy::open(baseline.name.as_str(), &baseline.path, &inputs.device)?;
+    let start = baseline.load(&inputs.device)?;
     let measuring = Measuring {
         prompts: &prompts.rows,
         proxy: source.reward(),

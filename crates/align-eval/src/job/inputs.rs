@@ -12,7 +12,7 @@ use super::hacking::{Suspect, suspects};
 use super::judging::{World, rule};
 use super::models::{self, Model, RewardSource};
 use super::{Job, JudgeKind};
-use crate::{PairSet, PolicyDir, Principle, PromptRow, load_text, named, with_sets};
+use crate::{PairSet, Principle, PromptRow, load_text, named, with_sets};
 
 /// What there is to evaluate.
 pub(super) struct Inputs<'a> {
@@ -75,8 +75,9 @@ impl<'a> Inputs<'a> {
         });
         let train_pairs = train_pairs.transpose()?;
         let (reward, gold) = (job.models.reward_model.as_ref(), job.hacking.gold_reward_model.as_ref());
-        let reward = models::reward(("reward_model", reward), &hub, &device)?;
-        let gold = models::reward(("gold_reward_model", gold), &hub, &device)?;
+        let precision = job.models.precision.precision()?;
+        let reward = models::reward(("reward_model", reward), &hub, &device, precision)?;
+        let gold = models::reward(("gold_reward_model", gold), &hub, &device, precision)?;
         ensure!(
             pairs.len() == 0 || job.outside.count() == 0 || !models.is_empty(),
             "`preferences` with `reward_command` or `reward_url`: how long answers are is counted in the tokens of a model; \
@@ -115,7 +116,7 @@ fn check(models: &[Model]) -> Result<()> {
                 "two models are called `{name}`, {first} and {second}; name them: --model NAME=DIRECTORY"
             )));
         }
-        PolicyDir::open(model.name.as_str(), &model.path)?;
+        model.dir()?;
     }
     Ok(())
 }

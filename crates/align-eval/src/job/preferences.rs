@@ -6,9 +6,8 @@ use align_stage::{Error, Result, ensure};
 
 use super::Job;
 use super::inputs::Inputs;
-use super::models::Model;
 use crate::preferences::as_written;
-use crate::{Policy, PolicyDir, policy_preferences, reward_preferences, without_prompts};
+use crate::{policy_preferences, reward_preferences, without_prompts};
 
 /// An entry per file and judge, with what the answers of the file give away without their prompts.
 pub(super) fn preferences(job: &Job, inputs: &Inputs<'_>) -> Result<Vec<Preferences>> {
@@ -44,7 +43,7 @@ fn judged(job: &Job, inputs: &Inputs<'_>) -> Result<Vec<Preferences>> {
                     reward_preferences(judge.0, judge.1, tokenizer, options, pairs, seed)?
                 }
                 (None, Some(first)) => {
-                    let dir = PolicyDir::open(first.name.as_str(), &first.path)?;
+                    let dir = first.dir()?;
                     let whole = TokenizeOptions { max_length: None, ..TokenizeOptions::default() };
                     as_written(judge, (dir.tokenizer(), &whole), pairs, seed)?
                 }
@@ -56,14 +55,13 @@ fn judged(job: &Job, inputs: &Inputs<'_>) -> Result<Vec<Preferences>> {
         }
     }
     let mut models = inputs.models.iter();
-    let open = |model: &Model| Policy::open(model.name.as_str(), &model.path, &inputs.device);
     let Some(baseline) = models.next() else { return Ok(found) };
-    let baseline = open(baseline)?;
+    let baseline = baseline.load(&inputs.device)?;
     for pairs in &inputs.pairs {
         found.push(policy_preferences(&baseline, None, job.preferences.beta, pairs, seed)?);
     }
     for model in models {
-        let policy = open(model)?;
+        let policy = model.load(&inputs.device)?;
         for pairs in &inputs.pairs {
             found.push(policy_preferences(&policy, Some(&baseline), job.preferences.beta, pairs, seed)?);
         }

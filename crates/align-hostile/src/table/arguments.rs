@@ -186,9 +186,9 @@ fn values() -> Vec<Row> {
                 "on-not-finite",
             ],
         ),
-        ("score", &["write", "add-bos-token"]),
+        ("score", &["write", "add-bos-token", "dtype", "bf16"]),
         ("generate", &["prompt-format", "bf16"]),
-        ("evaluate", &["judge", "critique-keep-better"]),
+        ("evaluate", &["judge", "critique-keep-better", "dtype", "bf16"]),
     ] {
         for option in options {
             rows.push(refused(program, option, "nonsense").ends(&[2], &[option]));

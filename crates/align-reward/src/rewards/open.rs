@@ -59,6 +59,8 @@ pub struct Reading<'a> {
     pub add_bos_token: Option<bool>,
     /// Prompts per pass.
     pub batch_size: usize,
+    /// What a decoder rounds operands of products to.
+    pub precision: Precision,
 }
 
 /// A reward of texts by a model, and what decides how the model reads them.
@@ -71,6 +73,8 @@ pub struct OpenReward {
     pub tokenize: TokenizeOptions,
     /// Whether it reads conversations as they are, and not by a chat template.
     pub reads_as_written: bool,
+    /// What it rounds operands of products to.
+    pub precision: Precision,
 }
 
 /// A reward model's directory and tokenizer, which fit; its weights are not loaded yet.
@@ -102,7 +106,7 @@ pub fn open_reward(path: &Path, called: &str, device: &Device, reading: &Reading
     if align_encoders::is_encoder(path) {
         return encoder(path, called, device, reading);
     }
-    let dir = RewardModelDir::open(path, called)?;
+    let dir = RewardModelDir::open(path, called)?.in_precision(reading.precision);
     let normalization = reading.normalize.read(path)?;
     let loaded = dir.load(device)?;
     Ok(OpenReward {
@@ -110,6 +114,7 @@ pub fn open_reward(path: &Path, called: &str, device: &Device, reading: &Reading
         tokenize: loaded.tokenize_options(reading.add_bos_token),
         tokenizer: loaded.tokenizer,
         reads_as_written: false,
+        precision: reading.precision,
     })
 }
 
@@ -124,7 +129,8 @@ fn encoder(path: &Path, called: &str, device: &Device, reading: &Reading<'_>) ->
     let tokenizer = Arc::new(Tokenizer::load_encoder(path)?);
     // It cuts by itself what it cannot see.
     let tokenize = TokenizeOptions { max_length: None, ..TokenizeOptions::default() };
-    Ok(OpenReward { reward: Box::new(reward), tokenizer, tokenize, reads_as_written: true })
+    let precision = Precision::F32;
+    Ok(OpenReward { reward: Box::new(reward), tokenizer, tokenize, reads_as_written: true, precision })
 }
 
 impl RewardModelDir {

@@ -9,7 +9,7 @@ use std::fmt::Display;
 use std::time::Instant;
 
 use align_hub::Hub;
-use align_stage::{Error, Event, Heard, Host, PlaceError, Result, given};
+use align_stage::{Error, Event, Heard, Host, PlaceError, Result, ensure, given};
 use serde::Serialize;
 
 use crate::{Normalize, OutsideOptions, Reading, Reward, RewardError, RewardSpec, WeightedSum, open_reward};
@@ -124,8 +124,15 @@ fn model(job: &Job, hub: &Hub) -> Result<Box<dyn Reward>> {
         normalize: if asked.normalize { Normalize::Always("normalize") } else { Normalize::Never },
         add_bos_token: job.answers.add_bos_token,
         batch_size: job.answers.batch_size,
+        precision: asked.precision.precision()?,
     };
-    Ok(open_reward(&path, &format!("model {}", path.display()), &device, &reading)?.reward)
+    let called = format!("model {}", path.display());
+    let open = open_reward(&path, &called, &device, &reading)?;
+    ensure!(
+        reading.precision == open.precision,
+        "`dtype`, `bf16`: have no effect on {called}, an encoder, which computes in float32; remove the option"
+    );
+    Ok(open.reward)
 }
 
 /// What the user can do about it.

@@ -1,7 +1,7 @@
 //! The options of scoring, and which of them make no sense together.
 
 use align_hub::DeviceChoice;
-use align_stage::{Given, Result, ensure};
+use align_stage::{Given, PrecisionOptions, Result, ensure};
 use serde::Serialize;
 
 use super::Job;
@@ -24,6 +24,11 @@ pub struct SourceOptions {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
     #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
     pub device: DeviceChoice,
+
+    /// What operands of products are rounded to.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub precision: PrecisionOptions,
 
     /// The model's rewards with mean 0 and deviation 1 on the reference set of its training
     #[arg(long)]
@@ -113,7 +118,15 @@ impl Job {
                  `reward_command` or `reward_url` who gives rewards"
             );
         } else {
-            let names = ["model_name_or_path", "model_revision", "device", "normalize", "add_bos_token"];
+            let names = [
+                "model_name_or_path",
+                "model_revision",
+                "device",
+                "dtype",
+                "bf16",
+                "normalize",
+                "add_bos_token",
+            ];
             let no_model =
                 if reward.is_empty() { "no model is named" } else { "`reward` does not name `model`" };
             given.refuse(&names, no_model)?;

@@ -6,6 +6,7 @@ mod sections;
 use std::path::PathBuf;
 
 use align_hub::DeviceChoice;
+use align_stage::PrecisionOptions;
 use serde::Serialize;
 
 pub use judge::{EndpointOptions, JudgeKind, JudgeOptions};
@@ -33,6 +34,11 @@ pub struct ModelOptions {
     /// Where to compute: auto, cpu, cuda, cuda:N or metal; auto takes a GPU if this build has one
     #[arg(long, default_value_t = DeviceChoice::Auto, value_name = "DEVICE")]
     pub device: DeviceChoice,
+
+    /// What all models round operands of products to.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub precision: PrecisionOptions,
 
     /// Seed of answers and intervals
     #[arg(long, default_value_t = 42, value_name = "N", value_parser = align_limits::seed())]
