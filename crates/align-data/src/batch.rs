@@ -1,12 +1,15 @@
-//! Rows to micro-batches: so many rows, or as many as fit a token budget.
+//! Rows to micro-batches: so many rows, as many as fit a token budget, or bins that rows were packed into.
 //!
 //! A micro-batch is a list of row indices; whoever holds the rows packs them. Batches never cross the end of
 //! an epoch, and the last one of an epoch may be smaller: nothing is dropped and nothing is repeated.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DataError, Result};
-use crate::order::{Cursor, Order};
+use crate::lengths::{best_fit_decreasing, grouped_by_length};
+use crate::order::{Cursor, Order, SamplingStrategy};
 
 /// The size of one micro-batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +19,14 @@ pub enum BatchSize {
     Examples(usize),
     /// As many rows as have at most so many tokens together, but at least one.
     Tokens(usize),
+    /// So many bins, each with rows of at most so many tokens together: best-fit-decreasing packing, made anew for
+    /// every epoch. A longer row has a bin of its own.
+    Bins {
+        /// The bins of a micro-batch.
+        bins: usize,
+        /// The tokens of a bin.
+        tokens: usize,
+    },
 }
 
 /// The micro-batches of all epochs, with a place to return to.
@@ -24,8 +35,21 @@ pub struct MicroBatches {
     lengths: Vec<usize>,
     size: BatchSize,
     order: Order,
+    /// Rows of an update, which decide how many are grouped by length.
+    update: usize,
     cursor: Cursor,
-    epoch_order: Vec<usize>,
+    epoch: Epoch,
+}
+
+/// One epoch, laid out.
+#[derive(Clone, Debug)]
+struct Epoch {
+    /// The rows in their order.
+    rows: Vec<usize>,
+    /// Where in it each micro-batch ends.
+    ends: Vec<usize>,
+    /// Bins that rows were packed into; 0 without packing.
+    bins: usize,
 }
 
 impl MicroBatches {
@@ -37,26 +61,41 @@ impl MicroBatches {
         if lengths.is_empty() {
             return Err(DataError::AllRowsDropped { rows: 0, reasons: "there are no rows".to_owned() });
         }
-        if matches!(size, BatchSize::Examples(0) | BatchSize::Tokens(0)) {
+        let (BatchSize::Examples(count) | BatchSize::Tokens(count) | BatchSize::Bins { bins: count, .. }) =
+            size;
+        if count == 0 {
             return Err(DataError::Option {
                 field: "per_device_train_batch_size",
                 rule: "must be at least 1".to_owned(),
                 value: "0".to_owned(),
             });
         }
-        let epoch_order = order.epoch(lengths.len(), 0);
-        Ok(Self { lengths, size, order, cursor: Cursor::default(), epoch_order })
+        let epoch = Epoch { rows: Vec::new(), ends: Vec::new(), bins: 0 };
+        let mut batches = Self { lengths, size, order, update: count, cursor: Cursor::default(), epoch };
+        batches.epoch = batches.laid_out(0);
+        Ok(batches)
+    }
+
+    /// The same where an update takes so many micro-batches: rows are grouped by length over some fifty updates.
+    #[must_use]
+    pub fn with_accumulation(mut self, steps: usize) -> Self {
+        let (BatchSize::Examples(count) | BatchSize::Tokens(count) | BatchSize::Bins { bins: count, .. }) =
+            self.size;
+        self.update = count.saturating_mul(steps.max(1));
+        self.epoch = self.laid_out(self.cursor.epoch);
+        self
     }
 
     /// The rows of the next micro-batch; `None` once at the end of each epoch, then the next epoch begins.
     pub fn next_batch(&mut self) -> Option<Vec<usize>> {
         let start = self.cursor.position;
-        if start == self.lengths.len() {
+        let batch = self.epoch.ends.partition_point(|&end| end <= start);
+        let Some(&end) = self.epoch.ends.get(batch) else {
             self.go_to(Cursor { epoch: self.cursor.epoch + 1, position: 0 });
             return None;
-        }
-        self.cursor.position = self.end_of_batch(&self.epoch_order, start);
-        Some(self.epoch_order[start..self.cursor.position].to_vec())
+        };
+        self.cursor.position = end;
+        Some(self.epoch.rows[start..end].to_vec())
     }
 
     /// The place that reading has reached, to be saved with a checkpoint.
@@ -80,14 +119,9 @@ impl MicroBatches {
     pub fn batches_in_epoch(&self, epoch: usize) -> usize {
         match self.size {
             BatchSize::Examples(rows) => self.lengths.len().div_ceil(rows),
-            BatchSize::Tokens(_) => {
-                let order = self.order.epoch(self.lengths.len(), epoch);
-                let mut starts = std::iter::successors(Some(0), |&start| {
-                    let end = self.end_of_batch(&order, start);
-                    (end < order.len()).then_some(end)
-                });
-                starts.by_ref().count()
-            }
+            // Best fit asks how long rows are, not which: every epoch has as many bins.
+            BatchSize::Bins { bins, .. } => self.epoch.bins.div_ceil(bins),
+            BatchSize::Tokens(_) => self.laid_out(epoch).ends.len(),
         }
     }
 
@@ -96,25 +130,82 @@ impl MicroBatches {
         self.lengths.len()
     }
 
-    fn end_of_batch(&self, order: &[usize], start: usize) -> usize {
-        match self.size {
-            BatchSize::Examples(rows) => (start + rows).min(order.len()),
-            BatchSize::Tokens(budget) => {
-                let mut tokens = 0;
-                let fits = |row: &&usize| {
-                    tokens += self.lengths[**row];
-                    tokens <= budget
-                };
-                start + order[start..].iter().take_while(fits).count().max(1)
-            }
-        }
+    /// How full the bins are that rows are packed into; none without packing.
+    pub fn packing(&self) -> Option<Packing> {
+        let BatchSize::Bins { tokens: bin_tokens, .. } = self.size else { return None };
+        let (rows, bins) = (self.lengths.len(), self.epoch.bins);
+        Some(Packing { rows, bins, bin_tokens, tokens: self.lengths.iter().sum() })
     }
 
     fn go_to(&mut self, cursor: Cursor) {
         if cursor.epoch != self.cursor.epoch {
-            self.epoch_order = self.order.epoch(self.lengths.len(), cursor.epoch);
+            self.epoch = self.laid_out(cursor.epoch);
         }
         self.cursor = cursor;
+    }
+
+    fn laid_out(&self, epoch: usize) -> Epoch {
+        let mut rows = self.order.epoch(self.lengths.len(), epoch);
+        if self.order.strategy == SamplingStrategy::GroupByLength {
+            rows = grouped_by_length(rows, &self.lengths, self.update);
+        }
+        match self.size {
+            BatchSize::Examples(count) => {
+                let ends = (1..=rows.len().div_ceil(count)).map(|batch| (batch * count).min(rows.len()));
+                Epoch { ends: ends.collect(), rows, bins: 0 }
+            }
+            BatchSize::Tokens(budget) => Epoch { ends: self.within(budget, &rows), rows, bins: 0 },
+            BatchSize::Bins { bins: count, tokens } => {
+                let mut bins = best_fit_decreasing(&rows, &self.lengths, tokens);
+                self.order.shuffle(&mut bins, epoch, BINS);
+                let mut end = 0;
+                let sizes = bins.chunks(count).map(|batch| batch.iter().map(Vec::len).sum::<usize>());
+                let ends = sizes.map(|size| {
+                    end += size;
+                    end
+                });
+                Epoch { ends: ends.collect(), bins: bins.len(), rows: bins.concat() }
+            }
+        }
+    }
+
+    /// The ends of micro-batches of at most so many tokens.
+    fn within(&self, budget: usize, rows: &[usize]) -> Vec<usize> {
+        let (mut ends, mut tokens) = (Vec::new(), 0);
+        for (at, &row) in rows.iter().enumerate() {
+            if at > 0 && tokens + self.lengths[row] > budget {
+                ends.push(at);
+                tokens = 0;
+            }
+            tokens += self.lengths[row];
+        }
+        ends.push(rows.len());
+        ends
+    }
+}
+
+/// The stream of the order of bins, beside that of rows.
+const BINS: u64 = 1;
+
+/// How full the bins are that rows are packed into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Packing {
+    /// Rows of an epoch.
+    pub rows: usize,
+    /// Bins that they are packed into.
+    pub bins: usize,
+    /// Tokens that a bin has room for.
+    pub bin_tokens: usize,
+    /// Tokens of all rows.
+    pub tokens: usize,
+}
+
+impl fmt::Display for Packing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { rows, bins, bin_tokens, tokens } = *self;
+        let full = 100.0 * tokens as f64 / (bins as f64 * bin_tokens as f64);
+        let each = rows as f64 / bins as f64;
+        write!(f, "{rows} rows in {bins} bins of {bin_tokens} tokens, {each:.1} rows each, {full:.1} % full")
     }
 }
 
@@ -126,8 +217,8 @@ mod tests {
     use crate::order::SamplingStrategy;
 
     fn batches(lengths: &[usize], size: BatchSize, seed: u64) -> MicroBatches {
-        let order = Order { strategy: SamplingStrategy::Random, seed };
-        MicroBatches::new(lengths.to_vec(), size, order).unwrap()
+        let strategy = if seed % 2 == 0 { SamplingStrategy::Random } else { SamplingStrategy::GroupByLength };
+        MicroBatches::new(lengths.to_vec(), size, Order { strategy, seed }).unwrap()
     }
 
     fn sequential(lengths: &[usize], size: BatchSize) -> Vec<Option<Vec<usize>>> {
@@ -155,8 +246,38 @@ mod tests {
         assert!(error.to_string().contains("stands at row 4 of an epoch, but there are only 3 rows"));
     }
 
+    #[test]
+    fn a_micro_batch_of_bins_has_rows_that_fill_them() {
+        let got = sequential(&[3, 5, 2, 7, 1], BatchSize::Bins { bins: 2, tokens: 8 });
+        // Bins by size: [7, 1], [5, 3], [2].
+        assert_eq!(got[..3], [Some(vec![3, 4, 1, 0]), Some(vec![2]), None]);
+        let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
+        let size = BatchSize::Bins { bins: 1, tokens: 8 };
+        let packing = MicroBatches::new(vec![3, 5, 2, 7, 1], size, order).unwrap().packing().unwrap();
+        assert_eq!(packing.to_string(), "5 rows in 3 bins of 8 tokens, 1.7 rows each, 75.0 % full");
+    }
+
+    #[test]
+    fn rows_of_like_length_stand_together_and_the_longest_first() {
+        let lengths: Vec<usize> = (1..=64).collect();
+        let order = Order { strategy: SamplingStrategy::GroupByLength, seed: 5 };
+        let batches = MicroBatches::new(lengths.clone(), BatchSize::Examples(2), order).unwrap();
+        let mut batches = batches.with_accumulation(2);
+        let first = batches.next_batch().unwrap();
+        assert_eq!(lengths[first[0]], 64);
+        // Four groups of sixteen rows (four updates of four), each from long to short but for the row that changed places.
+        let rest = std::iter::from_fn(|| batches.next_batch()).flatten();
+        let shown: Vec<usize> = first.into_iter().chain(rest).map(|row| lengths[row]).collect();
+        assert!(shown.chunks(16).all(|group| group[1..].is_sorted_by(|a, b| a > b)), "{shown:?}");
+        assert!(!shown[1..].is_sorted_by(|a, b| a > b));
+    }
+
     fn size() -> impl Strategy<Value = BatchSize> {
-        prop_oneof![(1..6usize).prop_map(BatchSize::Examples), (1..30usize).prop_map(BatchSize::Tokens)]
+        prop_oneof![
+            (1..6usize).prop_map(BatchSize::Examples),
+            (1..30usize).prop_map(BatchSize::Tokens),
+            (1..4usize, 1..30usize).prop_map(|(bins, tokens)| BatchSize::Bins { bins, tokens }),
+        ]
     }
 
     proptest! {
@@ -169,6 +290,10 @@ mod tests {
             let visited: Vec<_> = std::iter::from_fn(|| batches.next_batch()).collect();
             prop_assert_eq!(visited.len(), batches.batches_in_epoch(epoch));
             let mut rows: Vec<_> = visited.concat();
+            if let BatchSize::Bins { bins, tokens } = size {
+                let of = |batch: &Vec<usize>| batch.iter().map(|&row| lengths[row]).sum::<usize>();
+                prop_assert!(visited.iter().all(|batch| of(batch) <= bins * tokens.max(20)));
+            }
             rows.sort_unstable();
             prop_assert_eq!(rows, (0..lengths.len()).collect::<Vec<_>>());
         }

@@ -33,6 +33,7 @@ mod order;
 
 // Together with which others.
 mod batch;
+mod lengths;
 
 // What it looks like to a person.
 mod display;
@@ -45,7 +46,7 @@ mod error;
 // What libraries panic on.
 mod guard;
 
-pub use batch::{BatchSize, MicroBatches};
+pub use batch::{BatchSize, MicroBatches, Packing};
 pub use checks::{
     DatasetChecks, EvaluationChecks, KnownAnswers, PairChecks, UnpairedChecks, check_demonstrations,
     check_pairs, check_prompts, check_unpaired,
@@ -56,7 +57,7 @@ pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, 
 pub use error::{DataError, Result};
 pub use formats::is_data_file;
 pub use layout::{Layout, LayoutError, is_pattern};
-pub use options::{DataConfig, DataOptions, DemonstrationOptions};
+pub use options::{DataConfig, DataOptions, DemonstrationOptions, PackingStrategy};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{
     Findings, Prepared, prepare_demonstrations, prepare_pairs, prepare_rankings, prepare_tasks,

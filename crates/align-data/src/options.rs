@@ -57,7 +57,7 @@ pub struct DataOptions {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
     pub add_bos_token: Option<bool>,
 
-    /// Order of the training rows: shuffled anew every epoch, or as in the file
+    /// Order of the training rows: shuffled anew every epoch, as in the file, or shuffled and then grouped by length
     #[arg(long, value_enum, default_value_t)]
     pub train_sampling_strategy: SamplingStrategy,
 
@@ -87,6 +87,20 @@ pub struct DemonstrationOptions {
     /// Learn only the last of the assistant's turns
     #[arg(long)]
     pub last_turn_only: bool,
+
+    /// Fill micro-batches: rows are packed into bins of at most max_length tokens, and per_device_train_batch_size counts bins
+    #[arg(long, value_enum)]
+    pub packing_strategy: Option<PackingStrategy>,
+}
+
+/// How rows are packed into bins. They stay apart: no token sees one of another row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, align_options::Choice)]
+#[cfg_attr(feature = "clap", derive(clap::ValueEnum))]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum PackingStrategy {
+    /// Best fit decreasing: the longest rows first, each where it leaves the least room.
+    Bfd,
 }
 
 impl DemonstrationOptions {
@@ -95,7 +109,7 @@ impl DemonstrationOptions {
     /// # Errors
     /// The last of the assistant's turns where all turns are to be learned.
     pub fn check(&self) -> Result<LearnedPart> {
-        let Self { completion_only_loss, assistant_only_loss, last_turn_only } = *self;
+        let Self { completion_only_loss, assistant_only_loss, last_turn_only, .. } = *self;
         if last_turn_only && assistant_only_loss == Some(false) {
             let rule = "has no effect with assistant_only_loss = false, which learns all turns".to_owned();
             return Err(DataError::NoEffect { field: "last_turn_only", rule, value: "true".to_owned() });

@@ -20,6 +20,9 @@ pub enum SamplingStrategy {
     Random,
     /// As in the file.
     Sequential,
+    /// Shuffled, then sorted by length within each fifty updates or so, the longest first: transformers' way to pad less. Here
+    /// nothing is padded; what it gives is micro-batches of rows of like length.
+    GroupByLength,
 }
 
 /// The place that reading has reached: the next row is number `position` of epoch `epoch`, both counted from 0.
@@ -41,20 +44,23 @@ pub struct Order {
 }
 
 impl Order {
-    /// The indices `0..items` in the order of an epoch.
+    /// The indices `0..items` in the order of an epoch. Grouping by length goes on from here with what it knows of them.
     pub fn epoch(&self, items: usize, epoch: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (0..items).collect();
-        if self.strategy == SamplingStrategy::Random {
-            order.shuffle(&mut self.rng(epoch));
-        }
+        self.shuffle(&mut order, epoch, 0);
         order
     }
 
-    fn rng(&self, epoch: usize) -> ChaCha8Rng {
+    /// Shuffles what belongs to an epoch, unless it is to stay as it is. Things of one epoch have a stream each.
+    pub(crate) fn shuffle<T>(&self, items: &mut [T], epoch: usize, stream: u64) {
+        if self.strategy == SamplingStrategy::Sequential {
+            return;
+        }
         let mut key = [0; 32];
         key[..8].copy_from_slice(&self.seed.to_le_bytes());
         key[8..16].copy_from_slice(&(epoch as u64).to_le_bytes());
-        ChaCha8Rng::from_seed(key)
+        key[16..24].copy_from_slice(&stream.to_le_bytes());
+        items.shuffle(&mut ChaCha8Rng::from_seed(key));
     }
 }
 

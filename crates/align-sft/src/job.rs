@@ -1,7 +1,7 @@
 //! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
 
 use align_data::{
-    DataOptions, Demonstration, DemonstrationOptions, MaskStyle, Records, inspect_example,
+    DataOptions, Demonstration, DemonstrationOptions, MaskStyle, PackingStrategy, Records, inspect_example,
     load_demonstrations, prepare_demonstrations,
 };
 use align_kernels::Params;
@@ -92,7 +92,12 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
-    let order = opening.order(data.train.iter().map(|example| example.tokens.len()).collect())?;
+    let lengths = data.train.iter().map(|example| example.tokens.len()).collect();
+    let order = match job.demonstrations.packing_strategy {
+        Some(PackingStrategy::Bfd) => opening.packed_order(lengths)?,
+        None => opening.order(lengths)?,
+    };
+    let packing = order.packing();
     let show = |row: usize| inspect_example(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
     if opening.looked(&order, show)? {
         return Ok(None);
@@ -124,5 +129,10 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let fixed = Fixed { rows: &data.fingerprint, ..Fixed::default() };
     let training = Training { params: &params, objective, batches, rows: data.train.len(), fixed };
     let ended = training.run(&opening, held_out, |held_out, step, stop| held_out.evaluate(step, stop))?;
-    ended.map(|ended| publish(host, ended.output_dir, Report::new(ended.figures, ended.looks))).transpose()
+    ended
+        .map(|ended| {
+            let report = Report { packing, ..Report::new(ended.figures, ended.looks) };
+            publish(host, ended.output_dir, report)
+        })
+        .transpose()
 }

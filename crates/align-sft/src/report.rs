@@ -1,5 +1,6 @@
 //! `report.json` of a run: what changed on held-out demonstrations, and what it cost.
 
+use align_data::Packing;
 use align_stage::RunFigures;
 use align_train::Metrics;
 use serde::Serialize;
@@ -11,6 +12,8 @@ pub struct Report {
     /// The figures that every run has.
     #[serde(flatten)]
     pub run: RunFigures,
+    /// How full the bins were, where training rows were packed.
+    pub packing: Option<Packing>,
     /// Held-out loss before training, in nats per labelled token.
     pub loss_before: Option<f64>,
     /// Held-out loss after training.
@@ -28,6 +31,7 @@ impl Report {
         let figure = |metrics: &Option<Metrics>, name| metrics.as_ref().and_then(|metrics| metrics.get(name));
         Self {
             run,
+            packing: None,
             loss_before: figure(&before, "loss"),
             loss_after: figure(&after, "loss"),
             mean_token_accuracy_before: figure(&before, "mean_token_accuracy"),
@@ -39,6 +43,9 @@ impl Report {
 impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}", self.run)?;
+        if let Some(packing) = &self.packing {
+            writeln!(f, "packed                {packing}")?;
+        }
         let lines = [
             ("held-out loss        ", self.loss_before, self.loss_after),
             ("held-out accuracy    ", self.mean_token_accuracy_before, self.mean_token_accuracy_after),

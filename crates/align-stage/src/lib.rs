@@ -12,6 +12,7 @@ mod judge;
 mod lora;
 mod opening;
 mod options;
+mod order;
 mod place;
 mod precision;
 mod quantisation;

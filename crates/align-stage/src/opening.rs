@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use align_data::{
-    BatchSize, ChatTemplate, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Order, Prepared,
-    Records, Tokenizer,
+    ChatTemplate, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Prepared, Records,
+    Tokenizer,
 };
 use align_hub::Hub;
 use align_models::ModelDir;
@@ -206,19 +206,6 @@ impl<'a> Opening<'a> {
     /// What was found in the run's rows; none before they were checked.
     pub fn findings(&self) -> Option<&Findings> {
         self.findings.get()
-    }
-
-    /// The order of the training rows, whose lengths in tokens are given.
-    ///
-    /// # Errors
-    /// If there are none.
-    pub fn order(&self, lengths: Vec<usize>) -> Result<MicroBatches> {
-        let order = Order { strategy: self.data.train_sampling_strategy, seed: self.place.seed };
-        let size = match self.config.max_tokens_per_micro_batch {
-            Some(tokens) => BatchSize::Tokens(tokens),
-            None => BatchSize::Examples(self.config.per_device_train_batch_size),
-        };
-        Ok(MicroBatches::new(lengths, size, order)?)
     }
 
     /// Shows the first micro-batch if that is what the job was run for; then there is nothing more to do.

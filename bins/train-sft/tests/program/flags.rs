@@ -120,6 +120,7 @@ fn what_concerns_the_updates_changes_the_model() {
     let options = [
         "--seed 1",
         "--train-sampling-strategy sequential",
+        "--train-sampling-strategy group_by_length",
         "--per-device-train-batch-size 4",
         "--gradient-accumulation-steps 2",
         "--lr-scheduler-type constant",

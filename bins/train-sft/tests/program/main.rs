@@ -1,6 +1,6 @@
 //! The program as its user runs it: command lines, exit codes, and files that are left behind.
 //!
-//! `train-dpo` includes the modules that both programs share: all but `stage` and `demonstrations`.
+//! `train-dpo` includes the modules that both programs share: all but `stage`, `demonstrations` and `packing`.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accumulation;
@@ -14,6 +14,7 @@ mod flags;
 mod hostile;
 mod invocation;
 mod output;
+mod packing;
 mod precision;
 mod replay;
 mod resume;

@@ -27,6 +27,7 @@ pub(crate) const TESTS: &[&str] = &[
     include_str!("resume.rs"),
     include_str!("vocabulary.rs"),
     include_str!("demonstrations.rs"),
+    include_str!("packing.rs"),
 ];
 
 /// The data file of a golden run.

@@ -119,6 +119,7 @@ fn values() -> Vec<Row> {
                 "completion-only-loss",
                 "assistant-only-loss",
                 "last-turn-only",
+                "packing-strategy",
                 "loss-type",
                 "gradient-checkpointing",
                 "lr-scheduler-type",
@@ -197,6 +198,7 @@ fn values() -> Vec<Row> {
     rows.extend(columns());
     rows.extend(arguments_within_options());
     rows.push(refused("train-sft", "column-mapping", "nonsense"));
+    rows.push(refused("train-ppo", "train-sampling-strategy", "group_by_length"));
     rows.push(refused("train-sft", "loss-type", "").ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "sigmoid,,").ends(&[2], &["loss-type"]));
     rows.push(refused("train-dpo", "loss-type", "sigmoid,sigmoid"));

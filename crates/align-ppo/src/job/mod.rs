@@ -7,7 +7,7 @@ mod options;
 mod reward;
 mod run;
 
-use align_data::{Dataset, PromptTask, Records, load_tasks, prepare_tasks};
+use align_data::{Dataset, PromptTask, Records, SamplingStrategy, load_tasks, prepare_tasks};
 use align_reward::Reward;
 use align_stage::{Host, Opening, Result, Trained, check_judge, ensure, given};
 
@@ -84,6 +84,10 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
             row.task.prompt.origin,
         );
     }
+    ensure!(
+        opening.data.train_sampling_strategy != SamplingStrategy::GroupByLength,
+        "`train_sampling_strategy`: group_by_length has no effect on prompts, which are answered by themselves; remove it"
+    );
     let order = opening.order(data.train.iter().map(|row| row.tokens.len()).collect())?;
     if opening.looked(&order, |row| opening.tokenizer.decode(&data.train[row].tokens, false))? {
         return Ok(None);
