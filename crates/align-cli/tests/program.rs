@@ -52,7 +52,7 @@ fn program(options: &Options, invocation: &Invocation) -> anyhow::Result<()> {
     if options.dry_run {
         return Ok(());
     }
-    let OutputOptions { output_dir, overwrite_output_dir } = &options.output;
+    let OutputOptions { output_dir, overwrite_output_dir, .. } = &options.output;
     let output = match output_dir {
         Some(directory) => OutputDir::take(directory, *overwrite_output_dir, &Resume::No)?,
         None => OutputDir::numbered("runs", "demo")?,

@@ -49,7 +49,7 @@ pub struct Job {
     pub output_dir: PathBuf,
 
     /// Precision of the weights; default: that of the model's files
-    #[arg(long, value_enum, help_heading = "Output")]
+    #[arg(long, visible_alias = "save-dtype", value_enum, help_heading = "Output")]
     pub dtype: Option<SavedDtype>,
 
     /// Whether linear layers are written in blocks of few bits, in the layout of bitsandbytes, which transformers and vLLM load.

@@ -256,7 +256,8 @@ pub(crate) fn save(params: &Params, table: &[StoredTensor], dir: &Path, format: 
     let count = shards.len();
     let mut converted = |names: Vec<String>| {
         let own = names.into_iter().filter_map(|name| written.remove_entry(&name));
-        own.map(|(name, it)| Ok((name, it.converted(format.dtype)?))).collect::<Result<BTreeMap<_, _>>>()
+        own.map(|(name, it)| it.converted(&name, format.dtype, dir).map(|it| (name, it)))
+            .collect::<Result<BTreeMap<_, _>>>()
     };
     if count <= 1 {
         return write(&converted(shards.into_iter().flatten().collect())?, &dir.join(SINGLE));

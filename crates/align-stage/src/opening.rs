@@ -9,8 +9,9 @@ use align_data::{
     Tokenizer,
 };
 use align_hub::Hub;
-use align_models::ModelDir;
-use align_train::{Length, TrainConfig};
+use align_kernels::Params;
+use align_models::{ModelDir, SavedDtype, SavedFormat};
+use align_train::{Error as TrainError, Length, TrainConfig};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,6 +37,8 @@ pub struct Opening<'a> {
     pub tokenizer: Tokenizer,
     /// The options that were given.
     pub given: Given,
+    /// What the weights of the trained model are saved in; an adapter's are f32.
+    pub saved_dtype: SavedDtype,
     /// All options, group by group, as if what was defaulted had been given: a run that is resumed may then give it.
     options: Value,
     /// Options that were not given and whose defaults depend on others, with their values.
@@ -82,8 +85,14 @@ impl<'a> Opening<'a> {
         let hub = Hub::from_env();
         let (dir, tokenizer) = model.find(&hub)?;
         let dir = job.lora().applied(dir, model, J::TASK, &given)?;
-        if dir.is_adapter() && train.learning_rate.is_none() {
-            config.learning_rate *= LEARNING_RATE_FACTOR;
+        let mut saved_dtype = job.output().save_dtype.unwrap_or_else(|| dir.dtype());
+        if dir.is_adapter() {
+            let because = "an adapter is saved in float32; `align export --dtype` merges it into its base in any precision";
+            given.refuse(&["save_dtype"], because)?;
+            saved_dtype = SavedDtype::Float32;
+            if train.learning_rate.is_none() {
+                config.learning_rate *= LEARNING_RATE_FACTOR;
+            }
         }
         config.optimizer.loraplus_lr_ratio = job.lora().loraplus_lr_ratio.unwrap_or(1.0);
         let mut opening = Self {
@@ -95,6 +104,7 @@ impl<'a> Opening<'a> {
             model: dir,
             tokenizer,
             given,
+            saved_dtype,
             options,
             defaulted: Vec::new(),
             findings: OnceLock::new(),
@@ -235,6 +245,25 @@ impl<'a> Opening<'a> {
             return Ok(());
         }
         Ok(self.place.create_output_dir()?.claim([name])?)
+    }
+
+    /// Writes the trained model into the run's directory. (Checkpoints hold it in f32, whatever it is saved in.)
+    ///
+    /// # Errors
+    /// A file that cannot be written; numbers that the precision does not have.
+    pub fn save_trained(&self, params: &Params, dir: &Path) -> align_train::Result<()> {
+        let Self { model, saved_dtype: dtype, .. } = self;
+        let saved = match dtype {
+            SavedDtype::Float32 => model.save(params, dir),
+            rounded => {
+                let name = rounded.name();
+                tracing::info!(
+                    "the weights are saved in {name}; `--save-dtype float32` keeps all their digits"
+                );
+                model.save_as(params, dir, &SavedFormat { dtype: *dtype, ..SavedFormat::default() })
+            }
+        };
+        saved.map_err(TrainError::stage)
     }
 
     /// All options with what was defaulted, as they are recorded.

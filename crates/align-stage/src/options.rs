@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use align_data::Tokenizer;
 use align_hub::{DeviceChoice, Hub};
-use align_models::ModelDir;
+use align_models::{ModelDir, SavedDtype};
 use serde::Serialize;
 
 use crate::{PrecisionOptions, Result};
@@ -88,4 +88,8 @@ pub struct OutputOptions {
     /// Replace the run that the output directory holds
     #[arg(long)]
     pub overwrite_output_dir: bool,
+
+    /// Precision of the weights of the trained model; checkpoints keep float32; default: that of the model's files
+    #[arg(long, value_enum, value_name = "DTYPE")]
+    pub save_dtype: Option<SavedDtype>,
 }

@@ -90,7 +90,7 @@ where
         let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
         let outcome = went_on(outcome)?;
         run.output().check_held()?;
-        save(run.output_dir())?;
+        opening.save_trained(self.params, run.output_dir())?;
         let after =
             held_out.as_mut().map(|held_out| look(held_out, updater.step(), &host.stop)).transpose()?;
         let (rows, data) = (self.rows, opening.findings().cloned());

@@ -16,6 +16,7 @@ pub const FREE_OPTIONS: &[(&str, &str)] = &[
     ("model", "device"),
     ("output", "output_dir"),
     ("output", "overwrite_output_dir"),
+    ("output", "save_dtype"),
     ("outside", "reward_timeout"),
     ("rollout", "total_episodes"),
     ("train", "early_stopping_patience"),

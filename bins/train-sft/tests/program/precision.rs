@@ -1,9 +1,13 @@
 //! Training whose products are in bf16.
 
 use std::fs;
+use std::path::Path;
+
+use safetensors::Dtype;
+use serde_json::Value;
 
 use crate::stage;
-use crate::support::{Place, copy_dir, training, worst_difference};
+use crate::support::{Place, check, copy_dir, read_weights, training, worst_difference};
 
 #[test]
 fn products_in_bf16_train_nearly_the_same_model_and_resume_to_the_bit() {
@@ -22,6 +26,48 @@ fn products_in_bf16_train_nearly_the_same_model_and_resume_to_the_bit() {
     fs::remove_dir_all(place.path("stopped/checkpoint-4")).unwrap();
     let resumed = run("stopped", "--dtype bfloat16 --resume-from-checkpoint last");
     assert_eq!(resumed.model(), rounded.model());
+}
+
+#[test]
+fn a_trained_model_is_saved_in_the_precision_it_came_in_or_that_is_asked_for() {
+    let place = Place::new();
+    let options = format!("{} --max-steps 4 --save-strategy steps --save-steps 2", stage::FAMILY);
+    let run = |out: &str, more: &str| place.train(out, &format!("{options} {more}"));
+    let read = |dir: &Path| {
+        let config: Value = serde_json::from_slice(&fs::read(dir.join("config.json")).unwrap()).unwrap();
+        let bytes = fs::read(dir.join("model.safetensors")).unwrap();
+        let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let tensors = file.tensors().into_iter().map(|(name, it)| (name, it.dtype(), it.data().to_vec()));
+        (config["dtype"].as_str().unwrap().to_owned(), tensors.collect::<Vec<_>>())
+    };
+    let exact = run("exact", "");
+    // The nearest, the even one of two.
+    let rounded = |x: &f32| ((x.to_bits() + 0x7fff + (x.to_bits() >> 16 & 1)) >> 16) as u16;
+    for (name, dtype) in [("bfloat16", Dtype::BF16), ("float16", Dtype::F16)] {
+        let half = run(name, &format!("--save-dtype {name}"));
+        let (config, tensors) = read(&half.dir);
+        assert_eq!(config, name);
+        let weights = exact.weights();
+        assert_eq!(tensors.len(), weights.len());
+        for (name, found, bytes) in tensors {
+            let values = &weights[&name];
+            assert_eq!((found, bytes.len()), (dtype, 2 * values.len()), "{name}");
+            let expected: Vec<u8> = values.iter().flat_map(|x| rounded(x).to_le_bytes()).collect();
+            assert_eq!(bytes == expected, dtype == Dtype::BF16, "{name}");
+        }
+        // Checkpoints hold what is trained; and a run may end otherwise than it began.
+        assert_eq!(read_weights(&half.dir.join("checkpoint-4/model.safetensors")), exact.weights());
+        fs::remove_dir_all(half.dir.join("checkpoint-4")).unwrap();
+        let resumed = run(name, "--save-dtype float32 --resume-from-checkpoint last");
+        assert_eq!(resumed.model(), exact.model());
+    }
+    // A model that came in bf16 is given back in it.
+    fs::rename(run("half", "--save-dtype bf16").dir.clone(), place.path("came")).unwrap();
+    let again = format!("--model came --dataset data.jsonl --output-dir again {options}");
+    place.succeeds(&again);
+    assert_eq!(read(&place.path("again")).0, "bfloat16");
+    let adapter = training("out", &format!("{options} --use-peft --save-dtype bf16"));
+    check(&place, &adapter, &["`save_dtype`: has no effect, an adapter is saved in float32"]);
 }
 
 #[test]

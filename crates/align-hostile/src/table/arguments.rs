@@ -112,6 +112,7 @@ fn values() -> Vec<Row> {
                 "device",
                 "dtype",
                 "bf16",
+                "save-dtype",
                 "resize-token-embeddings",
                 "truncation-mode",
                 "add-bos-token",

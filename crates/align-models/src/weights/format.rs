@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use align_kernels::{Param, Params};
 use candle_core::DType;
 
 use super::Quantisation;
 use super::written::Written;
+use crate::Result;
 
 /// The precision of saved weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, align_options::Choice)]
@@ -46,6 +48,21 @@ impl SavedDtype {
     /// That of the name, as `config.json` has it.
     pub(crate) fn named(name: &str) -> Option<Self> {
         [Self::Float32, Self::Bfloat16, Self::Float16].into_iter().find(|it| it.name() == name)
+    }
+
+    /// The parameters as they are read again when they were saved in it.
+    ///
+    /// # Errors
+    /// If they cannot be converted.
+    pub fn rounded(self, params: &Params) -> Result<Params> {
+        if self == Self::Float32 {
+            return Ok(params.clone());
+        }
+        let rounded = params.iter().map(|(name, param)| {
+            let value = param.tensor().detach();
+            Ok((name.to_owned(), Param::frozen(&value.to_dtype(self.tensor())?.to_dtype(value.dtype())?)))
+        });
+        Ok(params.overlaid(&rounded.collect::<Result<Params>>()?))
     }
 
     pub(super) fn tensor(self) -> DType {

@@ -1,14 +1,18 @@
 //! Tensors on their way into a file: numbers in the precision that is asked for, or blocks in bitsandbytes' layout.
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use align_kernels::{Absmax, Blocks, FourBit, Int8};
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 use safetensors::{Dtype, View};
 
 use super::SavedDtype;
 use super::blocks::Quantised;
-use crate::{Quantisation, Result};
+use crate::{Error, Quantisation, Result};
+
+/// What is rounded to the largest number of float16, at most.
+const LARGEST_F16: f32 = 65519.0;
 
 /// A tensor that will be written.
 #[derive(Clone, Debug)]
@@ -35,10 +39,24 @@ impl Written {
         }
     }
 
-    /// The same with numbers in this precision.
-    pub(super) fn converted(self, dtype: SavedDtype) -> Result<Self> {
+    /// The tensor of that name with numbers in this precision.
+    ///
+    /// # Errors
+    /// Numbers that would be infinite in it.
+    pub(super) fn converted(self, name: &str, dtype: SavedDtype, dir: &Path) -> Result<Self> {
         Ok(match self {
-            Self::Numbers(tensor) => Self::Numbers(tensor.to_dtype(dtype.tensor())?),
+            Self::Numbers(tensor) => {
+                if dtype == SavedDtype::Float16 && tensor.elem_count() > 0 {
+                    let largest = tensor.abs()?.max_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?;
+                    if largest > LARGEST_F16 {
+                        let problem = format!(
+                            "`{name}`: holds {largest}, and float16 ends at 65504; save it in bfloat16 or float32"
+                        );
+                        return Err(Error::invalid(dir, problem));
+                    }
+                }
+                Self::Numbers(tensor.to_dtype(dtype.tensor())?)
+            }
             bytes @ Self::Bytes { .. } => bytes,
         })
     }
@@ -82,7 +100,7 @@ pub(super) fn in_blocks(
     dtype: SavedDtype,
 ) -> Result<Vec<(String, Written)>> {
     let shape = weight.dims2()?;
-    let weight = weight.to_dtype(dtype.tensor())?.to_dtype(candle_core::DType::F32)?;
+    let weight = weight.to_dtype(dtype.tensor())?.to_dtype(DType::F32)?;
     Ok(match Quantised::of(&weight.flatten_all()?.to_vec1::<f32>()?, shape, how)? {
         Quantised::FourBit(blocks) => four_bit(name, &blocks, dtype),
         Quantised::Int8(blocks) => int8(name, &blocks),
@@ -131,4 +149,24 @@ fn int8(name: &str, blocks: &Int8) -> Vec<(String, Written)> {
         // The order of the codes in memory: row by row.
         (format!("{module}.weight_format"), Written::codes(vec![0], Vec::new())),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn numbers_that_float16_does_not_have_are_an_error() {
+        let converted = |largest: f32| {
+            let tensor = Tensor::new(&[0.1, -largest], &Device::Cpu).unwrap();
+            Written::Numbers(tensor).converted("w", SavedDtype::Float16, Path::new("dir"))
+        };
+        let Written::Numbers(tensor) = converted(65519.0).unwrap() else { panic!("numbers stay numbers") };
+        let values = tensor.to_dtype(DType::F32).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(values, [0.099975586, -65504.0]);
+        let error = converted(65520.0).unwrap_err().to_string();
+        assert!(error.contains("`w`: holds 65520, and float16 ends at 65504"), "{error}");
+    }
 }

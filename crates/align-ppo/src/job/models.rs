@@ -98,14 +98,14 @@ impl Models {
         Ok(ActorCritic { policy: policy.with_gradient_checkpointing(checkpointing), critic })
     }
 
-    /// Writes the policy as a model.
-    pub(super) fn save_policy(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
-        model.save(&self.policy, dir).map_err(TrainError::stage)
+    /// The policy's parameters.
+    pub(super) fn policy_params(&self) -> &Params {
+        &self.policy
     }
 
     /// Writes the policy as a model, and the critic beside it.
     pub(super) fn save(&self, model: &ModelDir, dir: &Path) -> align_train::Result<()> {
-        self.save_policy(model, dir)?;
+        model.save(&self.policy, dir).map_err(TrainError::stage)?;
         let Some((_, own)) = &self.critic else { return Ok(()) };
         let trained = own.iter().filter(|(_, param)| param.is_tracked());
         let tensors = trained.map(|(name, param)| (name.to_owned(), param.tensor().detach()));

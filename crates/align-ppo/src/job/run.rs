@@ -105,7 +105,7 @@ impl OnPolicyRun<'_> {
         };
         let ending = on_policy.train(method, watch, &mut updater, &mut run)?;
         let outcome = went_on(ending.outcome)?;
-        models.save_policy(&opening.model, run.output_dir())?;
+        opening.save_trained(models.policy_params(), run.output_dir())?;
         let looks = before.zip(look()?);
         let memory = peak_memory_mb();
         let (stage, rows) = (opening.place.stage(), data.train.len());

@@ -2,7 +2,7 @@
 
 use align_data::TokenizedRanking;
 use align_kernels::{Param, Params};
-use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel, weights_hash};
+use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel, SavedDtype, weights_hash};
 use align_stage::{Error, Opening, Result};
 
 use crate::{RankingBatch, RewardSource, features, first_answers};
@@ -86,6 +86,11 @@ impl Models {
     /// Rewards of these rows that see every update and record nothing.
     pub(super) fn view(&self, rows: &[TokenizedRanking]) -> Result<RewardSource> {
         self.source(&self.params.view(), rows)
+    }
+
+    /// Rewards of these rows by the weights as they are when they are saved in that precision.
+    pub(super) fn as_saved(&self, dtype: SavedDtype, rows: &[TokenizedRanking]) -> Result<RewardSource> {
+        self.source(&dtype.rounded(&self.params.view())?, rows)
     }
 
     fn source(&self, params: &Params, rows: &[TokenizedRanking]) -> Result<RewardSource> {

@@ -26,7 +26,8 @@ pub(super) struct Saved {
     pub(super) difference: f64,
 }
 
-/// Reads the model in the output directory and compares its rewards of some training rows with those of the model in memory;
+/// Reads the model in the output directory and compares its rewards of some training rows with those of the model in memory, rounded
+/// to what it is saved in;
 /// keeps beside the model where rewards of a sample of them lie. Held-out rows have no part in it: whatever is said of them in
 /// normalised units would not be held out.
 pub(super) fn verified(
@@ -41,7 +42,7 @@ pub(super) fn verified(
         .output_dir()
         .ok_or_else(|| Error::Outcome("the run has no output directory".to_owned()))?;
     let batch_size = opening.config.per_device_eval_batch_size;
-    let live = Ranked::new(models.view(rows)?, method);
+    let live = Ranked::new(models.as_saved(opening.saved_dtype, rows)?, method);
     let live = judge(rows, &live, models.pack(rows), batch_size)?;
 
     let dir = open_model(&opening.hub, &output_dir.display().to_string(), "main")?;
