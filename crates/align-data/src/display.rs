@@ -35,13 +35,32 @@ impl MaskStyle {
 /// # Errors
 /// Token ids the tokenizer cannot decode.
 pub fn inspect_pair(pair: &TokenizedPair, tokenizer: &Tokenizer, style: MaskStyle) -> Result<String> {
-    let learned = pair.token_count() - pair.prompt.len();
+    let learned = pair.token_count() - pair.prompt.len() - pair.unlearned.len();
     let mut out = heading(pair.row, &pair.origin, pair.token_count(), learned);
     section(&mut out, "prompt", pair.prompt.len(), &piece(&pair.prompt, false, tokenizer, style)?);
-    for (name, ids) in ["chosen", "rejected", "reference"].into_iter().zip(pair.answers()) {
-        section(&mut out, name, ids.len(), &piece(ids, true, tokenizer, style)?);
+    let names = ["chosen", "rejected", "reference"];
+    for ((name, ids), mask) in names.into_iter().zip(pair.answers()).zip(pair.learned()) {
+        runs(&mut out, [name, "context"], (ids, &mask), tokenizer, style)?;
     }
     Ok(out)
+}
+
+/// Tokens of which some are learned, with the names of those that are and of those that are not.
+fn runs(
+    out: &mut String,
+    [learned, context]: [&str; 2],
+    (ids, mask): (&[u32], &[bool]),
+    tokenizer: &Tokenizer,
+    style: MaskStyle,
+) -> Result<()> {
+    let mut start = 0;
+    for run in mask.chunk_by(|a, b| a == b) {
+        let name = if run[0] { learned } else { context };
+        let ids = &ids[start..start + run.len()];
+        section(out, name, ids.len(), &piece(ids, run[0], tokenizer, style)?);
+        start += run.len();
+    }
+    Ok(())
 }
 
 /// Ranked answers: the prompt once, then the answers from the best to the worst, and the margin if there is one.
@@ -76,9 +95,12 @@ pub fn inspect_completion(
     tokenizer: &Tokenizer,
     style: MaskStyle,
 ) -> Result<String> {
-    let mut out = heading(row.row, &row.origin, row.token_count(), row.completion.len());
+    let places = 0..row.completion.len() as u32;
+    let mask: Vec<bool> = places.map(|place| row.unlearned.binary_search(&place).is_err()).collect();
+    let learned = mask.iter().filter(|&&learned| learned).count();
+    let mut out = heading(row.row, &row.origin, row.token_count(), learned);
     section(&mut out, "prompt", row.prompt.len(), &piece(&row.prompt, false, tokenizer, style)?);
-    section(&mut out, "completion", row.completion.len(), &piece(&row.completion, true, tokenizer, style)?);
+    runs(&mut out, ["completion", "context"], (&row.completion, &mask), tokenizer, style)?;
     labelled(&mut out, "label", if row.desirable { "desirable" } else { "undesirable" });
     Ok(out)
 }
@@ -94,13 +116,7 @@ pub fn inspect_example(
 ) -> Result<String> {
     let learned = example.mask.iter().filter(|&&learned| learned).count();
     let mut out = heading(example.row, &example.origin, example.tokens.len(), learned);
-    let mut start = 0;
-    for run in example.mask.chunk_by(|a, b| a == b) {
-        let name = if run[0] { "learned" } else { "context" };
-        let ids = &example.tokens[start..start + run.len()];
-        section(&mut out, name, ids.len(), &piece(ids, run[0], tokenizer, style)?);
-        start += run.len();
-    }
+    runs(&mut out, ["learned", "context"], (&example.tokens, &example.mask), tokenizer, style)?;
     Ok(out)
 }
 

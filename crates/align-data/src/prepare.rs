@@ -88,6 +88,7 @@ pub fn prepare_pairs(
     let ids = |pair: &TokenizedPair, hash: &mut Fingerprint| {
         hash.add(&pair.prompt);
         pair.answers().for_each(|ids| hash.add(ids));
+        hash.add_some(&pair.unlearned);
         pair.prompt.len() + pair.answers().map(Vec::len).max().unwrap_or(0)
     };
     prepare(records, options, check_pairs, tokenize, ids)
@@ -106,6 +107,7 @@ pub fn prepare_unpaired(
     let ids = |row: &TokenizedCompletion, hash: &mut Fingerprint| {
         [&row.prompt, &row.completion, &row.cut_off].into_iter().for_each(|ids| hash.add(ids));
         hash.add(&[u32::from(row.desirable)]);
+        hash.add_some(&row.unlearned);
         row.token_count()
     };
     prepare(records, options, check_unpaired, tokenize, ids)
@@ -265,6 +267,13 @@ impl Fingerprint {
     fn add(&mut self, ids: &[u32]) {
         self.0.update((ids.len() as u64).to_le_bytes());
         ids.iter().for_each(|id| self.0.update(id.to_le_bytes()));
+    }
+
+    /// The same of what most rows have none of, as if it were not there then.
+    fn add_some(&mut self, ids: &[u32]) {
+        if !ids.is_empty() {
+            self.add(ids);
+        }
     }
 
     fn hex(self) -> String {

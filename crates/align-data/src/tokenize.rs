@@ -9,6 +9,7 @@
 //!
 //! Rows are independent and tokenized in parallel; their order is kept.
 
+mod answers;
 mod boundary;
 mod candidates;
 mod demonstrations;

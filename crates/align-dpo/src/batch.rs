@@ -22,7 +22,8 @@ impl PairBatch {
     pub fn new(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
         let mut batch = Self::empty(pairs, indices);
         for pair in indices.iter().map(|&index| &pairs[index]) {
-            batch.packed.push_completions(&pair.prompt, &[&pair.chosen, &pair.rejected]);
+            let answers: [&[u32]; 2] = [&pair.chosen, &pair.rejected];
+            batch.packed.push_completions_but(&pair.prompt, &answers, &pair.unlearned);
         }
         batch
     }
@@ -31,7 +32,8 @@ impl PairBatch {
     pub fn with_prompts(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
         let mut batch = Self { prompt_is_scored: true, ..Self::empty(pairs, indices) };
         for pair in indices.iter().map(|&index| &pairs[index]) {
-            batch.packed.push_prompt_and_completions(&pair.prompt, &[&pair.chosen, &pair.rejected]);
+            let answers: [&[u32]; 2] = [&pair.chosen, &pair.rejected];
+            batch.packed.push_prompt_and_completions(&pair.prompt, &answers, &pair.unlearned);
         }
         batch
     }
@@ -44,7 +46,8 @@ impl PairBatch {
         let mut batch = Self { has_gold: true, ..Self::empty(pairs, indices) };
         for pair in indices.iter().map(|&index| &pairs[index]) {
             let gold = pair.reference.as_ref().expect("the pairs were read with their references");
-            batch.packed.push_completions(&pair.prompt, &[&pair.chosen, &pair.rejected, gold]);
+            let answers: [&[u32]; 3] = [&pair.chosen, &pair.rejected, gold];
+            batch.packed.push_completions_but(&pair.prompt, &answers, &pair.unlearned);
         }
         batch
     }
@@ -178,6 +181,7 @@ mod tests {
             chosen: vec![2, 3],
             rejected: vec![4],
             reference: Some(vec![5, 6, 7]),
+            unlearned: Vec::new(),
             row,
             origin: Origin::in_code(row),
         }

@@ -174,6 +174,10 @@ impl Scoring for PairMethod {
         ld_log_probs(tokens, &sequences, &shared, alpha)
     }
 
+    fn context(row: &TokenizedPair) -> &[u32] {
+        &row.unlearned
+    }
+
     fn depends_on(&self) -> String {
         self.ld_alpha.map_or_else(String::new, |alpha| format!("ld_alpha {alpha}"))
     }

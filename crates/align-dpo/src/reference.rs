@@ -31,7 +31,10 @@ pub trait Scoring {
     /// If they are not of the batch.
     fn sequence_log_probs(&self, batch: &Self::Batch, tokens: &Tensor) -> candle_core::Result<Tensor>;
 
-    /// Whatever the numbers depend on beside model and token ids.
+    /// The places of a row's answer tokens that are not scored: none, where all of an answer is the assistant's.
+    fn context(row: &Self::Row) -> &[u32];
+
+    /// Whatever the numbers depend on beside model, token ids and which of them are scored.
     fn depends_on(&self) -> String;
 
     /// Log-probs of the batch's sequences under a model, `[sequences]`.
@@ -71,7 +74,12 @@ pub fn precompute<S: Scoring>(
         }
         Ok(all)
     };
-    let key = format!("{model_hash} {}", scoring.depends_on());
+    let context = rows.iter().map(S::context).enumerate().filter(|(_, places)| !places.is_empty());
+    let context: Vec<_> = context.collect();
+    let mut key = format!("{model_hash} {}", scoring.depends_on());
+    if !context.is_empty() {
+        key += &format!(" {context:?}");
+    }
     Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, &key, sequences, compute)?))
 }
 

@@ -146,6 +146,10 @@ impl Scoring for UnpairedMethod {
         sequence_log_probs(tokens, &batch.packed.targets.sequences, batch.packed.sequences)
     }
 
+    fn context(row: &TokenizedCompletion) -> &[u32] {
+        &row.unlearned
+    }
+
     fn depends_on(&self) -> String {
         String::new()
     }

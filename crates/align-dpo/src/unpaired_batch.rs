@@ -20,7 +20,7 @@ impl UnpairedBatch {
     pub fn new(rows: &[TokenizedCompletion], indices: &[usize]) -> Self {
         let mut batch = Self::empty(rows, indices);
         for row in indices.iter().map(|&index| &rows[index]) {
-            batch.packed.push_completions(&row.prompt, &[&row.completion]);
+            batch.packed.push_completions_but(&row.prompt, &[&row.completion], &row.unlearned);
         }
         batch
     }
@@ -42,7 +42,11 @@ impl UnpairedBatch {
             };
             let row = &rows[index];
             let mismatched = rows[other].completion_after(&row.prompt, max_length);
-            batch.packed.push_completions(&row.prompt, &[&row.completion, &mismatched]);
+            let (own, length) = (&row.completion, row.completion.len() as u32);
+            let of_own = row.unlearned.iter().copied().filter(|&place| place < length);
+            let of_other = rows[other].unlearned.iter().map(|place| place + length);
+            let unlearned: Vec<u32> = of_own.chain(of_other).collect();
+            batch.packed.push_completions_but(&row.prompt, &[own, &mismatched], &unlearned);
         }
         batch
     }
@@ -125,6 +129,7 @@ mod tests {
             prompt_is_cut: false,
             completion: vec![10 + row as u32; row + 1],
             cut_off: vec![99; row],
+            unlearned: Vec::new(),
             desirable: row != 1,
             row,
             origin: Origin::in_code(row),

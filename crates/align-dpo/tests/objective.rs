@@ -36,6 +36,7 @@ fn pairs() -> Vec<TokenizedPair> {
         chosen,
         rejected,
         reference: None,
+        unlearned: Vec::new(),
         row,
         origin: Origin::in_code(row),
     };

@@ -111,28 +111,39 @@ impl Packed {
     /// Appends a prompt and completions that share it; every completion token is a label (but the first
     /// one after an empty prompt, which nothing predicts).
     pub fn push_completions(&mut self, prompt: &[u32], completions: &[&[u32]]) {
+        self.push_completions_but(prompt, completions, &[]);
+    }
+
+    /// [`Packed::push_completions`], some of whose tokens are context and no labels: their places, in rising order, in the
+    /// completions put one behind the other. Places behind the last token are nobody's.
+    pub fn push_completions_but(&mut self, prompt: &[u32], completions: &[&[u32]], context: &[u32]) {
         let prompt = (!prompt.is_empty()).then(|| self.stream.push(prompt, None));
+        let mut place = 0;
         for completion in completions {
             if !completion.is_empty() {
                 let rows = self.stream.push(completion, prompt.clone());
-                if let Some(prompt) = &prompt {
-                    self.target(prompt.end - 1, completion[0]);
-                }
-                for (row, &label) in rows.zip(&completion[1..]) {
-                    self.target(row, label);
+                let before = prompt.as_ref().map(|prompt| prompt.end - 1);
+                let predicted_by = [before].into_iter().chain(rows.map(Some));
+                for (row, (place, &label)) in predicted_by.zip((place..).zip(*completion)) {
+                    if let Some(row) = row
+                        && context.binary_search(&place).is_err()
+                    {
+                        self.target(row, label);
+                    }
                 }
             }
+            place += completion.len() as u32;
             self.sequences += 1;
         }
     }
 
-    /// [`Packed::push_completions`], with the prompt scored too: as a sequence of its own in front of the
+    /// [`Packed::push_completions_but`], with the prompt scored too: as a sequence of its own in front of the
     /// completions', whose labels are its tokens but the first.
-    pub fn push_prompt_and_completions(&mut self, prompt: &[u32], completions: &[&[u32]]) {
+    pub fn push_prompt_and_completions(&mut self, prompt: &[u32], completions: &[&[u32]], context: &[u32]) {
         let first = self.stream.tokens.len();
         let (sequence, targets) = (self.sequences, self.targets.len());
         self.sequences += 1;
-        self.push_completions(prompt, completions);
+        self.push_completions_but(prompt, completions, context);
         // The prompt's labels come before the completions', as its sequence does.
         let rows = first..first + prompt.len().saturating_sub(1);
         let count = rows.len();
@@ -168,6 +179,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn context_within_completions_is_seen_and_not_scored() {
+        let (mut shared, mut apart) = (Packed::default(), Packed::default());
+        shared.push_completions_but(&[1, 2], &[&[3, 4, 5], &[6, 7]], &[0, 1, 4, 9]);
+        apart.push_sequence(&[1, 2, 3, 4, 5], &[false, false, false, false, true]);
+        apart.push_sequence(&[1, 2, 6, 7], &[false, false, true, false]);
+        assert_eq!(shared.targets.labels, [5, 6]);
+        assert_eq!(
+            (&shared.targets.labels, &shared.targets.sequences),
+            (&apart.targets.labels, &apart.targets.sequences)
+        );
+        assert_eq!(shared.targets.rows, [3, 1]);
+        let mut whole = Packed::default();
+        whole.push_completions(&[1, 2], &[&[3, 4, 5], &[6, 7]]);
+        assert_eq!(whole.stream, shared.stream);
+    }
+
+    #[test]
     fn a_pair_computes_its_prompt_once() {
         let mut packed = Packed::default();
         packed.push_completions(&[1, 2, 3], &[&[4, 5], &[6]]);
@@ -187,7 +215,7 @@ mod tests {
     fn a_scored_prompt_is_a_sequence_in_front_of_its_completions() {
         let mut packed = Packed::default();
         packed.push_completions(&[9], &[&[8]]);
-        packed.push_prompt_and_completions(&[1, 2, 3], &[&[4, 5], &[6]]);
+        packed.push_prompt_and_completions(&[1, 2, 3], &[&[4, 5], &[6]], &[]);
         assert_eq!(packed.stream.tokens, [9, 8, 1, 2, 3, 4, 5, 6]);
         assert_eq!(packed.targets.rows, [0, 2, 3, 4, 5, 4]);
         assert_eq!(packed.targets.labels, [8, 2, 3, 4, 5, 6]);

@@ -100,6 +100,7 @@ mod tests {
             chosen: ids(chosen),
             rejected: ids(rejected),
             reference: None,
+            unlearned: Vec::new(),
             row: 0,
             origin: Origin::in_code(0),
         };

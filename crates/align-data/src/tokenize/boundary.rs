@@ -101,12 +101,33 @@ impl<'a> Encoder<'a> {
     /// No token holds text of a turn and of what is around it: where the tokenizer merges them, the parts are encoded
     /// apart.
     pub(super) fn turns(&self, text: &Turns, ends_with_reply: bool) -> Result<TurnIds> {
+        self.turns_or_parts(text, ends_with_reply, false)
+    }
+
+    /// The completion of a conversation behind its prompt, the tokens of the turns that are learned marked.
+    pub(super) fn turns_after(
+        &self,
+        prompt: &Prompt,
+        text: &Turns,
+        ends_with_reply: bool,
+    ) -> Result<Completion> {
+        let framed = self.with_bos(prompt.ids.clone(), prompt.templated);
+        let mut row = self.turns_or_parts(text, ends_with_reply, false)?;
+        if row.ids[..row.prompt] != framed {
+            // Tokens of the prompt that come out otherwise when something follows it.
+            row = self.turns_or_parts(text, ends_with_reply, true)?;
+        }
+        let (_, ids) = row.marked();
+        Ok(Completion { ids, repaired: row.repaired })
+    }
+
+    fn turns_or_parts(&self, text: &Turns, ends_with_reply: bool, in_parts: bool) -> Result<TurnIds> {
         let edges = text.learned.iter().flat_map(|turn| [turn.start, turn.end]).chain([text.prompt]);
         let mut edges: Vec<usize> = edges.filter(|&at| at > 0 && at < text.text.len()).collect();
         edges.sort_unstable();
         edges.dedup();
         let PlacedTokens { mut ids, places } = self.tokenizer.encode_placed(&text.text)?;
-        let mut repaired = false;
+        let mut repaired = in_parts;
         // Token indices at the edges. Tokens lie in the order of the text.
         let mut at_edges = Vec::with_capacity(edges.len());
         for &edge in &edges {

@@ -126,8 +126,7 @@ impl Marks<'_> {
             return Ok(false);
         }
         let learns_earlier_turns = *assistant_only_loss == Some(true) && *completion_only_loss == Some(false);
-        let is_one = completion.len() == 1 && turns::has_weight(&completion[0], 0, origin)?;
-        Ok(!is_one || *last_turn_only || learns_earlier_turns)
+        Ok(!turns::is_one_turn(completion, origin)? || *last_turn_only || learns_earlier_turns)
     }
 
     /// One text, learned whole.

@@ -1,9 +1,8 @@
 //! Preference pairs to token ids: all answers after the very same prompt tokens, whatever was cut.
 
-use super::boundary::Encoder;
-use super::report::{RowOutcome, TokenizeReport};
-use super::truncate::Lengths;
-use super::{TokenizeOptions, collect, ending, render};
+use super::answers::{Answered, Answers};
+use super::report::TokenizeReport;
+use super::{TokenizeOptions, collect};
 use crate::error::Result;
 use crate::record::{Origin, PreferencePair};
 use crate::tokenizer::Tokenizer;
@@ -21,6 +20,9 @@ pub struct TokenizedPair {
     pub rejected: Vec<u32>,
     /// The gold answer, where the record has one; at least one token.
     pub reference: Option<Vec<u32>>,
+    /// Places of tokens that are not learned, in the answers put one behind the other: what tools say in an answer of several
+    /// turns.
+    pub unlearned: Vec<u32>,
     /// Index of the record it was made of.
     pub row: usize,
     /// The record's origin.
@@ -31,6 +33,16 @@ impl TokenizedPair {
     /// The answers: chosen, rejected and, if there is one, the gold answer.
     pub fn answers(&self) -> impl Iterator<Item = &Vec<u32>> {
         [&self.chosen, &self.rejected].into_iter().chain(&self.reference)
+    }
+
+    /// The tokens of the answers that are learned, `[answers][tokens]`.
+    pub fn learned(&self) -> impl Iterator<Item = Vec<bool>> {
+        let mut begin = 0;
+        self.answers().map(move |ids| {
+            let places = begin..begin + ids.len() as u32;
+            begin = places.end;
+            places.map(|place| self.unlearned.binary_search(&place).is_err()).collect()
+        })
     }
 
     /// Tokens of all answers, with the prompt counted once: what a prefix-shared batch spends on the pair.
@@ -49,24 +61,21 @@ pub fn tokenize_pairs(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedPair>, TokenizeReport)> {
-    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
-    let lengths = Lengths::new(options, tokenizer);
+    let answers = Answers::new(tokenizer, options)?;
     collect(pairs, options, |row, pair| {
-        let texts = render::answers(tokenizer, pair)?;
-        let prompt = encoder.prompt(&texts[0])?;
-        let encoded = texts.iter().map(|text| encoder.completion(text, &prompt));
-        let completions = encoded.collect::<Result<Vec<_>>>()?;
-        let repaired = completions.iter().any(|completion| completion.repaired);
-        let completions = completions.into_iter().map(|completion| completion.ids).collect();
-        let cut = lengths.fit_compared(encoder.framed(prompt), completions);
-        let mut outcome = RowOutcome::of(&cut, repaired, |ids| ending::of(tokenizer, ids));
+        let PreferencePair { prompt, chosen, rejected, reference, template, origin } = pair;
+        let texts = [chosen, rejected].into_iter().chain(reference);
+        let (mut outcome, answered) = answers.tokenize(prompt, texts, template, origin)?;
+        let Answered { cut, unlearned, .. } = answered;
         let mut answers = cut.completions.into_iter();
         let mut answer = || answers.next().expect("every pair has two answers");
         let (chosen, rejected) = (answer(), answer());
         let reference = answers.next();
         outcome.report.identical_answers = usize::from(chosen == rejected);
-        let origin = pair.origin.clone();
+        let origin = origin.clone();
         let (prompt, prompt_is_cut) = (cut.prompt, cut.prompt_is_cut);
-        Ok(outcome.with(TokenizedPair { prompt, prompt_is_cut, chosen, rejected, reference, row, origin }))
+        let pair =
+            TokenizedPair { prompt, prompt_is_cut, chosen, rejected, reference, unlearned, row, origin };
+        Ok(outcome.with(pair))
     })
 }

@@ -5,7 +5,7 @@
 //! the whole; one that does not would teach a context the model never sees, so it is an error.
 
 use crate::error::{DataError, Result};
-use crate::record::{Message, Origin, PreferencePair, TemplateArguments, Text};
+use crate::record::{Message, Origin, TemplateArguments, Text};
 use crate::template::ChatTemplate;
 use crate::tokenizer::Tokenizer;
 
@@ -18,12 +18,6 @@ pub(super) struct Rendered {
     pub(super) completion: String,
     /// Whether a chat template made the text: then BOS and EOS are the template's business.
     pub(super) templated: bool,
-}
-
-/// The answers of a pair, chosen, rejected and any gold answer, with the same prompt text.
-pub(super) fn answers(tokenizer: &Tokenizer, pair: &PreferencePair) -> Result<Vec<Rendered>> {
-    let answers = [&pair.chosen, &pair.rejected].into_iter().chain(&pair.reference);
-    answers.map(|text| answer(tokenizer, &pair.prompt, text, &pair.template, &pair.origin)).collect()
 }
 
 /// A prompt with one answer.

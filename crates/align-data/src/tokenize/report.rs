@@ -227,8 +227,13 @@ impl RowOutcome<()> {
         report.supervised_tokens = mask.iter().filter(|&&learned| learned).count();
         let nothing = !mask.iter().skip(1).any(|&learned| learned);
         if nothing {
-            self.dropped.get_or_insert(DropReason::NothingToLearn);
+            self.drop_for(DropReason::NothingToLearn);
         }
+    }
+
+    /// Leaves the row out for a reason, if there was none before.
+    pub(super) fn drop_for(&mut self, reason: DropReason) {
+        self.dropped.get_or_insert(reason);
     }
 
     /// The same outcome, holding what was made of the row.

@@ -50,6 +50,11 @@ pub(super) fn learned(
     messages.iter().enumerate().map(is_learned).collect()
 }
 
+/// Whether an answer is one turn that is learned: then all of it is, whatever it is made of.
+pub(super) fn is_one_turn(answer: &[Message], origin: &Origin) -> Result<bool> {
+    Ok(answer.len() == 1 && has_weight(&answer[0], 0, origin)?)
+}
+
 /// Whether the data says that a turn is to be learned: most say nothing.
 pub(super) fn has_weight(message: &Message, at: usize, origin: &Origin) -> Result<bool> {
     let Some((name, weight)) = WEIGHTS.iter().find_map(|name| Some((name, message.extra.get(*name)?))) else {

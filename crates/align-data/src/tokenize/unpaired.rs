@@ -3,10 +3,9 @@
 //! KTO and BCO also look at prompts with a completion that belongs to another row (arXiv:2402.01306, section
 //! 4.1). Which row, the batch decides; here each row keeps enough of its completion for it.
 
-use super::boundary::Encoder;
-use super::report::{RowOutcome, TokenizeReport};
-use super::truncate::Lengths;
-use super::{TokenizeOptions, collect, ending, render};
+use super::answers::{Answered, Answers};
+use super::report::TokenizeReport;
+use super::{TokenizeOptions, collect};
 use crate::error::Result;
 use crate::record::{Origin, UnpairedPreference};
 use crate::tokenizer::Tokenizer;
@@ -23,6 +22,9 @@ pub struct TokenizedCompletion {
     /// Tokens that `max_length` cut off the end of `completion`. Behind a shorter prompt more of them fit, see
     /// [`TokenizedCompletion::completion_after`].
     pub cut_off: Vec<u32>,
+    /// Places of tokens that are not learned, in `completion` and `cut_off` put one behind the other: what tools say in an
+    /// answer of several turns.
+    pub unlearned: Vec<u32>,
     /// The label: whether the answer is desirable.
     pub desirable: bool,
     /// Index of the record it was made of.
@@ -55,21 +57,19 @@ pub fn tokenize_unpaired(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedCompletion>, TokenizeReport)> {
-    let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
-    let lengths = Lengths::new(options, tokenizer);
+    let answers = Answers::new(tokenizer, options)?;
     collect(records, options, |row, record| {
         let UnpairedPreference { prompt, completion, template, origin, .. } = record;
-        let text = render::answer(tokenizer, prompt, completion, template, origin)?;
-        let prompt = encoder.prompt(&text)?;
-        let encoded = encoder.completion(&text, &prompt)?;
-        let mut whole = encoded.ids.clone();
-        whole.truncate(options.max_completion_length.unwrap_or(usize::MAX));
-        let cut = lengths.fit_compared(encoder.framed(prompt), vec![encoded.ids]);
-        let outcome = RowOutcome::of(&cut, encoded.repaired, |ids| ending::of(tokenizer, ids));
+        let answer = std::iter::once(completion);
+        let (outcome, Answered { cut, whole, unlearned_of_whole, .. }) =
+            answers.tokenize(prompt, answer, template, origin)?;
         let [completion] = <[_; 1]>::try_from(cut.completions).expect("one answer went in");
+        let [mut whole] = <[_; 1]>::try_from(whole).expect("one answer went in");
+        whole.truncate(options.max_completion_length.unwrap_or(usize::MAX));
         Ok(outcome.with(TokenizedCompletion {
             prompt: cut.prompt,
             prompt_is_cut: cut.prompt_is_cut,
+            unlearned: unlearned_of_whole.into_iter().filter(|&at| (at as usize) < whole.len()).collect(),
             cut_off: whole.split_off(completion.len()),
             completion,
             desirable: record.label,

@@ -1,17 +1,20 @@
 //! Which tokens of a conversation are learned.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod answers;
+mod conversations;
+mod recorded;
+
 use std::path::{Path, PathBuf};
 
 use align_data::{
     Demonstration, DemonstrationBody, LearnedPart, Message, Origin, TemplateArguments, TokenizeOptions,
     TokenizeReport, TokenizedExample, Tokenizer, TruncationMode, tokenize_demonstrations,
 };
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 /// `ChatML` with tool calls and with tool results in the user's place, as Qwen's template has them.
-const MARKED: &str = include_str!("fixtures/masks/chatml.jinja");
+const MARKED: &str = include_str!("../fixtures/masks/chatml.jinja");
 
 fn marked() -> String {
     MARKED.to_owned()
@@ -276,133 +279,4 @@ fn the_last_turn_is_learned_with_the_eos_that_its_template_lacks() {
         row(&with_another),
         [own("assistant: ", false), own("b\n", true), own("user: c\n</s>", false)]
     );
-}
-
-/// The directory of recorded masks: the fixtures', or another that `make.py` wrote, with its own tokenizer.
-fn recorded() -> (PathBuf, PathBuf) {
-    match std::env::var_os("ALIGN_GOLDEN_MASKS") {
-        Some(dir) => (dir.clone().into(), dir.into()),
-        None => (fixture().with_file_name("masks"), fixture()),
-    }
-}
-
-#[test]
-fn masks_are_those_of_transformers_where_templates_mark_the_assistants_turns() {
-    let (dir, tokenizer) = recorded();
-    let cases = std::fs::read_to_string(dir.join("expected.jsonl")).unwrap();
-    let (mut equal, mut repaired) = (0, 0);
-    for case in cases.lines() {
-        let case: serde_json::Value = serde_json::from_str(case).unwrap();
-        let name = case["template"].as_str().unwrap();
-        let template = std::fs::read_to_string(dir.join(name).with_extension("jinja")).unwrap();
-        let (_dir, tokenizer) = with_files(&tokenizer, &template);
-        let messages: Vec<Message> = serde_json::from_value(case["messages"].clone()).unwrap();
-        let mut row = conversation(messages);
-        row.template.tools = serde_json::from_value(case["tools"].clone()).unwrap_or_default();
-        let numbers = |key: &str| -> Vec<u32> { serde_json::from_value(case[key].clone()).unwrap() };
-        let result = tokenized(&tokenizer, row, &unlimited(), &LearnedPart::default());
-        let (row, report) = result.unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_eq!(report.turns_by_marks, 1, "{name}");
-        if report.repaired_boundaries > 0 {
-            // There the tokens across the end of a turn are learned or not as a whole.
-            repaired += 1;
-            continue;
-        }
-        let mut mask = numbers("assistant_masks");
-        let mut ids = numbers("input_ids");
-        if ids.len() + 1 == row.tokens.len() {
-            // A text without a token to stop at gets one.
-            ids.push(tokenizer.eos_id().unwrap());
-            mask.push(u32::from(*row.mask.last().unwrap()));
-        }
-        assert_eq!(row.tokens, ids, "{name}");
-        assert_eq!(row.mask.iter().map(|&learned| u32::from(learned)).collect::<Vec<_>>(), mask, "{name}");
-        equal += 1;
-    }
-    println!("{equal} masks equal transformers', {repaired} rows have tokens across the end of a turn");
-    assert!(equal > 4);
-}
-
-/// A text that merges with what is around it, or looks like it.
-fn content() -> impl Strategy<Value = String> {
-    prop_oneof![
-        Just(String::new()),
-        "[ \n]{0,2}[a-zé語🎉 .\n]{0,12}[ \n]{0,2}",
-        Just("\n\nassistant\nyes".to_owned()),
-        Just("water it. \n".to_owned()),
-    ]
-}
-
-fn message() -> impl Strategy<Value = Message> {
-    let called = content().prop_map(|text| {
-        let call = serde_json::json!([{ "type": "function", "function": { "name": "f", "arguments": { "é": text } } }]);
-        let mut message = Message::new("assistant", text);
-        message.extra.insert("tool_calls".to_owned(), call);
-        message
-    });
-    let plain = (prop_oneof![Just("user"), Just("assistant"), Just("tool")], content())
-        .prop_map(|(role, text)| Message::new(role, text));
-    prop_oneof![4 => plain, 1 => called]
-}
-
-fn messages() -> impl Strategy<Value = Vec<Message>> {
-    let system = proptest::option::of(content().prop_map(|text| Message::new("system", text)));
-    (system, proptest::collection::vec(message(), 1..9))
-        .prop_map(|(system, turns)| system.into_iter().chain(turns).collect())
-}
-
-/// What the templates above write of a conversation, with the parts that are the assistant's own.
-fn expected(messages: &[Message], is_marked: bool) -> Vec<(String, bool)> {
-    let mut parts: Vec<(String, bool)> = Vec::new();
-    let mut add = |text: String, is_learned: bool| match parts.last_mut() {
-        Some((before, learned)) if *learned == is_learned => before.push_str(&text),
-        _ => parts.push((text, is_learned)),
-    };
-    for (at, message) in messages.iter().enumerate() {
-        let text = message.content.as_deref().unwrap();
-        let is_tool =
-            |at: Option<usize>| at.and_then(|at| messages.get(at)).is_some_and(|m| m.role == "tool");
-        match message.role.as_str() {
-            "tool" => {
-                let begin = if is_tool(at.checked_sub(1)) { "" } else { "<|im_start|>user" };
-                let end = if is_tool(Some(at + 1)) { "" } else { "<|im_end|>\n" };
-                add(format!("{begin}\n<result>{text}</result>{end}"), false);
-            }
-            "assistant" => {
-                add("<|im_start|>assistant\n".to_owned(), false);
-                let call = message.extra.get("tool_calls").map(|calls| {
-                    let arguments = &calls[0]["function"]["arguments"];
-                    format!("<call>{{\"name\": \"f\", \"arguments\": {{\"é\": {}}}}}</call>", arguments["é"])
-                });
-                let (inside, outside) = if is_marked { ("", "\n") } else { ("\n", "") };
-                add(format!("{text}{}<|im_end|>{inside}", call.unwrap_or_default()), true);
-                add(outside.to_owned(), false);
-            }
-            role => add(format!("<|im_start|>{role}\n{text}<|im_end|>\n"), false),
-        }
-    }
-    parts.retain(|(text, _)| !text.is_empty());
-    parts
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(10_000))]
-
-    /// No token outside a turn of the assistant's is learned, and every one in it with the token that ends it.
-    #[test]
-    fn a_random_conversation_is_learned_where_the_assistant_speaks(messages in messages(), is_marked: bool) {
-        thread_local! {
-            static TOKENIZERS: [(TempDir, Tokenizer); 2] = [with_template(&unmarked()), with_template(&marked())];
-        }
-        TOKENIZERS.with(|tokenizers| {
-            let tokenizer = &tokenizers[usize::from(is_marked)].1;
-            let expected = expected(&messages, is_marked);
-            let has_reply = messages.iter().any(|message| message.role == "assistant");
-            match tokenized(tokenizer, conversation(messages), &unlimited(), &LearnedPart::default()) {
-                Ok((row, _)) => prop_assert_eq!(runs(tokenizer, &row), expected),
-                Err(error) => prop_assert!(!has_reply && error.contains("no token to learn"), "{}", error),
-            }
-            Ok(())
-        })?;
-    }
 }
