@@ -173,7 +173,8 @@ impl DataError {
             // What is quoted of a row is its own.
             Self::Row { reason, .. } => {
                 let end = reason.find(['"', ';']).unwrap_or(reason.len());
-                Some(without_places(reason[..end].trim_end_matches([' ', ':'])))
+                let place_less = without_places(reason[..end].trim_end_matches([' ', ':']));
+                Some(place_less.replace("turn :", "a turn:"))
             }
             _ => None,
         }

@@ -4,7 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    LearnedPart, TokenizeOptions, Tokenizer, load_demonstrations, load_pairs, tokenize_demonstrations,
+    LearnedPart, TokenizeOptions, Tokenizer, load_demonstrations, load_judged_pairs, load_pairs,
+    load_prompts, stream_candidates, tokenize_demonstrations,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -89,4 +90,64 @@ fn all_turns_are_all_turns() {
     assert!(problem.contains("turn 1: its weight of 0"), "{problem}");
     let (tokens, all) = learned(json!({ "messages": [user, assistant] }), &turns).unwrap();
     assert_eq!(tokens, all);
+}
+
+/// What reading says of rows of the columns that pairs have.
+fn pairs(rows: impl IntoIterator<Item = Value>) -> Result<usize, String> {
+    let (_dir, path) = file(rows);
+    load_pairs(&path, "train").map(|loaded| loaded.len()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_system_turn_in_some_rows_makes_two_formats_of_string_prompts() {
+    let row = |prompt: Value, system: Value| json!({ "prompt": prompt, "chosen": "a", "rejected": "b", "system": system });
+    let problem = pairs([row("p".into(), Value::Null), row("q".into(), "Rhyme.".into())]).unwrap_err();
+    assert!(problem.contains("rows.jsonl:2: its `system` makes a conversation"), "{problem}");
+    assert!(problem.contains("rows.jsonl:1 has none"), "{problem}");
+    assert_eq!(pairs([row("p".into(), "Sing.".into()), row("q".into(), "Rhyme.".into())]), Ok(2));
+    assert_eq!(pairs([row("p".into(), "".into()), row("q".into(), Value::Null)]), Ok(2));
+    let turns = json!([{ "role": "user", "content": "p" }]);
+    assert_eq!(pairs([row(turns, Value::Null), row("q".into(), "Rhyme.".into())]), Ok(2));
+    let (_dir, path) = file([json!({ "prompt": "p" }), json!({ "prompt": "p", "system": "s" })]);
+    assert!(load_prompts(&path, "train").is_err());
+}
+
+#[test]
+fn responses_in_another_setting_answer_another_prompt() {
+    let row = |system: &str, response: &str, grade: Value| json!({ "prompt": "p", "system": system, "response": response, "helpfulness": grade });
+    let rows = [("a", "x", 1), ("a", "y", 2), ("b", "z", 3), ("b", "w", 4)];
+    let loaded = pairs(rows.map(|(system, response, grade)| row(system, response, grade.into())));
+    assert_eq!(loaded, Ok(2));
+    let problem = pairs([row("a", "x", 1.into()), row("a", "y", Value::Null)]).unwrap_err();
+    assert!(problem.contains("a number, found none in an object"), "{problem}");
+}
+
+#[test]
+fn answers_of_equal_grade_are_all_scored() {
+    let graded = json!({ "prompt": "p", "generations": ["a", "b", "c"], "ratings": [2, 2, 1] });
+    let tie = json!({ "prompt": "p", "response_a": "a", "response_b": "b", "winner": "tie" });
+    let (_dir, path) = file([graded, tie]);
+    let rows = stream_candidates(&path.into(), "train", "answer").unwrap();
+    let counts: Vec<usize> = rows.map(|row| row.unwrap().0.completions.len()).collect();
+    assert_eq!(counts, [3, 2]);
+}
+
+#[test]
+fn votes_of_zero_and_one_are_doubted_in_evaluation_too() {
+    let row =
+        |vote: usize| json!({ "prompt": "Q", "response_a": "a", "response_b": "b", "preference": vote });
+    let (_dir, path) = file((0..30).map(|number| row(number % 2)));
+    let problem = load_judged_pairs(&path, "train", "subset").unwrap_err().to_string();
+    assert!(problem.contains("0 and 1 alone"), "{problem}");
+}
+
+#[test]
+fn conversations_without_an_answer_count_among_those_that_cannot_be_used() {
+    let problem =
+        learned(json!({ "messages": [{ "role": "user", "content": "a" }] }), &LearnedPart::default())
+            .unwrap_err();
+    assert!(
+        problem.contains("rows.jsonl:1: no token to learn: the assistant has no turn in it"),
+        "{problem}"
+    );
 }

@@ -207,6 +207,15 @@ impl<'a> Opening<'a> {
                  ([{{\"role\": \"user\", \"content\": …}}])"
             );
         }
+        let found = &rows.findings.train;
+        if found.without_stop() > 0 && found.turns_by_marks > 0 {
+            tracing::warn!(
+                "{} of {} answers end without a token to stop at in what is learned, so that where to stop is not: let the chat \
+                 template's `generation` marks enclose the end of a turn",
+                found.without_stop(),
+                found.complete_completions
+            );
+        }
         if let Some(notice) = rows.findings.known_answers().and_then(|known| known.notice()) {
             tracing::warn!("{notice}");
         }

@@ -66,6 +66,16 @@ pub(super) fn with_system(row: &mut Row, prompt: Text) -> Result<Text> {
     }
 }
 
+/// Notes whether a prompt that the row has as a string is one still, or a conversation's because there is a system turn.
+pub(super) fn note_format(row: &mut Row, prompt: &Text) {
+    let has_system = SYSTEM.iter().any(|column| row.used.iter().any(|used| used == column));
+    match prompt {
+        Text::Plain(_) => row.is_chat = Some(false),
+        Text::Messages(_) if has_system => row.is_chat = Some(true),
+        Text::Messages(_) => {}
+    }
+}
+
 /// The system prompt of a row and its column.
 pub(super) fn system(row: &mut Row) -> Result<Option<(&'static str, String)>> {
     for column in SYSTEM {

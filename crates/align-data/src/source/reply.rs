@@ -27,6 +27,15 @@ pub(super) struct Replies {
 
 /// The answers of a row, given with the names of their columns, with the prompt that they reply to.
 pub(super) fn replies(row: &mut Row, answers: Vec<(String, Text)>) -> Result<Replies> {
+    let are_strings = answers.iter().all(|(_, answer)| !is_messages(answer));
+    let replies = as_written(row, answers)?;
+    if are_strings && replies.layout == Layout::Answers {
+        prompt::note_format(row, &replies.prompt);
+    }
+    Ok(replies)
+}
+
+fn as_written(row: &mut Row, answers: Vec<(String, Text)>) -> Result<Replies> {
     let given = prompt::given(row)?;
     let (fields, texts): (Vec<_>, Vec<_>) = answers.into_iter().unzip();
     if let Some(odd) = texts.iter().position(|text| is_messages(text) != is_messages(&texts[0])) {
@@ -46,7 +55,7 @@ pub(super) fn replies(row: &mut Row, answers: Vec<(String, Text)>) -> Result<Rep
 
 /// The same of answers to a question: a prompt that is a string is what a user says.
 pub(super) fn turns(row: &mut Row, answers: Vec<(String, Text)>) -> Result<Replies> {
-    let replies = replies(row, answers)?;
+    let replies = as_written(row, answers)?;
     let prompt = match replies.prompt {
         Text::Plain(text) if replies.layout == Layout::Answers => {
             Text::from(vec![Message::new("user", text)])

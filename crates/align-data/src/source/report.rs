@@ -152,6 +152,9 @@ pub(super) struct Tally {
     first_tie: Option<DataError>,
     /// Rows with votes in numbers, which of 0, 1 and 2 there were, and the first row with a 0.
     voted: (usize, [bool; 3], Option<Origin>),
+    /// The first row whose prompt is a string that is continued as it stands, and the first whose system turn makes a
+    /// conversation of such a one.
+    formats: [Option<Origin>; 2],
 }
 
 /// Rows from which on votes of 0 and 1 alone are no accident.
@@ -165,11 +168,15 @@ impl Tally {
             first_bad: None,
             first_tie: None,
             voted: (0, [false; 3], None),
+            formats: [None, None],
         }
     }
 
     /// Counts a row that a record was made of.
     pub(super) fn used(&mut self, row: &Row) {
+        if let Some(is_chat) = row.is_chat {
+            self.formats[usize::from(is_chat)].get_or_insert_with(|| row.origin.clone());
+        }
         let report = &mut self.report;
         report.rows += row.count;
         report.used += row.count;
@@ -230,7 +237,14 @@ impl Tally {
     /// # Errors
     /// More bad rows than are allowed; rows of which none could be used.
     pub(super) fn finish(self, unmapped: Vec<String>) -> Result<SourceReport> {
-        let Self { report, most, first_bad, first_tie, voted } = self;
+        let Self { report, most, first_bad, first_tie, voted, formats } = self;
+        if let [Some(plain), Some(origin)] = formats {
+            let reason = format!(
+                "its `system` makes a conversation of its prompt, and {plain} has none, so that its prompt is continued as it stands: \
+                 give all rows a `system` or none, or write prompts as messages"
+            );
+            return Err(DataError::Row { origin, reason });
+        }
         if let (VOTES.., [true, true, false], Some(origin)) = voted {
             let reason = "a vote of 1 is for the first answer, 2 for the second and 0 a tie, and here are 0 and 1 alone, which may stand \
                           for the two answers; write votes as 1 and 2, or in words (`a`, `b`, `tie`)";

@@ -28,6 +28,8 @@ pub(super) struct Row {
     pub(super) takes_ties: bool,
     /// Whether a vote in it is the number 0, 1 or 2.
     pub(super) voted: [bool; 3],
+    /// Whether its prompt, a string, is a conversation's for its system turn, or continued as it stands; none of other prompts.
+    pub(super) is_chat: Option<bool>,
 }
 
 impl Row {
@@ -42,6 +44,7 @@ impl Row {
             used: Vec::new(),
             takes_ties: false,
             voted: [false; 3],
+            is_chat: None,
         }
     }
 }

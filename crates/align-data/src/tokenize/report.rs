@@ -77,6 +77,11 @@ impl TokenizeReport {
         share(self.eos_in_mask, self.complete_completions)
     }
 
+    /// Complete completions that end in text: nothing in them teaches where to stop.
+    pub fn without_stop(&self) -> usize {
+        self.complete_completions - self.eos_in_mask - self.other_stop_in_mask
+    }
+
     /// The share of tokens that are labels.
     pub fn supervised_share(&self) -> f64 {
         share(self.supervised_tokens, self.tokens)

@@ -47,7 +47,15 @@ pub(super) fn learned(
     let is_learned = |(at, message): (usize, &Message)| {
         Ok(is_assistant(message) && is_wanted(at) && has_weight(message, at, origin)?)
     };
-    messages.iter().enumerate().map(is_learned).collect()
+    let learned = messages.iter().enumerate().map(is_learned).collect::<Result<Vec<_>>>()?;
+    match learned.contains(&true) {
+        true => Ok(learned),
+        false => Err(DataError::Row {
+            origin: origin.clone(),
+            reason: "no token to learn: the assistant has no turn in it, or none of a weight above 0"
+                .to_owned(),
+        }),
+    }
 }
 
 /// Whether an answer is one turn that is learned: then all of it is, whatever it is made of.

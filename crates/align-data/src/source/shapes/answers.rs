@@ -118,6 +118,8 @@ pub(in super::super) fn pair_with_reference(row: &mut Row) -> Result<PreferenceP
 
 /// The answers in a row: `completion`, `completions`, or answers that are compared.
 pub(in super::super) fn candidates(row: &mut Row) -> Result<Candidates> {
+    // Which of them is better is not asked.
+    row.takes_ties = true;
     if is_listed(row) {
         return listed(row);
     }

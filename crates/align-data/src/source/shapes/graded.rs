@@ -105,7 +105,11 @@ fn items(
 
 fn grade(row: &Row, column: &str, index: usize, grade: Option<f64>, found: &Value) -> Result<f64> {
     grade.filter(|grade| grade.is_finite()).ok_or_else(|| {
-        row.wrong(format!("{column}[{index}]"), "a grade of the answer, a number", describe(found))
+        let found = match found {
+            Value::Object(_) => format!("none in {}", describe(found)),
+            other => describe(other),
+        };
+        row.wrong(format!("{column}[{index}]"), "a grade of the answer, a number", found)
     })
 }
 
@@ -117,7 +121,8 @@ pub(super) fn number(value: &Value) -> Option<f64> {
 /// The answers by their grades, the highest first, one of each grade.
 fn ranked(row: &mut Row, mut graded: Vec<((String, Text), f64)>) -> Result<Replies> {
     graded.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    graded.dedup_by(|(_, a), (_, b)| a == b);
+    let kept = if row.takes_ties { graded.len() } else { 0 };
+    graded.dedup_by(|(_, a), (_, b)| kept == 0 && a == b);
     if graded.len() < 2 {
         row.tie("all answers have the same grade")?;
     }
@@ -157,9 +162,7 @@ impl<I: Iterator<Item = Result<Row>>> Iterator for Grouped<I> {
         let mut responses = vec![response(&mut first)];
         for row in self.rows.by_ref() {
             match row {
-                Ok(mut row)
-                    if row.has("response") && row.columns.get("prompt") == first.columns.get("prompt") =>
-                {
+                Ok(mut row) if row.has("response") && asks_the_same(&row, &first) => {
                     responses.push(response(&mut row));
                     first.count += 1;
                 }
@@ -173,6 +176,13 @@ impl<I: Iterator<Item = Result<Row>>> Iterator for Grouped<I> {
         first.columns.insert(GROUP.to_owned(), Value::Array(responses));
         Some(Ok(first))
     }
+}
+
+/// Whether two rows ask the same, in the same setting.
+fn asks_the_same(row: &Row, other: &Row) -> bool {
+    let settings = ["prompt", "system", "system_prompt", "history", "tools", "chat_template_kwargs"];
+    let value = |row: &Row, column: &str| row.columns.get(column).filter(|value| !value.is_null()).cloned();
+    settings.into_iter().all(|column| value(row, column) == value(other, column))
 }
 
 fn response(row: &mut Row) -> Value {

@@ -65,7 +65,11 @@ fn named(row: &mut Row, may_be_question: bool) -> Result<Text> {
         return Err(row.missing("prompt", "a column of this name"));
     };
     row.refuse_empty("prompt", &prompt)?;
-    Ok(if is_question { prompt::into_turns(prompt).into() } else { prompt })
+    if is_question {
+        return Ok(prompt::into_turns(prompt).into());
+    }
+    prompt::note_format(row, &prompt);
+    Ok(prompt)
 }
 
 /// The turns before the last ones of the assistant.

@@ -37,13 +37,6 @@ fn is_vote(name: &str) -> bool {
 pub(super) fn answers(row: &mut Row) -> Result<Replies> {
     row.shape = "two answers and votes";
     let votes = votes(row)?;
-    for (number, voted) in row.voted.iter_mut().enumerate() {
-        let is_it = |value: &Value| match value {
-            Value::String(word) => word.trim() == number.to_string(),
-            other => other.as_f64() == Some(number as f64),
-        };
-        *voted = row.columns.iter().any(|(name, value)| is_vote(name) && is_it(value));
-    }
     for name in row.columns.keys().filter(|name| is_vote(name)).cloned().collect::<Vec<_>>() {
         row.take(&name)?;
     }
@@ -79,7 +72,15 @@ fn chosen(row: &mut Row, mut columns: [&str; 2], first: std::cmp::Ordering) -> R
 }
 
 /// The votes of a row, at least one.
-pub(in super::super) fn votes(row: &Row) -> Result<Vec<Vote>> {
+pub(in super::super) fn votes(row: &mut Row) -> Result<Vec<Vote>> {
+    for (number, voted) in row.voted.iter_mut().enumerate() {
+        let is_it = |value: &Value| match value {
+            Value::String(word) => word.trim() == number.to_string(),
+            other => other.as_f64() == Some(number as f64),
+        };
+        *voted = row.columns.iter().any(|(name, value)| is_vote(name) && is_it(value));
+    }
+    let row = &*row;
     let columns = row.columns.iter().filter(|(name, value)| is_vote(name) && !value.is_null());
     let votes = columns.map(|(name, value)| {
         vote(value).ok_or_else(|| {
