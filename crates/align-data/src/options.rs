@@ -88,6 +88,11 @@ pub struct DemonstrationOptions {
     #[arg(long)]
     pub last_turn_only: bool,
 
+    /// Whether what the assistant thinks before it answers (`reasoning_content`, or <think> in the content) is learned: true
+    /// makes a row of each turn, since templates leave it out of earlier ones; false takes it out [default: as the template has it]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub train_on_reasoning: Option<bool>,
+
     /// Fill micro-batches: rows are packed into bins of at most max_length tokens, and per_device_train_batch_size counts bins
     #[arg(long, value_enum)]
     pub packing_strategy: Option<PackingStrategy>,
@@ -109,12 +114,20 @@ impl DemonstrationOptions {
     /// # Errors
     /// The last of the assistant's turns where all turns are to be learned.
     pub fn check(&self) -> Result<LearnedPart> {
-        let Self { completion_only_loss, assistant_only_loss, last_turn_only, .. } = *self;
+        let Self { completion_only_loss, assistant_only_loss, last_turn_only, train_on_reasoning, .. } =
+            *self;
         if last_turn_only && assistant_only_loss == Some(false) {
             let rule = "has no effect with assistant_only_loss = false, which learns all turns".to_owned();
             return Err(DataError::NoEffect { field: "last_turn_only", rule, value: "true".to_owned() });
         }
-        Ok(LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only })
+        if let (Some(reasoning), Some(false)) = (train_on_reasoning, assistant_only_loss) {
+            let rule =
+                "has no effect with assistant_only_loss = false, which learns what the template writes"
+                    .to_owned();
+            let value = reasoning.to_string();
+            return Err(DataError::NoEffect { field: "train_on_reasoning", rule, value });
+        }
+        Ok(LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only, train_on_reasoning })
     }
 }
 

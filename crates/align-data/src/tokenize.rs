@@ -15,6 +15,7 @@ mod candidates;
 mod demonstrations;
 mod ending;
 mod pairs;
+mod reasoning;
 mod render;
 mod report;
 mod truncate;

@@ -1,8 +1,8 @@
 //! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
 
 use align_data::{
-    DataOptions, Demonstration, DemonstrationOptions, MaskStyle, PackingStrategy, Records, inspect_example,
-    load_demonstrations, prepare_demonstrations,
+    DataOptions, Demonstration, DemonstrationOptions, Loaded, MaskStyle, PackingStrategy, Records,
+    inspect_example, load_demonstrations, prepare_demonstrations,
 };
 use align_kernels::Params;
 use align_models::{CausalLm, Neftune, random_weights};
@@ -88,6 +88,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     // Data: demonstrations as token ids, the part that is learned marked.
     let learned = job.demonstrations.check()?;
     let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
+    let reasoned = |loaded: Loaded<Demonstration>| loaded.map(|rows| learned.of_reasoning(rows));
+    let records = Records { train: reasoned(records.train), held_out: reasoned(records.held_out) };
     let (tokenizer, tokenize) = (&opening.tokenizer, &opening.data.tokenize);
     let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);

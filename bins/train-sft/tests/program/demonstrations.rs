@@ -54,6 +54,24 @@ fn of_a_conversation_the_assistants_turns_are_learned() {
 }
 
 #[test]
+fn reasoning_is_learned_or_left_out() {
+    let place = Place::new();
+    let turn = |role: &str, text: &str| serde_json::json!({ "role": role, "content": text });
+    let messages = [
+        turn("user", "Hello."),
+        turn("assistant", "<think>Be kind.</think>Hello."),
+        turn("user", "Who are you?"),
+        turn("assistant", "<think>Be kind again.</think>Nobody."),
+    ];
+    place.write("data.jsonl", format!("{}\n", serde_json::json!({ "messages": messages })).repeat(8));
+    let shown = |options: &str| place.succeeds(&training("out", &format!("--inspect {options}"))).stdout;
+    assert_eq!(shown("--train-on-reasoning").matches("learned (").count(), 8);
+    assert!(!shown("--train-on-reasoning false").contains("Be kind"));
+    let ended = place.ended(&training("out", "--train-on-reasoning --assistant-only-loss false"));
+    assert!(ended.code == Some(2) && ended.stderr.contains("train_on_reasoning"), "{}", ended.stderr);
+}
+
+#[test]
 fn a_chat_template_of_ones_own_is_used_and_saved() {
     let place = Place::new();
     place.write("data.jsonl", conversations());

@@ -21,6 +21,8 @@ pub struct LearnedPart {
     pub assistant_only_loss: Option<bool>,
     /// Of the assistant's turns, whether the last one alone.
     pub last_turn_only: bool,
+    /// Of those, whether with the reasoning before the answer; none is as the chat template has it.
+    pub train_on_reasoning: Option<bool>,
 }
 
 /// A demonstration as token ids with its loss mask.
@@ -119,7 +121,7 @@ impl Marks<'_> {
 
     /// Whether the completion of a conversation is more than one turn to be learned, or less.
     fn is_by_turns(&self, completion: &[Message], origin: &Origin) -> Result<bool> {
-        let LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only } = self.learned;
+        let LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only, .. } = self.learned;
         // All of it is learned, whatever it is made of.
         let learns_all = *completion_only_loss == Some(false) && assistant_only_loss.is_none();
         if *assistant_only_loss == Some(false) || (learns_all && !last_turn_only) {
@@ -146,6 +148,8 @@ impl Marks<'_> {
     ) -> Result<(RowOutcome<()>, Vec<u32>, Vec<bool>)> {
         let Demonstration { template, origin, .. } = demonstration;
         let text = render::answer(self.tokenizer, prompt, completion, template, origin)?;
+        let last = if let Text::Messages(turns) = completion { turns.last() } else { None };
+        self.learned.check_reasoning(last, &text.completion, origin)?;
         let prompt = self.encoder.prompt(&text)?;
         let completion = self.encoder.completion(&text, &prompt)?;
         let cut = self.lengths.fit(self.encoder.framed(prompt), vec![completion.ids]);
@@ -173,6 +177,9 @@ impl Marks<'_> {
         let conversation = Conversation { messages, prompt, arguments: template, origin };
         let is_learned = turns::learned(messages, first, self.learned.last_turn_only, origin)?;
         let text = conversation.render(self.tokenizer, &is_learned)?;
+        let own: String = text.learned.iter().map(|turn| &text.text[turn.clone()]).collect();
+        let last = messages.iter().zip(&is_learned).rev().find_map(|(turn, learned)| learned.then_some(turn));
+        self.learned.check_reasoning(last, &own, origin)?;
         let ends_with_reply = messages.last().is_some_and(turns::is_assistant);
         let row = self.encoder.turns(&text, ends_with_reply)?;
         let (mut before, completion) = row.marked();

@@ -3,6 +3,7 @@
 
 mod answers;
 mod conversations;
+mod reasoning;
 mod recorded;
 
 use std::path::{Path, PathBuf};

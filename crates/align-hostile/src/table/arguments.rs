@@ -121,6 +121,7 @@ fn values() -> Vec<Row> {
                 "assistant-only-loss",
                 "last-turn-only",
                 "packing-strategy",
+                "train-on-reasoning",
                 "loss-type",
                 "gradient-checkpointing",
                 "lr-scheduler-type",
