@@ -154,7 +154,7 @@ impl PolicyDir {
     /// # Errors
     /// If they are not what the config says.
     pub fn load(self, device: &Device) -> Result<Policy> {
-        let model = self.dir.model(device)?.causal_lm()?;
+        let model = self.dir.clone().to_run().model(device)?.causal_lm()?;
         Ok(Policy { dir: self, model })
     }
 }

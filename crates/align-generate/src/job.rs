@@ -101,6 +101,7 @@ pub fn generate(
     let tokens = job.prompts.tokenize(&prompts, &tokenizer, longest, room)?;
 
     // The model, and each prompt as often as it is to be completed.
+    let model = model.to_run();
     let lm = model.model(&device)?.causal_lm()?;
     let eos = [vec![tokenizer.eos_id()?], model.eos_token_ids()?].concat();
     let times = job.sequences.num_return_sequences;

@@ -23,7 +23,8 @@ mod tape;
 
 pub use attention::{Looking, Segment, Segments, attention};
 pub use blocks::{
-    Absmax, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8, dynamic_map, unsigned_dynamic_map,
+    Absmax, Bf16, Blocks, DoubleQuantised, FourBit, FourBitKind, Ggml, Int8, dynamic_map,
+    unsigned_dynamic_map,
 };
 #[doc(hidden)]
 pub use cpu::composed;

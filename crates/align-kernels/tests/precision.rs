@@ -5,7 +5,8 @@
 use std::sync::Arc;
 
 use align_kernels::{
-    Adapter, FourBit, FourBitKind, Head, Linear, Param, Precision, Weight, composed, record,
+    Adapter, Bf16, Blocks as _, FourBit, FourBitKind, Head, Linear, Param, Precision, Weight, composed,
+    record,
 };
 use candle_core::{DType, Device, Tensor};
 
@@ -114,4 +115,53 @@ fn the_head_rounds_what_it_multiplies_and_nothing_else() {
     let all = head.log_probs(&hidden, &Tensor::arange(0u32, 600, &CPU).unwrap()).unwrap();
     let total = all.to_dtype(DType::F64).unwrap().exp().unwrap().sum_all().unwrap();
     assert!((total.to_scalar::<f64>().unwrap() - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn a_weight_held_in_bf16_gives_the_bits_of_the_numbers_it_was_made_of() {
+    let weight = |outputs, inputs, seed| {
+        // Numbers too small for bf16 arithmetic among them, and between two of bf16.
+        let all = numbers(&values(outputs, inputs, seed));
+        all.into_iter().enumerate().map(|(i, x)| if i % 11 == 3 { x * 1e-39 } else { x }).collect::<Vec<_>>()
+    };
+    for (outputs, inputs) in [(1, 1), (7, 5), (48, 64), (49, 97), (130, 33), (200, 1301), (1300, 70)] {
+        let shape = (outputs, inputs);
+        let all = [1, 2].map(|seed| weight(outputs, inputs, seed));
+        let layers = all.each_ref().map(|all| {
+            let dense = Tensor::from_slice(all, shape, &CPU).unwrap();
+            let held = Arc::new(Bf16::rounded(all, shape).unwrap());
+            assert!(!Bf16::has(all) || all.len() == 1);
+            [Weight::dense(&Param::frozen(&dense)), Weight::blocks(held)]
+                .map(|weight| Linear::of(weight.with_precision(Precision::Bf16), None).unwrap())
+        });
+        let [dense, held] = [0, 1].map(|kind| layers.each_ref().map(|layer| layer[kind].clone()));
+        for rows in [1, 2, 8, 17, 64, 65, 300] {
+            let x = values(rows, inputs, 3);
+            let bits = |layers: &[Linear; 2]| {
+                let together = outcome(&x, layers, &[]);
+                let alone = layers.each_ref().map(|layer| numbers(&layer.forward(&x).unwrap()));
+                let all = together.into_iter().chain(alone).flatten();
+                all.map(f32::to_bits).collect::<Vec<u32>>()
+            };
+            assert!(bits(&dense) == bits(&held), "{outputs} x {inputs}, {rows} rows");
+        }
+    }
+}
+
+#[test]
+fn what_is_held_in_bf16_is_read_as_the_nearest_numbers() {
+    let all = numbers(&values(61, 37, 4));
+    let held = Bf16::rounded(&all, (61, 37)).unwrap();
+    let dense = numbers(&held.dense(&CPU).unwrap());
+    let rounded = Tensor::new(all, &CPU).unwrap().to_dtype(DType::BF16).unwrap();
+    assert_eq!(dense, numbers(&rounded.to_dtype(DType::F32).unwrap()));
+    assert!(Bf16::has(&dense) && held.bytes() >= 2 * 61 * 37);
+    // The hash of a weight says nothing of the order that it lies in.
+    let mut content = Vec::new();
+    held.content(&mut |bytes| content.extend_from_slice(bytes));
+    let bits = dense.iter().flat_map(|x| ((x.to_bits() >> 16) as u16).to_le_bytes());
+    assert!(content.iter().copied().eq(bits));
+    let mut some = [0f32; 5];
+    held.decode(48, 3..8, &mut some);
+    assert_eq!(some, dense[48 * 37 + 3..][..5]);
 }

@@ -1,9 +1,12 @@
 //! A model in memory.
 
-use align_kernels::{Param, Params};
+use std::sync::Arc;
+
+use align_kernels::{Blocks, Param, Params};
 use candle_core::Device;
 
 use crate::adapter::is_offset;
+use crate::weights::Multiplied;
 use crate::{CausalLm, DecoderConfig, ModelDir, Result, RewardHead, weights_hash};
 
 /// A model in memory: its plan, and its parameters. Cloning shares them.
@@ -22,6 +25,24 @@ impl Model {
     /// If a parameter is missing.
     pub fn causal_lm(&self) -> Result<CausalLm> {
         Ok(CausalLm::new(&self.config, &self.params)?)
+    }
+
+    /// The same model, to be run and nothing else, as [`ModelDir::to_run`] has it.
+    ///
+    /// # Errors
+    /// If a weight cannot be read.
+    pub fn to_run(self) -> Result<Self> {
+        let Some(multiplied) = Multiplied::of(&self.config) else { return Ok(self) };
+        let mut blocks: Vec<(String, Arc<dyn Blocks>)> =
+            self.params.blocks().map(|(name, held)| (name.to_owned(), Arc::clone(held))).collect();
+        let mut params = Params::default();
+        for (name, param) in self.params.iter() {
+            match multiplied.held(name, param.tensor())? {
+                Some(held) => blocks.push((name.to_owned(), Arc::new(held))),
+                None => params.insert(name, param.clone())?,
+            }
+        }
+        Ok(Self { params: params.with_blocks(blocks), ..self })
     }
 
     /// A hash of the model's function: [`weights_hash`].

@@ -41,6 +41,8 @@ pub struct ModelDir {
     gguf: Option<Arc<Gguf>>,
     /// How linear layers are quantised on loading.
     quantise: Option<Quantisation>,
+    /// Whether it is read to be run and nothing else.
+    is_run_only: bool,
     /// The shape without the adapter, and the adapter.
     adapter: Option<(DecoderConfig, AdapterDir)>,
     /// The shape of what is on disk, where that is another.
@@ -89,10 +91,14 @@ impl ModelDir {
     /// The parameters of a table, frozen; other tensors may be there only if they are among the `ignored`.
     pub(crate) fn read(&self, table: &[StoredTensor], ignored: &[&str], device: &Device) -> Result<Params> {
         let Self { base: dir, quantise, .. } = self;
+        let half = self.multiplied();
         let mut loaded = match &self.gguf {
-            Some(gguf) => gguf.read(self.on_disk(), table, ignored, *quantise, device)?,
+            Some(gguf) => {
+                gguf.read(self.on_disk(), table, ignored, *quantise, device)?.with_half(half.as_ref())?
+            }
             None => {
-                let reading = Reading { dir, table, by: CONFIG, ignored, quantise: *quantise, device };
+                let (quantise, half) = (*quantise, half.as_ref());
+                let reading = Reading { dir, table, by: CONFIG, ignored, quantise, half, device };
                 reading.of_model()?
             }
         };

@@ -4,6 +4,7 @@
 mod blocks;
 mod file;
 mod format;
+mod half;
 mod shards;
 mod written;
 
@@ -18,6 +19,7 @@ use blocks::{Quantised, parts};
 use candle_core::{Device, Tensor};
 use file::{WeightFile, converter};
 pub use format::{SavedDtype, SavedFormat};
+pub(crate) use half::Multiplied;
 use rayon::prelude::*;
 use safetensors::tensor::TensorInfo;
 use serde_json::{Map, json};
@@ -72,6 +74,8 @@ pub(crate) struct Reading<'a> {
     pub(crate) ignored: &'a [&'a str],
     /// How the weights of linear layers are quantised, if they are.
     pub(crate) quantise: Option<Quantisation>,
+    /// What is held in bf16, if anything is.
+    pub(crate) half: Option<&'a Multiplied>,
     /// Where numbers go.
     pub(crate) device: &'a Device,
 }
@@ -112,6 +116,13 @@ impl Reading<'_> {
         };
         // Whole, for as long as it takes to quantise them, are as many as there are threads.
         let mut held = shapes(&whole);
+        if self.half.is_some() {
+            // Most are held in half as many bytes; the embedding, which may not be, is small beside what is converted at once.
+            held.iter_mut()
+                .filter(|(_, shape)| shape.len() == 2)
+                .for_each(|(_, shape)| shape[0] = shape[0].div_ceil(2));
+            held.extend(shapes(&whole).into_iter().max_by_key(|(_, shape)| shape.iter().product::<usize>()));
+        }
         held.extend(shapes(&few).into_iter().max_by_key(|(_, shape)| shape.iter().product::<usize>()));
         let in_f32 = if few.is_empty() { "in f32" } else { "that are not quantised, in f32," };
         check_memory(&format!("the weights in {} {in_f32}", self.dir.display()), &held)?;
@@ -142,7 +153,8 @@ impl Reading<'_> {
             }
             _ => {
                 let tensors = tensor.split(&Tensor::from_vec(values, shape, &Device::Cpu)?)?;
-                Ok(Loaded { tensors: tensors.into_iter().collect(), ..Loaded::default() })
+                let half = self.half.filter(|_| self.device.is_cpu());
+                Loaded { tensors: tensors.into_iter().collect(), ..Loaded::default() }.with_half(half)
             }
         }
     }

@@ -3,11 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use align_kernels::Params;
+use align_kernels::{Params, Precision};
 use align_models::generation::{
     Completion, GenerationOptions, generate, generate_groups, generate_in_batches,
 };
-use align_models::{CausalLm, DecoderConfig, Error, Packed, random_weights};
+use align_models::{CausalLm, DecoderConfig, Error, Model, ModelDir, Packed, random_weights};
 use candle_core::Device;
 
 /// Tokens that end a text: about a twelfth of what the model samples.
@@ -188,4 +188,41 @@ fn prompts_that_cannot_be_continued_are_named() {
     refused(&[vec![1; 120]], &GenerationOptions::greedy(9), "prompt 0 has 120 tokens");
     refused(&[vec![1]], &GenerationOptions::greedy(usize::MAX), "max_position_embeddings 128");
     refused(&[vec![1]], &GenerationOptions::greedy(0), "`max_new_tokens` must be at least 1");
+}
+
+#[test]
+fn a_model_that_is_only_run_gives_the_same_bits_from_half_the_memory() {
+    let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    // Of f32, whose embedding is no bf16 and stays as it is, and of bf16.
+    for (model, is_half) in [("models/tiny-chat", false), ("golden/models/llama-sharded-bf16", true)] {
+        let dir = ModelDir::open(&fixtures.join(model)).unwrap().in_precision(Precision::Bf16);
+        let [whole, half] = [dir.clone(), dir.clone().to_run()].map(|dir| dir.model(&Device::Cpu).unwrap());
+        assert_eq!(whole.params.blocks().len(), 0);
+        let matrices = half.params.iter().filter(|(_, param)| param.tensor().rank() == 2).count();
+        assert_eq!(matrices, usize::from(!is_half), "{model}");
+        let held: usize = half.params.blocks().map(|(_, blocks)| blocks.shape().0 * blocks.shape().1).sum();
+        assert!(held > 0 && whole.params.elem_count() == half.params.elem_count(), "{model}");
+        // Made of what was loaded it is the same model, whatever it is called by.
+        assert_eq!(whole.clone().to_run().unwrap().hash().unwrap(), half.hash().unwrap(), "{model}");
+
+        let prompts: Vec<Vec<u32>> = (0..5).map(|i| (3..20 + i * 17).map(|id| id % 50).collect()).collect();
+        let options = GenerationOptions { max_new_tokens: 12, ..GenerationOptions::default() };
+        let said = |model: &Model| {
+            let lm = model.causal_lm().unwrap();
+            let completions = generate(&lm, &prompts, &[2], &options, 7).unwrap();
+            let mut packed = Packed::default();
+            for (prompt, completion) in prompts.iter().zip(&completions) {
+                packed.push_completions(prompt, &[&completion.tokens]);
+            }
+            let scored = lm.token_log_probs(&packed).unwrap().to_vec1::<f32>().unwrap();
+            (completions, scored)
+        };
+        let (whole, half) = (said(&whole), said(&half));
+        assert_eq!(whole, half, "{model}");
+        // What is recorded is what is scored, at f32's tolerance.
+        let recorded = half.0.iter().flat_map(|completion| completion.log_probs.clone());
+        for (recorded, scored) in recorded.zip(&half.1) {
+            assert!((recorded - scored).abs() < 2e-3, "{model}: {recorded} {scored}");
+        }
+    }
 }

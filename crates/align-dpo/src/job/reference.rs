@@ -32,6 +32,9 @@ impl RunReference {
             None => start,
             Some(name) => open_reference(opening, name)?.model(&opening.place.device)?,
         };
+        // A reference that moves is trained, in its way; that of an adapter is its base.
+        let is_own = options.mixup()?.is_none() && !shares_weights(opening, options);
+        let start = if is_own { start.to_run()? } else { start };
         let model = start.causal_lm()?;
         let (compared, moving) = match options.mixup()? {
             None => (model.clone(), None),
@@ -92,17 +95,18 @@ impl RunReference {
         opening: &'a Opening<'_>,
         options: &'a DpoOptions,
     ) -> Result<(OpenReference<'a>, Option<MovingReference>)> {
-        let shares = opening.model.is_adapter() && options.ref_model.is_none();
-        if shares || !options.precompute_ref_log_probs || !opening.host.trains() {
+        if shares_weights(opening, options) || !options.precompute_ref_log_probs || !opening.host.trains() {
             let (model, moving) = (self.model, self.moving);
             return Ok((Box::new(move || Ok(model.clone())), moving));
         }
         let (_, expected) = self.hash()?;
         let again = move || {
-            let model = match &options.ref_model {
-                None => opening.model.model(&opening.place.device)?,
-                Some(name) => open_reference(opening, name)?.model(&opening.place.device)?,
+            let dir = match &options.ref_model {
+                None => opening.model.clone(),
+                Some(name) => open_reference(opening, name)?,
             };
+            let dir = if options.mixup()?.is_some() { dir } else { dir.to_run() };
+            let model = dir.model(&opening.place.device)?;
             if model.hash()? != expected {
                 let problem = "the reference: its files were changed while the run was under way, which began with others";
                 return Err(Error::Inputs(problem.to_owned()));
@@ -111,4 +115,9 @@ impl RunReference {
         };
         Ok((Box::new(again), self.moving))
     }
+}
+
+/// Whether the reference is what an adapter is trained over.
+fn shares_weights(opening: &Opening<'_>, options: &DpoOptions) -> bool {
+    opening.model.is_adapter() && options.ref_model.is_none()
 }

@@ -3,6 +3,7 @@
 //! A product with such a weight is the product with what its blocks stand for, in f32: forward, backward, reference and
 //! export mean the same function. (candle's quantised product rounds the input to 8 bits as well: another function.)
 
+mod bf16;
 mod codes;
 mod double;
 mod four_bit;
@@ -17,12 +18,13 @@ use std::ops::Range;
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
+pub use bf16::Bf16;
 pub use codes::{dynamic_map, unsigned_dynamic_map};
 pub use double::{Absmax, DoubleQuantised};
 pub use four_bit::{FourBit, FourBitKind};
 pub use ggml::Ggml;
 pub use int8::Int8;
-pub(crate) use product::{add_input_gradient, input_gradient, outputs};
+pub(crate) use product::{add_input_gradient, input_gradient, outputs, panels};
 
 /// A weight `[outputs, inputs]` in blocks of few bits.
 pub trait Blocks: Debug + Send + Sync {
@@ -44,6 +46,11 @@ pub trait Blocks: Debug + Send + Sync {
 
     /// Hands everything that the elements depend on to `take`, for a hash of the weight.
     fn content(&self, take: &mut dyn FnMut(&[u8]));
+
+    /// The weight as one of 16 bits, if it is: products have a form of their own for it.
+    fn as_bf16(&self) -> Option<&Bf16> {
+        None
+    }
 
     /// The whole weight as numbers.
     ///

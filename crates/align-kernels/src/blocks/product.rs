@@ -9,7 +9,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::Blocks;
-use crate::cpu::{FEW_ROWS, FewRows, Matrix, MatrixMut, Precision, Start, Threads};
+use crate::cpu::{FEW_ROWS, FewRows, Matrix, MatrixMut, Precision, Start, Threads, WeightPanels};
 
 /// Elements that all threads decode at a time, about: four megabytes.
 const TOGETHER: usize = 1 << 20;
@@ -17,8 +17,6 @@ const TOGETHER: usize = 1 << 20;
 const ALONE: usize = 256 << 10;
 /// Rows of a panel are a multiple of the columns of all tiles.
 const TILES: usize = 48;
-/// Rows of the weight that are added at a time: the blocks of the product's inner dimension.
-const INNER: usize = 640;
 /// Elements below which waking a thread to decode them costs more than it saves.
 const WORTH_THREADS: usize = 1 << 14;
 
@@ -53,9 +51,18 @@ impl Place {
     }
 }
 
+/// The weight in the order of products in that precision, if it is.
+pub(crate) fn panels(precision: Precision, weight: &dyn Blocks) -> Option<&WeightPanels> {
+    weight.as_bf16().filter(|_| precision == Precision::Bf16)?.panels()
+}
+
 /// `x Wᵀ`: `[rows, inputs]` → `[rows, outputs]`.
 #[expect(unsafe_code, reason = "the product is written to memory that is not zeroed first")]
 pub(crate) fn outputs(precision: Precision, x: &[f32], rows: usize, weight: &dyn Blocks) -> Vec<f32> {
+    if let Some(panels) = panels(precision, weight) {
+        let [y] = WeightPanels::products([panels], x, rows);
+        return y;
+    }
     let (outputs, inputs) = weight.shape();
     let mut y = Vec::with_capacity(rows * outputs);
     let place = Place(y.as_mut_ptr());
@@ -146,7 +153,7 @@ fn add_products(
     place: Place,
 ) {
     let (outputs, inputs) = weight.shape();
-    let inner = outputs.div_ceil(outputs.div_ceil(INNER).max(1)).max(1);
+    let inner = precision.block_len(outputs);
     let columns = (TOGETHER / inner).next_multiple_of(weight.columns_at_once()).min(inputs.max(1));
     decoded(inner * columns, |w| {
         for first_column in (0..inputs).step_by(columns) {

@@ -22,7 +22,7 @@ pub use dispatch::composed;
 pub(crate) use dispatch::has_form;
 pub(crate) use few_rows::{FEW_ROWS, FewRows, few_rows};
 pub use isa::Isa;
-pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, matmul, product, round};
+pub(crate) use matmul::{Matrix, MatrixMut, Start, Threads, WeightPanels, matmul, product, round};
 pub use precision::Precision;
 pub use simd::exp;
 #[cfg(target_arch = "x86_64")]

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::matmul::{matmul, matmul_bf16};
+use super::matmul::{block_len, block_len_bf16, matmul, matmul_bf16};
 use super::{Matrix, MatrixMut, Start, Threads};
 
 /// What the operands of a product with a weight are rounded to; sums are f32 in any case.
@@ -21,6 +21,14 @@ impl Precision {
         match self {
             Self::F32 => Ok(x.clone()),
             Self::Bf16 => x.to_dtype(DType::BF16)?.to_dtype(x.dtype()),
+        }
+    }
+
+    /// The size of all blocks of an inner dimension but the last, in which a product adds up.
+    pub(crate) fn block_len(self, inner: usize) -> usize {
+        match self {
+            Self::F32 => block_len(inner),
+            Self::Bf16 => block_len_bf16(inner),
         }
     }
 

@@ -141,8 +141,15 @@ impl AdapterDir {
             false => Vec::new(),
         };
         let ignored: Vec<&str> = copies.iter().map(|(copy, _)| copy.as_str()).collect();
-        let reading =
-            Reading { dir: path, table: &all, by: ADAPTER_CONFIG, ignored: &ignored, quantise: None, device };
+        let reading = Reading {
+            dir: path,
+            table: &all,
+            by: ADAPTER_CONFIG,
+            ignored: &ignored,
+            quantise: None,
+            half: None,
+            device,
+        };
         let mut tensors = reading.of_files(std::slice::from_ref(&file))?.tensors;
         check_copies(&file, &copies, decoder, base)?;
         if let (None, Some(head)) = (self.saved_head, self.head) {

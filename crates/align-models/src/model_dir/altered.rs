@@ -4,6 +4,7 @@ use align_kernels::Precision;
 
 use super::ModelDir;
 use crate::Quantisation;
+use crate::weights::Multiplied;
 
 impl ModelDir {
     /// The same model, quantised on loading as another one is.
@@ -25,6 +26,19 @@ impl ModelDir {
             [Some(&mut self.decoder), self.adapter.as_mut().map(|(plain, _)| plain), self.on_disk.as_mut()];
         shapes.into_iter().flatten().for_each(|shape| shape.precision = precision);
         self
+    }
+
+    /// The same model, to be run and nothing else: neither trained nor saved. Where products round their operands to bf16, what
+    /// only they read is held in bf16, which changes no bit of a result.
+    #[must_use]
+    pub fn to_run(self) -> Self {
+        Self { is_run_only: true, ..self }
+    }
+
+    /// What is held in bf16. (Rows that are made for tokens without any are made of numbers.)
+    pub(super) fn multiplied(&self) -> Option<Multiplied> {
+        let is_whole = self.is_run_only && !self.is_adapter() && self.on_disk.is_none();
+        Multiplied::of(&self.decoder).filter(|_| is_whole)
     }
 
     /// The same model, saved with another chat template.

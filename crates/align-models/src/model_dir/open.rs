@@ -86,6 +86,7 @@ impl ModelDir {
             decoder,
             gguf,
             quantise: None,
+            is_run_only: false,
             adapter: None,
             on_disk: None,
             carried,

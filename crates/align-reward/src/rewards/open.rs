@@ -106,7 +106,7 @@ pub fn open_reward(path: &Path, called: &str, device: &Device, reading: &Reading
     if align_encoders::is_encoder(path) {
         return encoder(path, called, device, reading);
     }
-    let dir = RewardModelDir::open(path, called)?.in_precision(reading.precision);
+    let dir = RewardModelDir::open(path, called)?.in_precision(reading.precision).to_run();
     let normalization = reading.normalize.read(path)?;
     let loaded = dir.load(device)?;
     Ok(OpenReward {
@@ -153,6 +153,12 @@ impl RewardModelDir {
     #[must_use]
     pub fn in_precision(self, precision: Precision) -> Self {
         Self { dir: self.dir.in_precision(precision), ..self }
+    }
+
+    /// The same model, [to be run and nothing else](ModelDir::to_run).
+    #[must_use]
+    pub fn to_run(self) -> Self {
+        Self { dir: self.dir.to_run(), ..self }
     }
 
     /// The backbone's shape.

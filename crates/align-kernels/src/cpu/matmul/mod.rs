@@ -20,11 +20,15 @@ mod share;
 mod vector;
 
 use super::Precision;
-pub(crate) use bf16::{PairPanels, matmul_bf16, round};
+pub(crate) use bf16::{PairPanels, WeightPanels, block_len as block_len_bf16, matmul_bf16, round};
 pub(crate) use matrix::{Matrix, MatrixMut};
 
 /// Multiplications below which one thread is quicker than waking a second.
 const WORTH_SHARING: usize = 1 << 19;
+
+/// Inner indices of a block at most: a panel of AVX-512 has 120 KiB of them, part of a second cache, and sums
+/// of so few terms keep their digits.
+const INNER: usize = 640;
 
 /// Who computes a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,11 @@ pub(crate) fn matmul(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<
         return share::Product::of(start, a, b, out).compute(kernel, threads);
     }
     portable::compute(start, a, b, out, threads);
+}
+
+/// The size of all blocks of an inner dimension but the last: sums of more terms are added up block by block.
+pub(crate) fn block_len(inner: usize) -> usize {
+    inner.div_ceil(inner.div_ceil(INNER).max(1)).max(1)
 }
 
 fn assert_fit(a: &Matrix<'_>, b: &Matrix<'_>, out: &MatrixMut<'_>) {
@@ -166,7 +175,7 @@ mod tests {
     fn every_kernel_adds_the_products_in_order() {
         let fused = |first: f32, terms: &mut dyn Iterator<Item = (f32, f32)>, found: f32| {
             let terms: Vec<_> = terms.collect();
-            let blocks = terms.chunks(share::block_len(terms.len()));
+            let blocks = terms.chunks(block_len(terms.len()));
             let sums = blocks.map(|block| block.iter().fold(0f32, |sum, (a, b)| a.mul_add(*b, sum)));
             let exact = sums.fold(first, |sum, block| sum + block);
             assert_eq!(found.to_bits(), exact.to_bits(), "{found} is not {exact}");

@@ -12,11 +12,7 @@ use rayon::prelude::*;
 
 use super::kernel::{Kernel, Operand, Strip};
 use super::matrix::Pointer;
-use super::{Matrix, MatrixMut, Start};
-
-/// Inner indices of a block at most: a panel of AVX-512 has 120 KiB of them, part of a second cache, and sums
-/// of so few terms keep their digits.
-const INNER: usize = 640;
+use super::{Matrix, MatrixMut, Start, block_len};
 
 /// Rows of a job: those of the left operand stay in the caches while panels come and go.
 const ROWS: usize = 512;
@@ -189,11 +185,6 @@ impl Block {
             });
         });
     }
-}
-
-/// The size of all blocks of an inner dimension but the last.
-pub(super) fn block_len(inner: usize) -> usize {
-    inner.div_ceil(inner.div_ceil(INNER).max(1)).max(1)
 }
 
 /// Calls `job` with all numbers below `jobs`.

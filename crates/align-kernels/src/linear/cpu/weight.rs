@@ -6,7 +6,7 @@ use candle_core::{Result, Tensor};
 
 use crate::Blocks;
 use crate::blocks;
-use crate::cpu::{FEW_ROWS, Matrix, MatrixMut, Precision, Start, Threads, few_rows, slice};
+use crate::cpu::{FEW_ROWS, Matrix, MatrixMut, Precision, Start, Threads, WeightPanels, few_rows, slice};
 use crate::linear::{Numbers, Weight};
 
 /// A weight as products take it.
@@ -33,6 +33,13 @@ impl Held {
         match &self.numbers {
             HeldNumbers::Dense(weight) => Some(weight),
             HeldNumbers::Blocks(_) => None,
+        }
+    }
+
+    fn panels(&self) -> Option<&WeightPanels> {
+        match &self.numbers {
+            HeldNumbers::Dense(_) => None,
+            HeldNumbers::Blocks(weight) => blocks::panels(self.precision, &**weight),
         }
     }
 
@@ -89,6 +96,10 @@ pub(super) fn outputs_of<const N: usize>(weights: &[Held], x: &[f32], rows: usiz
         let inputs = dense[0].dim(1)?;
         let slices = dense.into_iter().map(slice).collect::<Result<Vec<_>>>()?;
         return Ok(products(precision, x, rows, inputs, std::array::from_fn(|i| &*slices[i])));
+    }
+    let panels: Vec<&WeightPanels> = weights.iter().filter_map(Held::panels).collect();
+    if let Ok(panels) = <[_; N]>::try_from(panels) {
+        return Ok(WeightPanels::products(panels, x, rows));
     }
     let values = weights.iter().map(|weight| weight.outputs(x, rows)).collect::<Result<Vec<_>>>()?;
     Ok(values.try_into().expect("one output per weight"))

@@ -13,6 +13,8 @@ mod few;
 mod kernel;
 #[cfg(target_arch = "x86_64")]
 mod order;
+#[cfg(target_arch = "x86_64")]
+mod panels;
 mod rounded;
 #[cfg(target_arch = "x86_64")]
 mod share;
@@ -22,6 +24,8 @@ mod tests;
 use super::{Matrix, MatrixMut, Start, Threads};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use few::PairPanels;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use panels::WeightPanels;
 
 /// `out = a b`, or `out = out + a b`, of `a` and `b` rounded to bf16.
 pub(crate) fn matmul_bf16(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut<'_>, threads: Threads) {
@@ -31,6 +35,15 @@ pub(crate) fn matmul_bf16(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: Matri
         return share::compute(start, a, b, out, super::threads_for(&a, &b, threads));
     }
     rounded::matmul(start, a, b, out, threads);
+}
+
+/// The size of all blocks of an inner dimension but the last: sums of more terms are added up block by block.
+pub(crate) fn block_len(inner: usize) -> usize {
+    #[cfg(target_arch = "x86_64")]
+    if kernel::is_here() {
+        return share::block_len(inner);
+    }
+    super::block_len(inner)
 }
 
 /// The bf16 nearest to `x`, ties to even, as its bits; what is too small for a normal number is zero, as it is to the
@@ -64,5 +77,29 @@ impl PairPanels {
 
     pub(crate) fn multiply(&self, _: &[f32], _: impl Fn(usize, usize, &[f32])) {
         match *self {}
+    }
+}
+
+/// No CPU of this kind has such arithmetic here.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Debug)]
+pub(crate) enum WeightPanels {}
+
+#[cfg(not(target_arch = "x86_64"))]
+impl WeightPanels {
+    pub(crate) fn of(_: &[f32], _: (usize, usize)) -> Option<Self> {
+        None
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn decode(&self, _: usize, _: usize, _: &mut [f32]) {
+        match *self {}
+    }
+
+    pub(crate) fn products<const N: usize>(weights: [&Self; N], _: &[f32], _: usize) -> [Vec<f32>; N] {
+        weights.map(|weight| match *weight {})
     }
 }

@@ -6,7 +6,8 @@ use std::cell::RefCell;
 
 use super::super::kernel::Operand;
 use super::super::matrix::Pointer;
-use super::super::share::{Block, at, each};
+pub(super) use super::super::share::at;
+use super::super::share::{Block, each};
 use super::super::{Matrix, MatrixMut, Start};
 use super::kernel::{COLUMNS, LANES, ROWS, Strip, multiply};
 use super::order;
@@ -14,9 +15,9 @@ use super::order;
 /// Inner indices of a block at most, in which a panel is 120 KiB.
 const INNER: usize = 1280;
 /// Rows of a job at most: those of the left operand stay in the second cache while panels come and go.
-const JOB_ROWS: usize = 512;
+pub(super) const JOB_ROWS: usize = 512;
 /// Rows that are brought into order at a time; a multiple of a register, which has the rows of two tiles.
-const ORDER_ROWS: usize = 64;
+pub(super) const ORDER_ROWS: usize = 64;
 /// Columns that panels are made of at a time: of more, they would not stay in the caches.
 const MOST_COLUMNS: usize = 85 * COLUMNS;
 
@@ -34,7 +35,7 @@ pub(super) fn compute(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut
     let operand = |(data, row_stride, column_stride)| Operand { data, row_stride, column_stride };
     let (left, right, inner) = (operand(a.parts()), operand(b.parts()), a.columns());
     let (out, out_stride) = out.parts();
-    let block = inner.div_ceil(inner.div_ceil(INNER).max(1)).next_multiple_of(2).max(1);
+    let block = block_len(inner);
     // Taken, not borrowed: while this thread waits for others, it may be given another product to compute.
     let mut ordered = ORDERED.take();
     for column in (0..columns).step_by(MOST_COLUMNS) {
@@ -53,6 +54,11 @@ pub(super) fn compute(start: Start, a: Matrix<'_>, b: Matrix<'_>, out: MatrixMut
         }
     }
     ORDERED.set(ordered);
+}
+
+/// The size of all blocks of an inner dimension but the last.
+pub(super) fn block_len(inner: usize) -> usize {
+    inner.div_ceil(inner.div_ceil(INNER).max(1)).next_multiple_of(2).max(1)
 }
 
 /// A block of the inner dimension, of some columns.
