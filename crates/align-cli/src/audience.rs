@@ -11,6 +11,8 @@ pub(crate) enum Audience {
     Script,
     /// A program, for which every line is a JSON object.
     Program,
+    /// Nobody: the first rank speaks for this one.
+    Nobody,
 }
 
 /// Standard output is the process's, and so is who reads it.

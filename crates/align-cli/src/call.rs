@@ -76,6 +76,7 @@ pub(crate) fn train<J: Trains>(program: &Program, words: Words) -> ExitCode {
             given: Some(invocation.given()),
             settings: Some(invocation.settings.clone()),
             also_read: config.map(|path| ("the config file", path.display().to_string())).collect(),
+            ranks: invocation.ranks.clone(),
         };
         call.job.train(&host).map_err(ended)
     })
@@ -89,8 +90,10 @@ pub(crate) fn work<J: Works>(program: &Program, words: Words) -> ExitCode {
             listener: Some(&listener),
             given: Some(invocation.given()),
             settings: Some(invocation.settings.clone()),
+            ranks: invocation.ranks.clone(),
             ..Host::default()
         };
+        host.refuse_ranks("this program runs on one")?;
         call.job.work(&host).map_err(|error| error.downcast().map_or_else(|error| error, ended))
     })
 }
@@ -115,6 +118,7 @@ fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
         Event::Row(row) => match Audience::now() {
             Audience::Program => print_event("row", &json!({ "text": row.to_string() })),
             Audience::People | Audience::Script => print_coloured(row),
+            Audience::Nobody => Ok(()),
         },
         Event::WouldTrain { steps, done } => {
             let after =
@@ -124,6 +128,7 @@ fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
         }
         Event::Starts { output_dir } => {
             invocation.work_starts();
+            crate::ranks::writes_to(output_dir);
             print_event("starts", &json!({ "output_dir": output_dir }))
         }
         Event::Checked => {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use align_train::Ranks;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
@@ -19,9 +20,14 @@ const DEFAULT: &str = "info,ureq=warn,ureq_proto=warn,rustls=warn,tokenizers=war
 /// Of which a script wants to know.
 const TROUBLE: &str = "warn";
 
-/// Starts logging, for whoever reads. A second call in a process changes nothing.
-pub(crate) fn start(audience: Audience) {
-    let usual = if audience == Audience::Script { TROUBLE } else { DEFAULT };
+/// Starts logging, for whoever reads. A second call in a process changes nothing. Of several ranks the first one logs for all,
+/// the others only where it is asked for.
+pub(crate) fn start(audience: Audience, ranks: &Ranks) {
+    let usual = match audience {
+        Audience::Script => TROUBLE,
+        Audience::Nobody => "off",
+        Audience::People | Audience::Program => DEFAULT,
+    };
     let wanted = ["ALIGN_LOG", "RUST_LOG"].iter().find_map(|name| {
         let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
         Some((name, value))
@@ -37,7 +43,7 @@ pub(crate) fn start(audience: Audience) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(false)
-        .event_format(PlainLines)
+        .event_format(PlainLines { rank: (!ranks.leads()).then(|| ranks.rank()) })
         .finish();
     if tracing::subscriber::set_global_default(subscriber).is_ok()
         && let Some(complaint) = complaint
@@ -47,7 +53,10 @@ pub(crate) fn start(audience: Audience) {
 }
 
 /// `info` as the bare message; other levels begin with their name, fine ones also with their origin.
-struct PlainLines;
+struct PlainLines {
+    /// Which rank says it, if it is not the first.
+    rank: Option<usize>,
+}
 
 impl<S, N> FormatEvent<S, N> for PlainLines
 where
@@ -60,6 +69,9 @@ where
         mut out: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
+        if let Some(rank) = self.rank {
+            write!(out, "rank {rank}: ")?;
+        }
         match *event.metadata().level() {
             Level::ERROR => out.write_str("error: ")?,
             Level::WARN => out.write_str("warning: ")?,

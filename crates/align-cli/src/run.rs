@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use align_hub::policy;
 use align_stage::Given;
+use align_train::Ranks;
 
 use crate::arguments::{self, ArgumentError, Parsed, Program};
 use crate::audience::Audience;
+use crate::ranks::{self, Ended, Joined};
 use crate::{logging, signals};
 
 /// One call of a program.
@@ -30,13 +32,19 @@ pub struct Invocation {
     /// All options that the program has, as [`crate::Parsed::known`].
     known: BTreeSet<String>,
     working: AtomicBool,
+    /// The processes that the launcher started together.
+    pub(crate) ranks: Ranks,
 }
 
 impl Invocation {
     /// For a program that parses its options itself.
     pub fn new<C>(program: Program, parsed: &Parsed<C>) -> Self {
         let (settings, given, known) = (parsed.settings.clone(), parsed.given.clone(), parsed.known.clone());
-        Self { program, settings, given, known, working: AtomicBool::new(false) }
+        Self { program, settings, given, known, working: AtomicBool::new(false), ranks: Ranks::default() }
+    }
+
+    fn on(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
     }
 
     /// The options that were given, as a job's host has them.
@@ -66,10 +74,22 @@ pub fn main<C: clap::Args>(
 ) -> ExitCode {
     policy::keep_memory();
     policy::leave_threads_to_the_kernels();
-    policy::work_beside_the_kernels();
     std::panic::set_hook(Box::new(report_panic));
     signals::limits_are_errors();
     let words: Vec<OsString> = words.into_iter().collect();
+    match ranks::join() {
+        Ok(joined) => joined.run(|joined| run(program, &words, joined, work)),
+        Err(refused) => refused.end(),
+    }
+}
+
+/// Runs a program among its ranks.
+fn run<C: clap::Args>(
+    program: &Program,
+    words: &[OsString],
+    joined: &Joined,
+    work: impl Fn(&C, &Invocation) -> anyhow::Result<()>,
+) -> Ended {
     let mut moot = BTreeSet::new();
     loop {
         let parsed = match arguments::parse_without::<C>(program, words.iter().cloned(), &moot) {
@@ -77,18 +97,20 @@ pub fn main<C: clap::Args>(
             Err(ArgumentError::Help(text)) => {
                 return ended(crate::print(text.trim_end()), |_| 1);
             }
-            Err(ArgumentError::Invalid(message)) => return refuse(&message),
+            Err(ArgumentError::Invalid(message)) => return refused(message),
         };
         if let Err(problem) = align_stage::Isa::most() {
-            return refuse(&problem);
+            return refused(problem);
         }
-        let audience = Audience::of(|option| parsed.given.contains(option));
-        audience.listens();
-        logging::start(audience);
+        Audience::of(|option| parsed.given.contains(option)).listens();
+        logging::start(Audience::now(), &joined.ranks);
+        if let (Some(notice), true) = (&joined.notice, moot.is_empty()) {
+            tracing::info!("{notice}");
+        }
         for notice in parsed.notices.iter().filter(|_| moot.is_empty()) {
             tracing::warn!("{notice}");
         }
-        let invocation = Invocation::new(*program, &parsed);
+        let invocation = Invocation::new(*program, &parsed).on(joined.ranks.clone());
         let result = work(&parsed.options, &invocation);
         match result.as_ref().err().and_then(|error| made_moot(error, &parsed.overridable, &invocation)) {
             Some(option) => {
@@ -120,14 +142,19 @@ pub fn refuse(message: &str) -> ExitCode {
     ExitCode::from(2)
 }
 
+fn refused(message: String) -> Ended {
+    Ended { code: 2, message: Some(message), by_another: false }
+}
+
 /// The exit code, and the error in words.
-fn ended(result: anyhow::Result<()>, code: impl Fn(&anyhow::Error) -> u8) -> ExitCode {
-    let Err(error) = result else { return ExitCode::SUCCESS };
+fn ended(result: anyhow::Result<()>, code: impl Fn(&anyhow::Error) -> u8) -> Ended {
+    let Err(error) = result else { return Ended { code: 0, message: None, by_another: false } };
     let code = code(&error);
-    if code != READER_GONE {
-        complain(&one_line(&error));
-    }
-    ExitCode::from(code)
+    let by_another = matches!(
+        error.downcast_ref(),
+        Some(align_stage::Error::Train(align_train::Error::Rank { .. }))
+    );
+    Ended { code, message: (code != READER_GONE).then(|| one_line(&error)), by_another }
 }
 
 /// Marks an error as the input's fault, whenever it is found: exit code 2.
@@ -189,8 +216,14 @@ pub fn one_line(error: &anyhow::Error) -> String {
 }
 
 /// Every error passes here: strangers' texts in it break no line, command no terminal and fill no screen.
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     let _ = writeln!(std::io::stderr().lock(), "error: {}", shown(message));
+}
+
+/// The same of what is no error, where there may be no time for the log.
+#[cfg(feature = "mpi")]
+pub(crate) fn warn(message: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "warning: {}", shown(message));
 }
 
 fn shown(message: &str) -> String {

@@ -18,7 +18,7 @@ use crate::run::{internal_error, reader_gone};
 pub fn print(line: impl Display) -> anyhow::Result<()> {
     match Audience::now() {
         Audience::People => print_coloured(align_text::printable(&line.to_string())),
-        Audience::Script | Audience::Program => Ok(()),
+        Audience::Script | Audience::Program | Audience::Nobody => Ok(()),
     }
 }
 
@@ -29,7 +29,7 @@ pub fn print(line: impl Display) -> anyhow::Result<()> {
 pub fn print_place(path: &Path) -> anyhow::Result<()> {
     match Audience::now() {
         Audience::Script => print_coloured(path.display()),
-        Audience::People | Audience::Program => Ok(()),
+        Audience::People | Audience::Program | Audience::Nobody => Ok(()),
     }
 }
 

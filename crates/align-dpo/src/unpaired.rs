@@ -8,7 +8,7 @@ use align_losses::{
     RunningMoments, apo_zero_unpaired, bco, desirability_weighted, kto, kto_kl, sequence_log_probs,
 };
 use align_models::{CausalLm, Packed, Reference};
-use align_train::{Error, Objective, Result, StepLoss, Update, Weights};
+use align_train::{Error, Objective, Ranks, Result, StepLoss, Update, Weights};
 use candle_core::{DType, Device, Tensor};
 
 use crate::metrics::{largest, unpaired_metrics};
@@ -29,6 +29,7 @@ pub struct Unpaired {
     /// BCO's running mean of rewards, shared with the objective that measures.
     moments: Arc<Mutex<RunningMoments>>,
     learns: bool,
+    ranks: Ranks,
 }
 
 /// What a batch says of the policy, `[rows]`.
@@ -44,7 +45,7 @@ impl Unpaired {
     /// The objective over a policy's parameters, however they are held.
     pub fn new(policy: CausalLm, reference: Reference, method: UnpairedMethod) -> Self {
         let moments = Arc::new(Mutex::new(RunningMoments::default()));
-        Self { policy, reference, method, moving: None, moments, learns: true }
+        Self { policy, reference, method, moving: None, moments, learns: true, ranks: Ranks::default() }
     }
 
     /// The same with a reference that follows the policy.
@@ -53,12 +54,19 @@ impl Unpaired {
         Self { moving, ..self }
     }
 
+    /// The same as one of several ranks, whose rewards BCO's running mean counts as if they were of one.
+    #[must_use]
+    pub fn on(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
+    }
+
     /// The same loss over other views of the models, to measure with: it follows this one's running mean and
     /// does not change it.
     #[must_use]
     pub fn measuring(&self, policy: CausalLm, reference: Reference) -> Self {
         let moments = Arc::clone(&self.moments);
-        Self { policy, reference, method: self.method, moving: None, moments, learns: false }
+        let ranks = Ranks::default();
+        Self { policy, reference, method: self.method, moving: None, moments, learns: false, ranks }
     }
 
     /// Refuses a start that cannot be: weights that give no finite log-probs, or a policy that is its own
@@ -118,12 +126,25 @@ impl Unpaired {
 
     /// BCO's running mean of rewards; training counts the batch in first.
     fn delta(&self, rewards: &Tensor) -> Result<f64> {
-        let mut moments = self.moments.lock().expect("no holder of this lock can panic");
-        if self.learns {
-            let rewards = rewards.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-            moments.update(&rewards.to_vec1::<f64>()?);
+        if !self.learns {
+            return Ok(self.moments.lock().expect("no holder of this lock can panic").mean);
         }
-        Ok(moments.mean)
+        let rewards = rewards.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+        self.counted(rewards.to_vec1::<f64>()?)
+    }
+
+    /// Counts the rewards of all ranks' micro-batches, in their order, and returns the mean as it is after this rank's.
+    fn counted(&self, own: Vec<f64>) -> Result<f64> {
+        let all = self.ranks.each(own)?;
+        let mut moments = self.moments.lock().expect("as above");
+        let mut mean = moments.mean;
+        for (rank, rewards) in all.iter().enumerate() {
+            moments.update(rewards);
+            if rank == self.ranks.rank() {
+                mean = moments.mean;
+            }
+        }
+        Ok(mean)
     }
 }
 
@@ -171,6 +192,13 @@ impl Objective for Unpaired {
 
     fn rows(&self, batch: &UnpairedBatch) -> Vec<String> {
         batch.origins()
+    }
+
+    fn pass(&self) -> Result<()> {
+        match self.method.loss {
+            UnpairedLoss::Bco => self.counted(Vec::new()).map(drop),
+            UnpairedLoss::Kto | UnpairedLoss::ApoZero => Ok(()),
+        }
     }
 
     fn after_update(&mut self, update: &Update) -> Result<()> {

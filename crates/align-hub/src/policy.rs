@@ -93,15 +93,25 @@ const MOST_THREADS: usize = 512;
 /// Work that another thread gives the pool may lie with this thread, which does it only while it is in a parallel loop
 /// itself. So this thread must not block for another one that uses the pool.
 pub fn work_beside_the_kernels() {
+    // 0 is rayon's word for as many as cores.
+    work_beside_the_kernels_with(0);
+}
+
+/// The same with so many threads, unless `RAYON_NUM_THREADS` says how many: for a process that shares its cores with others.
+/// Returns how many there are.
+pub fn work_beside_the_kernels_with(threads: usize) -> usize {
     let mut pool = rayon::ThreadPoolBuilder::new().use_current_thread();
     let asked = std::env::var("RAYON_NUM_THREADS").ok().and_then(|number| number.parse::<usize>().ok());
-    if asked.is_some_and(|threads| threads > MOST_THREADS) {
-        pool = pool.num_threads(MOST_THREADS);
+    match asked {
+        Some(asked) if asked > MOST_THREADS => pool = pool.num_threads(MOST_THREADS),
+        Some(1..) => {}
+        _ => pool = pool.num_threads(threads),
     }
     // The pool exists only if somebody used it before; then it stays as it is.
     if let Err(error) = pool.build_global() {
         tracing::debug!("the thread pool stays as it is: {error}");
     }
+    rayon::current_num_threads()
 }
 
 /// The most resident memory that this process has had, in megabytes (10⁶ bytes); `None` where the

@@ -43,6 +43,10 @@ impl<T, B> Batches for RowBatches<'_, T, B> {
         Ok(self.order.next_batch().map(|indices| (self.pack)(self.rows, &indices)))
     }
 
+    fn pass(&mut self) -> Result<bool> {
+        Ok(self.order.next_batch().is_some())
+    }
+
     fn batches_per_epoch(&mut self) -> Result<usize> {
         Ok(self.order.batches_in_epoch(0))
     }

@@ -13,6 +13,8 @@ pub struct RunFigures {
     pub schema: u32,
     /// The outcome of the run: `completed` or `stopped_early`.
     pub outcome: &'static str,
+    /// Ranks that trained together.
+    pub ranks: usize,
     /// Updates made.
     pub steps: usize,
     /// Rows trained on in an epoch.
@@ -41,6 +43,7 @@ impl RunFigures {
             kind,
             schema: 1,
             outcome: outcome.name(),
+            ranks: run.config().ranks.size(),
             steps: run.state().global_step,
             train_rows,
             train_loss: run.train_loss(),
@@ -53,8 +56,9 @@ impl RunFigures {
 
 impl std::fmt::Display for RunFigures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { steps, train_rows, train_seconds, outcome, train_loss, .. } = self;
-        writeln!(f, "{steps} steps on {train_rows} rows in {train_seconds:.1} s, {outcome}\n")?;
+        let Self { ranks, steps, train_rows, train_seconds, outcome, train_loss, .. } = self;
+        let on = if *ranks == 1 { String::new() } else { format!(" on {ranks} ranks") };
+        writeln!(f, "{steps} steps on {train_rows} rows in {train_seconds:.1} s{on}, {outcome}\n")?;
         writeln!(f, "training loss         {train_loss:.4}")?;
         match self.peak_memory_mb {
             None => Ok(()),

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::path::Path;
 
 use align_data::Findings;
-use align_train::{LogEntry, OnLog, RunControl, Stop};
+use align_train::{LogEntry, OnLog, Ranks, RunControl, Stop};
 
 use crate::{Error, Given, Result};
 
@@ -78,14 +78,32 @@ pub struct Host<'a> {
     /// Paths that are read beside those that the options name, with what each is: nothing of them may lie in a
     /// directory that is replaced.
     pub also_read: Vec<(&'static str, String)>,
+    /// The ranks that train together; by default there is one. The first writes and speaks: the listeners of the others hear
+    /// nothing but that work starts.
+    pub ranks: Ranks,
 }
 
 impl Host<'_> {
+    /// Refuses several ranks, for a job that runs on one.
+    ///
+    /// # Errors
+    /// More ranks than one; `because` says why.
+    pub fn refuse_ranks(&self, because: &str) -> Result<()> {
+        let ranks = self.ranks.size();
+        match self.ranks.is_alone() {
+            true => Ok(()),
+            false => Err(Error::Inputs(format!("started on {ranks} ranks: {because}; start it on one"))),
+        }
+    }
+
     /// Tells the listener.
     ///
     /// # Errors
     /// If it cannot take it.
     pub fn tell(&self, event: Event<'_>) -> Result<()> {
+        if !self.ranks.leads() && !matches!(event, Event::Starts { .. } | Event::Checked) {
+            return Ok(());
+        }
         self.listener.map_or(Ok(()), |listener| listener(event).map_err(Error::Listener))
     }
 

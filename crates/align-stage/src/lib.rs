@@ -20,7 +20,7 @@ mod reference;
 mod training;
 
 pub use align_kernels::Isa;
-pub use align_train::Pace;
+pub use align_train::{Pace, Ranks};
 pub use answers_only::{Answers, AnswersOnly};
 pub use batches::{Pack, RowBatches};
 pub use changed::{ChangedAnswer, JudgedChanges, Said};

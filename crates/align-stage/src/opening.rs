@@ -82,6 +82,7 @@ impl<'a> Opening<'a> {
         let read = named(&options, &given);
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         config.resume = place.resume().clone();
+        config.ranks = host.ranks.clone();
         let hub = Hub::from_env();
         let (dir, tokenizer) = model.find(&hub)?;
         let dir = job.lora().applied(dir, model, J::TASK, &given)?;

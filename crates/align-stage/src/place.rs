@@ -102,6 +102,8 @@ impl<'a> Place<'a> {
         let (named, resume) = start(output.output_dir.as_deref(), resume)?;
         let named = match named {
             None => align_files::check_writable(Path::new(RUNS)).map(|()| None)?,
+            // The first rank looks, for all.
+            Some(directory) if !host.ranks.leads() => Some((directory, Use::New)),
             Some(directory) => {
                 let kind = OutputDir::check(&directory, output.overwrite_output_dir, &resume)?;
                 if kind == Use::Continues && output.overwrite_output_dir {

@@ -10,9 +10,10 @@ use align_kernels::{Isa, Params};
 use align_models::ModelDir;
 use align_train::{
     Batches, Error as TrainError, Evaluate, Layout, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater,
-    fit,
+    check_same, file_hash, fit, weights_hash,
 };
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{Error, Event, Host, Look, Opening, Result, RunFigures};
 
@@ -68,7 +69,7 @@ where
 {
     /// Trains from the beginning or from where a checkpoint stands, and saves the model. `look` measures
     /// `held_out` after so many updates: before the first and after the last. None after a dry run, which
-    /// makes no step and writes nothing.
+    /// makes no step and writes nothing, and on ranks that are not the first.
     ///
     /// # Errors
     /// What the objective, the batches and the evaluation raise, and files that cannot be written.
@@ -85,14 +86,19 @@ where
         let on_log = |entry: &LogEntry| told(opening, entry);
         let started = start(opening, self.params, total_steps, &self.fixed, save, &on_log)?;
         let Some((mut updater, mut run)) = started else { return Ok(None) };
-        let before = held_out.as_mut().map(|held_out| look(held_out, 0, &host.stop)).transpose()?;
+        // The first rank looks and saves; the others wait for it where they need it next.
+        let leads = host.ranks.leads();
+        let seen = |held_out: &mut Option<H>, step| {
+            held_out.as_mut().filter(|_| leads).map(|held_out| look(held_out, step, &host.stop)).transpose()
+        };
+        let before = seen(&mut held_out, 0)?;
         let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
         let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
         let outcome = went_on(outcome)?;
-        run.output().check_held()?;
+        let Some(output) = run.output() else { return Ok(None) };
+        output.check_held()?;
         opening.save_trained(self.params, run.output_dir())?;
-        let after =
-            held_out.as_mut().map(|held_out| look(held_out, updater.step(), &host.stop)).transpose()?;
+        let after = seen(&mut held_out, updater.step())?;
         let (rows, data) = (self.rows, opening.findings().cloned());
         let stage = opening.place.stage();
         let figures = RunFigures::new(stage, &outcome, &run, rows, peak_memory_mb(), data);
@@ -131,12 +137,50 @@ pub fn start<'a>(
         host.tell(Event::WouldTrain { steps: total_steps.saturating_sub(done), done })?;
         return Ok(None);
     }
-    let output = place.create_output_dir()?;
-    ModelDir::file_names().into_iter().try_for_each(|name| output.refuse_foreign(name))?;
-    output.claim(model.saved_names().chain([REPORT]))?;
-    let accepted = Run::accept(output.clone(), config, &settings, save)?;
-    place.training_starts(&opening.settings())?;
-    Ok(Some((updater, accepted.begin(host.control(on_log))?)))
+    check_ranks(opening, params, &settings)?;
+    let mut led = None;
+    let (directory, resumed_from) = host.ranks.from_first(|| {
+        let output = place.create_output_dir()?;
+        ModelDir::file_names().into_iter().try_for_each(|name| output.refuse_foreign(name))?;
+        output.claim(model.saved_names().chain([REPORT]))?;
+        let accepted = Run::accept(output.clone(), config, &settings, save)?;
+        place.training_starts(&opening.settings())?;
+        let run = led.insert(accepted.begin(host.control(on_log))?);
+        let resumed_from = run.resumed_from().map(|checkpoint| checkpoint.path().to_owned());
+        Ok::<_, Error>((run.output_dir().to_owned(), resumed_from))
+    })?;
+    let run = match led {
+        Some(run) => run,
+        None => {
+            host.tell(Event::Starts { output_dir: &directory })?;
+            Run::follow(directory, resumed_from.as_deref(), config, host.control(on_log))?
+        }
+    };
+    Ok(Some((updater, run)))
+}
+
+/// Refuses ranks that would not train the same: everything that enters into the weights is compared by its hash.
+fn check_ranks(opening: &Opening<'_>, params: &Params, settings: &Value) -> Result<()> {
+    let ranks = &opening.host.ranks;
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    let mut own = BTreeMap::from([
+        ("weights".to_owned(), weights_hash(params)?),
+        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
+    ]);
+    if let Ok(program) = std::env::current_exe() {
+        own.insert("program (its file)".to_owned(), file_hash(&program)?);
+    }
+    for (what, value) in settings.as_object().into_iter().flatten() {
+        let groups = value.as_object().into_iter().flatten().filter(|_| what == "options");
+        let options = groups.flat_map(|(_, group)| group.as_object().into_iter().flatten());
+        own.extend(options.map(|(option, value)| (format!("option `{option}`"), value.to_string())));
+        if what != "options" {
+            own.insert(what.replace('_', " "), value.to_string());
+        }
+    }
+    Ok(check_same(ranks, own)?)
 }
 
 /// Tells the host an entry of the log.

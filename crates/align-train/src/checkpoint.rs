@@ -34,6 +34,18 @@ impl Checkpoint {
         Ok(Self { path: path.to_owned(), manifest: Arc::new(Manifest::verified(path)?) })
     }
 
+    /// The same without a look into its files: for who knows that they were just written.
+    pub(crate) fn listed(path: &Path) -> Result<Self> {
+        let unseen = |error| {
+            let problem = format!(
+                "was written by the first rank and cannot be read here ({error}): ranks need an output \
+                                   directory that all of them see"
+            );
+            Error::checkpoint(path, problem)
+        };
+        Ok(Self { path: path.to_owned(), manifest: Arc::new(Manifest::complete(path).map_err(unseen)?) })
+    }
+
     /// The last complete checkpoint of a run, by the run's directory.
     ///
     /// # Errors

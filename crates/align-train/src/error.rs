@@ -132,6 +132,16 @@ pub enum Error {
     /// A request to stop while something was measured.
     #[error("{0}: stopped")]
     Interrupted(crate::StopReason),
+    /// Another rank of the run failed, or is gone.
+    #[error("{name}: {problem}")]
+    Rank {
+        /// Its number.
+        rank: usize,
+        /// Its name, as a person would look it up.
+        name: String,
+        /// Its error.
+        problem: String,
+    },
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
@@ -162,6 +172,11 @@ impl Error {
     pub fn resume(checkpoint: &Path) -> impl FnOnce(Self) -> Self {
         let path = checkpoint.to_owned();
         move |reason| Self::Resume { path, reason: Box::new(reason) }
+    }
+
+    /// A rank that failed, or is gone.
+    pub fn rank(rank: usize, problem: impl Into<String>) -> Self {
+        Self::Rank { rank, name: format!("rank {rank}"), problem: problem.into() }
     }
 
     pub(crate) fn output_dir(path: &Path, problem: impl Into<String>) -> Self {

@@ -10,7 +10,8 @@ use align_files::write_json;
 
 use crate::windows::Windows;
 use crate::{
-    Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, SelectionVerdict, StopReason, Updater,
+    Batches, Cursor, Error, Evaluate, Every, Listening, Objective, Ranks, Result, Run, SelectionVerdict,
+    StopReason, Updater,
 };
 
 const DATA_CURSOR: &str = "data_cursor.json";
@@ -75,11 +76,12 @@ where
     restore(objective, batches, updater, run)?;
     run.begin(updater, batches_per_epoch)?;
 
-    let mut windows = Windows::new(batches, config.gradient_accumulation_steps);
+    let ranks = &config.ranks;
+    let mut windows = Windows::new(batches, config.micro_batches_per_update(), ranks.clone());
     let mut verdict = SelectionVerdict { is_best: false, stop: run.patience_is_used_up() };
     if run.progress.evaluation_pending || (config.eval_on_start && updater.step() == 0) {
         verdict = evaluate(&mut evaluation, updater, run)?;
-        if let Some(reason) = listening.received() {
+        if let Some(reason) = agreed(ranks, &listening)? {
             return stopped(reason, save(objective, &windows.cursor(), updater, run)?, run);
         }
         if verdict.is_best && run.ends_with_best() {
@@ -90,7 +92,7 @@ where
         let began = Instant::now();
         let window = windows.next()?;
         let update = updater.update(objective, &window.batches)?;
-        run.record(&update, window.batches.len(), window.ends_epoch, began.elapsed())?;
+        run.record(&update, window.count, window.ends_epoch, began.elapsed())?;
 
         let ends_run = update.step == updater.total_steps();
         let is_due = |every: Every| every.is_due(update.step, window.ends_epoch, ends_run);
@@ -98,7 +100,7 @@ where
         if is_due(config.evaluate) {
             verdict = evaluate(&mut evaluation, updater, run)?;
         }
-        let stopping = listening.received();
+        let stopping = agreed(ranks, &listening)?;
         if is_due(config.save) || (verdict.is_best && run.ends_with_best()) || stopping.is_some() {
             let checkpoint = save(objective, &windows.cursor(), updater, run)?;
             if let Some(reason) = stopping {
@@ -141,13 +143,19 @@ fn evaluate(
         return Ok(SelectionVerdict::default());
     };
     let began = Instant::now();
-    let measured = run.stop().go_on().and_then(|()| evaluation.evaluate(updater.step(), run.stop()));
+    // The first rank measures for all.
+    let measured = run.config().ranks.from_first(|| {
+        let measured = run.stop().go_on().and_then(|()| evaluation.evaluate(updater.step(), run.stop()));
+        match measured {
+            Err(Error::Interrupted(_)) => Ok(None),
+            measured => measured.map(Some),
+        }
+    })?;
     // An evaluation can take minutes, which a process that was told to stop may not have: the run that goes on makes it.
-    run.progress.evaluation_pending = matches!(measured, Err(Error::Interrupted(_)));
+    run.progress.evaluation_pending = measured.is_none();
     match measured {
-        Err(Error::Interrupted(_)) => Ok(SelectionVerdict::default()),
-        measured => {
-            let metrics = measured?;
+        None => Ok(SelectionVerdict::default()),
+        Some(metrics) => {
             let verdict = run.record_evaluation(&metrics, began.elapsed())?;
             // As in transformers, the evaluation before the first update changes no learning rate.
             if updater.step() > 0 {
@@ -156,6 +164,11 @@ fn evaluate(
             Ok(verdict)
         }
     }
+}
+
+/// The reason to stop, if any rank was asked to.
+fn agreed(ranks: &Ranks, listening: &Listening) -> Result<Option<StopReason>> {
+    Ok(ranks.each(listening.received())?.into_iter().flatten().next())
 }
 
 /// The end of a run that was asked to stop and that goes on from this checkpoint.

@@ -5,7 +5,46 @@ use candle_core::{CpuStorage, DType, Storage, Tensor};
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::{Error, Result};
+use crate::{Error, Ranks, Result};
+
+/// Values that are sent at once: 16 MB. More would save nothing, and double the memory of the gradients.
+const BUCKET: usize = 4 << 20;
+
+/// Makes every gradient the sum over all ranks. One that was not written counts as zero: a rank without a micro-batch has none.
+pub(crate) fn sum_over(params: &Params, ranks: &Ranks) -> Result<()> {
+    if ranks.is_alone() {
+        return Ok(());
+    }
+    let mut bucket: Vec<(&Param, usize)> = Vec::new();
+    let mut values: Vec<f32> = Vec::new();
+    for (_, param) in params.iter() {
+        let count = param.tensor().elem_count();
+        if !bucket.is_empty() && values.len() + count > BUCKET {
+            sum_bucket(&mut bucket, &mut values, ranks)?;
+        }
+        match gradient(param) {
+            Some(grad) => values.extend(grad.flatten_all()?.to_vec1::<f32>()?),
+            None => values.resize(values.len() + count, 0.0),
+        }
+        bucket.push((param, count));
+    }
+    sum_bucket(&mut bucket, &mut values, ranks)
+}
+
+fn sum_bucket(bucket: &mut Vec<(&Param, usize)>, values: &mut Vec<f32>, ranks: &Ranks) -> Result<()> {
+    ranks.sum(values)?;
+    let mut start = 0;
+    for (param, count) in bucket.drain(..) {
+        let sum = Tensor::from_slice(&values[start..start + count], param.tensor().shape(), param.device())?;
+        start += count;
+        if let Some(buffer) = param.grad_buffer() {
+            buffer.clear();
+            buffer.accumulate(&sum)?;
+        }
+    }
+    values.clear();
+    Ok(())
+}
 
 /// The L2 norm over all gradients. Summed in f64, each parameter on one thread, and in name order, so that it
 /// is the same in every run. Not finite if any gradient is not.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod checkpoints;
+mod collective;
 mod error;
 mod evaluation;
 mod fit;
@@ -18,6 +19,7 @@ mod pace;
 mod progress;
 mod report;
 mod run;
+mod same;
 mod schedule;
 mod selection;
 mod settings;
@@ -28,11 +30,13 @@ mod windows;
 
 pub use align_files::{OutputDir, Resume, Use};
 pub use checkpoint::Checkpoint;
+pub use collective::{Collective, Ranks, threads};
 pub use error::{Error, Result};
 pub use evaluation::evaluate;
 pub use fit::{Outcome, fit};
 pub use interrupt::{Listening, Stop, StopReason};
 pub use layout::{Layout, Part};
+pub use manifest::file_hash;
 pub use metrics::Metrics;
 pub use noted::Noted;
 pub use objective::{Batches, Cursor, Evaluate, Objective, StepLoss};
@@ -40,6 +44,7 @@ pub use optimizer::{Adam, LrAdjustment, Momentum, Muon, Optim, Optimizer, Optimi
 pub use options::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions, Warmup};
 pub use pace::Pace;
 pub use run::{AcceptedRun, OnLog, Run, RunControl};
+pub use same::{check_same, weights_hash};
 pub use schedule::{Curve, Floor, LrSchedulerType, Plateau, Ramp, Schedule, StableDecay};
 pub use selection::SelectionVerdict;
 pub use settings::FREE_OPTIONS;

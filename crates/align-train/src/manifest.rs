@@ -173,7 +173,15 @@ fn entry(path: &Path) -> Result<Entry> {
     Ok(Entry { size, sha256: hex(&hash.finalize()) })
 }
 
-fn hex(hash: &[u8]) -> String {
+/// A hash of a file's content.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn file_hash(path: &Path) -> Result<String> {
+    entry(path).map(|entry| entry.sha256)
+}
+
+pub(crate) fn hex(hash: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

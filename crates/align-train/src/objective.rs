@@ -30,6 +30,15 @@ pub trait Objective {
     /// counted as samples, and named when the loss or a gradient is not finite.
     fn rows(&self, batch: &Self::Batch) -> Vec<String>;
 
+    /// Takes the part of a rank that has no micro-batch left in what [`Objective::loss`] exchanges with the other ranks, each of
+    /// which has one more. Most losses exchange nothing.
+    ///
+    /// # Errors
+    /// A rank that failed or is gone.
+    fn pass(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Called after every update: for state that moves with training, such as a running mean or a
     /// reference model that follows, and for watching what was reported.
     ///
@@ -120,6 +129,14 @@ pub trait Batches {
     /// # Errors
     /// If a batch cannot be made.
     fn next(&mut self) -> Result<Option<Self::Batch>>;
+
+    /// Goes past the next micro-batch, which is another rank's, as [`Batches::next`] would; false at the end of an epoch.
+    ///
+    /// # Errors
+    /// As [`Batches::next`].
+    fn pass(&mut self) -> Result<bool> {
+        Ok(self.next()?.is_some())
+    }
 
     /// Micro-batches in an epoch. Where a token budget makes it vary, the number of the first: it fixes the number
     /// of steps, and the fraction of an epoch that is shown.

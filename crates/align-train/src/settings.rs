@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{Checkpoint, Error, Result};
+use crate::{Checkpoint, Error, Result, TrainConfig};
 
 /// Options that leave the updates themselves as they are: the group that a program has them in, and the name. Nothing else
 /// that has the same name is meant.
@@ -61,6 +62,21 @@ const LATER: &[(&str, &str)] =
 /// The instructions that the CPU's kernels use.
 const CPU: &str = "cpu";
 
+/// The number of ranks, where there are several.
+const RANKS: &str = "ranks";
+
+/// The micro-batches of an update on each of them.
+const ACCUMULATION: &str = "gradient_accumulation_steps";
+
+/// The settings of a run, as its checkpoints have them.
+pub(crate) fn of(settings: &impl Serialize, config: &TrainConfig) -> Result<Value> {
+    let mut settings = serde_json::to_value(settings).map_err(Error::stage)?;
+    if let (Some(settings), false) = (settings.as_object_mut(), config.ranks.is_alone()) {
+        settings.insert(RANKS.to_owned(), config.ranks.size().into());
+    }
+    Ok(settings)
+}
+
 /// Compares the options of a checkpoint with those of the run that resumes it. Changes among the free
 /// options are logged.
 ///
@@ -75,6 +91,7 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
             "the run was on a CPU that computes with {before} and goes on with {now}: it ends with other bits than it would have"
         );
     }
+    compare_ranks(checkpoint, &mut old, &mut new)?;
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differs = |name: &String| {
         let (old, new) = (old.get(name), new.get(name));
@@ -104,6 +121,48 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     }
     if moves_schedule {
         tracing::warn!("the length of the run changed, and with it the learning rates of the steps to come");
+    }
+    Ok(())
+}
+
+/// An update is made from as many micro-batches as before, on however many ranks: then it is the same update.
+fn compare_ranks(
+    checkpoint: &Checkpoint,
+    old: &mut Map<String, Value>,
+    new: &mut Map<String, Value>,
+) -> Result<()> {
+    let number = |name: &str| {
+        let is_it = |found: &&String| found.rsplit('.').next() == Some(name);
+        let key = new.keys().chain(old.keys()).find(is_it).cloned();
+        let of = |settings: &Map<String, Value>| {
+            key.as_ref().and_then(|key| settings.get(key)?.as_u64()).unwrap_or(1)
+        };
+        (key.clone(), of(old), of(new))
+    };
+    let ((accumulation, before, now), (ranks, ranks_before, ranks_now)) =
+        (number(ACCUMULATION), number(RANKS));
+    if ranks_before == ranks_now {
+        return Ok(());
+    }
+    let micro_batches = before * ranks_before;
+    if micro_batches != now * ranks_now {
+        let advice = match micro_batches % ranks_now {
+            0 => format!("give --gradient-accumulation-steps {}", micro_batches / ranks_now),
+            _ => format!("take a number of ranks that divides {micro_batches}"),
+        };
+        let changes = format!(
+            "an update was made from {micro_batches} micro-batches ({before} on each of {ranks_before} ranks), is from {} \
+             ({now} on each of {ranks_now}): {advice}",
+            now * ranks_now
+        );
+        return Err(Error::OptionsChanged { path: checkpoint.path().to_owned(), changes });
+    }
+    tracing::info!(
+        "the run was on {ranks_before} ranks and goes on on {ranks_now}: the same updates, added up in another order"
+    );
+    for key in [accumulation, ranks].into_iter().flatten() {
+        old.remove(&key);
+        new.remove(&key);
     }
     Ok(())
 }

@@ -63,7 +63,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trai
         Some(loss) => parts::with_loss(method, loss, &job.dpo, &opening.given)?,
     };
     opening.defaults(job.dpo.defaulted());
-    if let Some(notice) = job.dpo.notice_of_cut(opening.config.gradient_accumulation_steps) {
+    if let Some(notice) = job.dpo.notice_of_cut(opening.config.micro_batches_per_update()) {
         tracing::warn!("{notice}");
     }
     match &method {

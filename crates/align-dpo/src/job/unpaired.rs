@@ -55,7 +55,8 @@ pub(super) fn train(
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
     let fixed = Fixed { rows: &data.fingerprint, models: [reference.hash()?].into() };
     let (opened, moving) = reference.opened(opening, &job.dpo)?;
-    let objective = Unpaired::new(policy, compared, *method).with_moving_reference(moving);
+    let objective =
+        Unpaired::new(policy, compared, *method).with_moving_reference(moving).on(opening.host.ranks.clone());
     let first = order.clone().next_batch().unwrap_or_default();
     objective.check_start(&pack(&data.train, &first), job.dpo.ref_model.is_none())?;
 

@@ -40,6 +40,7 @@ pub struct Parts {
 /// supervisor stopped; files that cannot be written; somebody who asked to stop.
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     let Parts { tasks, rewards: own_rewards, judge } = parts;
+    host.refuse_ranks("on-policy training runs on one, its answers are not dealt among several yet")?;
     let given = given(host, job)?;
     job.refuse_what_has_no_effect(&given)?;
     let mut opening = Opening::with(given, host, job, job.rollout.method.default_learning_rate())?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use align_data::{Order, TokenizedTask, Tokenizer};
 use align_models::CausalLm;
-use align_train::{Checkpoint, Error, LogEntry, Metrics, Outcome, Result, Run, Updater};
+use align_train::{Checkpoint, Error, LogEntry, Metrics, Outcome, OutputDir, Result, Run, Updater};
 use sampled::Sampled;
 use state::{State, method_folder, restore, save};
 
@@ -74,7 +74,7 @@ impl OnPolicy<'_> {
         let mut state = restore(method, watch, updater, run)?;
         run.keep(state.last_good.as_deref());
         run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)))?;
-        let mut log = SampleLog::open(run.output(), run.resumed_from(), state.phase)?;
+        let mut log = SampleLog::open(written_by(run)?, run.resumed_from(), state.phase)?;
         if watch.may_roll_back() && state.last_good.is_none() {
             save(&mut state, method, watch, updater, run)?;
         }
@@ -264,6 +264,11 @@ fn costs(sampled: &Sampled, scored: Duration, learning: Duration) -> Metrics {
 }
 
 /// An action in the log.
+/// The directory of the run, which has one rank.
+fn written_by<'a>(run: &'a Run<'_>) -> Result<&'a OutputDir> {
+    run.output().ok_or_else(|| Error::rank(run.config().ranks.rank(), "on-policy training runs on one rank"))
+}
+
 fn entry(phase: usize, alarm: &Alarm) -> LogEntry {
     let mut entry = LogEntry::new();
     entry.insert("supervisor/phase".to_owned(), phase.into());

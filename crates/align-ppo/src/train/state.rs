@@ -69,7 +69,7 @@ pub(super) fn restore(
             Some(noted) => {
                 let what = "which the supervisor may go back to";
                 state.is_good(&noted.find(
-                    (run.output_dir(), run.output().kind()),
+                    (run.output_dir(), super::written_by(run)?.kind()),
                     checkpoint,
                     &was,
                     what,

@@ -3,7 +3,7 @@
 use align_files::Resume;
 
 use super::{Every, Length, ReportTo, Selection, Strategy, TrainConfig, TrainOptions};
-use crate::{Error, LrSchedulerType, Result};
+use crate::{Error, LrSchedulerType, Ranks, Result};
 
 impl TrainOptions {
     /// Checks the options; the stage says what the learning rate is if none is given.
@@ -45,6 +45,7 @@ impl TrainOptions {
             save: every(("save_strategy", self.save_strategy), ("save_steps", self.save_steps), 500)?,
             save_total_limit: self.total_limit()?,
             resume: Resume::parse(self.resume_from_checkpoint.as_deref()),
+            ranks: Ranks::default(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use align_files::Resume;
 
-use crate::{Curve, Error, Floor, OptimizerConfig, Result, Schedule, StableDecay, Updater};
+use crate::{Curve, Error, Floor, OptimizerConfig, Ranks, Result, Schedule, StableDecay, Updater};
 
 /// The checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub struct TrainConfig {
     pub save_total_limit: Option<usize>,
     /// The place where the run starts: the beginning, or a checkpoint.
     pub resume: Resume,
+    /// The ranks that train together.
+    pub ranks: Ranks,
 }
 
 /// The length of a run.
@@ -94,9 +96,14 @@ pub struct Selection {
 }
 
 impl TrainConfig {
+    /// Micro-batches of an update, on all ranks together.
+    pub fn micro_batches_per_update(&self) -> usize {
+        self.gradient_accumulation_steps.saturating_mul(self.ranks.size())
+    }
+
     /// Updates in an epoch of so many micro-batches. The last one may be partial.
     pub fn steps_per_epoch(&self, batches_per_epoch: usize) -> usize {
-        batches_per_epoch.div_ceil(self.gradient_accumulation_steps).max(1)
+        batches_per_epoch.div_ceil(self.micro_batches_per_update()).max(1)
     }
 
     /// Updates in the whole run.
@@ -173,7 +180,8 @@ impl TrainConfig {
     /// # Errors
     /// As [`TrainConfig::schedule`] and [`Updater::new`].
     pub fn updater(&self, params: &align_kernels::Params, total_steps: usize) -> Result<Updater> {
-        Updater::new(params, self.optimizer, self.schedule(total_steps)?, self.max_grad_norm)
+        let updater = Updater::new(params, self.optimizer, self.schedule(total_steps)?, self.max_grad_norm)?;
+        Ok(updater.on(self.ranks.clone()))
     }
 }
 

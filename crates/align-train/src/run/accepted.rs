@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{PROGRESS, Run, RunControl, SETTINGS, SaveModel, TRAINER_STATE};
 use crate::progress::Progress;
 use crate::report::Reports;
-use crate::{Checkpoint, Error, Noted, Result, TrainConfig, TrainerState, checkpoints, settings};
+use crate::{Checkpoint, Noted, Result, TrainConfig, TrainerState, checkpoints, settings};
 
 /// A run that nothing is left to refuse. Dropped before [`AcceptedRun::begin`], its directory is as it was.
 pub struct AcceptedRun<'a> {
@@ -49,7 +49,7 @@ impl<'a> Run<'a> {
         settings: &impl Serialize,
         save_model: impl Fn(&Path) -> Result<()> + 'a,
     ) -> Result<AcceptedRun<'a>> {
-        let settings = serde_json::to_value(settings).map_err(Error::stage)?;
+        let settings = settings::of(settings, config)?;
         checkpoints::recover(&output)?;
         let start = Start::find(output.path(), output.kind(), config, &settings)?;
         output.claim([TRAINER_STATE])?;
@@ -57,6 +57,39 @@ impl<'a> Run<'a> {
         checkpoints::refuse_foreign(&output, start.step())?;
         let (config, save_model) = (config.clone(), Box::new(save_model));
         Ok(AcceptedRun { output, config, settings, save_model, start, events })
+    }
+
+    /// The run as a rank has it that does not write: from where the first rank, whose run is in `directory`, started.
+    ///
+    /// # Errors
+    /// A checkpoint that cannot be read here.
+    pub fn follow(
+        directory: PathBuf,
+        resumed_from: Option<&Path>,
+        config: &TrainConfig,
+        control: RunControl<'a>,
+    ) -> Result<Self> {
+        let resume = resumed_from.map(Checkpoint::open).transpose()?;
+        let (state, progress) = match &resume {
+            Some(checkpoint) => (checkpoint.read_json(TRAINER_STATE)?, checkpoint.read_json(PROGRESS)?),
+            None => Default::default(),
+        };
+        Ok(Run {
+            directory,
+            output: None,
+            config: config.clone(),
+            settings: Value::Null,
+            save_model: Box::new(|_| Ok(())),
+            resume,
+            best: None,
+            kept: None,
+            state,
+            progress,
+            batches_per_epoch: 1,
+            reports: None,
+            control,
+            started: Instant::now(),
+        })
     }
 
     /// Looks whether a run could go on from the checkpoint that it is to be resumed from, in a `directory` that would be
@@ -70,7 +103,7 @@ impl<'a> Run<'a> {
         config: &TrainConfig,
         settings: &impl Serialize,
     ) -> Result<usize> {
-        let settings = serde_json::to_value(settings).map_err(Error::stage)?;
+        let settings = settings::of(settings, config)?;
         Start::find(directory, kind, config, &settings).map(|start| start.step())
     }
 }
@@ -109,7 +142,8 @@ impl<'a> AcceptedRun<'a> {
         let Start { resume, best, state, progress } = start;
         let reports = Reports::open(&output, events, &state.log_history, state.global_step)?;
         Ok(Run {
-            output,
+            directory: output.path().to_owned(),
+            output: Some(output),
             config,
             settings,
             save_model,
@@ -119,7 +153,7 @@ impl<'a> AcceptedRun<'a> {
             state,
             progress,
             batches_per_epoch: 1,
-            reports,
+            reports: Some(reports),
             control,
             started: Instant::now(),
         })

@@ -32,7 +32,9 @@ type SaveModel<'a> = Box<dyn Fn(&Path) -> Result<()> + 'a>;
 
 /// A run: its output directory, log and checkpoints.
 pub struct Run<'a> {
-    output: OutputDir,
+    directory: PathBuf,
+    /// What only the rank that writes has.
+    output: Option<OutputDir>,
     config: TrainConfig,
     settings: Value,
     save_model: SaveModel<'a>,
@@ -44,7 +46,7 @@ pub struct Run<'a> {
     state: TrainerState,
     pub(crate) progress: Progress,
     batches_per_epoch: usize,
-    reports: Reports,
+    reports: Option<Reports>,
     control: RunControl<'a>,
     started: Instant,
 }
@@ -65,12 +67,12 @@ impl<'a> Run<'a> {
 
     /// The directory that everything is written to.
     pub fn output_dir(&self) -> &Path {
-        self.output.path()
+        &self.directory
     }
 
-    /// The output directory, for who writes more there than the run does.
-    pub fn output(&self) -> &OutputDir {
-        &self.output
+    /// The output directory, for who writes more there than the run does; none on a rank that does not write.
+    pub fn output(&self) -> Option<&OutputDir> {
+        self.output.as_ref()
     }
 
     /// Spares a checkpoint, and no longer the one before, from `save_total_limit`: the one that a stage may go back to.
@@ -119,8 +121,8 @@ impl<'a> Run<'a> {
         self.state.eval_steps = steps(self.config.evaluate);
         self.state.save_steps = steps(self.config.save);
         self.started = Instant::now();
-        if self.control.progress_bar {
-            self.reports.show_bar(updater.step(), updater.total_steps());
+        if let (true, Some(reports)) = (self.control.progress_bar, &mut self.reports) {
+            reports.show_bar(updater.step(), updater.total_steps());
         }
         Ok(())
     }
@@ -141,7 +143,9 @@ impl<'a> Run<'a> {
         self.state.epoch = self.progress.epoch(self.batches_per_epoch);
         self.state.num_input_tokens_seen =
             self.progress.since_log.get("num_tokens").unwrap_or_default() as usize;
-        self.reports.step(update.step, took.as_secs_f64(), update);
+        if let Some(reports) = &mut self.reports {
+            reports.step(update.step, took.as_secs_f64(), update);
+        }
         let first = update.step == 1 && self.config.logging_first_step;
         if first || update.step.is_multiple_of(self.config.logging_steps) {
             self.log_training(update)?;
@@ -159,7 +163,9 @@ impl<'a> Run<'a> {
         for update in updates {
             self.progress.record(update, 0, false, each);
             self.state.global_step = update.step;
-            self.reports.step(update.step, each.as_secs_f64(), update);
+            if let Some(reports) = &mut self.reports {
+                reports.step(update.step, each.as_secs_f64(), update);
+            }
         }
         self.progress.since_log.merge(metrics);
         self.progress.batches_done += 1;
@@ -220,8 +226,9 @@ impl<'a> Run<'a> {
     /// # Errors
     /// If it cannot be written.
     pub fn pause(&mut self) -> Result<()> {
-        self.reports.finish()?;
-        Ok(write_json(self.output_dir().join(TRAINER_STATE), &self.state)?)
+        let Some(reports) = &mut self.reports else { return Ok(()) };
+        reports.finish()?;
+        Ok(write_json(self.directory.join(TRAINER_STATE), &self.state)?)
     }
 
     /// Logs runtime, speed and mean loss of the whole run, resumed parts included, then as [`Run::pause`].
@@ -278,9 +285,11 @@ impl<'a> Run<'a> {
     fn log(&mut self, mut entry: LogEntry) -> Result<()> {
         entry.insert("epoch".into(), self.state.epoch.into());
         entry.insert("step".into(), self.state.global_step.into());
-        self.reports.log(self.state.global_step, &entry)?;
-        if let Some(on_log) = self.control.on_log {
-            on_log(&entry)?;
+        if let Some(reports) = &mut self.reports {
+            reports.log(self.state.global_step, &entry)?;
+            if let Some(on_log) = self.control.on_log {
+                on_log(&entry)?;
+            }
         }
         self.state.log_history.push(entry);
         Ok(())

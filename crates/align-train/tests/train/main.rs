@@ -7,6 +7,7 @@ mod accumulation;
 mod best;
 mod guards;
 mod optimizers;
+mod ranks;
 mod resume;
 mod runs;
 mod toy;

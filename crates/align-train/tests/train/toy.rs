@@ -5,8 +5,8 @@ use std::path::Path;
 
 use align_kernels::{Param, Params};
 use align_train::{
-    Batches, Cursor, Error, Evaluate, LogEntry, Metrics, Objective, Outcome, OutputDir, Result, Run,
-    StepLoss, Stop, TrainConfig, TrainOptions, Update, Updater, Weights, evaluate, fit,
+    Batches, Cursor, Error, Evaluate, LogEntry, Metrics, Objective, Outcome, OutputDir, Ranks, Result, Run,
+    RunControl, StepLoss, Stop, TrainConfig, TrainOptions, Update, Updater, Weights, evaluate, fit,
 };
 use candle_core::{Device, Tensor};
 
@@ -212,16 +212,35 @@ pub(crate) fn train(dir: &Path, options: &TrainOptions) -> Result<Finished> {
 pub(crate) fn train_with(
     dir: &Path,
     options: &TrainOptions,
+    objective: Regression,
+    prepare: impl FnOnce(&mut Loader),
+) -> Result<Finished> {
+    train_on(Ranks::default(), dir, options, objective, prepare)
+}
+
+/// The same as one of several ranks.
+pub(crate) fn train_on(
+    ranks: Ranks,
+    dir: &Path,
+    options: &TrainOptions,
     mut objective: Regression,
     prepare: impl FnOnce(&mut Loader),
 ) -> Result<Finished> {
-    let config: TrainConfig = options.check(1e-3)?;
+    let config = TrainConfig { ranks: ranks.clone(), ..options.check(1e-3)? };
     let params = objective.params.clone();
     let mut batches = Loader::new(rows(8), config.per_device_train_batch_size);
     prepare(&mut batches);
     let total_steps = config.total_steps(batches.batches_per_epoch()?);
-    let output = OutputDir::take(dir, false, &config.resume)?;
-    let mut run = Run::open(output, &config, options, |dir: &Path| save_model(&params, dir))?;
+    let mut led = None;
+    let resumed = ranks.from_first(|| {
+        let output = OutputDir::take(dir, false, &config.resume)?;
+        let run = led.insert(Run::open(output, &config, options, |dir: &Path| save_model(&params, dir))?);
+        Ok::<_, Error>(run.resumed_from().map(|checkpoint| checkpoint.path().to_owned()))
+    })?;
+    let mut run = match led {
+        Some(run) => run,
+        None => Run::follow(dir.to_owned(), resumed.as_deref(), &config, RunControl::default())?,
+    };
     let mut updater: Updater = config.updater(&params, total_steps)?;
     let mut held_out = HeldOut::of(&objective);
     let outcome = fit(&mut objective, Some(&mut held_out), &mut batches, &mut updater, &mut run)?;

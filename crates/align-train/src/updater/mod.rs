@@ -3,14 +3,21 @@
 //! count weights → forward and backward per micro-batch → norm and finite check → clip → learning rate →
 //! optimizer. It owns no batches and no loop: `fit` calls it for the offline stages, PPO from its own loop.
 
+mod passes;
+mod stragglers;
+
 use std::path::Path;
+use std::time::Instant;
 
 use align_files::write_json;
 use align_kernels::Params;
 
+use passes::Window;
+use stragglers::Stragglers;
+
 use crate::schedule::PlateauState;
 use crate::{
-    Checkpoint, Error, Layout, Metrics, Objective, Optimizer, OptimizerConfig, Result, Schedule, StepLoss,
+    Checkpoint, Error, Layout, Metrics, Objective, Optimizer, OptimizerConfig, Ranks, Result, Schedule,
     Weights, gradients,
 };
 
@@ -29,6 +36,8 @@ pub struct Updater {
     step: usize,
     learning_rate_scale: f64,
     covered: bool,
+    ranks: Ranks,
+    stragglers: Stragglers,
 }
 
 /// An update that was made, and its figures.
@@ -75,13 +84,26 @@ impl Updater {
             step: 0,
             learning_rate_scale: 1.0,
             covered: false,
+            ranks: Ranks::default(),
+            stragglers: Stragglers::default(),
         })
+    }
+
+    /// The same as one of several ranks, each of which makes every update from micro-batches of its own.
+    #[must_use]
+    pub fn on(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
     }
 
     /// The same with the layout of its checkpoints, where tensors do not have the names of the parameters.
     #[must_use]
     pub fn with_layout(self, layout: Layout) -> Self {
         Self { layout, ..self }
+    }
+
+    /// The ranks that make each update together.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
     }
 
     /// Updates made so far.
@@ -99,42 +121,46 @@ impl Updater {
         &self.params
     }
 
-    /// One update from a window of micro-batches: one forward and one backward pass each.
+    /// One update from a window of micro-batches: one forward and one backward pass each. Of several ranks each gives the
+    /// micro-batches that are its own, which may be none; all get the same update.
     ///
     /// # Errors
     /// What the objective raises; a loss or gradient that is not finite, with its rows; in the first
     /// backward pass, a parameter that got no gradient. The weights are untouched in all these cases.
     pub fn update<O: Objective>(&mut self, objective: &mut O, window: &[O::Batch]) -> Result<Update> {
-        if window.is_empty() {
+        self.params.clear_grads();
+        let counted = self.ranks.each((totals(objective, window), window.len()))?;
+        let mut window = Window { batches: window, totals: Weights::default(), rounds: 0 };
+        for (weights, batches) in &counted {
+            window.totals.merge(weights);
+            window.rounds = window.rounds.max(*batches);
+        }
+        if window.rounds == 0 {
             return Err(Error::NoData);
         }
-        self.params.clear_grads();
-        let totals = totals(objective, window);
-        let mut shares = Vec::with_capacity(window.len());
-        for (number, batch) in window.iter().enumerate() {
-            shares.push(self.accumulate(objective, batch, &totals, number)?);
-        }
-        let mut metrics = Metrics::default();
-        let mut loss = 0.0;
-        for (share, batch) in shares.into_iter().zip(window) {
-            let (share, of_batch) = share.read()?;
-            if !share.is_finite() {
-                return Err(self.not_finite(objective, batch, format!("the loss is {share}")));
-            }
-            loss += share;
-            metrics.merge(&of_batch);
+        let began = Instant::now();
+        let passed = self.passes(objective, &window).map(|shares| (shares, began.elapsed().as_secs_f64()));
+        let (shares, seconds): (Vec<_>, Vec<_>) = self.ranks.agree(passed)?.into_iter().unzip();
+        self.stragglers.observe(&self.ranks, &seconds)?;
+        // In the order of the micro-batches, wherever they were.
+        let in_order = (0..window.rounds).flat_map(|round| shares.iter().filter_map(move |of| of.get(round)));
+        let (mut loss, mut samples, mut metrics) = (0.0, 0, Metrics::default());
+        for share in in_order {
+            loss += share.loss;
+            samples += share.samples;
+            metrics.merge(&share.metrics);
         }
 
+        gradients::sum_over(&self.params, &self.ranks)?;
         let grad_norm = gradients::global_norm(&self.params)?;
         if !grad_norm.is_finite() {
-            return Err(self.find_not_finite(objective, window, &totals)?);
+            return Err(self.find_not_finite(objective, &window)?);
         }
         let learning_rate = self.learning_rate_scale * self.rate();
         self.optimizer.step(&self.params, learning_rate, clip_factor(grad_norm, self.max_grad_norm))?;
         self.params.clear_grads();
         self.step += 1;
 
-        let samples = window.iter().map(|batch| objective.rows(batch).len()).sum();
         let update = Update { step: self.step, loss, grad_norm, learning_rate, samples, metrics };
         objective.after_update(&update)?;
         Ok(update)
@@ -209,57 +235,6 @@ impl Updater {
     /// The learning rate of the next update, before the stage's scale.
     fn rate(&self) -> f64 {
         self.plateau.as_ref().map_or_else(|| self.schedule.rate(self.step), PlateauState::learning_rate)
-    }
-
-    /// Forward and backward of one micro-batch; its share of the loss, not yet read. The graph and candle's
-    /// gradient store hold all activations, so both are gone when this returns.
-    fn accumulate<'a, O: Objective>(
-        &mut self,
-        objective: &'a O,
-        batch: &'a O::Batch,
-        totals: &Weights,
-        number: usize,
-    ) -> Result<StepLoss<'a>> {
-        // Of the update and the micro-batch, so that a resumed run draws what one that was never stopped draws.
-        self.params.noise().begin((self.step as u64) << 32 | number as u64);
-        let passed = objective.loss(batch, totals).and_then(|share| {
-            drop(share.loss.backward()?);
-            Ok(share)
-        });
-        self.params.noise().end();
-        let share = passed?;
-        if !self.covered {
-            gradients::check_coverage(&self.params)?;
-            self.covered = true;
-        }
-        Ok(share.detach())
-    }
-
-    /// Which micro-batch made the gradients not finite: each alone again, from the same weights.
-    fn find_not_finite<O: Objective>(
-        &mut self,
-        objective: &O,
-        window: &[O::Batch],
-        totals: &Weights,
-    ) -> Result<Error> {
-        for (number, batch) in window.iter().enumerate() {
-            self.params.clear_grads();
-            self.accumulate(objective, batch, totals, number)?;
-            if let Some(names) = gradients::not_finite(&self.params)? {
-                return Ok(self.not_finite(
-                    objective,
-                    batch,
-                    format!("the gradient of {names} is not finite"),
-                ));
-            }
-        }
-        let rows = window.iter().flat_map(|batch| objective.rows(batch)).collect::<Vec<_>>().join(", ");
-        let what = "the sum of the window's gradients is not finite".to_owned();
-        Ok(Error::NotFinite { step: self.step + 1, what, rows })
-    }
-
-    fn not_finite<O: Objective>(&self, objective: &O, batch: &O::Batch, what: String) -> Error {
-        Error::NotFinite { step: self.step + 1, what, rows: objective.rows(batch).join(", ") }
     }
 }
 

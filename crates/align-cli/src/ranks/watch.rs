@@ -1,0 +1,107 @@
+//! A thread on every rank that finds out when another hangs: ranks tell each other every second that they are there. One that
+//! dies is the launcher's to find, which ends the job; then there is time for a line.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use align_train::{Checkpoint, Stop, StopReason};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator as _, Destination as _, Source as _};
+
+use super::engine::abort;
+use crate::run::{complain, warn};
+
+/// Between two looks.
+const TICK: Duration = Duration::from_millis(100);
+/// Between two signs of life.
+const BEAT: Duration = Duration::from_secs(1);
+/// A rank that says nothing for so long hangs.
+const SILENCE: Duration = Duration::from_secs(20);
+/// By so much longer each further rank waits for the first one, so that one of them speaks.
+const EACH: Duration = Duration::from_millis(200);
+/// What signs of life are called. Everything else that ranks send goes by collectives, which have no tags.
+const TAG: i32 = 4711;
+
+/// The directory that the run writes to, once it does.
+static OUTPUT_DIR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Says where the run writes: where it can be gone on from.
+pub(crate) fn writes_to(output_dir: &Path) {
+    let _ = OUTPUT_DIR.set(output_dir.to_owned());
+}
+
+/// The thread that watches; it ends when this is dropped.
+pub(super) struct Watch {
+    ends: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watch {
+    /// Watches over ranks of these names: the first one over all, the others over the first.
+    pub(super) fn over(names: Vec<String>, own: usize) -> Self {
+        let ends = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&ends);
+        let thread = thread::Builder::new().name("ranks".to_owned()).spawn(move || watch(&names, own, &until));
+        Self { ends, thread: thread.ok() }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.ends.store(true, Ordering::SeqCst);
+        // It has nothing to say that matters now.
+        let _ = self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn watch(names: &[String], own: usize, ends: &AtomicBool) {
+    let world = SimpleCommunicator::world();
+    let watched: Vec<usize> = if own == 0 { (1..names.len()).collect() } else { vec![0] };
+    let silence = SILENCE + EACH * own.saturating_sub(1) as u32;
+    let stop = Stop::on_signals().unwrap_or_default();
+    let mut heard = vec![Instant::now(); names.len()];
+    let (mut beat, mut told) = (Instant::now() - BEAT, false);
+    while !ends.load(Ordering::SeqCst) {
+        if beat.elapsed() >= BEAT {
+            for &rank in &watched {
+                world.process_at_rank(rank as i32).send_with_tag(&0u8, TAG);
+            }
+            beat = Instant::now();
+        }
+        while let Some(status) = world.any_process().immediate_probe_with_tag(TAG) {
+            let rank = status.source_rank();
+            let _ = world.process_at_rank(rank).receive_with_tag::<u8>(TAG);
+            heard[rank.unsigned_abs() as usize] = Instant::now();
+        }
+        if let Some(&rank) = watched.iter().find(|&&rank| heard[rank].elapsed() > silence) {
+            let seconds = silence.as_secs();
+            complain(&format!(
+                "{}: has not been heard of for {seconds} s: it hangs, or cannot be reached; the job ends{}",
+                names[rank],
+                how_to_go_on()
+            ));
+            abort(1);
+        }
+        if let (0, false, Some(StopReason::Signal(signal))) = (own, told, stop.reason())
+            && OUTPUT_DIR.get().is_some()
+        {
+            warn(&format!("signal {signal}: if a rank is gone, or there is no time for a checkpoint{}", how_to_go_on()));
+            told = true;
+        }
+        thread::sleep(TICK);
+    }
+}
+
+/// The command to go on with.
+fn how_to_go_on() -> String {
+    match OUTPUT_DIR.get() {
+        None => String::new(),
+        Some(run) if Checkpoint::are_in(run) => {
+            format!("; go on with the same command and --resume-from-checkpoint {}", run.display())
+        }
+        Some(run) => format!("; {} has no checkpoint yet: begin again with --overwrite-output-dir", run.display()),
+    }
+}

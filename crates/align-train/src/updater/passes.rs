@@ -1,0 +1,113 @@
+//! The passes of an update over this rank's micro-batches, and the search for the one that made something not finite.
+
+use serde::{Deserialize, Serialize};
+
+use super::Updater;
+use crate::{Error, Metrics, Objective, Result, StepLoss, Weights, gradients};
+
+/// What an update is made from: the micro-batches of this rank, the amounts of all ranks', and the most that a rank has.
+pub(super) struct Window<'a, T> {
+    pub(super) batches: &'a [T],
+    pub(super) totals: Weights,
+    pub(super) rounds: usize,
+}
+
+/// What a micro-batch adds to an update's figures.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Share {
+    pub(super) loss: f64,
+    pub(super) samples: usize,
+    pub(super) metrics: Metrics,
+}
+
+impl Updater {
+    /// Forward and backward of this rank's micro-batches. Their shares are read when all backward passes were asked for.
+    pub(super) fn passes<O: Objective>(&mut self, objective: &O, window: &Window<'_, O::Batch>) -> Result<Vec<Share>> {
+        let mut losses = Vec::with_capacity(window.batches.len());
+        for round in 0..window.rounds {
+            match window.batches.get(round) {
+                Some(batch) => {
+                    losses.push((batch, self.accumulate(objective, batch, &window.totals, round)?))
+                }
+                None => objective.pass()?,
+            }
+        }
+        let read = |(batch, loss): (&O::Batch, StepLoss<'_>)| {
+            let (loss, metrics) = loss.read()?;
+            if !loss.is_finite() {
+                return Err(self.not_finite(objective, batch, format!("the loss is {loss}")));
+            }
+            Ok(Share { loss, samples: objective.rows(batch).len(), metrics })
+        };
+        losses.into_iter().map(read).collect()
+    }
+
+    /// Forward and backward of one micro-batch; its share of the loss, not yet read. The graph and candle's
+    /// gradient store hold all activations, so both are gone when this returns.
+    fn accumulate<'o, O: Objective>(
+        &mut self,
+        objective: &'o O,
+        batch: &'o O::Batch,
+        totals: &Weights,
+        round: usize,
+    ) -> Result<StepLoss<'o>> {
+        // A function of the update and the micro-batch, so that a resumed run draws what one that was never stopped draws, and
+        // several ranks what one does.
+        let number = round * self.ranks.size() + self.ranks.rank();
+        self.params.noise().begin((self.step as u64) << 32 | number as u64);
+        let passed = objective.loss(batch, totals).and_then(|share| {
+            drop(share.loss.backward()?);
+            Ok(share)
+        });
+        self.params.noise().end();
+        let share = passed?;
+        if !self.covered {
+            gradients::check_coverage(&self.params)?;
+            self.covered = true;
+        }
+        Ok(share.detach())
+    }
+
+    /// Which micro-batch made the gradients not finite: each alone again, from the same weights.
+    pub(super) fn find_not_finite<O: Objective>(
+        &mut self,
+        objective: &O,
+        window: &Window<'_, O::Batch>,
+    ) -> Result<Error> {
+        let found = self.find_own(objective, window);
+        let found = self.ranks.agree(found)?.into_iter().flatten().min();
+        let (_, what, rows) = found.unwrap_or_else(|| {
+            let rows = window.batches.iter().flat_map(|batch| objective.rows(batch)).collect::<Vec<_>>();
+            (0, "the sum of the window's gradients is not finite".to_owned(), rows.join(", "))
+        });
+        Ok(Error::NotFinite { step: self.step + 1, what, rows })
+    }
+
+    /// The first of this rank's micro-batches whose gradient is not finite: its round, what is not finite, its rows. All are
+    /// looked at, because the other ranks may wait for what they exchange.
+    fn find_own<O: Objective>(
+        &mut self,
+        objective: &O,
+        window: &Window<'_, O::Batch>,
+    ) -> Result<Option<(usize, String, String)>> {
+        let mut found = None;
+        for round in 0..window.rounds {
+            let Some(batch) = window.batches.get(round) else {
+                objective.pass()?;
+                continue;
+            };
+            self.params.clear_grads();
+            self.accumulate(objective, batch, &window.totals, round)?;
+            if let (None, Some(names)) = (&found, gradients::not_finite(&self.params)?) {
+                let what = format!("the gradient of {names} is not finite");
+                found = Some((round, what, objective.rows(batch).join(", ")));
+            }
+        }
+        Ok(found)
+    }
+
+    fn not_finite<O: Objective>(&self, objective: &O, batch: &O::Batch, what: String) -> Error {
+        Error::NotFinite { step: self.step + 1, what, rows: objective.rows(batch).join(", ") }
+    }
+}
+
