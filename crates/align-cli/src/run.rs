@@ -150,10 +150,8 @@ fn refused(message: String) -> Ended {
 fn ended(result: anyhow::Result<()>, code: impl Fn(&anyhow::Error) -> u8) -> Ended {
     let Err(error) = result else { return Ended { code: 0, message: None, by_another: false } };
     let code = code(&error);
-    let by_another = matches!(
-        error.downcast_ref(),
-        Some(align_stage::Error::Train(align_train::Error::Rank { .. }))
-    );
+    let by_another =
+        matches!(error.downcast_ref(), Some(align_stage::Error::Train(align_train::Error::Rank { .. })));
     Ended { code, message: (code != READER_GONE).then(|| one_line(&error)), by_another }
 }
 

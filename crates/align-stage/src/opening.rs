@@ -251,7 +251,7 @@ impl<'a> Opening<'a> {
     /// # Errors
     /// An output directory that cannot be taken; somebody else's file of that name.
     pub fn announce(&self, name: &str) -> Result<()> {
-        if !self.host.trains() {
+        if !self.host.trains() || !self.host.ranks.leads() {
             return Ok(());
         }
         Ok(self.place.create_output_dir()?.claim([name])?)

@@ -52,6 +52,6 @@ impl Opening<'_> {
         if let Some(packing) = batches.packing() {
             tracing::info!("training rows are packed: {packing}");
         }
-        Ok(batches.with_accumulation(self.config.gradient_accumulation_steps))
+        Ok(batches.with_accumulation(self.config.micro_batches_per_update()))
     }
 }

@@ -11,8 +11,9 @@ use mpi::request::{Request, Scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
+use super::launched::{Launched, Refused};
+use super::threads;
 use super::watch::Watch;
-use super::{Refused, launched, threads};
 
 /// MPI, started. Dropped, it is ended.
 pub(crate) struct Engine {
@@ -30,13 +31,20 @@ struct World {
 
 impl Engine {
     /// Starts MPI, and watches over the other ranks.
-    pub(super) fn start() -> Result<(Self, Ranks), Refused> {
-        let rank = launched().map_or(0, |launched| launched.rank);
+    pub(super) fn start(launched: &Launched) -> Result<(Self, Ranks), Refused> {
+        let rank = launched.rank;
         let refused = |message: String| Refused { message, rank };
         let (universe, threading) = mpi::initialize_with_threading(Threading::Multiple)
             .ok_or_else(|| refused("MPI was started twice; this is a bug".to_owned()))?;
         let world = universe.world();
         let (rank, size) = (world.rank().unsigned_abs() as usize, world.size().unsigned_abs() as usize);
+        if size != launched.size {
+            return Err(refused(format!(
+                "the launcher says {}, and MPI that there are {size} processes: the program was built with another MPI than \
+                 the launcher is of; build it with that one",
+                launched.says
+            )));
+        }
         let process = std::process::id();
         let name = format!("rank {rank} ({}, process {process})", threads::host());
         let ranks = Ranks::over(World { rank, size, name });
@@ -85,7 +93,8 @@ impl Collective for World {
             return Err(Error::rank(self.rank, format!("{total} bytes are more than MPI takes at once")));
         }
         let counts: Vec<i32> = lengths.iter().map(|&length| length as i32).collect();
-        let starts: Vec<i32> = counts.iter().scan(0, |end, count| Some(std::mem::replace(end, *end + count))).collect();
+        let starts: Vec<i32> =
+            counts.iter().scan(0, |end, count| Some(std::mem::replace(end, *end + count))).collect();
         let mut all = vec![0u8; total as usize];
         {
             let mut parts = PartitionMut::new(&mut all[..], counts, starts);

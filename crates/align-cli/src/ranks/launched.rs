@@ -17,6 +17,9 @@ pub(crate) struct Launched {
     pub(crate) says: String,
     /// The number of this process, from 0.
     pub(crate) rank: usize,
+    /// The number of all.
+    #[cfg_attr(not(feature = "mpi"), expect(dead_code, reason = "MPI is what it is compared with"))]
+    pub(crate) size: usize,
 }
 
 /// A program that does not begin. One process of all says why.
@@ -45,14 +48,14 @@ fn by(variable: impl Fn(&str) -> Option<String>) -> Option<Launched> {
     LAUNCHERS.into_iter().find_map(|(size, rank)| {
         let number = |name| variable(name)?.trim().parse::<usize>().ok();
         let count = number(size).filter(|&count| count > 1)?;
-        Some(Launched { says: format!("{size}={count}"), rank: number(rank).unwrap_or(0) })
+        Some(Launched { says: format!("{size}={count}"), rank: number(rank).unwrap_or(0), size: count })
     })
 }
 
 /// Refuses several processes: each would train a model of its own, into the same directory.
 #[cfg(not(feature = "mpi"))]
 pub(crate) fn refuse_several() -> Result<(), Refused> {
-    let Some(Launched { says, rank }) = launched() else { return Ok(()) };
+    let Some(Launched { says, rank, .. }) = launched() else { return Ok(()) };
     let message = format!(
         "started as one of several processes ({says}), and this program was built without MPI, so that each would train by \
          itself; build it with `--features mpi` (docs/scaling.md), or start one process"

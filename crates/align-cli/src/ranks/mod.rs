@@ -53,11 +53,11 @@ pub(crate) struct Joined {
 /// Several processes in a program that was built for one; an engine that does not start.
 #[cfg(feature = "mpi")]
 pub(crate) fn join() -> Result<Joined, Refused> {
-    if launched().is_none() {
+    let Some(launched) = launched() else {
         policy::work_beside_the_kernels();
         return Ok(Joined { ranks: Ranks::default(), notice: None, engine: None });
-    }
-    let (engine, ranks) = engine::Engine::start()?;
+    };
+    let (engine, ranks) = engine::Engine::start(&launched)?;
     let notice = threads::divide(&ranks)?;
     if !ranks.leads() {
         Audience::Nobody.listens();

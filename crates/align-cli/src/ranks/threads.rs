@@ -24,10 +24,9 @@ pub(super) fn divide(ranks: &Ranks) -> Result<String, Refused> {
         cores: line("/proc/self/status", "Cpus_allowed_list:").unwrap_or_default(),
         threads: std::thread::available_parallelism().map_or(1, NonZero::get),
     };
-    let all = ranks.each(own.clone()).map_err(|error: Error| Refused {
-        message: error.to_string(),
-        rank: ranks.rank(),
-    })?;
+    let all = ranks
+        .each(own.clone())
+        .map_err(|error: Error| Refused { message: error.to_string(), rank: ranks.rank() })?;
     let threads = own.threads / all.iter().filter(|seat| **seat == own).count();
     let asked = policy::work_beside_the_kernels_with(threads.max(1));
     let mut hosts: Vec<&str> = all.iter().map(|seat| seat.host.as_str()).collect();

@@ -44,7 +44,8 @@ impl Watch {
     pub(super) fn over(names: Vec<String>, own: usize) -> Self {
         let ends = Arc::new(AtomicBool::new(false));
         let until = Arc::clone(&ends);
-        let thread = thread::Builder::new().name("ranks".to_owned()).spawn(move || watch(&names, own, &until));
+        let thread =
+            thread::Builder::new().name("ranks".to_owned()).spawn(move || watch(&names, own, &until));
         Self { ends, thread: thread.ok() }
     }
 }
@@ -88,7 +89,10 @@ fn watch(names: &[String], own: usize, ends: &AtomicBool) {
         if let (0, false, Some(StopReason::Signal(signal))) = (own, told, stop.reason())
             && OUTPUT_DIR.get().is_some()
         {
-            warn(&format!("signal {signal}: if a rank is gone, or there is no time for a checkpoint{}", how_to_go_on()));
+            warn(&format!(
+                "signal {signal}: if a rank is gone, or there is no time for a checkpoint{}",
+                how_to_go_on()
+            ));
             told = true;
         }
         thread::sleep(TICK);
@@ -102,6 +106,8 @@ fn how_to_go_on() -> String {
         Some(run) if Checkpoint::are_in(run) => {
             format!("; go on with the same command and --resume-from-checkpoint {}", run.display())
         }
-        Some(run) => format!("; {} has no checkpoint yet: begin again with --overwrite-output-dir", run.display()),
+        Some(run) => {
+            format!("; {} has no checkpoint yet: begin again with --overwrite-output-dir", run.display())
+        }
     }
 }

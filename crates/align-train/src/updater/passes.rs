@@ -22,7 +22,11 @@ pub(super) struct Share {
 
 impl Updater {
     /// Forward and backward of this rank's micro-batches. Their shares are read when all backward passes were asked for.
-    pub(super) fn passes<O: Objective>(&mut self, objective: &O, window: &Window<'_, O::Batch>) -> Result<Vec<Share>> {
+    pub(super) fn passes<O: Objective>(
+        &mut self,
+        objective: &O,
+        window: &Window<'_, O::Batch>,
+    ) -> Result<Vec<Share>> {
         let mut losses = Vec::with_capacity(window.batches.len());
         for round in 0..window.rounds {
             match window.batches.get(round) {
@@ -110,4 +114,3 @@ impl Updater {
         Error::NotFinite { step: self.step + 1, what, rows: objective.rows(batch).join(", ") }
     }
 }
-

@@ -64,7 +64,10 @@ mod tests {
         assert_eq!(looks([1.0, 1.0, 1.0], 40), []);
         let slow = looks([1.0, 2.0, 1.1], 40);
         assert_eq!(slow.len(), 2);
-        assert!(slow.iter().all(|(rank, factor)| *rank == 1 && (factor - 2.0 / 1.1).abs() < 1e-9), "{slow:?}");
+        assert!(
+            slow.iter().all(|(rank, factor)| *rank == 1 && (factor - 2.0 / 1.1).abs() < 1e-9),
+            "{slow:?}"
+        );
         assert_eq!(looks([0.001, 0.1, 0.001], 100), [], "not worth a word");
     }
 }

@@ -14,8 +14,8 @@ use super::ROOT;
 /// Micro-batches of an update, on all ranks together.
 const MICRO_BATCHES: usize = 4;
 
-/// Rows that are three updates and a last window of two micro-batches, so that two of four ranks have none in it.
-const ROWS: usize = 28;
+/// Rows that are one update and a last window of two micro-batches, so that two of four ranks have none in it.
+const ROWS: usize = 12;
 
 /// The first rows of a file, as a file.
 fn rows(of: &str, dir: &Path) -> String {
@@ -30,7 +30,7 @@ fn options(train: &mut TrainOptions, ranks: usize) {
     train.learning_rate = Some(1e-4);
     train.per_device_train_batch_size = 2;
     train.gradient_accumulation_steps = MICRO_BATCHES / ranks;
-    train.max_steps = 5;
+    train.max_steps = 3;
     train.save_strategy = align::engine::Strategy::No;
 }
 
