@@ -59,9 +59,6 @@ pub(crate) fn join() -> Result<Joined, Refused> {
     };
     let (engine, ranks) = engine::Engine::start(&launched)?;
     let notice = threads::divide(&ranks)?;
-    if !ranks.leads() {
-        Audience::Nobody.listens();
-    }
     Ok(Joined { ranks, notice: Some(notice), engine: Some(engine) })
 }
 
@@ -76,6 +73,9 @@ pub(crate) fn join() -> Result<Joined, Refused> {
 impl Joined {
     /// Runs the program, and ends with the others.
     pub(crate) fn run(self, program: impl FnOnce(&Self) -> Ended) -> ExitCode {
+        if !self.ranks.leads() {
+            Audience::Nobody.listens();
+        }
         let ended = match catch_unwind(AssertUnwindSafe(|| program(&self))) {
             Ok(ended) => ended,
             Err(panic) => {
@@ -105,7 +105,7 @@ impl Joined {
             complain(message);
         }
         // A launcher ends a job with the first process that fails: not before the first rank has spoken, and with its own code.
-        let all = self.ranks.part((ended.code, ended.by_another)).unwrap_or_default();
+        let all = self.ranks.part(&(ended.code, ended.by_another)).unwrap_or_default();
         let own = all.iter().find(|(code, by_another)| *code != 0 && !by_another);
         let code = own.or(all.first()).map_or(ended.code, |(code, _)| *code);
         #[cfg(feature = "mpi")]

@@ -153,8 +153,8 @@ impl Ranks {
     ///
     /// # Errors
     /// A rank that is gone.
-    pub fn part<T: Serialize + DeserializeOwned>(&self, own: T) -> Result<Vec<T>> {
-        let bytes = serde_json::to_vec(&own).map_err(Error::stage)?;
+    pub fn part<T: Serialize + DeserializeOwned>(&self, own: &T) -> Result<Vec<T>> {
+        let bytes = serde_json::to_vec(own).map_err(Error::stage)?;
         let all = self.collective.gather(bytes)?;
         all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(Error::stage)).collect()
     }
