@@ -17,13 +17,16 @@ import sys
 import tempfile
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROWS = 72
 MICRO_BATCHES = 8
 MPIRUN = ["mpirun", "--oversubscribe", "--allow-run-as-root", "-q"]
 
 
 def command(program, directory, ranks, steps, *more):
-    options = ["--output-dir", str(directory), "--max-steps", str(steps), "--per-device-train-batch-size", "2",
-               "--gradient-accumulation-steps", str(MICRO_BATCHES // ranks), "--eval-strategy", "no", "--num-kl-prompts", "0",
+    options = ["--model-name-or-path", str(ROOT / "fixtures/models/tiny-chat"), "--dataset-name", str(directory.parent / "rows.jsonl"),
+               "--learning-rate", "1e-4", "--output-dir", str(directory), "--max-steps", str(steps),
+               "--per-device-train-batch-size", "2", "--gradient-accumulation-steps", str(MICRO_BATCHES // ranks),
                "--save-strategy", "steps", "--save-steps", "2", "--save-total-limit", "2", *more]
     launcher = [*MPIRUN, "-n", str(ranks)] if ranks > 1 else []
     return [*launcher, program, *options]
@@ -57,6 +60,14 @@ def members(parent):
     return sorted(int(pid) for pid in found.split())
 
 
+def is_alive(pid):
+    """Whether it runs: where nobody waits for orphans, dead ones stay in the list."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
 def hurt(program, directory, ranks, steps, how, after, *more):
     """Sends a signal to a random rank after some seconds; the job must end by itself within 30 more. None if it was done before."""
     job = subprocess.Popen(command(program, directory, ranks, steps, *more), stdout=subprocess.DEVNULL,
@@ -74,7 +85,7 @@ def hurt(program, directory, ranks, steps, how, after, *more):
     began = time.monotonic()
     said = job.communicate(timeout=60)[1]
     took = time.monotonic() - began
-    left = [pid for pid in pids if pathlib.Path(f"/proc/{pid}").exists()]
+    left = [pid for pid in pids if is_alive(pid)]
     assert job.returncode != 0 and not left and took < 30, (job.returncode, left, took, said[-2000:])
     return took, said
 
@@ -89,6 +100,8 @@ def main():
     program, steps = given.program, given.steps
     with tempfile.TemporaryDirectory() as home:
         home = pathlib.Path(home)
+        with open(ROOT / "fixtures/data/preference/train.jsonl") as rows:
+            (home / "rows.jsonl").write_text("".join(next(rows) for _ in range(ROWS)))
         run(program, home / "alone", 1, steps)
         alone, whole = weights(home / "alone"), {1: weights(home / "alone").tobytes()}
         for ranks in map(int, given.ranks.split(",")):
