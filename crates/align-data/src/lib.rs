@@ -64,8 +64,8 @@ pub use prepare::{
     prepare_unpaired,
 };
 pub use record::{
-    Candidates, Demonstration, DemonstrationBody, JudgedPair, Message, Origin, PreferencePair, PromptOnly,
-    PromptTask, Ranking, TemplateArguments, Text, UnpairedPreference, Vote, unpair_preferences,
+    Candidates, Demonstration, DemonstrationBody, JudgedPair, ListPlace, Message, Origin, PreferencePair,
+    PromptOnly, PromptTask, Ranking, TemplateArguments, Text, UnpairedPreference, Vote, unpair_preferences,
 };
 pub use records::Records;
 pub use source::{

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use candidates::{Candidates, Ranking};
-pub use judged::{JudgedPair, Vote};
+pub use judged::{JudgedPair, ListPlace, Vote};
 pub use preference::{PreferencePair, UnpairedPreference, unpair_preferences};
 
 /// The origin of a record; displayed as `file:line`.

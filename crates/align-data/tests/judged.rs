@@ -94,3 +94,32 @@ fn a_file_without_a_usable_row_is_refused_with_the_first_reason() {
     let error = load(&json!([{ "instruction": "q", "response1": "a", "response2": "b" }])).unwrap_err();
     assert!(error.contains(":1: `preference`: expected who is better"), "{error}");
 }
+
+#[test]
+fn lists_of_right_and_wrong_answers_are_pairs_in_which_each_has_its_turn() {
+    let places = |rows: Value| {
+        let pairs = load(&rows).unwrap().pairs;
+        let place = |pair: &align_data::JudgedPair| {
+            let place = pair.place.clone().unwrap();
+            (shown(&pair.answers.completions[0]).to_owned(), place.chosen, place.rejected)
+        };
+        pairs.iter().map(place).collect::<Vec<_>>()
+    };
+    let best =
+        json!([{ "id": "7", "prompt": "p", "chosen": ["a"], "rejected": ["b", "c", "d"], "subset": "Math" }]);
+    let of = |answer: &str, chosen, rejected| (answer.to_owned(), chosen, rejected);
+    assert_eq!(places(best.clone()), (0..3).map(|wrong| of("a", (0, 1), (wrong, 3))).collect::<Vec<_>>());
+    let pairs = load(&best).unwrap().pairs;
+    assert_eq!(pairs[0].subset.as_deref(), Some("Math"));
+    assert!(matches!(&pairs[0].answers.prompt, Text::Messages(turns) if turns[0].role == "user"));
+    let ties = json!([{ "prompt": "p", "chosen": ["a", "b", "c"], "rejected": ["d", "e"] }]);
+    let expected = [of("a", (0, 3), (0, 2)), of("b", (1, 3), (1, 2)), of("c", (2, 3), (0, 2))];
+    assert_eq!(places(ties), expected);
+    let styles =
+        json!([{ "prompt": "p", "chosen": ["a", "b", "c"], "rejected": ["d", "e", "f"], "domain": "chat" }]);
+    assert_eq!(places(styles.clone()).len(), 9);
+    assert_eq!(load(&styles).unwrap().pairs[0].subset.as_deref(), Some("chat"));
+    let conversations = json!([{ "chosen": [{ "role": "user", "content": "q" }, { "role": "assistant", "content": "a" }],
+                                 "rejected": [{ "role": "user", "content": "q" }, { "role": "assistant", "content": "b" }] }]);
+    assert_eq!(load(&conversations).unwrap().pairs[0].place, None);
+}

@@ -9,6 +9,7 @@ mod endpoint;
 mod judge;
 
 // What is measured.
+mod benchmarks;
 mod best_of;
 mod compare;
 mod critique;

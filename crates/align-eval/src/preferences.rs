@@ -3,13 +3,14 @@
 use std::path::Path;
 
 use align_data::{
-    Candidates, JudgedPairs, Ranking, TokenizeOptions, TokenizedCandidates, TokenizedRanking, Tokenizer,
-    Vote, load_judged_pairs, tokenize_rankings,
+    Candidates, JudgedPairs, ListPlace, Ranking, TokenizeOptions, TokenizedCandidates, TokenizedRanking,
+    Tokenizer, Vote, load_judged_pairs, tokenize_rankings,
 };
 use align_report::{Baseline, Calibration, Preferences, ReliabilityBin, Subset};
 use align_reward::{Judged, Quality, Reward, Task};
 use align_stats::{are_twins, hit, share_ci95, sign_test};
 
+use crate::benchmarks::{ListRow, of_lists};
 use crate::policy::{Policy, spelled_candidates};
 use crate::{Error, Result};
 
@@ -27,6 +28,8 @@ const OTHERS: &str = "all other pairs";
 pub struct PairSet {
     name: String,
     rankings: Vec<Ranking>,
+    /// Each pair's place among those of a row of lists.
+    places: Vec<Option<ListPlace>>,
     rows: usize,
     left_out: Vec<String>,
     agreement: Option<f64>,
@@ -43,7 +46,7 @@ impl PairSet {
         let mut reasons: Vec<String> =
             left_out.iter().map(|it| format!("{} rows (the first: {})", it.rows, it.first)).collect();
         let agreements: Vec<f64> = pairs.iter().filter_map(align_data::JudgedPair::agreement).collect();
-        let mut rankings = Vec::with_capacity(pairs.len());
+        let (mut rankings, mut places) = (Vec::with_capacity(pairs.len()), Vec::with_capacity(pairs.len()));
         let mut ties = 0;
         for pair in pairs {
             let majority = pair.majority();
@@ -58,6 +61,7 @@ impl PairSet {
             }
             let answers = Candidates { prompt, completions, template, origin };
             rankings.push(Ranking { answers, margin: None, source: pair.subset });
+            places.push(pair.place);
         }
         if ties > 0 {
             reasons.push(format!("{ties} ties"));
@@ -67,7 +71,8 @@ impl PairSet {
         }
         let agreement =
             (!agreements.is_empty()).then(|| agreements.iter().sum::<f64>() / agreements.len() as f64);
-        Ok(Self { name: path.display().to_string(), rankings, rows, left_out: reasons, agreement })
+        let name = path.display().to_string();
+        Ok(Self { name, rankings, places, rows, left_out: reasons, agreement })
     }
 
     /// The file.
@@ -228,6 +233,13 @@ fn figures(
         rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect();
     // What follows from training rows is measured apart, by `without_prompts`: there may be none.
     let quality = Quality::new(&judged, &[], tokenizer, seed)?;
+    let mut subsets = subsets(
+        rows,
+        &judged.iter().map(|row| row.rewards[0] - row.rewards[1]).collect::<Vec<_>>(),
+        tokenizer,
+        seed,
+    )?;
+    subsets.extend(of_lists(&lists(pairs, &judged)));
     let margins: Vec<f64> = judged.iter().map(|row| row.rewards[0] - row.rewards[1]).collect();
     let count = |holds: fn(f64) -> bool| margins.iter().filter(|&&margin| holds(margin)).count();
     let side = |place: usize| spread(&judged.iter().map(|row| row.rewards[place]).collect::<Vec<_>>());
@@ -245,11 +257,32 @@ fn figures(
         baselines: baselines(&quality),
         agreement: pairs.agreement,
         calibration: Some(calibration(&quality.calibration)),
-        subsets: subsets(rows, &margins, tokenizer, seed)?,
+        subsets,
         length_correlation: quality.length_correlation_in_pairs,
         chosen_rewards: side(0),
         rejected_rewards: side(1),
     })
+}
+
+/// The rows of lists all of whose answers have a reward.
+fn lists(pairs: &PairSet, judged: &[Judged<'_>]) -> Vec<ListRow> {
+    let mut rows: Vec<(&str, ListRow)> = Vec::new();
+    for pair in judged {
+        let answers = &pair.row.answers;
+        let Some(ListPlace { row: name, chosen, rejected }) = &pairs.places[answers.row] else { continue };
+        if rows.last().is_none_or(|(last, _)| last != name) {
+            let nothing = |count| vec![f64::NAN; count];
+            let (chosen, rejected) = (nothing(chosen.1), nothing(rejected.1));
+            let subset = pair.row.source.clone().unwrap_or_default();
+            rows.push((name, ListRow { subset, id: name.clone(), chosen, rejected }));
+        }
+        if let Some((_, row)) = rows.last_mut() {
+            row.chosen[chosen.0] = pair.rewards[0];
+            row.rejected[rejected.0] = pair.rewards[1];
+        }
+    }
+    let is_whole = |row: &ListRow| !row.chosen.iter().chain(&row.rejected).any(|reward| reward.is_nan());
+    rows.into_iter().map(|(_, row)| row).filter(is_whole).collect()
 }
 
 pub(crate) fn baseline(name: &str, value: f64, note: &str) -> Baseline {

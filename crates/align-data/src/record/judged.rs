@@ -11,6 +11,20 @@ pub struct JudgedPair {
     pub votes: Vec<Vote>,
     /// The subset that the row belongs to, where the file says so.
     pub subset: Option<String>,
+    /// The pair's place among those of a row that has lists of right and wrong answers.
+    pub place: Option<ListPlace>,
+}
+
+/// A pair's place in a row of lists, as `RewardBench` 2 and RM-Bench have them: every right answer and every wrong one are in
+/// some pair of the row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListPlace {
+    /// The row's own name, or its place in the file.
+    pub row: String,
+    /// Which of the right answers is the first of the pair, and how many there are.
+    pub chosen: (usize, usize),
+    /// Which of the wrong ones is the second, and how many there are.
+    pub rejected: (usize, usize),
 }
 
 /// A vote on which of two answers is better.
@@ -60,6 +74,7 @@ mod tests {
             },
             votes: votes.to_vec(),
             subset: None,
+            place: None,
         };
         let (first, tie, second) = (Vote::First, Vote::Tie, Vote::Second);
         assert_eq!(pair(&[second, tie, second]).majority(), second);

@@ -7,12 +7,13 @@
 use serde_json::Value;
 
 use super::columns::describe;
-use super::prompt::with_input;
+use super::prompt::{into_turns, with_input};
+use super::reply::into_reply;
 use super::report::LeftOut;
 use super::rows::Row;
 use super::shapes::{self, ANSWERS, votes};
 use crate::error::{DataError, Result};
-use crate::record::{Candidates, JudgedPair, Message, Text, Vote};
+use crate::record::{Candidates, JudgedPair, ListPlace, Message, Text, Vote};
 
 /// The judged pairs of a split, and what was left out.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,8 +38,8 @@ impl Judging {
     /// Takes the next row.
     pub(super) fn add(&mut self, row: &mut Row, subset_column: &str) -> Result<()> {
         self.found.rows += 1;
-        match judged(row, subset_column).and_then(|pair| row.refuse_meaningful().map(|()| pair)) {
-            Ok(pair) => self.found.pairs.push(pair),
+        match pairs(row, subset_column).and_then(|pairs| row.refuse_meaningful().map(|()| pairs)) {
+            Ok(pairs) => self.found.pairs.extend(pairs),
             Err(error) => {
                 self.leave_out(error)?;
                 // What is left in it is nobody's concern.
@@ -64,27 +65,79 @@ impl Judging {
     }
 }
 
+/// The pairs of a row: one, or those of its lists.
+fn pairs(row: &mut Row, subset_column: &str) -> Result<Vec<JudgedPair>> {
+    let is_list = |field: &str| {
+        let answers = row.columns.get(field).and_then(Value::as_array);
+        answers.is_some_and(|answers| answers.first().is_some_and(Value::is_string))
+    };
+    match is_list("chosen") && is_list("rejected") {
+        true => lists(row, subset_column),
+        false => Ok(vec![judged(row, subset_column)?]),
+    }
+}
+
+/// Right and wrong answers to a question: each right one with a wrong one until all have their turn, or, of three styles of each,
+/// all with all.
+fn lists(row: &mut Row, subset_column: &str) -> Result<Vec<JudgedPair>> {
+    const STYLES: usize = 3;
+    let subset = row.label(subset_column).or_else(|| row.label("domain"));
+    let name = row.label("id").unwrap_or_else(|| row.origin.to_string());
+    let prompt = Text::from(into_turns(row.non_empty_text("prompt")?));
+    let template = row.template_arguments(&prompt)?;
+    let mut answers = |field: &str| {
+        let texts = row.texts(field)?;
+        Ok::<_, DataError>(texts.into_iter().map(|(_, text)| into_reply(text)).collect::<Vec<_>>())
+    };
+    let (right, wrong) = (answers("chosen")?, answers("rejected")?);
+    let are_styles = right.len() == STYLES && wrong.len() == STYLES;
+    let count = if are_styles { STYLES * STYLES } else { right.len().max(wrong.len()) };
+    let pair = |number: usize| {
+        let chosen = if are_styles { number / STYLES } else { number % right.len() };
+        let rejected = number % wrong.len();
+        let completions = vec![right[chosen].clone(), wrong[rejected].clone()];
+        let (prompt, template, origin) = (prompt.clone(), template.clone(), row.origin.clone());
+        let (chosen, rejected) = ((chosen, right.len()), (rejected, wrong.len()));
+        let place = ListPlace { row: name.clone(), chosen, rejected };
+        JudgedPair {
+            answers: Candidates { prompt, completions, template, origin },
+            votes: vec![Vote::First],
+            subset: subset.clone(),
+            place: Some(place),
+        }
+    };
+    Ok((0..count).map(pair).collect())
+}
+
 fn judged(row: &mut Row, subset_column: &str) -> Result<JudgedPair> {
     let subset = row.label(subset_column);
     if row.has("chosen_instruction") {
-        return Ok(JudgedPair { answers: graded(row)?, votes: vec![Vote::First], subset });
+        return Ok(JudgedPair { answers: graded(row)?, votes: vec![Vote::First], subset, place: None });
     }
     let Some(columns) = ANSWERS.iter().find(|columns| columns.iter().all(|it| row.columns.contains_key(*it)))
     else {
-        return Ok(JudgedPair { answers: shapes::pair(row)?.into(), votes: vec![Vote::First], subset });
+        return Ok(JudgedPair {
+            answers: shapes::pair(row)?.into(),
+            votes: vec![Vote::First],
+            subset,
+            place: None,
+        });
     };
     let votes = votes(row)?;
     let prompt = prompt(row)?;
     let answers = columns.iter().map(|column| answer(row, column, &prompt)).collect::<Result<Vec<_>>>()?;
     let template = row.template_arguments(&prompt)?;
     let answers = Candidates { prompt, completions: answers, template, origin: row.origin.clone() };
-    Ok(JudgedPair { answers, votes, subset })
+    Ok(JudgedPair { answers, votes, subset, place: None })
 }
 
 /// `prompt`, or `instruction` with an `input` that may be missing: a question of the user's.
 fn prompt(row: &mut Row) -> Result<Text> {
     if row.has("prompt") {
         return row.non_empty_text("prompt");
+    }
+    if !row.has("instruction") && row.has("input") {
+        return Ok(Text::Messages(vec![Message::new("user", row.string("input")?)]));
     }
     if !row.has("instruction") {
         return Err(row.missing("prompt", "`prompt`, or `instruction` with or without `input`"));

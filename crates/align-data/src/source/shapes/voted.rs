@@ -18,7 +18,7 @@ pub(in super::super) const ANSWERS: [[&str; 2]; 6] = [
     ["completion_a", "completion_b"],
 ];
 /// Columns that hold a vote; `annotator1`, `annotator2`, … are others.
-const VOTES: [&str; 4] = ["preference", "winner", "vote", "human_preference"];
+const VOTES: [&str; 5] = ["preference", "winner", "vote", "human_preference", "label"];
 
 /// Whether a row has two answers and a vote.
 pub(super) fn is_voted(row: &Row) -> bool {

@@ -1,6 +1,8 @@
 //! What the rows of people's data sets are read as.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod parquet;
+
 use std::path::PathBuf;
 
 use align_data::{
