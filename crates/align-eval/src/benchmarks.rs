@@ -2,7 +2,9 @@
 //! (Malik et al. 2025, arXiv:2506.01937: one right answer among four, and ties) and RM-Bench (Liu et al. 2024, arXiv:2410.16184: three
 //! styles of each).
 
+use align_data::ListPlace;
 use align_report::Subset;
+use align_reward::Judged;
 
 /// A row with the rewards of its answers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -12,6 +14,27 @@ pub(crate) struct ListRow {
     pub(crate) id: String,
     pub(crate) chosen: Vec<f64>,
     pub(crate) rejected: Vec<f64>,
+}
+
+/// The rows of lists all of whose answers have a reward.
+pub(crate) fn rows_of(places: &[Option<ListPlace>], judged: &[Judged<'_>]) -> Vec<ListRow> {
+    let mut rows: Vec<(&str, ListRow)> = Vec::new();
+    for pair in judged {
+        let answers = &pair.row.answers;
+        let Some(ListPlace { row: name, chosen, rejected }) = &places[answers.row] else { continue };
+        if rows.last().is_none_or(|(last, _)| last != name) {
+            let nothing = |count| vec![f64::NAN; count];
+            let (chosen, rejected) = (nothing(chosen.1), nothing(rejected.1));
+            let subset = pair.row.source.clone().unwrap_or_default();
+            rows.push((name, ListRow { subset, id: name.clone(), chosen, rejected }));
+        }
+        if let Some((_, row)) = rows.last_mut() {
+            row.chosen[chosen.0] = pair.rewards[0];
+            row.rejected[rejected.0] = pair.rewards[1];
+        }
+    }
+    let is_whole = |row: &ListRow| !row.chosen.iter().chain(&row.rejected).any(|reward| reward.is_nan());
+    rows.into_iter().map(|(_, row)| row).filter(is_whole).collect()
 }
 
 /// What the file's benchmark reports of its rows.

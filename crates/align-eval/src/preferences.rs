@@ -10,7 +10,7 @@ use align_report::{Baseline, Calibration, Preferences, ReliabilityBin, Subset};
 use align_reward::{Judged, Quality, Reward, Task};
 use align_stats::{are_twins, hit, share_ci95, sign_test};
 
-use crate::benchmarks::{ListRow, of_lists};
+use crate::benchmarks::{of_lists, rows_of};
 use crate::policy::{Policy, spelled_candidates};
 use crate::{Error, Result};
 
@@ -239,7 +239,7 @@ fn figures(
         tokenizer,
         seed,
     )?;
-    subsets.extend(of_lists(&lists(pairs, &judged)));
+    subsets.extend(of_lists(&rows_of(&pairs.places, &judged)));
     let margins: Vec<f64> = judged.iter().map(|row| row.rewards[0] - row.rewards[1]).collect();
     let count = |holds: fn(f64) -> bool| margins.iter().filter(|&&margin| holds(margin)).count();
     let side = |place: usize| spread(&judged.iter().map(|row| row.rewards[place]).collect::<Vec<_>>());
@@ -262,27 +262,6 @@ fn figures(
         chosen_rewards: side(0),
         rejected_rewards: side(1),
     })
-}
-
-/// The rows of lists all of whose answers have a reward.
-fn lists(pairs: &PairSet, judged: &[Judged<'_>]) -> Vec<ListRow> {
-    let mut rows: Vec<(&str, ListRow)> = Vec::new();
-    for pair in judged {
-        let answers = &pair.row.answers;
-        let Some(ListPlace { row: name, chosen, rejected }) = &pairs.places[answers.row] else { continue };
-        if rows.last().is_none_or(|(last, _)| last != name) {
-            let nothing = |count| vec![f64::NAN; count];
-            let (chosen, rejected) = (nothing(chosen.1), nothing(rejected.1));
-            let subset = pair.row.source.clone().unwrap_or_default();
-            rows.push((name, ListRow { subset, id: name.clone(), chosen, rejected }));
-        }
-        if let Some((_, row)) = rows.last_mut() {
-            row.chosen[chosen.0] = pair.rewards[0];
-            row.rejected[rejected.0] = pair.rewards[1];
-        }
-    }
-    let is_whole = |row: &ListRow| !row.chosen.iter().chain(&row.rejected).any(|reward| reward.is_nan());
-    rows.into_iter().map(|(_, row)| row).filter(is_whole).collect()
 }
 
 pub(crate) fn baseline(name: &str, value: f64, note: &str) -> Baseline {
