@@ -62,17 +62,18 @@ struct LookOptions {
 /// Runs a program that trains.
 pub(crate) fn train<J: Trains>(program: &Program, words: Words) -> ExitCode {
     crate::main(program, words, |call: &Training<J>, invocation| {
-        let listener = |event: Event<'_>| heard(&event, invocation);
+        let look = match call.look {
+            LookOptions { inspect: true, .. } => Look::AtABatch,
+            LookOptions { dry_run: true, .. } => Look::DryRun,
+            LookOptions { .. } => Look::No,
+        };
+        let listener = |event: Event<'_>| heard(&event, &look, invocation);
         let config = call.config.config.iter();
         let host = Host {
             listener: Some(&listener),
             stop: Stop::on_signals()?,
             progress_bar: !call.quiet.quiet && !call.json.json,
-            look: match call.look {
-                LookOptions { inspect: true, .. } => Look::AtABatch,
-                LookOptions { dry_run: true, .. } => Look::DryRun,
-                LookOptions { .. } => Look::No,
-            },
+            look,
             given: Some(invocation.given()),
             settings: Some(invocation.settings.clone()),
             also_read: config.map(|path| ("the config file", path.display().to_string())).collect(),
@@ -85,7 +86,7 @@ pub(crate) fn train<J: Trains>(program: &Program, words: Words) -> ExitCode {
 /// Runs a program whose job does not train.
 pub(crate) fn work<J: Works>(program: &Program, words: Words) -> ExitCode {
     crate::main(program, words, |call: &Working<J>, invocation| {
-        let listener = |event: Event<'_>| heard(&event, invocation);
+        let listener = |event: Event<'_>| heard(&event, &Look::No, invocation);
         let host = Host {
             listener: Some(&listener),
             given: Some(invocation.given()),
@@ -107,7 +108,7 @@ pub fn answered<T>(done: anyhow::Result<T>) -> Result<T, Box<dyn std::error::Err
 }
 
 /// What is printed of a job.
-fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
+fn heard(event: &Event<'_>, look: &Look, invocation: &Invocation) -> Heard {
     answered(match event {
         Event::Findings(findings) => {
             print_event("findings", &json!({ "findings": findings })).and_then(|()| print(findings))
@@ -115,6 +116,9 @@ fn heard(event: &Event<'_>, invocation: &Invocation) -> Heard {
         Event::Advice(advice) => {
             print_event("advice", &json!({ "text": advice })).and_then(|()| print(advice))
         }
+        // A run that trains says it in its log, in a line.
+        Event::Memory(plan) => print_event("memory", &json!(plan))
+            .and_then(|()| if *look == Look::DryRun { print(plan) } else { Ok(()) }),
         Event::Row(row) => match Audience::now() {
             Audience::Program => print_event("row", &json!({ "text": row.to_string() })),
             Audience::People | Audience::Script => print_coloured(row),

@@ -11,7 +11,7 @@ use align_train::{Error, Evaluate, Metrics, Objective, Result, Stop, evaluate};
 use crate::metrics::{OTHERS, TWINS};
 
 /// Prompts whose completions are compared before and after.
-const COMPARED: usize = 12;
+pub(crate) const COMPARED: usize = 12;
 
 /// Temperature of those completions: what the policy usually says, without the tail of its distribution.
 const TEMPERATURE: f64 = 0.7;

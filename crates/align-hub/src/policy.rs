@@ -55,8 +55,9 @@ fn large_pages(bytes: u64) {
     // it and its end, and changes how they are provided, not what they hold.
     unsafe {
         let page = usize::try_from(libc::sysconf(libc::_SC_PAGESIZE)).unwrap_or(4096);
-        let blocks: Vec<_> =
-            (0..count).map(|_| libc::malloc(BLOCK)).take_while(|block| !block.is_null()).collect();
+        // With room from the start: a list that grew would lie between the blocks, and what is free would stay in pieces.
+        let mut blocks = Vec::with_capacity(count);
+        blocks.extend((0..count).map(|_| libc::malloc(BLOCK)).take_while(|block| !block.is_null()));
         if let Some(first) = blocks.first() {
             let (start, end) = (first.addr().next_multiple_of(page), libc::sbrk(0).addr());
             if start < end {
@@ -120,10 +121,20 @@ pub fn peak_memory_mb() -> Option<f64> {
     peak_bytes().map(|bytes| bytes as f64 / 1e6)
 }
 
+/// The resident memory that this process has, in bytes; 0 where the system does not say.
+pub fn resident_bytes() -> u64 {
+    if cfg!(target_os = "linux") { status("VmRSS:").unwrap_or(0) } else { 0 }
+}
+
 #[cfg(target_os = "linux")]
 fn peak_bytes() -> Option<u64> {
+    status("VmHWM:")
+}
+
+/// A line of the process's status, in bytes.
+fn status(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -3,4 +3,6 @@
 pub mod memory;
 mod number;
 
-pub use number::{OutOfRange, count, finite, number, rows, seed, signed, steps, token_id, tokens, whole};
+pub use number::{
+    OutOfRange, count, finite, memory_size, number, rows, seed, signed, steps, token_id, tokens, whole,
+};

@@ -61,6 +61,35 @@ pub fn steps() -> impl Fn(&str) -> Result<usize, OutOfRange> + Clone {
     whole(0..=1_000_000_000)
 }
 
+/// An amount of memory: a number and its unit, `512MB`, `1.5GiB`, in bytes. From 1 MB to 1 PB; without a unit nobody can tell what
+/// was meant.
+pub fn memory_size() -> impl Fn(&str) -> Result<u64, OutOfRange> + Clone {
+    const UNITS: [(&str, f64); 9] = [
+        ("KiB", 1024.0),
+        ("MiB", 1_048_576.0),
+        ("GiB", 1_073_741_824.0),
+        ("TiB", 1_099_511_627_776.0),
+        ("kB", 1e3),
+        ("KB", 1e3),
+        ("MB", 1e6),
+        ("GB", 1e9),
+        ("TB", 1e12),
+    ];
+    |text| {
+        let text = text.trim();
+        let read = |(unit, factor): &(&str, f64)| {
+            let number = text.strip_suffix(unit)?.trim_end();
+            // `1e3GB`, `infGB` and `-1GB` are no sizes that anybody writes.
+            let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+            Some(number.parse::<f64>().ok().filter(|_| is_plain)? * factor)
+        };
+        let bytes = UNITS.iter().find_map(read).filter(|bytes| (1e6..=1e15).contains(bytes));
+        bytes.map(|bytes| bytes as u64).ok_or_else(|| {
+            OutOfRange("a number with its unit from 1MB to 1000TB, such as 8GiB or 1500MB".to_owned())
+        })
+    }
+}
+
 /// A number from one end of the range to the other, both included; NaN is in none.
 pub fn number(range: RangeInclusive<f64>) -> impl Fn(&str) -> Result<f64, OutOfRange> + Clone {
     move |text| {
@@ -100,6 +129,23 @@ mod tests {
             assert_eq!(few(text).unwrap_err().to_string(), "expected a whole number from 1 to 3", "{text}");
         }
         assert_eq!((signed(-1..=9)("-1"), seed()("9223372036854775807")), (Ok(-1), Ok(i64::MAX as u64)));
+    }
+
+    #[test]
+    fn a_size_has_a_unit() {
+        let read = memory_size();
+        assert_eq!((read("8GiB"), read(" 1.5 GB ")), (Ok(8 << 30), Ok(1_500_000_000)));
+        assert_eq!(
+            (read("512MiB"), read("2000KB"), read("1TB")),
+            (Ok(512 << 20), Ok(2_000_000), Ok(10u64.pow(12)))
+        );
+        for text in [
+            "8", "8G", "8gib", "GiB", "-1GB", "1e3GB", "infGB", "nanMB", "1KB", "2000TB", "1.2.3GB", "",
+            "8 GiB x",
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.starts_with("expected a number with its unit from 1MB"), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod causal_lm;
 mod decoder;
 mod divergence;
 mod error;
+pub mod footprint;
 pub mod generation;
 mod gguf;
 mod initialise;
@@ -40,4 +41,4 @@ pub use plan::{
 pub use reference::{LogProbCache, Reference, weights_hash};
 pub use reward_dir::PadToken;
 pub use reward_model::{RewardHead, RewardModel, RewardScorer};
-pub use weights::{Quantisation, SavedDtype, SavedFormat};
+pub use weights::{Quantisation, SavedDtype, SavedFormat, WeightBytes};

@@ -19,8 +19,8 @@ use crate::gguf::Gguf;
 use crate::plan::{StoredTensor, weight};
 use crate::weights::Reading;
 use crate::{
-    DecoderConfig, Error, PadToken, Quantisation, Result, RewardHead, SavedDtype, SavedFormat, architectures,
-    weights,
+    DecoderConfig, Error, PadToken, Quantisation, Result, RewardHead, SavedDtype, SavedFormat, WeightBytes,
+    architectures, weights,
 };
 
 const CONFIG: &str = "config.json";
@@ -104,6 +104,20 @@ impl ModelDir {
         };
         loaded.tensors = self.with_missing_rows(loaded.tensors)?;
         Ok(loaded.frozen())
+    }
+
+    /// What the parameters of a table take in memory, by the headers of the files.
+    pub(crate) fn bytes_of(&self, table: &[StoredTensor]) -> Result<WeightBytes> {
+        let Self { base: dir, quantise, .. } = self;
+        match &self.gguf {
+            Some(gguf) => gguf.bytes_of(self.on_disk(), table, *quantise),
+            None => {
+                let (ignored, device) = (&[][..], &Device::Cpu);
+                let half = self.multiplied();
+                let (quantise, half) = (*quantise, half.as_ref());
+                Reading { dir, table, by: CONFIG, ignored, quantise, half, device }.bytes_of_model()
+            }
+        }
     }
 
     /// Refuses a tokenizer that does not fit, and warns of sequences that are longer than what the model

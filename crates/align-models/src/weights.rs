@@ -2,6 +2,7 @@
 //! reads them.
 
 mod blocks;
+mod bytes;
 mod file;
 mod format;
 mod half;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 use align_kernels::{Blocks, Param, Params};
 pub use blocks::Quantisation;
 use blocks::{Quantised, parts};
+pub use bytes::WeightBytes;
+pub(crate) use bytes::numbers_bytes;
 use candle_core::{Device, Tensor};
 use file::{WeightFile, converter};
 pub use format::{SavedDtype, SavedFormat};
@@ -96,40 +99,66 @@ impl Reading<'_> {
     /// As [`Reading::of_model`].
     pub(crate) fn of_files(self, files: &[PathBuf]) -> Result<Loaded> {
         let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
-        let stored: blocks::Stored<'_> = files
-            .iter()
-            .flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info))))
-            .collect();
+        let stored = blocks::stored(&files);
         refuse_unknown(&stored, &self)?;
-        let is_code = |tensor: &StoredTensor| {
-            let info = stored.get(&tensor.name).filter(|_| tensor.is_linear);
-            info.is_some_and(|(_, info)| converter(info.dtype).is_none())
-        };
-        for tensor in self.table.iter().filter(|tensor| !is_code(tensor)) {
-            find((self.dir, self.by), &stored, &tensor.name, &tensor.shape())?;
-        }
-        let quantised =
-            |tensor: &StoredTensor| tensor.is_linear && (self.quantise.is_some() || is_code(tensor));
-        let (few, whole): (Vec<_>, Vec<_>) = self.table.iter().partition(|tensor| quantised(tensor));
-        let shapes = |tensors: &[&StoredTensor]| -> Vec<(String, Vec<usize>)> {
-            tensors.iter().map(|tensor| (tensor.name.clone(), tensor.shape())).collect()
-        };
-        // Whole, for as long as it takes to quantise them, are as many as there are threads.
-        let mut held = shapes(&whole);
-        if self.half.is_some() {
-            // Most are held in half as many bytes; the embedding, which may not be, is small beside what is converted at once.
-            held.iter_mut()
-                .filter(|(_, shape)| shape.len() == 2)
-                .for_each(|(_, shape)| shape[0] = shape[0].div_ceil(2));
-            held.extend(shapes(&whole).into_iter().max_by_key(|(_, shape)| shape.iter().product::<usize>()));
-        }
-        held.extend(shapes(&few).into_iter().max_by_key(|(_, shape)| shape.iter().product::<usize>()));
-        let in_f32 = if few.is_empty() { "in f32" } else { "that are not quantised, in f32," };
-        check_memory(&format!("the weights in {} {in_f32}", self.dir.display()), &held)?;
+        let held = self.held(&stored)?;
+        let kind = if held.blocks == 0 { "in f32" } else { "and the blocks of those that are quantised" };
+        let what = format!("the weights in {} {kind}", self.dir.display());
+        check_bytes(&what, held.while_read())?;
         // Getting the memory takes longer than copying into it, so all threads do. The first error is the first by name.
-        let read: Vec<Result<Loaded>> =
-            self.table.into_par_iter().map(|tensor| self.one(&stored, tensor, quantised(tensor))).collect();
+        let read: Vec<Result<Loaded>> = self
+            .table
+            .into_par_iter()
+            .map(|tensor| self.one(&stored, tensor, self.is_quantised(&stored, tensor)))
+            .collect();
         Loaded::gathered(read, self.device)
+    }
+
+    /// What the weights of a model directory will take, by the headers of its files.
+    ///
+    /// # Errors
+    /// As [`Reading::of_model`], but for what headers do not say.
+    pub(crate) fn bytes_of_model(self) -> Result<WeightBytes> {
+        let files = files(self.dir)?;
+        let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
+        self.held(&blocks::stored(&files))
+    }
+
+    /// What the table's tensors will take, each of which must be there in its shape.
+    fn held(&self, stored: &blocks::Stored<'_>) -> Result<WeightBytes> {
+        let mut held = WeightBytes::default();
+        for tensor in self.table {
+            let shape = tensor.shape();
+            if is_code(stored, tensor) {
+                let parts = blocks::parts(&tensor.name).chain([tensor.name.clone()]);
+                let bytes = parts.filter_map(|part| Some(stored.get(&part)?.1)).map(|info| {
+                    let (start, end) = info.data_offsets;
+                    (end - start) as u64
+                });
+                held.add_blocks(bytes.sum(), 0);
+                continue;
+            }
+            let (_, info) = find((self.dir, self.by), stored, &tensor.name, &shape)?;
+            if let Some(half) = self.half
+                && half.may_hold(tensor, info.dtype == safetensors::Dtype::BF16)
+                && !(self.quantise.is_some() && tensor.is_linear)
+            {
+                held.add_half(numbers_bytes(&shape));
+                continue;
+            }
+            match (self.quantise.filter(|_| tensor.is_linear), shape.as_slice()) {
+                (Some(how), &[outputs, inputs]) => {
+                    held.add_blocks(how.bytes(outputs, inputs), numbers_bytes(&shape));
+                }
+                _ => held.add_numbers(numbers_bytes(&shape)),
+            }
+        }
+        Ok(held)
+    }
+
+    /// Whether a tensor is a weight that will be in blocks.
+    fn is_quantised(&self, stored: &blocks::Stored<'_>, tensor: &StoredTensor) -> bool {
+        tensor.is_linear && (self.quantise.is_some() || is_code(stored, tensor))
     }
 
     /// The parameters of one tensor.
@@ -158,6 +187,12 @@ impl Reading<'_> {
             }
         }
     }
+}
+
+/// Whether a weight lies in the files as codes of few bits.
+fn is_code(stored: &blocks::Stored<'_>, tensor: &StoredTensor) -> bool {
+    let info = stored.get(&tensor.name).filter(|_| tensor.is_linear);
+    info.is_some_and(|(_, info)| converter(info.dtype).is_none())
 }
 
 /// The values of one of a file's tensors in f32; none if it has no such tensor of numbers of that shape.
@@ -198,17 +233,16 @@ pub(crate) fn in_blocks(
 /// # Errors
 /// With the bytes that are needed and those that are available.
 pub(crate) fn check_memory(what: &str, shapes: &Shapes) -> Result<()> {
-    let bytes = |shape: &[usize]| shape.iter().try_fold(4_u64, |bytes, &size| bytes.checked_mul(size as u64));
-    let needed = shapes.iter().try_fold(0_u64, |sum, (_, shape)| sum.checked_add(bytes(shape)?));
+    let needed = shapes.iter().fold(0_u64, |sum, (_, shape)| sum.saturating_add(numbers_bytes(shape)));
     check_bytes(what, needed)
 }
 
-/// Refuses so many bytes, or more than can be counted, where the machine has no memory for them; `what` has them.
+/// Refuses so many bytes where the machine has no memory for them; `what` has them.
 ///
 /// # Errors
 /// With the bytes that are needed and those that are available.
-pub(crate) fn check_bytes(what: &str, needed: Option<u64>) -> Result<()> {
-    align_limits::memory::check(needed).map_err(|shortage| Error::Config(format!("{what}: {shortage}")))
+pub(crate) fn check_bytes(what: &str, needed: u64) -> Result<()> {
+    align_limits::memory::check(Some(needed)).map_err(|shortage| Error::Config(format!("{what}: {shortage}")))
 }
 
 /// The tensor of that name, of that shape and of floating-point numbers.

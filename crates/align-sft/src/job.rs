@@ -1,14 +1,15 @@
 //! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
 
 use align_data::{
-    DataOptions, Demonstration, DemonstrationOptions, Loaded, MaskStyle, PackingStrategy, Records,
-    inspect_example, load_demonstrations, prepare_demonstrations,
+    DataOptions, Demonstration, DemonstrationOptions, Loaded, MaskStyle, PackingStrategy, Prepared, Records,
+    TokenizedExample, inspect_example, load_demonstrations, prepare_demonstrations,
 };
 use align_kernels::Params;
+use align_models::footprint::PassSize;
 use align_models::{CausalLm, Neftune, random_weights};
 use align_stage::{
-    Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained, Training,
-    publish,
+    Fixed, Host, LoraOptions, MemoryNeeds, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained,
+    Training, publish,
 };
 use align_train::{Evaluate as _, TrainOptions};
 use serde::Serialize;
@@ -80,7 +81,7 @@ pub struct Parts {
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     job.sft.check()?;
     let opening = Opening::new(host, job, DEFAULT_LEARNING_RATE)?;
-    let opening = match &job.start.chat_template_path {
+    let mut opening = match &job.start.chat_template_path {
         Some(path) => opening.with_chat_template(path)?,
         None => opening,
     };
@@ -94,6 +95,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
+    opening.plan_memory(&job.memory_needs(&opening, &data))?;
     let lengths = data.train.iter().map(|example| example.tokens.len()).collect();
     let order = match job.demonstrations.packing_strategy {
         Some(PackingStrategy::Bfd) => opening.packed_order(lengths)?,
@@ -137,4 +139,26 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
             publish(host, ended.output_dir, report)
         })
         .transpose()
+}
+
+impl Job {
+    /// What takes memory in the run: every learned token predicts a label.
+    fn memory_needs(&self, opening: &Opening<'_>, data: &Prepared<TokenizedExample>) -> MemoryNeeds {
+        let size = |row: &TokenizedExample| PassSize {
+            tokens: row.tokens.len(),
+            rows: row.mask.iter().filter(|is_learned| **is_learned).count(),
+        };
+        let noise = self
+            .sft
+            .neftune_noise_alpha
+            .map(|_| "`neftune_noise_alpha` draws noise by micro-batch".to_owned());
+        MemoryNeeds {
+            train: data.train.iter().map(size).collect(),
+            held_out: data.held_out.iter().map(size).collect(),
+            bins: self.demonstrations.packing_strategy.and(opening.data.tokenize.max_length),
+            from_scratch: self.start.from_scratch,
+            of_micro_batch: noise.or_else(|| self.lora.drawn_by_micro_batch()),
+            ..MemoryNeeds::default()
+        }
+    }
 }

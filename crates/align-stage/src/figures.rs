@@ -1,8 +1,11 @@
 //! What every finished run has to say.
 
 use align_data::Findings;
+use align_hub::policy::peak_memory_mb;
 use align_train::{Outcome, Run};
 use serde::Serialize;
+
+use crate::Opening;
 
 /// The part of `report.json` that all stages have; a stage flattens it into its own report.
 #[derive(Clone, Debug, Serialize)]
@@ -25,22 +28,17 @@ pub struct RunFigures {
     pub train_seconds: f64,
     /// Largest memory of the process in MB, where the system tells.
     pub peak_memory_mb: Option<f64>,
+    /// What the memory planner predicted of it, where it did.
+    pub predicted_peak_memory_mb: Option<f64>,
     /// What was found in the rows at the start: as what they were read, which were left out, what is odd about them.
     pub data: Option<Findings>,
 }
 
 impl RunFigures {
     /// The figures of a run that has ended.
-    pub fn new(
-        kind: &'static str,
-        outcome: &Outcome,
-        run: &Run<'_>,
-        train_rows: usize,
-        peak_memory_mb: Option<f64>,
-        data: Option<Findings>,
-    ) -> Self {
+    pub fn new(opening: &Opening<'_>, outcome: &Outcome, run: &Run<'_>, train_rows: usize) -> Self {
         Self {
-            kind,
+            kind: opening.place.stage(),
             schema: 1,
             outcome: outcome.name(),
             ranks: run.config().ranks.size(),
@@ -48,8 +46,9 @@ impl RunFigures {
             train_rows,
             train_loss: run.train_loss(),
             train_seconds: run.train_seconds(),
-            peak_memory_mb,
-            data,
+            peak_memory_mb: peak_memory_mb(),
+            predicted_peak_memory_mb: opening.memory().map(crate::MemoryPlan::megabytes),
+            data: opening.findings().cloned(),
         }
     }
 }
@@ -60,9 +59,12 @@ impl std::fmt::Display for RunFigures {
         let on = if *ranks == 1 { String::new() } else { format!(" on {ranks} ranks") };
         writeln!(f, "{steps} steps on {train_rows} rows in {train_seconds:.1} s{on}, {outcome}\n")?;
         writeln!(f, "training loss         {train_loss:.4}")?;
-        match self.peak_memory_mb {
-            None => Ok(()),
-            Some(memory) => writeln!(f, "peak memory           {memory:.0} MB"),
+        match (self.peak_memory_mb, self.predicted_peak_memory_mb) {
+            (None, _) => Ok(()),
+            (Some(memory), None) => writeln!(f, "peak memory           {memory:.0} MB"),
+            (Some(memory), Some(predicted)) => {
+                writeln!(f, "peak memory           {memory:.0} MB (predicted: {predicted:.0} MB)")
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use align_data::Findings;
 use align_train::{LogEntry, OnLog, Ranks, RunControl, Stop};
 
-use crate::{Error, Given, Result};
+use crate::{Error, Given, MemoryPlan, Result};
 
 /// An event of a job, which its listener hears.
 #[non_exhaustive]
@@ -15,6 +15,8 @@ pub enum Event<'a> {
     Findings(&'a Findings),
     /// Advice to think about before the job trains.
     Advice(&'a str),
+    /// The memory that the run will take, before its model is loaded.
+    Memory(&'a MemoryPlan),
     /// A row of the first micro-batch, in [`Look::AtABatch`].
     Row(&'a dyn Display),
     /// [`Look::DryRun`] found nothing wrong: so many updates would be made.

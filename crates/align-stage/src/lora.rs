@@ -173,7 +173,12 @@ impl LoraOptions {
         Ok(dir.with_new_adapter(&self.config()?, &name, revision)?)
     }
 
-    fn config(&self) -> Result<LoraConfig> {
+    /// What is drawn anew for every micro-batch, so that an update which is cut otherwise is another one.
+    pub fn drawn_by_micro_batch(&self) -> Option<String> {
+        (self.lora_dropout > 0.0).then(|| "`lora_dropout` draws what is dropped by micro-batch".to_owned())
+    }
+
+    pub(crate) fn config(&self) -> Result<LoraConfig> {
         let whole = |text: &str| text.parse::<usize>().ok();
         let number = |text: &str| text.parse::<f64>().ok().filter(|value| value.is_finite());
         Ok(LoraConfig {

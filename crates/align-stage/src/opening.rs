@@ -12,12 +12,12 @@ use align_hub::Hub;
 use align_kernels::Params;
 use align_models::{ModelDir, SavedDtype, SavedFormat};
 use align_train::{Error as TrainError, Length, TrainConfig};
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::lora::LEARNING_RATE_FACTOR;
-use crate::place::Named;
-use crate::{Error, Event, Given, Host, Job, Look, Place, Result};
+use crate::memory::Cut;
+use crate::settings::{line, named, written};
+use crate::{Error, Event, Given, Host, Job, Look, MemoryPlan, Place, Result, given};
 
 /// A job that has read its options and found its model.
 pub struct Opening<'a> {
@@ -45,6 +45,8 @@ pub struct Opening<'a> {
     defaulted: Vec<(&'static str, Value)>,
     /// What was found in the run's rows, once they were checked.
     findings: OnceLock<Findings>,
+    /// The memory that the run will take, once it was predicted.
+    pub(crate) memory: Option<MemoryPlan>,
 }
 
 impl<'a> Opening<'a> {
@@ -109,6 +111,7 @@ impl<'a> Opening<'a> {
             options,
             defaulted: Vec::new(),
             findings: OnceLock::new(),
+            memory: None,
         };
         if train.learning_rate.is_none() {
             opening.defaults([("learning_rate", opening.config.learning_rate.into())]);
@@ -228,6 +231,21 @@ impl<'a> Opening<'a> {
         self.findings.get()
     }
 
+    /// Cuts the updates of the run so; checkpoints record it as if it had been given, and the text that repeats the run says what was.
+    pub(crate) fn take(&mut self, cut: Cut) {
+        self.config = cut.of(&self.config);
+        for (option, value) in cut.options() {
+            if let Some(old) = self.options.pointer_mut(&format!("/train/{option}")) {
+                *old = value;
+            }
+        }
+    }
+
+    /// The memory that the run will take, once it was predicted.
+    pub fn memory(&self) -> Option<&MemoryPlan> {
+        self.memory.as_ref()
+    }
+
     /// Shows the first micro-batch if that is what the job was run for; then there is nothing more to do.
     ///
     /// # Errors
@@ -299,50 +317,4 @@ impl<'a> Opening<'a> {
     pub fn eos_token_ids(&self) -> Result<Vec<u32>> {
         Ok([vec![self.tokenizer.eos_id()?], self.model.eos_token_ids()?].concat())
     }
-}
-
-/// Options of one run, which its repeat does not have.
-const OF_ONE_RUN: [&str; 3] = ["output_dir", "overwrite_output_dir", "resume_from_checkpoint"];
-
-/// The options that were given: as the host says, or those that differ from the defaults.
-///
-/// # Errors
-/// Options that cannot be written as JSON.
-pub fn given<J: Serialize + Default>(host: &Host<'_>, job: &J) -> Result<Given> {
-    let options = |job: &J| serde_json::to_value(job).map_err(Error::method);
-    host.given.clone().map_or_else(|| Ok(Given::of(&options(job)?, &options(&J::default())?)), Ok)
-}
-
-/// All options of a job as the text (TOML) that repeats it: as the host has it, else as they are.
-///
-/// # Errors
-/// Options that cannot be written as JSON.
-pub fn settings<J: Serialize>(host: &Host<'_>, job: &J) -> Result<String> {
-    let options = || serde_json::to_value(job).map_err(Error::method);
-    host.settings.clone().map_or_else(|| Ok(written(&options()?)), Ok)
-}
-
-/// Options by groups as lines of TOML.
-fn written(options: &Value) -> String {
-    let groups = options.as_object().into_iter().flat_map(|groups| groups.values());
-    let options = groups.filter_map(Value::as_object).flatten();
-    let options = options.filter(|(name, value)| !value.is_null() && !OF_ONE_RUN.contains(&name.as_str()));
-    options.map(|(name, value)| line(name, value)).collect()
-}
-
-/// What JSON calls numbers, strings and lists of them is the same in TOML.
-fn line(option: &str, value: &Value) -> String {
-    format!("{option} = {value}\n")
-}
-
-/// The texts in the values of options that were given.
-fn named(options: &Value, given: &Given) -> Vec<Named> {
-    let groups = options.as_object().into_iter().flat_map(|groups| groups.values());
-    let options = groups.filter_map(Value::as_object).flatten();
-    let options = options.filter(|(name, _)| given.has(name) && !OF_ONE_RUN.contains(&name.as_str()));
-    let texts = |(name, value): (&String, &Value)| {
-        let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        list.iter().filter_map(|text| Some((name.clone(), text.as_str()?.to_owned()))).collect::<Vec<_>>()
-    };
-    options.flat_map(texts).collect()
 }

@@ -1,6 +1,7 @@
 //! In which micro-batches the rows of a run are visited.
 
 use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy};
+use align_train::TrainConfig;
 
 use crate::{Error, Opening, Result};
 
@@ -47,11 +48,22 @@ impl Opening<'_> {
     }
 
     fn in_batches(&self, lengths: Vec<usize>, size: BatchSize) -> Result<MicroBatches> {
-        let order = Order { strategy: self.data.train_sampling_strategy, seed: self.place.seed };
-        let batches = MicroBatches::new(lengths, size, order)?;
+        let batches = self.cut(&self.config, lengths, size)?;
         if let Some(packing) = batches.packing() {
             tracing::info!("training rows are packed: {packing}");
         }
-        Ok(batches.with_accumulation(self.config.micro_batches_per_update()))
+        Ok(batches)
+    }
+
+    /// Micro-batches of that size, as many to an update as the options say.
+    pub(crate) fn cut(
+        &self,
+        config: &TrainConfig,
+        lengths: Vec<usize>,
+        size: BatchSize,
+    ) -> Result<MicroBatches> {
+        let order = Order { strategy: self.data.train_sampling_strategy, seed: self.place.seed };
+        let batches = MicroBatches::new(lengths, size, order)?;
+        Ok(batches.with_accumulation(config.micro_batches_per_update()))
     }
 }

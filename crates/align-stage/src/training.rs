@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use align_files::write_json;
-use align_hub::policy::peak_memory_mb;
 use align_kernels::{Isa, Params};
 use align_models::ModelDir;
 use align_train::{
@@ -99,9 +98,7 @@ where
         output.check_held()?;
         opening.save_trained(self.params, run.output_dir())?;
         let after = seen(&mut held_out, updater.step())?;
-        let (rows, data) = (self.rows, opening.findings().cloned());
-        let stage = opening.place.stage();
-        let figures = RunFigures::new(stage, &outcome, &run, rows, peak_memory_mb(), data);
+        let figures = RunFigures::new(opening, &outcome, &run, self.rows);
         Ok(Some(Ended { figures, looks: before.zip(after), output_dir: run.output_dir().to_owned() }))
     }
 }

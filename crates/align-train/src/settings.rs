@@ -28,6 +28,7 @@ pub const FREE_OPTIONS: &[(&str, &str)] = &[
     ("train", "load_best_model_at_end"),
     ("train", "logging_first_step"),
     ("train", "logging_steps"),
+    ("train", "max_memory"),
     ("train", "max_steps"),
     ("train", "num_train_epochs"),
     ("train", "per_device_eval_batch_size"),

@@ -64,11 +64,13 @@ fn micro_batches_do_not_matter() {
     }
 }
 
+/// What is the same in all runs here.
+const SAME: &str =
+    "--num-train-epochs 2 --learning-rate 1e-3 --logging-steps 1 --save-strategy no --report-to none";
+
 /// Losses, gradient norms and weights, to the bit.
 fn results(place: &Place, out: &str, options: &str) -> (Vec<f64>, Vec<f64>, Vec<u8>) {
-    let same =
-        "--num-train-epochs 2 --learning-rate 1e-3 --logging-steps 1 --save-strategy no --report-to none";
-    let run = place.train(out, &format!("{same} {options}"));
+    let run = place.train(out, &format!("{SAME} {options}"));
     (run.metric("loss"), run.metric("grad_norm"), run.model())
 }
 
@@ -98,4 +100,47 @@ fn layers_computed_again_give_the_same() {
     let plain = results(&place, "plain", "");
     assert!(plain == results(&place, "again", "--gradient-checkpointing"));
     assert!(plain == results(&place, "not", "--gradient-checkpointing false"));
+}
+
+/// The memory that a run is told to keep within decides how its updates are cut, and nothing else.
+#[test]
+fn a_limit_of_memory_cuts_the_same_update() {
+    let place = Place::new();
+    let shown = |options: &str| place.succeeds(&training("out", &format!("{options} --dry-run"))).stdout;
+    let peak = |shown: &str| -> f64 {
+        let line = shown.lines().find(|line| line.starts_with("predicted peak of memory: "));
+        let words = line.unwrap_or_else(|| panic!("{shown}")).split_whitespace();
+        words.skip(4).next().unwrap().replace(',', "").parse().unwrap()
+    };
+    let [most, least] = [24, 1].map(|rows| peak(&shown(&format!("--per-device-train-batch-size {rows}"))));
+    assert!(least < most - 4.0, "{least} of one row, {most} of all");
+    let limit = format!("--max-memory {}MB --per-device-train-batch-size 24", (least + most) / 2.0);
+    let chosen = shown(&limit);
+    let chosen = chosen.lines().find_map(|line| line.strip_prefix("chosen for `max_memory`: ")).unwrap();
+    let number = |name: &str| -> usize {
+        let value = chosen.split(", ").find_map(|part| part.strip_prefix(name));
+        value.unwrap_or_else(|| panic!("{name} in {chosen}")).trim().parse().unwrap()
+    };
+    let (rows, steps) = (number("per_device_train_batch_size"), number("gradient_accumulation_steps"));
+    assert!(rows * steps == 24 && rows < 24, "{chosen}");
+    let again = chosen.contains("gradient_checkpointing");
+    let cut = format!(
+        "--per-device-train-batch-size {rows} --gradient-accumulation-steps {steps} --gradient-checkpointing {again}"
+    );
+    assert!(results(&place, "cut", &cut) == results(&place, "chosen", &limit));
+
+    let report = place.run("chosen").json("report.json");
+    let predicted = report["predicted_peak_memory_mb"].as_f64().unwrap();
+    assert!(predicted <= (least + most) / 2.0 + 1.0, "{predicted}");
+    // Where the program is most of it; larger models are measured in docs/memory.md.
+    let measured = report["peak_memory_mb"].as_f64().unwrap_or(predicted);
+    assert!((predicted / measured - 1.0).abs() < 0.5, "{predicted} predicted, {measured} measured");
+
+    // What is resumed goes on with the cut that it began with, whatever would be chosen by now.
+    let save = "--max-steps 2 --save-steps 1 --learning-rate 1e-3 --logging-steps 1 --report-to none";
+    let whole = place.train("whole", &format!("{limit} {save}"));
+    for (out, options) in [("bare", ""), ("same", &*limit), ("more", "--max-memory 900GB")] {
+        let resumed = format!("{save} --resume-from-checkpoint whole/checkpoint-1 {options}");
+        assert!(whole.model() == place.train(out, &resumed).model(), "{options}");
+    }
 }

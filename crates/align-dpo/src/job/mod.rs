@@ -1,6 +1,7 @@
 //! Preference training as a whole: a model and preference data in, an aligned model on disk out.
 
 mod judged;
+mod memory;
 mod pairs;
 mod parts;
 mod reference;
@@ -67,9 +68,9 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trai
         tracing::warn!("{notice}");
     }
     match &method {
-        Method::Pairs(method) => pairs::train(&opening, job, parts::pairs(preferences)?, judge, method),
+        Method::Pairs(method) => pairs::train(&mut opening, job, parts::pairs(preferences)?, judge, method),
         Method::Unpaired(method) => {
-            unpaired::train(&opening, job, preferences.map(parts::unpaired), judge, method)
+            unpaired::train(&mut opening, job, preferences.map(parts::unpaired), judge, method)
         }
     }
 }

@@ -15,7 +15,7 @@ use super::reference::RunReference;
 use super::{FOR_EVALUATION, Job, reported};
 
 pub(super) fn train(
-    opening: &Opening<'_>,
+    opening: &mut Opening<'_>,
     job: &Job,
     own: Option<Records<PreferencePair>>,
     judge: Option<Judge<'_>>,
@@ -31,6 +31,9 @@ pub(super) fn train(
     let data = prepare_pairs(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
+    let needs = job.memory_needs(opening, (method, method.needs_reference()), &data)?;
+    opening.plan_memory(&needs)?;
+    let opening = &*opening;
     let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
     let judged = JudgedTexts::new(judge, prompts.collect())?;
     let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;

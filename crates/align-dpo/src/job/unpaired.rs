@@ -15,7 +15,7 @@ use super::reference::RunReference;
 use super::{FOR_EVALUATION, Job, reported};
 
 pub(super) fn train(
-    opening: &Opening<'_>,
+    opening: &mut Opening<'_>,
     job: &Job,
     own: Option<Records<UnpairedPreference>>,
     judge: Option<Judge<'_>>,
@@ -34,6 +34,9 @@ pub(super) fn train(
         let problem = "dataset_name: kto compares a row with others, and there is one row";
         return Err(Error::Inputs(problem.to_owned()));
     }
+    let needs = job.memory_needs(opening, (method, true), &data)?;
+    opening.plan_memory(&needs)?;
+    let opening = &*opening;
     let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
     let judged = JudgedTexts::new(judge, prompts.collect())?;
     let order = opening.order(data.train.iter().map(TokenizedCompletion::token_count).collect())?;

@@ -124,6 +124,7 @@ fn values() -> Vec<Row> {
                 "train-on-reasoning",
                 "loss-type",
                 "gradient-checkpointing",
+                "max-memory",
                 "lr-scheduler-type",
                 "optim",
                 "logging-first-step",

@@ -54,6 +54,21 @@ fn together() -> Vec<Row> {
         row_with("2^64 steps", "train-sft", "--max-steps 18446744073709551616").refused(&["max-steps"]),
         row_with("accumulation above memory", "train-sft", "--gradient-accumulation-steps 1000000000000")
             .refused(&[]),
+        row_with("a size without a unit", "train-sft", "--max-memory 8").refused(&["max-memory", "8GiB"]),
+        row_with("a size below 0", "train-sft", "--max-memory=-8GiB").refused(&["max-memory"]),
+        row_with("a size of a number that is none", "train-sft", "--max-memory nanGiB")
+            .refused(&["max-memory"]),
+        row_with("a size above all memory", "train-sft", "--max-memory 99999999TiB").refused(&["max-memory"]),
+        row_with("less memory than a run takes", "train-sft", "--max-memory 2MB --dry-run")
+            .refused(&["`max_memory`: 2 MB is below the least that the run takes"]),
+        row_with("less memory than a reward model takes", "train-reward", "--max-memory 2MB")
+            .refused(&["`max_memory`: 2 MB is below the least that the run takes"]),
+        row_with("memory for a loss of micro-batches", "train-dpo", "--max-memory 8GiB --loss-type aot")
+            .refused(&["`max_memory`: cannot choose", "loss_type aot compares"]),
+        row_with("memory for phases", "train-ppo", "--max-memory 8GiB")
+            .refused(&["`max_memory`: cannot choose"]),
+        row_with("two who cut", "train-sft", "--max-memory 8GiB --max-tokens-per-micro-batch 100")
+            .refused(&["max_memory", "max_tokens_per_micro_batch"]),
         row_with("more rows than a number holds", "train-sft", "--num-train-epochs 1e18 --dry-run")
             .ends(&[0, 2], &[]),
         row_with("a batch above memory", "score", "--batch-size 4294967295 --reward model")

@@ -109,6 +109,14 @@ impl Head {
         })
     }
 
+    /// The bytes of logits that a pass over so many rows leaves for its backward pass on the CPU: all of them, or none if they are too
+    /// many, which are then computed again piece by piece.
+    pub fn kept_bytes(rows: usize, vocab: usize) -> usize {
+        Some(rows.saturating_mul(vocab).saturating_mul(4))
+            .filter(|bytes| *bytes <= cpu::KEPT_BYTES)
+            .unwrap_or(0)
+    }
+
     fn check(&self, hidden: &Tensor, labels: &Tensor) -> Result<()> {
         if let Some(adapter) = &self.adapter {
             adapter.check(&self.weight)?;

@@ -13,8 +13,8 @@ use super::rope;
 use super::tensors::{Place, places, row_in_file};
 use super::types::blocks_of;
 use crate::plan::StoredTensor;
-use crate::weights::{Loaded, check_bytes, in_blocks, quantised};
-use crate::{DecoderConfig, Error, Quantisation, Result};
+use crate::weights::{Loaded, check_bytes, in_blocks, numbers_bytes, quantised};
+use crate::{DecoderConfig, Error, Quantisation, Result, WeightBytes};
 
 /// A file that was opened as a model.
 #[derive(Debug)]
@@ -38,24 +38,48 @@ impl Gguf {
     ) -> Result<Loaded> {
         let places = places(config, self.family);
         self.refuse_unknown(&places, table, ignored)?;
+        let held = self.held(&places, table, quantise)?;
+        check_bytes(&format!("the weights in {}", self.file.path().display()), held.while_read())?;
         let found = table.iter().map(|tensor| Ok((tensor, self.find(&places, tensor)?)));
         let found = found.collect::<Result<Vec<_>>>()?;
-        let in_memory = |(tensor, (_, info)): &(&StoredTensor, (&Place, &TensorInfo))| {
-            if info.kind.is_number() && !(quantise.is_some() && tensor.is_linear) {
-                4 * info.shape.iter().product::<usize>() as u64
-            } else {
-                info.bytes()
-            }
-        };
-        check_bytes(
-            &format!("the weights in {}", self.file.path().display()),
-            Some(found.iter().map(in_memory).sum()),
-        )?;
         let one = |(tensor, (place, info)): (&StoredTensor, (&Place, &TensorInfo))| {
             self.one(tensor, place, info, quantise)
         };
         let read: Vec<Result<Loaded>> = found.into_par_iter().map(one).collect();
         Loaded::gathered(read, device)
+    }
+
+    /// What the tensors of a table will take in memory.
+    ///
+    /// # Errors
+    /// If one is missing or of another shape.
+    pub(crate) fn bytes_of(
+        &self,
+        config: &DecoderConfig,
+        table: &[StoredTensor],
+        quantise: Option<Quantisation>,
+    ) -> Result<WeightBytes> {
+        self.held(&places(config, self.family), table, quantise)
+    }
+
+    fn held(
+        &self,
+        places: &BTreeMap<String, Place>,
+        table: &[StoredTensor],
+        quantise: Option<Quantisation>,
+    ) -> Result<WeightBytes> {
+        let mut held = WeightBytes::default();
+        for tensor in table {
+            let (_, info) = self.find(places, tensor)?;
+            match (quantise.filter(|_| tensor.is_linear), info.shape.as_slice()) {
+                _ if !info.kind.is_number() => held.add_blocks(info.bytes(), 0),
+                (Some(how), &[outputs, inputs]) => {
+                    held.add_blocks(how.bytes(outputs, inputs), numbers_bytes(&info.shape));
+                }
+                (_, shape) => held.add_numbers(numbers_bytes(shape)),
+            }
+        }
+        Ok(held)
     }
 
     pub(crate) fn has_embedding_in_blocks(&self) -> bool {

@@ -95,7 +95,7 @@ impl Quantisation {
 }
 
 /// Weights of a block that is made here: bitsandbytes' default.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// Tensors beside a weight that belong to it.
 const PARTS: [&str; 6] = [
@@ -109,6 +109,11 @@ const PARTS: [&str; 6] = [
 
 /// Files' tensors by name.
 pub(super) type Stored<'a> = BTreeMap<String, (&'a WeightFile, &'a TensorInfo)>;
+
+/// All tensors of these files.
+pub(super) fn stored(files: &[WeightFile]) -> Stored<'_> {
+    files.iter().flat_map(|file| file.tensors().map(move |(name, info)| (name, (file, info)))).collect()
+}
 
 /// A weight in blocks, of which rows may be had.
 pub(super) enum Quantised {

@@ -7,7 +7,7 @@ use align_kernels::{Bf16, Blocks, Precision};
 use candle_core::Tensor;
 
 use super::Loaded;
-use crate::plan::weight;
+use crate::plan::{StoredTensor, weight};
 use crate::{DecoderConfig, Result};
 
 /// The parameters of a model that is run and never trained, as far as they can be held in 2 bytes an element without a change of
@@ -30,6 +30,12 @@ impl Multiplied {
         let looked_up = weight(&config.embedding);
         let names = names.chain([weight(&config.head.name), looked_up.clone()]).collect();
         Some(Self { names, looked_up })
+    }
+
+    /// Whether a tensor will be in bf16; `is_bf16` says that it lies in the file so.
+    pub(super) fn may_hold(&self, tensor: &StoredTensor, is_bf16: bool) -> bool {
+        let held = |name: &String| self.names.contains(name) && (*name != self.looked_up || is_bf16);
+        tensor.params.iter().all(|param| held(&param.name))
     }
 
     /// The weight of that name in bf16, if that is as good.

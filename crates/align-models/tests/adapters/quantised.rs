@@ -59,8 +59,29 @@ fn a_quantised_model_is_held_in_few_bytes_and_only_adapters_are_trained() {
         let adapted =
             dir.with_new_adapter(&LoraConfig { r: 4, ..LoraConfig::default() }, "base", None).unwrap();
         let (trained, start) = adapted.trainable(0, &CPU).unwrap();
+        let of =
+            |(name, param): (&str, &align_kernels::Param)| (name.to_owned(), param.tensor().dims().to_vec());
+        let tracked = trained.iter().filter(|(_, param)| param.is_tracked()).map(of).collect::<Vec<_>>();
+        let mut expected = adapted.trained_shapes(None).unwrap();
+        expected.sort();
+        assert_eq!(expected, tracked);
         assert_eq!((trained.blocks().len(), start.params.blocks().len()), (14, 14));
         assert!(trained.iter().filter(|(_, param)| param.is_tracked()).count() == 28);
+    }
+}
+
+#[test]
+fn what_weights_will_take_is_known_before_they_are_read() {
+    let llama = || ModelDir::open(&Path::new(SHIPPED).join("models/llama")).unwrap();
+    let saved = ["nf4", "int8"].map(|name| ModelDir::open(&base(name)).unwrap());
+    for dir in ALL.map(|how| llama().quantised(how)).into_iter().chain([llama()]).chain(saved) {
+        let (expected, params) = (dir.weight_bytes().unwrap(), dir.load(&CPU).unwrap());
+        let numbers: usize = params.iter().map(|(_, param)| 4 * param.tensor().elem_count()).sum();
+        let blocks: usize = params.blocks().map(|(_, it)| it.bytes()).sum();
+        assert_eq!(expected.numbers, numbers as u64);
+        // What codes stand for, and how blocks are laid out, is beside them in a file.
+        let apart = expected.blocks.abs_diff(blocks as u64);
+        assert!(apart <= 14 * 1200, "{} expected, {blocks} held", expected.blocks);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reinforcement learning as a whole: a model, prompts and what scores answers in, an aligned model on disk out.
 
 mod encoder;
+mod memory;
 mod method;
 mod models;
 mod options;
@@ -89,6 +90,11 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
         opening.data.train_sampling_strategy != SamplingStrategy::GroupByLength,
         "`train_sampling_strategy`: group_by_length has no effect on prompts, which are answered by themselves; remove it"
     );
+    opening.plan_memory(&job.memory_needs(
+        &opening,
+        (chosen.has_critic(), sampling.max_new_tokens()),
+        &data,
+    )?)?;
     let order = opening.order(data.train.iter().map(|row| row.tokens.len()).collect())?;
     if opening.looked(&order, |row| opening.tokenizer.decode(&data.train[row].tokens, false))? {
         return Ok(None);

@@ -4,7 +4,6 @@
 use std::path::Path;
 
 use align_data::{Order, Prepared, TokenizedTask};
-use align_hub::policy::peak_memory_mb;
 use align_models::generation::check_completions;
 use align_reward::Reward;
 use align_stage::{
@@ -107,10 +106,7 @@ impl OnPolicyRun<'_> {
         let outcome = went_on(ending.outcome)?;
         opening.save_trained(models.policy_params(), run.output_dir())?;
         let looks = before.zip(look()?);
-        let memory = peak_memory_mb();
-        let (stage, rows) = (opening.place.stage(), data.train.len());
-        let findings = opening.findings().cloned();
-        let figures = RunFigures::new(stage, &outcome, &run, rows, memory, findings);
+        let figures = RunFigures::new(opening, &outcome, &run, data.train.len());
         let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
         let trained = publish(opening.host, run.output_dir().to_owned(), report)?;
         let of_last_phase = |(phase, alarm): &&(usize, Alarm)| match alarm.action {

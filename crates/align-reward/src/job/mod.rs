@@ -4,11 +4,14 @@ mod model;
 mod saved;
 
 use align_data::{
-    DataOptions, Dataset, MaskStyle, Ranking, Records, inspect_ranking, load_rankings, prepare_rankings,
+    DataOptions, Dataset, MaskStyle, Prepared, Ranking, Records, TokenizedRanking, inspect_ranking,
+    load_rankings, prepare_rankings,
 };
+use align_models::RewardHead;
+use align_models::footprint::PassSize;
 use align_stage::{
-    Error, Fixed, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, RowBatches, Trained,
-    Training, publish,
+    Error, Fixed, Host, LoraOptions, MemoryNeeds, ModelOptions, Opening, OutputOptions, Result, RowBatches,
+    Trained, Training, publish,
 };
 use align_train::TrainOptions;
 use serde::Serialize;
@@ -84,6 +87,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     if data.held_out.iter().all(|row| row.source.is_none()) {
         opening.given.refuse(&["source_column"], "no held-out row has such a column")?;
     }
+    opening.plan_memory(&job.memory_needs(&opening, head, &data)?)?;
     let lengths = data.train.iter().map(|row| row.answers.token_count());
     let order = opening.order(lengths.collect())?;
     let show = |row: usize| inspect_ranking(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
@@ -134,5 +138,34 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
             "overfit_pairs: {overfit}; train longer or with a larger learning rate, and suspect the data's answers or the \
              head if that does not help"
         ))),
+    }
+}
+
+impl Job {
+    /// What takes memory in the run: the head reads the last token of each answer, and the saved model is read again.
+    fn memory_needs(
+        &self,
+        opening: &Opening<'_>,
+        asked: Option<RewardHead>,
+        data: &Prepared<TokenizedRanking>,
+    ) -> Result<MemoryNeeds> {
+        let size = |row: &TokenizedRanking| PassSize {
+            tokens: row.answers.token_count(),
+            rows: row.answers.completions.len(),
+        };
+        let sizes = |rows: &[TokenizedRanking]| rows.iter().map(size).collect::<Vec<_>>();
+        let (train, held_out) = (sizes(&data.train), sizes(&data.held_out));
+        let answers: usize = train.iter().chain(&held_out).map(|row| row.rows).sum();
+        let features = 4 * (answers * opening.model.decoder_config().hidden) as u64;
+        Ok(MemoryNeeds {
+            head: Some(opening.model.reward_head()?.or(asked).unwrap_or(RewardHead::Linear)),
+            frozen_backbone: self.reward.freeze_backbone,
+            others: if self.reward.freeze_backbone { features } else { 0 },
+            reads_again: true,
+            of_micro_batch: self.lora.drawn_by_micro_batch(),
+            train,
+            held_out,
+            ..MemoryNeeds::default()
+        })
     }
 }

@@ -26,6 +26,12 @@ pub(super) enum Values {
     Device(Tensor),
 }
 
+impl Spec {
+    pub(super) fn bytes(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.dtype.size_in_bytes()
+    }
+}
+
 impl Buffer {
     pub(super) fn zeros(spec: Spec, device: &Device) -> Result<Self> {
         let elements = spec.shape.iter().product();
@@ -37,17 +43,7 @@ impl Buffer {
         Ok(Self { spec, values })
     }
 
-    /// As it is written to a file.
-    pub(super) fn tensor(&self) -> Result<Tensor> {
-        let shape = &*self.spec.shape;
-        match &self.values {
-            Values::F32(values) => Tensor::from_slice(values, shape, &Device::Cpu),
-            Values::U8(values) => Tensor::from_slice(values, shape, &Device::Cpu),
-            Values::Device(tensor) => Ok(tensor.clone()),
-        }
-    }
-
-    /// Takes over what [`Buffer::tensor`] gave, of the same shape and type.
+    /// Takes over what was read from a file, of the same shape and type.
     pub(super) fn set(&mut self, tensor: &Tensor) -> Result<()> {
         match &mut self.values {
             Values::F32(values) => *values = tensor.flatten_all()?.to_vec1()?,
@@ -58,7 +54,7 @@ impl Buffer {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.spec.shape.iter().product::<usize>() * self.spec.dtype.size_in_bytes()
+        self.spec.bytes()
     }
 }
 

@@ -1,6 +1,5 @@
 //! Which optimizer, with its coefficients, and what each parameter gets of it.
 
-use align_kernels::Param;
 use serde::{Deserialize, Serialize};
 
 use super::{Adam, Momentum, Muon, Rule};
@@ -85,18 +84,23 @@ impl OptimizerMethod {
         }
     }
 
+    /// The bytes of the state that it keeps for a parameter of that name and shape.
+    pub fn state_bytes(self, name: &str, shape: &[usize]) -> u64 {
+        self.rule(name, shape).buffers(shape).iter().map(|spec| spec.bytes() as u64).sum()
+    }
+
     /// What a parameter is updated by.
-    pub(super) fn rule(self, name: &str, param: &Param) -> Rule {
+    pub(super) fn rule(self, name: &str, shape: &[usize]) -> Rule {
         match self {
             Self::AdamW(adam) => Rule::AdamW(adam),
-            Self::AdamW8bit(adam) if param.tensor().elem_count() < super::adamw_8bit::LEAST => {
+            Self::AdamW8bit(adam) if shape.iter().product::<usize>() < super::adamw_8bit::LEAST => {
                 Rule::AdamW32bit(adam)
             }
             Self::AdamW8bit(adam) => Rule::AdamW8bit(adam),
             Self::Adafactor => Rule::Adafactor,
             Self::Lion { beta1, beta2 } => Rule::Lion { beta1, beta2 },
             Self::Sgd(momentum) => Rule::Sgd(momentum),
-            Self::Muon(muon, _) if is_hidden_matrix(name, param) => Rule::Muon(muon),
+            Self::Muon(muon, _) if is_hidden_matrix(name, shape) => Rule::Muon(muon),
             Self::Muon(_, adam) => Rule::AdamW(adam),
         }
     }
@@ -113,7 +117,7 @@ impl OptimizerMethod {
 
 /// True of matrices between the embedding and the head. Rows of tokens that are trained and adapters of an embedding or a
 /// head are parts of those.
-fn is_hidden_matrix(name: &str, param: &Param) -> bool {
+fn is_hidden_matrix(name: &str, shape: &[usize]) -> bool {
     const OUTER: [&str; 6] = ["embed", "lm_head", "score", "classifier", "token_adapter", "lora_embedding"];
-    param.tensor().rank() == 2 && !OUTER.iter().any(|outer| name.contains(outer))
+    shape.len() == 2 && !OUTER.iter().any(|outer| name.contains(outer))
 }

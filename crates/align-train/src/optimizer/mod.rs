@@ -123,12 +123,12 @@ impl State {
             let problem = format!("`{name}` is {found:?}: trainable parameters must be f32");
             return Err(candle_core::Error::Msg(problem).into());
         }
-        let rule = config.method.rule(name, param);
+        let rule = config.method.rule(name, param.tensor().dims());
         if !rule.is_composed() && !param.device().is_cpu() {
             let problem = "runs on the CPU alone; use `adamw_torch`, or `--device cpu`";
             return Err(Error::option("optim", config.method.optim().name(), problem));
         }
-        let specs = rule.buffers(param.tensor()).into_iter();
+        let specs = rule.buffers(param.tensor().dims()).into_iter();
         let buffers = specs.map(|spec| Buffer::zeros(spec, param.device()));
         Ok(Self { rule, buffers: buffers.collect::<candle_core::Result<_>>()? })
     }

@@ -45,12 +45,12 @@ impl Step {
 
 impl Rule {
     /// The buffers that the rule keeps for a parameter, all zero at first.
-    pub(super) fn buffers(self, param: &Tensor) -> Vec<Spec> {
-        let same = |name| Spec { name, shape: param.dims().to_vec(), dtype: DType::F32 };
+    pub(super) fn buffers(self, shape: &[usize]) -> Vec<Spec> {
+        let same = |name| Spec { name, shape: shape.to_vec(), dtype: DType::F32 };
         match self {
             Self::AdamW(_) | Self::AdamW32bit(_) => vec![same("exp_avg"), same("exp_avg_sq")],
-            Self::AdamW8bit(_) => adamw_8bit::buffers(param.dims()),
-            Self::Adafactor => adafactor::buffers(param.dims()),
+            Self::AdamW8bit(_) => adamw_8bit::buffers(shape),
+            Self::Adafactor => adafactor::buffers(shape),
             Self::Lion { .. } => vec![same("exp_avg")],
             Self::Sgd(momentum) if momentum.momentum == 0.0 => Vec::new(),
             Self::Sgd(_) | Self::Muon(_) => vec![same("momentum_buffer")],

@@ -1,11 +1,13 @@
 //! The state of an optimizer in a file: `<buffer>.<parameter>`, `step`, and the optimizer's name.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::path::Path;
 
 use align_kernels::Params;
 use candle_core::{Device, Tensor};
+use safetensors::{Dtype, View};
 
+use super::buffer::{Buffer, Values};
 use super::{Optim, Optimizer};
 use crate::{Error, Result};
 
@@ -20,18 +22,24 @@ impl Optimizer {
     /// # Errors
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let step = Tensor::new(self.step as i64, &Device::Cpu)?;
-        let mut tensors = HashMap::from([(STEP.to_owned(), step)]);
+        let step = (self.step as i64).to_le_bytes();
+        let mut tensors = vec![(STEP.to_owned(), Stored::Bytes(Dtype::I64, [].into(), &step))];
         let optim = self.config.method.optim();
         if optim != Optim::AdamwTorch {
-            tensors.insert(OPTIM.to_owned(), Tensor::new(optim.name().as_bytes(), &Device::Cpu)?);
+            let name = optim.name().as_bytes();
+            tensors.push((OPTIM.to_owned(), Stored::Bytes(Dtype::U8, [name.len()].into(), name)));
         }
         for (name, state) in &self.states {
             for buffer in &state.buffers {
-                tensors.insert(format!("{}.{name}", buffer.spec.name), buffer.tensor()?);
+                let stored = match &buffer.values {
+                    Values::Device(tensor) => Stored::Tensor(tensor),
+                    Values::F32(_) | Values::U8(_) => Stored::Buffer(buffer),
+                };
+                tensors.push((format!("{}.{name}", buffer.spec.name), stored));
             }
         }
-        Ok(candle_core::safetensors::save(&tensors, path)?)
+        let written = safetensors::serialize_to_file(tensors, None, path);
+        written.map_err(|error| Error::checkpoint(path, format!("cannot be written: {error}")))
     }
 
     /// Reads back what [`Optimizer::save`] wrote.
@@ -75,5 +83,56 @@ impl Optimizer {
             }
         }
         Ok(())
+    }
+}
+
+/// A tensor on its way into the file. Its bytes are made when it is written, one tensor at a time: a copy of the whole state would
+/// be the most that a run ever has in memory.
+enum Stored<'a> {
+    Bytes(Dtype, Vec<usize>, &'a [u8]),
+    Buffer(&'a Buffer),
+    Tensor(&'a Tensor),
+}
+
+impl View for Stored<'_> {
+    fn dtype(&self) -> Dtype {
+        match self {
+            Self::Bytes(dtype, ..) => *dtype,
+            Self::Buffer(Buffer { values: Values::U8(_), .. }) => Dtype::U8,
+            Self::Buffer(_) => Dtype::F32,
+            Self::Tensor(tensor) => View::dtype(tensor),
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        match self {
+            Self::Bytes(_, shape, _) => shape,
+            Self::Buffer(buffer) => &buffer.spec.shape,
+            Self::Tensor(tensor) => tensor.dims(),
+        }
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Bytes(_, _, bytes) => Cow::Borrowed(bytes),
+            Self::Tensor(tensor) => Cow::Owned(View::data(tensor).into_owned()),
+            Self::Buffer(buffer) => match &buffer.values {
+                Values::U8(values) => Cow::Borrowed(values),
+                Values::F32(values) => {
+                    let mut bytes = Vec::with_capacity(self.data_len());
+                    values.iter().for_each(|value| bytes.extend_from_slice(&value.to_le_bytes()));
+                    Cow::Owned(bytes)
+                }
+                Values::Device(_) => Cow::Borrowed(&[]),
+            },
+        }
+    }
+
+    fn data_len(&self) -> usize {
+        match self {
+            Self::Bytes(_, _, bytes) => bytes.len(),
+            Self::Buffer(buffer) => buffer.bytes(),
+            Self::Tensor(tensor) => View::data_len(tensor),
+        }
     }
 }

@@ -27,6 +27,7 @@ impl TrainOptions {
             per_device_eval_batch_size: self.per_device_eval_batch_size,
             gradient_accumulation_steps: self.gradient_accumulation_steps,
             gradient_checkpointing: self.gradient_checkpointing,
+            max_memory: self.max_memory()?,
             learning_rate,
             curve: self.curve()?,
             warmup: self.warmup()?,
@@ -54,6 +55,20 @@ impl TrainOptions {
         match self.max_tokens_per_micro_batch {
             Some(_) => 1,
             None => self.per_device_train_batch_size,
+        }
+    }
+
+    /// The most memory that the run may take, in bytes.
+    fn max_memory(&self) -> Result<Option<u64>> {
+        let Some(size) = &self.max_memory else { return Ok(None) };
+        let read = |error| Error::option("max_memory", size, error);
+        let bytes = align_limits::memory_size()(size).map_err(|error| read(error.to_string()))?;
+        match self.max_tokens_per_micro_batch {
+            None => Ok(Some(bytes)),
+            Some(_) => Err(read(
+                "decides how an update is cut, and so does max_tokens_per_micro_batch; give one of the two"
+                    .to_owned(),
+            )),
         }
     }
 

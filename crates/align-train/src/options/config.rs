@@ -19,6 +19,8 @@ pub struct TrainConfig {
     pub gradient_accumulation_steps: usize,
     /// Gradient checkpointing: whether layers are computed again for their gradients.
     pub gradient_checkpointing: bool,
+    /// The most memory that the run may take, in bytes, where that decides how updates are cut.
+    pub max_memory: Option<u64>,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// The form of the learning-rate schedule.

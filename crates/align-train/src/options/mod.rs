@@ -73,6 +73,11 @@ pub struct TrainOptions {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", default_value_t = false,
           action = clap::ArgAction::Set, help_heading = "Training")]
     pub gradient_checkpointing: bool,
+    /// The most memory that the run may take, such as 8GiB: chooses micro-batches, accumulation and gradient checkpointing so that it
+    /// does, in the least time. Every update stays as it is: of `per_device_train_batch_size` times `gradient_accumulation_steps`
+    /// examples
+    #[arg(long, value_name = "SIZE", help_heading = "Training")]
+    pub max_memory: Option<String>,
 
     /// What updates the weights
     #[arg(long, value_enum, default_value_t = Optim::AdamwTorch, help_heading = "Optimizer")]

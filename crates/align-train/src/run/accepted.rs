@@ -106,6 +106,15 @@ impl<'a> Run<'a> {
         let settings = settings::of(settings, config)?;
         Start::find(directory, kind, config, &settings).map(|start| start.step())
     }
+
+    /// The settings of the checkpoint that a run into that directory would go on from, if it goes on from one.
+    ///
+    /// # Errors
+    /// A checkpoint that is not there, or damaged.
+    pub fn settings_to_resume(directory: &Path, kind: Use, config: &TrainConfig) -> Result<Option<Value>> {
+        let checkpoint = checkpoints::start(directory, kind, &config.resume)?;
+        checkpoint.map(|checkpoint| checkpoint.read_json(SETTINGS)).transpose()
+    }
 }
 
 impl Start {

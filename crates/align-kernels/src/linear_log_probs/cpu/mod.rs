@@ -25,7 +25,7 @@ use crate::cpu::{Slice, slice, tensor};
 use crate::{Param, TrainedRows, record};
 
 /// Logits of at most this size are kept for the backward pass: 2097 rows at a vocabulary of 32000.
-const KEPT_BYTES: usize = 256 << 20;
+pub(super) const KEPT_BYTES: usize = 256 << 20;
 
 /// See [`super::Head::log_probs`].
 pub(super) fn log_probs(hidden: &Tensor, head: &Wide, labels: &Tensor) -> Result<Tensor> {

@@ -21,6 +21,16 @@ fn config(method: OptimizerMethod) -> OptimizerConfig {
     OptimizerConfig { method, weight_decay: 0.1, loraplus_lr_ratio: 1.0 }
 }
 
+/// A buffer of the CPU's as one of another device.
+fn on_device(buffer: &Buffer) -> Tensor {
+    let shape = &*buffer.spec.shape;
+    match &buffer.values {
+        Values::F32(values) => Tensor::from_slice(values, shape, &Device::Cpu).unwrap(),
+        Values::U8(values) => Tensor::from_slice(values, shape, &Device::Cpu).unwrap(),
+        Values::Device(tensor) => tensor.clone(),
+    }
+}
+
 fn learning_rate(step: usize) -> f64 {
     0.02 / (1 + step % 4) as f64
 }
@@ -81,7 +91,7 @@ fn both_forms_of_a_step_are_the_same() {
         let mut fast = Optimizer::new(&in_place, config(method)).unwrap();
         let mut slow = Optimizer::new(&composed, config(method)).unwrap();
         for buffer in slow.states.values_mut().flat_map(|state| &mut state.buffers) {
-            buffer.values = Values::Device(buffer.tensor().unwrap());
+            buffer.values = Values::Device(on_device(buffer));
         }
         for step in 0..7 {
             set_gradients(&in_place, step);
@@ -161,7 +171,12 @@ fn states_are_as_large_as_they_are_said_to_be() {
     let elements = |range: Range<usize>| -> usize {
         SHAPES[range].iter().map(|(_, shape)| shape.iter().product::<usize>()).sum()
     };
-    let bytes = |method| Optimizer::new(&params(), config(method)).unwrap().bytes();
+    let bytes = |method: OptimizerMethod| {
+        let held = Optimizer::new(&params(), config(method)).unwrap().bytes();
+        let known: u64 = SHAPES.iter().map(|(name, shape)| method.state_bytes(name, shape)).sum();
+        assert_eq!(known, held as u64, "what is known before there are parameters");
+        held
+    };
     let all = elements(0..4);
     let small = all - elements(2..3);
     let [adamw, adamw_8bit, adafactor, lion, sgd, momentum, muon] = methods().map(bytes);
