@@ -114,48 +114,6 @@ impl Reading<'_> {
         Loaded::gathered(read, self.device)
     }
 
-    /// What the weights of a model directory will take, by the headers of its files.
-    ///
-    /// # Errors
-    /// As [`Reading::of_model`], but for what headers do not say.
-    pub(crate) fn bytes_of_model(self) -> Result<WeightBytes> {
-        let files = files(self.dir)?;
-        let files = files.iter().map(|path| WeightFile::open(path)).collect::<Result<Vec<_>>>()?;
-        self.held(&blocks::stored(&files))
-    }
-
-    /// What the table's tensors will take, each of which must be there in its shape.
-    fn held(&self, stored: &blocks::Stored<'_>) -> Result<WeightBytes> {
-        let mut held = WeightBytes::default();
-        for tensor in self.table {
-            let shape = tensor.shape();
-            if is_code(stored, tensor) {
-                let parts = blocks::parts(&tensor.name).chain([tensor.name.clone()]);
-                let bytes = parts.filter_map(|part| Some(stored.get(&part)?.1)).map(|info| {
-                    let (start, end) = info.data_offsets;
-                    (end - start) as u64
-                });
-                held.add_blocks(bytes.sum(), 0);
-                continue;
-            }
-            let (_, info) = find((self.dir, self.by), stored, &tensor.name, &shape)?;
-            if let Some(half) = self.half
-                && half.may_hold(tensor, info.dtype == safetensors::Dtype::BF16)
-                && !(self.quantise.is_some() && tensor.is_linear)
-            {
-                held.add_half(numbers_bytes(&shape));
-                continue;
-            }
-            match (self.quantise.filter(|_| tensor.is_linear), shape.as_slice()) {
-                (Some(how), &[outputs, inputs]) => {
-                    held.add_blocks(how.bytes(outputs, inputs), numbers_bytes(&shape));
-                }
-                _ => held.add_numbers(numbers_bytes(&shape)),
-            }
-        }
-        Ok(held)
-    }
-
     /// Whether a tensor is a weight that will be in blocks.
     fn is_quantised(&self, stored: &blocks::Stored<'_>, tensor: &StoredTensor) -> bool {
         tensor.is_linear && (self.quantise.is_some() || is_code(stored, tensor))
