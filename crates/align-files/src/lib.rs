@@ -11,6 +11,7 @@ mod staged;
 mod unfinished;
 mod write;
 mod written;
+pub mod yaml;
 
 pub use error::{Error, Result};
 pub use lock::Lock;
