@@ -37,7 +37,7 @@ impl Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = {
+pub const TARGETS: [Target; 20] = {
     use targets::{config, data, endpoint, options, report, rewards, template, tokenizer};
     const TEMPLATES: &[&str] = &["crates/align-data/tests/fixtures/templates"];
     const fn target(name: &'static str, read: fn(&[u8], &Scratch)) -> Target {
@@ -57,6 +57,7 @@ pub const TARGETS: [Target; 19] = {
         target("config", config::config),
         target("safetensors", config::safetensors),
         target("toml", options::toml),
+        target("yaml", options::yaml),
         target("metrics", report::metrics),
         target("report", report::report),
         target("replies", endpoint::replies),

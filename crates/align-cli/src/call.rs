@@ -41,7 +41,7 @@ pub(crate) struct Working<J: clap::Args> {
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Model and device")]
 struct ConfigOption {
-    /// TOML file with options; flags override it
+    /// TOML or YAML file with options; flags override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
@@ -182,19 +182,7 @@ mod tests {
     #[test]
     fn an_error_keeps_what_it_was_marked_as_on_its_way_through_a_job() {
         let program = Program::new("demo", "");
-        let (given, known, settings) = Default::default();
-        let invocation = Invocation::new(
-            program,
-            &Parsed {
-                options: (),
-                settings,
-                given,
-                known,
-                overridable: Default::default(),
-                below: "",
-                notices: Vec::new(),
-            },
-        );
+        let invocation = Invocation::new(program, &Parsed::<()>::default());
         let code = |error: Error| exit_code(&ended(error), &invocation);
         let marked = || answered::<()>(Err(internal_error(anyhow!("no space")))).map_err(Error::Listener);
         assert_eq!(code(marked().unwrap_err()), 1);

@@ -5,6 +5,7 @@ mod audience;
 mod call;
 mod entry;
 mod logging;
+mod moot;
 mod ranks;
 mod rows;
 mod run;

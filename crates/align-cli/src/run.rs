@@ -17,6 +17,7 @@ use align_train::Ranks;
 
 use crate::arguments::{self, ArgumentError, Parsed, Program};
 use crate::audience::Audience;
+use crate::moot::made_moot;
 use crate::ranks::{self, Ended, Joined};
 use crate::{logging, signals};
 
@@ -98,6 +99,7 @@ fn run<C: clap::Args>(
                 return ended(crate::print(text.trim_end()), |_| 1);
             }
             Err(ArgumentError::Invalid(message)) => return refused(message),
+            Err(ArgumentError::Several(problems)) => return refused_all(&problems, &joined.ranks),
         };
         if let Err(problem) = align_stage::Isa::most() {
             return refused(problem);
@@ -112,7 +114,7 @@ fn run<C: clap::Args>(
         }
         let invocation = Invocation::new(*program, &parsed).on(joined.ranks.clone());
         let result = work(&parsed.options, &invocation);
-        match result.as_ref().err().and_then(|error| made_moot(error, &parsed.overridable, &invocation)) {
+        match result.as_ref().err().and_then(|error| made_moot(error, &parsed, &moot, &invocation)) {
             Some(option) => {
                 let below = parsed.below;
                 tracing::warn!(
@@ -125,17 +127,6 @@ fn run<C: clap::Args>(
     }
 }
 
-/// The option of the config file or the recipe that an option of the command line makes moot, if that is why nothing has begun.
-fn made_moot(
-    error: &anyhow::Error,
-    overridable: &BTreeSet<String>,
-    invocation: &Invocation,
-) -> Option<String> {
-    let error = error.downcast_ref::<align_stage::Error>().filter(|_| !invocation.has_work_started())?;
-    let option = error.without_effect()?;
-    overridable.get(option).cloned()
-}
-
 /// Complains of a command line that no program takes.
 pub fn refuse(message: &str) -> ExitCode {
     complain(message);
@@ -144,6 +135,17 @@ pub fn refuse(message: &str) -> ExitCode {
 
 fn refused(message: String) -> Ended {
     Ended { code: 2, message: Some(message), by_another: false }
+}
+
+/// Complains of a command line with several things wrong: a line for each, before the error that sums them up.
+fn refused_all(problems: &[String], ranks: &Ranks) -> Ended {
+    for problem in problems.iter().filter(|_| ranks.leads()) {
+        let _ = writeln!(std::io::stderr().lock(), "{}", shown(problem));
+    }
+    refused(
+        "options cannot be taken, for the reasons above: change or remove them; a flag goes before a line of a file"
+            .to_owned(),
+    )
 }
 
 /// The exit code, and the error in words.
@@ -267,17 +269,7 @@ mod tests {
     }
 
     fn invocation() -> Invocation {
-        let (given, known) = (BTreeSet::new(), BTreeSet::new());
-        let parsed = Parsed {
-            options: (),
-            settings: String::new(),
-            given,
-            known,
-            overridable: BTreeSet::new(),
-            below: "",
-            notices: Vec::new(),
-        };
-        Invocation::new(PROGRAM, &parsed)
+        Invocation::new(PROGRAM, &Parsed::<()>::default())
     }
 
     #[test]

@@ -230,4 +230,10 @@ impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
         self.last = Some(evaluation);
         Ok(metrics)
     }
+
+    fn sample(&mut self, stop: &Stop) -> Result<Metrics> {
+        let rows = &self.rows[..self.how.batch_size.min(self.rows.len())];
+        let mut batches = RowBatches::in_order(rows, self.how.batch_size, &self.pack)?;
+        evaluate(&self.objective, &mut batches, stop)
+    }
 }

@@ -59,7 +59,9 @@ pub fn parse(text: &str) -> Result<Option<Node>, Error> {
         };
         let line = place.start.line();
         let (line, value) = match event {
-            Event::Scalar(.., Some(_)) | Event::SequenceStart(_, Some(_)) | Event::MappingStart(_, Some(_)) => {
+            Event::Scalar(.., Some(_))
+            | Event::SequenceStart(_, Some(_))
+            | Event::MappingStart(_, Some(_)) => {
                 return wrong(line, "a tag (`!name`), which is not read: write the value without it");
             }
             Event::SequenceStart(..) | Event::MappingStart(..) if open.len() == DEEPEST => {
@@ -85,10 +87,7 @@ pub fn parse(text: &str) -> Result<Option<Node>, Error> {
                 None => return wrong(line, "an end without a beginning"),
             },
             Event::Alias(_) => {
-                return wrong(
-                    line,
-                    "an alias (`*name`), which is not read: write out what it stands for",
-                );
+                return wrong(line, "an alias (`*name`), which is not read: write out what it stands for");
             }
             Event::DocumentStart(_) if document.is_some() => return wrong(line, "a second document"),
             Event::Nothing | Event::StreamStart | Event::DocumentStart(_) => continue,

@@ -45,7 +45,7 @@ const ESSENTIALS: &[&str] = &[
 /// The job, and where its options come from.
 #[derive(Clone, Debug, clap::Args)]
 struct Options {
-    /// TOML file with options; flags override it
+    /// TOML or YAML file with options; flags override it
     #[arg(long, value_name = "FILE", help_heading = "Models and device")]
     config: Option<PathBuf>,
     #[command(flatten)]

@@ -30,7 +30,7 @@ const ESSENTIALS: &[&str] = &[
 /// The job, and where its rows go.
 #[derive(Clone, Debug, clap::Args)]
 struct Options {
-    /// TOML file with options; flags override it
+    /// TOML or YAML file with options; flags override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

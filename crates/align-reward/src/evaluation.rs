@@ -89,11 +89,19 @@ impl<'a> HeldOut<'a> {
     pub fn judge(&self) -> Result<Vec<Judged<'a>>> {
         judge(self.rows, &self.objective, &self.pack, self.batch_size)
     }
+
+    fn measured(&self, rows: &[TokenizedRanking], stop: &Stop) -> Result<Metrics> {
+        let mut batches = RowBatches::in_order(rows, self.batch_size, &self.pack)?;
+        evaluate(&self.objective, &mut batches, stop)
+    }
 }
 
 impl Evaluate for HeldOut<'_> {
     fn evaluate(&mut self, _step: usize, stop: &Stop) -> Result<Metrics> {
-        let mut batches = RowBatches::in_order(self.rows, self.batch_size, &self.pack)?;
-        evaluate(&self.objective, &mut batches, stop)
+        self.measured(self.rows, stop)
+    }
+
+    fn sample(&mut self, stop: &Stop) -> Result<Metrics> {
+        self.measured(&self.rows[..self.batch_size.min(self.rows.len())], stop)
     }
 }

@@ -20,9 +20,19 @@ impl<'a> HeldOut<'a> {
     }
 }
 
+impl HeldOut<'_> {
+    fn measured(&self, examples: &[TokenizedExample], stop: &Stop) -> Result<Metrics> {
+        let mut batches = RowBatches::in_order(examples, self.batch_size, ExampleBatch::new)?;
+        evaluate(&self.objective, &mut batches, stop)
+    }
+}
+
 impl Evaluate for HeldOut<'_> {
     fn evaluate(&mut self, _step: usize, stop: &Stop) -> Result<Metrics> {
-        let mut batches = RowBatches::in_order(self.examples, self.batch_size, ExampleBatch::new)?;
-        evaluate(&self.objective, &mut batches, stop)
+        self.measured(self.examples, stop)
+    }
+
+    fn sample(&mut self, stop: &Stop) -> Result<Metrics> {
+        self.measured(&self.examples[..self.batch_size.min(self.examples.len())], stop)
     }
 }

@@ -9,7 +9,7 @@ use align_kernels::{Isa, Params};
 use align_models::ModelDir;
 use align_train::{
     Batches, Error as TrainError, Evaluate, Layout, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater,
-    check_same, file_hash, fit, weights_hash,
+    check_metric, check_same, file_hash, fit, weights_hash,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -83,6 +83,9 @@ where
         let total_steps = config.total_steps(self.batches.batches_per_epoch()?);
         let save = |dir: &Path| model.save(self.params, dir).map_err(TrainError::stage);
         let on_log = |entry: &LogEntry| told(opening, entry);
+        if let Some(held_out) = &mut held_out {
+            check_metric(config, held_out, &host.stop)?;
+        }
         let started = start(opening, self.params, total_steps, &self.fixed, save, &on_log)?;
         let Some((mut updater, mut run)) = started else { return Ok(None) };
         // The first rank looks and saves; the others wait for it where they need it next.

@@ -46,7 +46,7 @@ pub use pace::Pace;
 pub use run::{AcceptedRun, OnLog, Run, RunControl};
 pub use same::{check_same, weights_hash};
 pub use schedule::{Curve, Floor, LrSchedulerType, Plateau, Ramp, Schedule, StableDecay};
-pub use selection::SelectionVerdict;
+pub use selection::{SelectionVerdict, check_metric};
 pub use settings::FREE_OPTIONS;
 pub use trainer_state::{LogEntry, TrainerState};
 pub use updater::{Update, Updater};

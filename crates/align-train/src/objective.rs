@@ -167,4 +167,12 @@ pub trait Evaluate {
     /// # Errors
     /// Whatever keeps the model from being measured; [`crate::Error::Interrupted`] once `stop` asks.
     fn evaluate(&mut self, step: usize, stop: &Stop) -> Result<Metrics>;
+
+    /// Measures the same over a few rows, for the names of what is measured; all of them by default.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    fn sample(&mut self, stop: &Stop) -> Result<Metrics> {
+        self.evaluate(0, stop)
+    }
 }

@@ -35,7 +35,8 @@ fn options_that_make_no_sense_are_refused() {
     refused("--lr-scheduler-kwargs {", &["`lr_scheduler_kwargs`", "JSON object"]);
     let polynomial = "--lr-scheduler-type polynomial --lr-scheduler-kwargs lr_end=1";
     refused(polynomial, &["`lr_scheduler_kwargs` = lr_end=1: must be below learning_rate"]);
-    refused("--optim adam", &["`--optim`", "`adam`"]);
+    refused("--optim adam", &["--optim: `adam` is not supported; the nearest is `adamw_torch`"]);
+    refused(r#"--optim sgd --optim-args {"momentum":0.1,"momentum":0.9}"#, &["`momentum` is given twice"]);
     refused(
         "--optim paged_adamw_8bit",
         &["`paged_adamw_8bit` is not supported; the nearest is `adamw_8bit`"],
@@ -109,6 +110,32 @@ fn a_config_file_is_checked_line_by_line() {
     check(&place, "--config nothing.toml", &["--config nothing.toml"]);
     check(&place, "--model model", &["`--dataset-name` is required"]);
     check(&place, "--dataset data.jsonl", &["`--model-name-or-path` is required"]);
+}
+
+#[test]
+fn a_config_file_may_not_contradict_itself_whatever_flags_stand_beside_it() {
+    let place = Place::new();
+    place.write("run.yaml", "lora_r: 4\nsave_strategy: steps\nsave_steps: 3\n");
+    let beside = |flags: &str| training("out", &format!("--config run.yaml {flags}"));
+    check(&place, &beside(""), &["`lora_r`: has no effect, without `--use-peft`"]);
+    check(&place, &beside("--learning-rate 1e-3"), &["`lora_r`: has no effect, without `--use-peft`"]);
+    // What a flag makes moot is left out.
+    let said = place.succeeds(&beside("--use-peft false --save-strategy no --dry-run")).stderr;
+    for option in ["lora_r", "save_steps"] {
+        assert!(said.contains(&format!("`{option}` of the config file has no effect beside")), "{said}");
+    }
+}
+
+#[test]
+fn a_metric_that_no_evaluation_measures_is_refused_before_training() {
+    let place = Place::new();
+    let best = "--eval-dataset data.jsonl --eval-strategy steps --save-steps 1 --eval-steps 1 --load-best-model-at-end \
+                --metric-for-best-model";
+    let unknown =
+        &["`metric_for_best_model` = nonsense: evaluation measures no such metric; it measures loss"];
+    check(&place, &training("out", &format!("{best} nonsense")), unknown);
+    check(&place, &training("out", &format!("{best} eval_nonsense --dry-run")), unknown);
+    place.succeeds(&training("out", &format!("{best} eval_mean_token_accuracy --dry-run")));
 }
 
 #[test]

@@ -13,10 +13,11 @@ use std::path::PathBuf;
 use align_files::Resume;
 use align_stage::SETTINGS_FILE;
 
-use super::idle::IdleOption;
-use super::names::{self, Name, Spelling};
+use super::foreign::Foreign;
+use super::message;
+use super::names::{self, Spelling};
+use super::said::Said;
 use super::schema::{self, Kind, Schema};
-use super::{ArgumentError, invalid};
 
 /// A command line in one spelling.
 #[derive(Debug, Default)]
@@ -27,6 +28,8 @@ pub(super) struct Line {
     pub(super) given: BTreeSet<String>,
     /// Those of them whose value is not the default.
     changed: BTreeSet<String>,
+    /// Options of other programs that are given with idle values, by their names with dashes.
+    foreign: BTreeSet<String>,
     /// The value of `--config`.
     pub(super) config: Option<PathBuf>,
     /// The value of `--output-dir`.
@@ -39,6 +42,11 @@ impl Line {
     /// Whether an option of this id in a lower layer has no say: it is given here too, or another that says the same.
     pub(super) fn replaces(&self, id: &str) -> bool {
         self.given.contains(id) || names::rivals(id).any(|rival| self.changed.contains(rival))
+    }
+
+    /// Whether a key of a lower layer that there is only elsewhere has no say, since it is given here too.
+    pub(super) fn overrules(&self, key: &str) -> bool {
+        self.foreign.contains(&key.replace('_', "-"))
     }
 }
 
@@ -55,12 +63,8 @@ impl Line {
     }
 }
 
-/// Rewrites the words after the program's name.
-pub(super) fn normalise(
-    schema: &Schema,
-    words: impl Iterator<Item = OsString>,
-    notices: &mut Vec<String>,
-) -> Result<Line, ArgumentError> {
+/// Rewrites the words after the program's name. What is wrong is said, all of it.
+pub(super) fn normalise(schema: &Schema, words: impl Iterator<Item = OsString>, said: &mut Said) -> Line {
     let mut words = words.peekable();
     let mut line = Line::default();
     while let Some(word) = words.next() {
@@ -69,56 +73,72 @@ pub(super) fn normalise(
             line.flags.extend(words);
             break;
         }
-        let Some((name, value)) = split(&word)? else {
-            line.flags.push(word);
-            continue;
-        };
-        let off = switched_off(schema, name).filter(|_| value.is_none());
-        let (name, value) = off.map_or((name, value), |name| (name, Some("false")));
-        let arg = match names::resolve(schema, name, Spelling::Flag) {
-            Ok(Name { arg, notice }) => {
-                notices.extend(notice);
-                arg
-            }
-            Err(_) if name == "help" || name == "version" => {
-                line.flags.push(word);
-                continue;
-            }
-            Err(message) => match idle(name, value, &mut words) {
-                Some(notice) => {
-                    notices.push(notice);
-                    continue;
+        match split(&word) {
+            Err(problem) => said.problems.push(problem),
+            // What is no option; `--help` is clap's.
+            Ok(None | Some(("help" | "version", None))) => line.flags.push(word),
+            Ok(Some((name, value))) => {
+                if let Err(problem) = option(schema, name, value, &mut words, &mut line, said) {
+                    said.problems.push(problem);
                 }
-                None => return Err(invalid(message)),
-            },
-        };
-        let value = match value {
-            Some(value) => Some(OsString::from(value)),
-            None if schema::takes_one_value(arg) => words.next_if(|next| is_value(arg, next)),
-            None => None,
-        };
-        line.given.insert(arg.get_id().to_string());
-        if !value
-            .as_deref()
-            .is_some_and(|value| arg.get_default_values().iter().any(|default| default.as_os_str() == value))
-        {
-            line.changed.insert(arg.get_id().to_string());
-        }
-        let long = arg.get_long().expect("resolved by its long name");
-        if let Some(value) = value.as_ref().and_then(|value| value.to_str()) {
-            names::check_value(long, value).map_err(|message| invalid(format!("--{long}: {message}")))?;
-        }
-        match long {
-            "config" => line.config = value.as_ref().map(PathBuf::from),
-            "output-dir" => line.output_dir = value.as_ref().map(PathBuf::from),
-            "resume-from-checkpoint" => {
-                line.resume = value.as_ref().map_or(Resume::Last, |value| Resume::parse(value.to_str()));
             }
-            _ => {}
         }
-        line.flags.push(joined(long, value.as_deref()));
     }
-    Ok(line)
+    said.finish("");
+    line
+}
+
+/// Takes one option, and from the `words` its value, if it stands there.
+fn option(
+    schema: &Schema,
+    name: &str,
+    value: Option<&str>,
+    words: &mut Peekable<impl Iterator<Item = OsString>>,
+    line: &mut Line,
+    said: &mut Said,
+) -> Result<(), String> {
+    let off = switched_off(schema, name).filter(|_| value.is_none());
+    let (name, value) = off.map_or((name, value), |name| (name, Some("false")));
+    let found = match names::resolve(schema, name, Spelling::Flag) {
+        Ok(found) => found,
+        Err(problem) => {
+            let option = Foreign::of(name).ok_or(problem)?;
+            foreign(option, name, value, words, line, said);
+            return Ok(());
+        }
+    };
+    said.notices.extend(found.notice.clone());
+    let arg = found.arg;
+    let value = match value {
+        Some(value) => Some(OsString::from(value)),
+        None if schema::takes_one_value(arg) => words.next_if(|next| is_value(arg, next)),
+        None => None,
+    };
+    let value = value.map(|value| match value.to_str() {
+        Some(text) => found.value(text).into(),
+        None => value,
+    });
+    line.given.insert(arg.get_id().to_string());
+    let is_default =
+        |value: &OsStr| arg.get_default_values().iter().any(|default| default.as_os_str() == value);
+    if !value.as_deref().is_some_and(is_default) {
+        line.changed.insert(arg.get_id().to_string());
+    }
+    let long = arg.get_long().expect("resolved by its long name");
+    if let Some(value) = value.as_ref().and_then(|value| value.to_str()) {
+        names::check_value(long, value).map_err(|message| format!("--{long}: {message}"))?;
+    }
+    match long {
+        "config" => line.config = value.as_ref().map(PathBuf::from),
+        "output-dir" => line.output_dir = value.as_ref().map(PathBuf::from),
+        "resume-from-checkpoint" => {
+            line.resume = value.as_ref().map_or(Resume::Last, |value| Resume::parse(value.to_str()));
+        }
+        _ => {}
+    }
+    let flag = joined(long, value.as_deref());
+    line.flags.push(flag.clone());
+    schema.check_alone(vec![flag]).map_err(|error| message::line(&error, None))
 }
 
 /// The switch that `--no-name` turns off, as Python's parsers write it.
@@ -131,22 +151,22 @@ fn switched_off<'a>(schema: &Schema, name: &'a str) -> Option<&'a str> {
     is_switch.then_some(switch)
 }
 
-/// The notice to give if an unknown option asks for what is done anyway; its value is then taken from the `words`.
-fn idle(
+/// Takes an option that there is only elsewhere, and from the `words` its value.
+fn foreign(
+    option: Foreign,
     name: &str,
     value: Option<&str>,
     words: &mut Peekable<impl Iterator<Item = OsString>>,
-) -> Option<String> {
-    let option = IdleOption::of(name)?;
-    let next = words.peek().filter(|next| value.is_none() && option.takes(next));
-    let next = next.and_then(|next| next.to_str()).map(str::to_owned);
-    let given = value.or(next.as_deref());
-    let written = given.map_or(format!("--{name}"), |value| format!("--{name} {value}"));
-    let notice = option.notice(given, &written)?;
-    if next.is_some() {
-        words.next();
-    }
-    Some(notice)
+    line: &mut Line,
+    said: &mut Said,
+) {
+    let next = if value.is_none() { words.next_if(|next| option.takes(next)) } else { None };
+    let next = next.map(|next| next.to_string_lossy().into_owned());
+    let value = value.or(next.as_deref());
+    let written = value.map_or(format!("--{name}"), |value| format!("--{name} {value}"));
+    said.foreign(option, value, &written, "");
+    let dashed = name.replace('_', "-");
+    line.foreign.insert(dashed.strip_prefix("no-").unwrap_or(&dashed).to_owned());
 }
 
 /// `--name=value` or `--name`.
@@ -160,11 +180,11 @@ pub(super) fn joined(long: &str, value: Option<&OsStr>) -> OsString {
 }
 
 /// Splits `--name=value`; none for a word that is not a long flag.
-fn split(word: &OsStr) -> Result<Option<(&str, Option<&str>)>, ArgumentError> {
+fn split(word: &OsStr) -> Result<Option<(&str, Option<&str>)>, String> {
     if !word.to_string_lossy().starts_with("--") {
         return Ok(None);
     }
-    let not_unicode = || invalid(format!("`{}` is not Unicode; write `--name value`", word.display()));
+    let not_unicode = || format!("`{}` is not Unicode; write `--name value`", word.display());
     let flag = &word.to_str().ok_or_else(not_unicode)?["--".len()..];
     Ok(Some(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)))))
 }

@@ -1,20 +1,20 @@
-//! A TOML file as a list of flags, each with the line it comes from.
+//! A config file as a list of flags, each with the line it comes from.
 //!
-//! Keys are flat, in snake_case or kebab-case; a table is refused, because a group would add a second
-//! spelling for every option. Relative paths in a file mean what they would mean on the command line:
-//! relative to the current directory. Every value is checked here on its own, so that an error names
-//! the file and the line.
+//! Keys are flat, in snake_case or kebab-case; a table is the value of an option that takes an object, and no group of keys,
+//! which would add a second spelling for every option. Relative paths in a file mean what they would mean on the command line:
+//! relative to the current directory. Every value is checked here on its own, so that an error names the file and the line.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-use super::idle::IdleOption;
+use super::argv::{self, Line};
+use super::files::Format;
+use super::foreign::Foreign;
+use super::message;
 use super::names::{self, Name, Spelling};
-use super::schema::{self, Kind, Schema};
-use super::{ArgumentError, argv, invalid, message};
+use super::said::Said;
+use super::schema::Schema;
+use super::value::{Entry, Value};
 
 /// One key of a file, as flags.
 #[derive(Debug)]
@@ -46,149 +46,100 @@ impl Setting {
     }
 }
 
-/// Reads TOML `text`; `origin` names it in errors.
-pub(super) fn read(
-    schema: &Schema,
-    origin: &str,
-    text: &str,
-    notices: &mut Vec<String>,
-) -> Result<Vec<Setting>, ArgumentError> {
-    let line = |offset: usize| text[..offset].matches('\n').count() + 1;
-    let table = DeTable::parse(text).map_err(|error| {
-        let at = error.span().map_or(String::new(), |span| format!(":{}", line(span.start)));
-        invalid(format!("{origin}{at}: not TOML: {}", error.message().replace('\n', ", ")))
-    })?;
-    // The table is sorted by key; a reader expects complaints from the top of the file.
-    let mut keys: Vec<_> = table.get_ref().iter().collect();
-    keys.sort_by_key(|(key, _)| key.span().start);
-
+/// Reads a file's `text`; `origin` names it in errors. What the command `line` says itself is not looked at. What is wrong is
+/// said, all of it.
+pub(super) fn read(schema: &Schema, origin: &str, text: &str, line: &Line, said: &mut Said) -> Vec<Setting> {
     let mut settings: Vec<Setting> = Vec::new();
-    for (key, value) in keys {
-        let at = format!("{origin}:{}", line(key.span().start));
-        let Some(setting) = setting(schema, &at, key.get_ref(), value, notices)? else { continue };
-        if settings.iter().any(|earlier| earlier.id == setting.id) {
-            return Err(invalid(format!("{at}: `{}` is set a second time; keep one", key.get_ref())));
+    let format = Format::of(origin);
+    let entries = format.entries(text).unwrap_or_else(|(line, problem)| {
+        let at = line.map_or(String::new(), |line| format!(":{line}"));
+        said.problems.push(format!("{origin}{at}: {problem}"));
+        Vec::new()
+    });
+    let mut seen: Vec<String> = Vec::new();
+    for entry in &entries {
+        let at = format!("{origin}:{}", entry.line);
+        let mut notices = Vec::new();
+        match setting(schema, entry, line, &mut notices) {
+            Err(Wrong::Foreign(option)) => {
+                let value = entry.value.shown();
+                said.foreign(option, Some(&value), &format.shown(&entry.key, &entry.value), &at);
+            }
+            Err(Wrong::Said(problem)) => said.problems.push(format!("{at}: {problem}")),
+            Ok((id, _)) if seen.contains(&id) => {
+                said.problems.push(format!("{at}: `{}` is set a second time; keep one", entry.key));
+            }
+            Ok((id, setting)) => {
+                said.notices.extend(notices.into_iter().map(|notice| format!("{at}: {notice}")));
+                seen.push(id);
+                settings.extend(setting);
+            }
         }
-        settings.push(setting);
     }
-    Ok(settings)
+    said.finish(origin);
+    settings
 }
 
-/// Options that take an object, which a file may hold as a table.
-const OBJECTS: [&str; 2] = ["lr_scheduler_kwargs", "optim_args"];
+/// Why a key gives no setting.
+enum Wrong {
+    /// It is an option that there is only elsewhere.
+    Foreign(Foreign),
+    /// It is wrong.
+    Said(String),
+}
 
+impl From<String> for Wrong {
+    fn from(problem: String) -> Self {
+        Self::Said(problem)
+    }
+}
+
+/// The id of the option that a key means, and the setting, if the file has a say in it.
 fn setting(
     schema: &Schema,
-    at: &str,
-    key: &str,
-    value: &Spanned<DeValue<'_>>,
+    entry: &Entry,
+    line: &Line,
     notices: &mut Vec<String>,
-) -> Result<Option<Setting>, ArgumentError> {
-    let is_object = OBJECTS.contains(&key.replace('-', "_").as_str());
-    if value.get_ref().is_table() && !is_object {
-        return Err(invalid(format!(
-            "{at}: `{key}` is a table; keys are flat, write its keys at the top level"
-        )));
-    }
-    let Name { arg, notice } = match names::resolve(schema, key, Spelling::Key) {
+) -> Result<(String, Option<Setting>), Wrong> {
+    let Entry { key, value, .. } = entry;
+    let name = match names::resolve(schema, key, Spelling::Key) {
         Ok(name) => name,
-        Err(message) => {
-            let notice = idle(key, value.get_ref()).ok_or_else(|| invalid(format!("{at}: {message}")))?;
-            notices.push(format!("{at}: {notice}"));
-            return Ok(None);
-        }
+        Err(problem) => match (Foreign::of(key), value) {
+            // An empty key says nothing, and a flag says it otherwise.
+            (Some(_), Value::Nothing) => return Ok((key.clone(), None)),
+            (Some(_), _) if line.overrules(key) => return Ok((key.clone(), None)),
+            (Some(option), _) => return Err(Wrong::Foreign(option)),
+            (None, Value::Table(_)) => {
+                let problem = format!("`{key}` is a table; keys are flat, write its keys at the top level");
+                return Err(problem.into());
+            }
+            (None, _) => return Err(problem.into()),
+        },
     };
-    notices.extend(notice.map(|notice| format!("{at}: {notice}")));
-    let long = arg.get_long().expect("resolved by its long name");
+    let Name { arg, .. } = name;
+    let (id, long) = (arg.get_id().to_string(), arg.get_long().unwrap_or_default());
     if long == "config" {
-        return Err(invalid(format!("{at}: a config file cannot name another; remove `config`")));
+        return Err("a config file cannot name another; remove `config`".to_owned().into());
     }
-    let values = words(arg, value.get_ref()).map_err(|found| invalid(format!("{at}: `{key}` {found}")))?;
+    if line.replaces(&id) {
+        return Ok((id, None));
+    }
+    notices.extend(name.notice.clone());
+    let values = match value {
+        Value::Nothing => match names::nothing(arg, key)? {
+            Some((word, notice)) => {
+                notices.push(notice);
+                vec![word]
+            }
+            None => return Ok((id, None)),
+        },
+        value => value.words(arg).map_err(|found| format!("`{key}` {found}"))?,
+    };
+    let values: Vec<String> = values.iter().map(|value| name.value(value).to_owned()).collect();
     for value in &values {
-        names::check_value(long, value).map_err(|message| invalid(format!("{at}: `{key}`: {message}")))?;
+        names::check_value(long, value).map_err(|problem| format!("`{key}`: {problem}"))?;
     }
-    let setting = Setting { id: arg.get_id().to_string(), long: long.to_owned(), values };
-    schema
-        .check_alone(setting.flags().collect())
-        .map_err(|error| invalid(format!("{at}: {}", message::line(&error, Some(key)))))?;
-    Ok(Some(setting))
-}
-
-/// The notice to give if an unknown key asks for what is done anyway.
-fn idle(key: &str, value: &DeValue<'_>) -> Option<String> {
-    let value = match value {
-        DeValue::Boolean(flag) => flag.to_string(),
-        DeValue::String(text) => text.to_string(),
-        DeValue::Integer(number) => number.to_string(),
-        _ => return None,
-    };
-    IdleOption::of(key)?.notice(Some(&value), &format!("{key} = {value}"))
-}
-
-/// A value as the words that would follow the flag. The error continues "`key` …".
-fn words(arg: &clap::Arg, value: &DeValue<'_>) -> Result<Vec<String>, String> {
-    if let Some(table) = value.as_table() {
-        return Ok(vec![object(table)?]);
-    }
-    let Some(array) = value.as_array() else {
-        return Ok(vec![word(arg, value)?]);
-    };
-    if !schema::is_list(arg) {
-        return Err("takes one value, found a list".into());
-    }
-    if array.is_empty() {
-        return Err("is an empty list; remove the key to get the default".into());
-    }
-    let words = array.iter().map(|item| word(arg, item.get_ref())).collect::<Result<Vec<_>, _>>()?;
-    match (arg.get_value_delimiter(), words.iter().find(|word| word.contains(','))) {
-        (Some(','), Some(word)) => Err(format!("has an item with a comma, `{word}`, which separates items")),
-        _ => Ok(words),
-    }
-}
-
-/// A table as the JSON object that the option takes on a command line.
-fn object(table: &DeTable<'_>) -> Result<String, String> {
-    let field = |(key, value): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
-        let key: &std::borrow::Cow<'_, str> = key.get_ref();
-        let value = match value.get_ref() {
-            DeValue::Boolean(truth) => truth.to_string(),
-            DeValue::Integer(number) => number.as_str().to_owned(),
-            DeValue::Float(number) => number.as_str().to_owned(),
-            DeValue::String(text) => format!("{text:?}"),
-            other => return Err(format!("has `{key}`, which is {}; expected a value", described(other))),
-        };
-        Ok(format!("{key:?}: {value}"))
-    };
-    Ok(format!("{{{}}}", table.iter().map(field).collect::<Result<Vec<_>, _>>()?.join(", ")))
-}
-
-fn word(arg: &clap::Arg, value: &DeValue<'_>) -> Result<String, String> {
-    let expected = match schema::kind(arg) {
-        Kind::Switch => "true or false",
-        Kind::Integer => "a whole number",
-        Kind::Number => "a number",
-        Kind::Text => "a text in quotes",
-        Kind::Parsed => "a single value",
-    };
-    match (value, schema::kind(arg)) {
-        (DeValue::Boolean(flag), Kind::Switch | Kind::Parsed) => Ok(flag.to_string()),
-        (DeValue::String(text), Kind::Text | Kind::Parsed) => Ok(text.to_string()),
-        (DeValue::Integer(number), Kind::Integer | Kind::Number | Kind::Parsed) => {
-            i64::from_str_radix(number.as_str(), number.radix())
-                .map(|number| number.to_string())
-                .map_err(|error| format!("is out of range: {error}"))
-        }
-        (DeValue::Float(number), Kind::Number | Kind::Parsed) => Ok(number.as_str().to_owned()),
-        (other, _) => Err(format!("expects {expected}, found {}", described(other))),
-    }
-}
-
-fn described(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("the text \"{text}\""),
-        DeValue::Integer(number) => format!("the number {number}"),
-        DeValue::Float(number) => format!("the number {number}"),
-        DeValue::Boolean(flag) => format!("{flag}"),
-        other => format!("a value of type {}", other.type_str()),
-    }
+    let setting = Setting { id: id.clone(), long: long.to_owned(), values };
+    schema.check_alone(setting.flags().collect()).map_err(|error| message::line(&error, Some(key)))?;
+    Ok((id, Some(setting)))
 }

@@ -1,13 +1,13 @@
 //! From the words of a command line to one checked struct of options.
 //!
 //! clap is the schema: a binary's options are one struct that flattens the option structs of its
-//! components, and everything else here is derived from it. A TOML file is written-down flags, so a
+//! components, and everything else here is derived from it. A TOML or YAML file is written-down flags, so a
 //! key of a file and a flag of the command line go through the same parser and can never differ in
 //! meaning. Three layers, the higher winning key by key (of options that say the same in other units, such as `max_steps`
 //! and `num_train_epochs`, the one in the higher layer):
 //!
 //! 1. the command line;
-//! 2. `--config FILE.toml`, or the options of the run that is resumed, or, when the caller names neither a model nor a
+//! 2. `--config FILE`, or the options of the run that is resumed, or, when the caller names neither a model nor a
 //!    data set nor a file, the recipe that is built into the binary;
 //! 3. the defaults in the struct.
 //!
@@ -15,18 +15,22 @@
 //! config file, and nothing is printed.
 
 mod argv;
-mod idle;
+mod files;
+mod foreign;
 mod layer;
 mod message;
 mod names;
 mod optim;
+mod said;
 mod schema;
 mod settings;
+mod value;
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use said::Said;
 use schema::Schema;
 
 /// What a program says about itself.
@@ -79,7 +83,7 @@ pub(crate) fn command<C: clap::Args>(program: &Program) -> clap::Command {
 }
 
 /// Options as a program receives them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Parsed<C> {
     /// The checked options.
     pub options: C,
@@ -95,8 +99,12 @@ pub struct Parsed<C> {
     /// Names of the options that only the config file or the recipe gives, where the command line says what is to be done
     /// otherwise than there.
     pub(crate) overridable: BTreeSet<String>,
+    /// Names of the options that the command line gives.
+    pub(crate) above: BTreeSet<String>,
     /// The layer below the command line, as messages call it.
     pub(crate) below: &'static str,
+    /// Whether that is a file that somebody wrote.
+    pub(crate) is_file: bool,
     /// Things the user should know but that stop nothing, such as an old name of an option.
     pub notices: Vec<String>,
 }
@@ -110,6 +118,9 @@ pub enum ArgumentError {
     /// The command line or the config file is wrong; one line that says where and what to do.
     #[error("{0}")]
     Invalid(String),
+    /// Several things are wrong with them; a line for each.
+    #[error("{}", .0.join("; "))]
+    Several(Vec<String>),
 }
 
 pub(crate) fn invalid(message: impl Into<String>) -> ArgumentError {
@@ -140,13 +151,14 @@ pub(crate) fn parse_without<C: clap::Args>(
     left_out: &BTreeSet<String>,
 ) -> Result<Parsed<C>, ArgumentError> {
     let schema = Schema::of::<C>(program);
-    let mut notices = Vec::new();
+    let mut said = Said::default();
     let words = argv.into_iter().skip(1).map(Into::into);
-    let line = argv::normalise(&schema, words, &mut notices)?;
+    let line = argv::normalise(&schema, words, &mut said);
     if let Some(help) = schema.matches(line.flags.clone()).err().and_then(|error| message::help(&error)) {
         return Err(ArgumentError::Help(help)); // also where the config file is wrong
     }
-    let mut lower = Layer::below(&schema, program, &line, &mut notices)?;
+    let mut lower = Layer::below(&schema, program, &line, &mut said);
+    said.checked()?;
     lower.settings.retain(|setting| !line.replaces(&setting.id) && !left_out.contains(&setting.name()));
     let is_recipe = lower.name == RECIPE;
     let flags = |lower: &Layer| -> Vec<OsString> {
@@ -173,12 +185,14 @@ pub(crate) fn parse_without<C: clap::Args>(
     let overridable = lower.settings.iter().filter(moot).map(layer::Setting::name).collect();
     Ok(Parsed {
         overridable,
+        above: line.given.clone(),
         below: lower.name,
+        is_file: lower.name == FILE,
         options,
         settings: settings::to_toml(&schema, program, &matches),
         given: settings::not_default(&schema, &matches, &given),
         known: schema.options().map(|arg| arg.get_id().to_string()).collect(),
-        notices,
+        notices: said.notices,
     })
 }
 
@@ -220,33 +234,32 @@ const RECIPE: &str = "the built-in recipe";
 
 impl Layer {
     /// The config file's settings, or those of the run that is resumed, or the recipe's, or none.
-    fn below(
-        schema: &Schema,
-        program: &Program,
-        line: &argv::Line,
-        notices: &mut Vec<String>,
-    ) -> Result<Self, ArgumentError> {
+    fn below(schema: &Schema, program: &Program, line: &argv::Line, said: &mut Said) -> Self {
         let mut file = |path: &Path, option: &str, name| {
-            let text = align_files::read_to_string(path, LARGEST_CONFIG)
-                .map_err(|error| invalid(format!("{option} {error}")))?;
-            let settings = layer::read(schema, &path.display().to_string(), &text, notices)?;
-            Ok(Self { settings, name })
+            let settings = match align_files::read_to_string(path, LARGEST_CONFIG) {
+                Ok(text) => layer::read(schema, &path.display().to_string(), &text, line, said),
+                Err(error) => {
+                    said.problems.push(format!("{option} {error}"));
+                    Vec::new()
+                }
+            };
+            Self { settings, name }
         };
         if let Some(path) = &line.config {
             return file(path, "--config", FILE);
         }
         if let Some(path) = line.resumed_settings() {
-            let layer = file(&path, "--resume-from-checkpoint", RESUMED)?;
-            notices.push(format!("options that are not given are those of {}", path.display()));
-            return Ok(layer);
+            let layer = file(&path, "--resume-from-checkpoint", RESUMED);
+            said.notices.push(format!("options that are not given are those of {}", path.display()));
+            return layer;
         }
         let names_input = inputs(schema).any(|(_, id)| line.given.contains(id));
         match program.recipe {
             Some(recipe) if !names_input => {
-                let settings = layer::read(schema, "built-in recipe", recipe.text, notices)?;
-                Ok(Self { settings, name: RECIPE })
+                let settings = layer::read(schema, "built-in recipe", recipe.text, line, said);
+                Self { settings, name: RECIPE }
             }
-            _ => Ok(Self { settings: Vec::new(), name: FILE }),
+            _ => Self { settings: Vec::new(), name: FILE },
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Names of options: today's, older ones, and those that exist elsewhere but not here.
+//! Names of options: today's, older ones, and those of other programs for the same.
 //!
-//! Names and their history are TRL's and `transformers.TrainingArguments`'; LLaMA-Factory's names for
-//! the same things are understood too. An older name applies only where its successor is an option of
-//! the binary at hand. An option that could have no effect is refused, with the reason.
+//! Names and their history are TRL's and `transformers.TrainingArguments`'; LLaMA-Factory's and Axolotl's names for
+//! the same things are understood too. Another name applies only where what it means is an option of the binary at hand.
 
 use clap::Arg;
 
@@ -13,89 +12,64 @@ use super::schema::Schema;
 #[derive(Debug)]
 pub(super) struct Name<'schema> {
     pub(super) arg: &'schema Arg,
-    /// Said once if an older name was used.
+    /// Said if another name was used.
     pub(super) notice: Option<String>,
+    values: &'static [(&'static str, &'static str)],
 }
 
-/// Older name → name of today.
-const OLDER: &[(&str, &str)] = &[
-    // transformers and TRL
-    ("evaluation-strategy", "eval-strategy"),
-    ("torch-dtype", "dtype"),
-    ("per-gpu-train-batch-size", "per-device-train-batch-size"),
-    ("per-gpu-eval-batch-size", "per-device-eval-batch-size"),
-    ("max-seq-length", "max-length"),
-    ("max-target-length", "max-completion-length"),
-    ("init-kl-coef", "kl-coef"),
-    ("ppo-epochs", "num-ppo-epochs"),
-    // LLaMA-Factory
-    ("cutoff-len", "max-length"),
-    ("pref-beta", "beta"),
-    ("pref-loss", "loss-type"),
-    ("dpo-label-smoothing", "label-smoothing"),
-    // the DPO authors' code
-    ("loss.beta", "beta"),
-];
+impl Name<'_> {
+    /// What a value is called here that is written beside the name.
+    pub(super) fn value<'a>(&self, written: &'a str) -> &'a str {
+        self.values.iter().find(|(theirs, _)| *theirs == written).map_or(written, |(_, ours)| ours)
+    }
+}
 
-const PRECISION: &str = "weights are always float32, and products can be in bfloat16 (`dtype`)";
-const OPTIM: &str = "the optimizer is named by `optim` (here: `adafactor`)";
-const LAYOUT: &str = "batches are packed without padding";
-const MEMORY: &str =
-    "`gradient_checkpointing` has no variants; to save more memory lower `per_device_train_batch_size`";
-const LOADING: &str = "records are read in this process, ahead of training";
-const LIKELIHOOD: &str = "the chosen answer's likelihood is a loss of its own: `loss_type` sigmoid,sft with `loss_weights` 1,ALPHA";
-const MATCHING: &str = "prompts are not embedded, so their distributions cannot be matched";
-const HUB: &str = "nothing is uploaded; the output directory can be pushed with `hf upload`";
-const DISTRIBUTED: &str = "training runs in one process";
+/// A name that another program has for an option of here, or that had it before.
+struct Alias {
+    name: &'static str,
+    /// Whose name it is, as a notice says it.
+    whose: &'static str,
+    today: &'static str,
+    /// Values with what they are called here; none if they are called the same.
+    values: &'static [(&'static str, &'static str)],
+}
 
-/// Options of TRL and transformers that could have no effect here → why.
-const INEFFECTIVE: &[(&str, &str)] = &[
-    ("fp16", PRECISION),
-    ("tf32", PRECISION),
-    ("bf16-full-eval", "evaluation is computed in the precision of training, which `dtype` says"),
-    ("fp16-full-eval", PRECISION),
-    ("use-vllm", "completions are sampled in this process"),
-    ("adafactor", OPTIM),
-    ("gradient-checkpointing-kwargs", MEMORY),
-    ("activation-offloading", MEMORY),
-    ("use-cpu", "the device is named by `device` (here: `cpu`)"),
-    ("no-cuda", "the device is named by `device` (here: `cpu`)"),
-    ("use-mps-device", "the device is named by `device` (here: `metal`)"),
-    ("attn-implementation", "there is one attention, chosen for the device"),
-    ("use-liger-kernel", "there is one set of kernels, chosen for the device"),
-    ("torch-compile", "there is no compiler; the kernels are ahead-of-time Rust"),
-    ("trust-remote-code", "no code of a model repository is ever run"),
-    ("packing", "each row is a sequence of its own, and batches have no padding"),
-    ("padding-free", LAYOUT),
-    ("pad-token", LAYOUT),
-    ("pad-to-multiple-of", LAYOUT),
-    ("padding-value", LAYOUT),
-    ("label-pad-token-id", LAYOUT),
-    ("group-by-length", LAYOUT),
-    ("dataloader-num-workers", LOADING),
-    ("dataloader-pin-memory", LOADING),
-    ("dataloader-prefetch-factor", LOADING),
-    ("dataset-num-proc", LOADING),
-    ("dataset-streaming", LOADING),
-    ("remove-unused-columns", "columns that are not needed are never read"),
-    ("data-seed", "`seed` decides the order of the data too"),
-    ("ignore-data-skip", "a resumed run always goes on at the row where it stopped"),
-    ("save-safetensors", "models are always written as safetensors"),
-    ("full-determinism", "every run on the CPU is deterministic"),
-    ("rpo-alpha", LIKELIHOOD),
-    ("pref-ftx", LIKELIHOOD),
-    ("prompt-sample-size", MATCHING),
-    ("min-density-ratio", MATCHING),
-    ("max-density-ratio", MATCHING),
-    ("disable-dropout", "the models have no dropout"),
-    ("generate-during-eval", "the `generate` program shows what a checkpoint writes"),
-    ("push-to-hub", HUB),
-    ("hub-model-id", HUB),
-    ("hub-token", HUB),
-    ("deepspeed", DISTRIBUTED),
-    ("fsdp", DISTRIBUTED),
-    ("ddp-backend", DISTRIBUTED),
-    ("local-rank", DISTRIBUTED),
+const fn alias(whose: &'static str, name: &'static str, today: &'static str) -> Alias {
+    Alias { name, whose, today, values: &[] }
+}
+
+const OLDER: &str = "an older name";
+const TRL: &str = "TRL's name";
+const FACTORY: &str = "LLaMA-Factory's name";
+const AXOLOTL: &str = "Axolotl's name";
+
+const ALIASES: &[Alias] = &[
+    alias(OLDER, "evaluation-strategy", "eval-strategy"),
+    alias(OLDER, "torch-dtype", "dtype"),
+    alias(OLDER, "per-gpu-train-batch-size", "per-device-train-batch-size"),
+    alias(OLDER, "per-gpu-eval-batch-size", "per-device-eval-batch-size"),
+    alias(OLDER, "max-seq-length", "max-length"),
+    alias(OLDER, "max-target-length", "max-completion-length"),
+    alias(OLDER, "init-kl-coef", "kl-coef"),
+    alias(OLDER, "ppo-epochs", "num-ppo-epochs"),
+    alias(TRL, "sft-model-path", "model-name-or-path"),
+    alias(TRL, "response-length", "max-completion-length"),
+    alias(FACTORY, "cutoff-len", "max-length"),
+    alias(FACTORY, "pref-beta", "beta"),
+    alias(FACTORY, "pref-loss", "loss-type"),
+    alias(FACTORY, "dpo-label-smoothing", "label-smoothing"),
+    alias("the name in the DPO authors' code", "loss.beta", "beta"),
+    alias(AXOLOTL, "base-model", "model-name-or-path"),
+    alias(AXOLOTL, "sequence-len", "max-length"),
+    alias(AXOLOTL, "micro-batch-size", "per-device-train-batch-size"),
+    alias(AXOLOTL, "eval-batch-size", "per-device-eval-batch-size"),
+    alias(AXOLOTL, "num-epochs", "num-train-epochs"),
+    alias(AXOLOTL, "optimizer", "optim"),
+    alias(AXOLOTL, "lr-scheduler", "lr-scheduler-type"),
+    alias(AXOLOTL, "rl-beta", "beta"),
+    alias(AXOLOTL, "sample-packing", "packing"),
+    Alias { values: &[("lora", "true"), ("qlora", "true")], ..alias(AXOLOTL, "adapter", "use-peft") },
+    Alias { values: &[("dpo", "sigmoid")], ..alias(AXOLOTL, "rl", "loss-type") },
 ];
 
 /// Ids of options that say the same in other units: a run goes by one of them.
@@ -122,7 +96,8 @@ pub(super) enum Spelling {
 }
 
 impl Spelling {
-    fn of(self, name: &str) -> String {
+    /// The name as it is written there.
+    pub(super) fn of(self, name: &str) -> String {
         match self {
             Self::Flag => format!("--{}", name.replace('_', "-")),
             Self::Key => name.replace('-', "_"),
@@ -133,26 +108,22 @@ impl Spelling {
 /// Finds the option that `name` means.
 ///
 /// # Errors
-/// One sentence: the option has no effect here, or is unknown (with the nearest name).
+/// One sentence: it is unknown (with the nearest name).
 pub(super) fn resolve<'schema>(
     schema: &'schema Schema,
     name: &str,
     spelling: Spelling,
 ) -> Result<Name<'schema>, String> {
     if let Some(arg) = schema.option(name) {
-        return Ok(Name { arg, notice: None });
+        return Ok(Name { arg, notice: None, values: &[] });
     }
     let dashed = name.replace('_', "-");
-    if let Some((_, today)) = OLDER.iter().find(|(older, _)| *older == dashed)
-        && let Some(arg) = schema.option(today)
+    if let Some(alias) = ALIASES.iter().find(|alias| alias.name == dashed)
+        && let Some(arg) = schema.option(alias.today)
     {
-        let notice = format!("`{}` is an older name; taken as `{}`", spelling.of(name), spelling.of(today));
-        return Ok(Name { arg, notice: Some(notice) });
-    }
-    // Python's parsers write a switch that is off with `no_` before it.
-    let without_no = dashed.strip_prefix("no-").unwrap_or(&dashed);
-    if let Some(reason) = ineffective(&dashed).or_else(|| ineffective(without_no)) {
-        return Err(format!("`{}` has no effect here: {reason}; remove it", spelling.of(name)));
+        let (name, today) = (spelling.of(name), spelling.of(alias.today));
+        let notice = format!("`{name}` is {}; taken as `{today}`", alias.whose);
+        return Ok(Name { arg, notice: Some(notice), values: alias.values });
     }
     let hint = match nearest(schema, &dashed) {
         Some(near) => format!("; did you mean `{}`?", spelling.of(near)),
@@ -160,11 +131,6 @@ pub(super) fn resolve<'schema>(
     };
     let noun = if spelling == Spelling::Key { "key" } else { "option" };
     Err(format!("unknown {noun} `{}`{hint}", spelling.of(name)))
-}
-
-/// Why an option of TRL or transformers has no effect here, if it is one that could have none.
-pub(super) fn ineffective(dashed: &str) -> Option<&'static str> {
-    INEFFECTIVE.iter().find(|(name, _)| *name == dashed).map(|(_, reason)| *reason)
 }
 
 /// Refuses values that this project knows but cannot honour.
@@ -178,6 +144,26 @@ pub(super) fn check_value(long: &str, value: &str) -> Result<(), String> {
         },
         "optim" => optim::check(value),
         _ => Ok(()),
+    }
+}
+
+/// What a key says whose value is nothing: the option's word for that, with a notice, or no word where it says nothing.
+///
+/// # Errors
+/// The option has a default, which is something.
+pub(super) fn nothing(arg: &Arg, key: &str) -> Result<Option<(String, String)>, String> {
+    let default = arg.get_default_values().iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>();
+    match arg.get_long().unwrap_or_default() {
+        "max-length" | "max-grad-norm" => {
+            Ok(Some(("0".to_owned(), format!("`{key}` is null, which is taken as 0: no limit"))))
+        }
+        // Weights have one precision, whatever their files have.
+        "dtype" => Ok(None),
+        _ if default.iter().all(|word| word == "false") => Ok(None),
+        _ => {
+            let default = default.join(",");
+            Err(format!("`{key}` has no value; give one, or remove the line for the default, {default}"))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Optimizers that transformers knows and this project does not, each with the nearest one that is here.
 
-/// Names of `transformers.TrainingArguments.optim` → what is nearest, and why it is that.
+/// Names of `transformers.TrainingArguments.optim`, and what people write for them → what is nearest, and why it is that.
 const OTHERS: &[(&[&str], &str, &str)] = &[
     (
         &[
@@ -15,6 +15,8 @@ const OTHERS: &[(&[&str], &str, &str)] = &[
     ),
     (
         &[
+            "adam",
+            "adamw",
             "adamw_hf",
             "adamw_torch_xla",
             "adamw_torch_npu_fused",

@@ -13,8 +13,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use super::Program;
 
-const SPELLING: &str = "Every option can also stand in a TOML file for --config, as `learning_rate = 1e-6`; \
-                        flags override the file.";
+const SPELLING: &str = "Every option can also stand in a file for --config, as `learning_rate = 1e-6` (TOML) or \
+                        `learning_rate: 1e-6` (.yaml); flags override the file.";
 const RECIPE: &str = "Without model, data set and file the built-in example runs.";
 
 /// A binary's options.
@@ -22,7 +22,7 @@ pub(super) struct Schema {
     command: Command,
 }
 
-/// What kind of TOML value an option takes.
+/// What kind of value an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Switch,
@@ -127,6 +127,20 @@ pub(super) fn kind(arg: &Arg) -> Kind {
 /// Whether the option collects several values.
 pub(super) fn is_list(arg: &Arg) -> bool {
     matches!(arg.get_action(), ArgAction::Append)
+}
+
+/// Whether the option takes an object or a list in JSON, which a file may write out.
+pub(super) fn takes_json(arg: &Arg) -> bool {
+    has_value_name(arg, |name| matches!(name, "ARGS" | "JSON"))
+}
+
+/// Whether the option takes names with values, which a file may write as a table.
+pub(super) fn takes_pairs(arg: &Arg) -> bool {
+    is_list(arg) && has_value_name(arg, |name| name.contains('='))
+}
+
+fn has_value_name(arg: &Arg, is_it: impl Fn(&str) -> bool) -> bool {
+    arg.get_value_names().is_some_and(|names| names.iter().any(|name| is_it(name)))
 }
 
 /// Whether the option takes one value after its name.

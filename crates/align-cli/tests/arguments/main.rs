@@ -3,7 +3,9 @@
 
 mod layers;
 mod mistakes;
+mod recipes;
 mod words;
+mod yaml;
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +15,7 @@ use align_stage::{ModelOptions, OutputOptions};
 
 #[derive(Debug, Clone, clap::Args)]
 struct Demo {
-    /// TOML file with options; flags override it
+    /// TOML or YAML file with options; flags override it
     #[arg(long, value_name = "FILE", help_heading = "Model and device")]
     config: Option<PathBuf>,
     #[command(flatten)]
@@ -67,8 +69,12 @@ struct TrainOptions {
     eval_strategy: Strategy,
     #[arg(long)]
     optim: Option<String>,
-    #[arg(long)]
+    #[arg(long, value_name = "ARGS")]
     lr_scheduler_kwargs: Option<String>,
+    #[arg(long, value_delimiter = ',', value_name = "NAME=N,…")]
+    rank_pattern: Vec<String>,
+    #[arg(long, value_name = "JSON")]
+    mixture: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]
@@ -104,15 +110,23 @@ fn error(words: &str) -> String {
 
 /// A config file with this text, in a directory of its own.
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    file_called("config.toml", text)
+}
+
+fn file_called(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("config.toml");
+    let path = dir.path().join(name);
     std::fs::write(&path, text).unwrap();
     (dir, path)
 }
 
 /// The error for a config file of this text, from the file's name on.
 fn file_error(text: &str) -> String {
-    let (_dir, path) = file(text);
+    error_in("config.toml", text)
+}
+
+fn error_in(name: &str, text: &str) -> String {
+    let (_dir, path) = file_called(name, text);
     let message = error(&format!("--config {}", path.display()));
     let prefix = format!("{}/", path.parent().unwrap().display());
     message.strip_prefix(&prefix).unwrap_or(&message).to_owned()

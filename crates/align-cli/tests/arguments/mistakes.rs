@@ -33,7 +33,7 @@ fn errors_of_a_file_name_the_line() {
     check("config = \"x\"", "config.toml:1: a config file cannot name another; remove `config`");
     check(
         "fp16 = true",
-        "config.toml:1: `fp16` has no effect here: weights are always float32, and products can be in bfloat16 \
+        "config.toml:1: `fp16 = true` has no effect here: weights are always float32, and products can be in bfloat16 \
          (`dtype`); remove it",
     );
     assert!(file_error("beta 1").starts_with("config.toml:1: not TOML: "), "{}", file_error("beta 1"));
@@ -61,8 +61,8 @@ fn errors_of_the_command_line_are_one_line_with_a_suggestion() {
     );
     check(
         "--activation_offloading",
-        "`--activation-offloading` has no effect here: `gradient_checkpointing` has no variants; to save more \
-         memory lower `per_device_train_batch_size`; remove it",
+        "`--activation_offloading` has no effect here: to save more memory, lower `per_device_train_batch_size`; \
+         remove it",
     );
     check(
         "--report-to wandb",
@@ -95,7 +95,10 @@ fn a_number_outside_its_range_is_refused_with_option_value_and_range() {
     );
     for (line, end) in [
         ("batch_size = 65537", "1: `batch_size` cannot be `65537`: expected a whole number from 0 to 65536"),
-        ("batch_size = 18446744073709551615", "1: `batch_size` is out of range: "),
+        (
+            "batch_size = 0xffffffffffffffff",
+            "1: `batch_size` cannot be `18446744073709551615`: expected a whole number from 0 to 65536",
+        ),
         ("beta = nan", "1: `beta` cannot be `nan`: expected a number from -3.4028e38 to 3.4028e38"),
         ("beta = -inf", "1: `beta` cannot be `-inf`: expected a number from -3.4028e38 to 3.4028e38"),
     ] {
@@ -110,4 +113,23 @@ fn a_broken_recipe_names_itself() {
     let program = PROGRAM.with_recipe("bet = 1");
     let error = parse::<Demo>(&program, ["train-demo"]).unwrap_err();
     assert_eq!(error.to_string(), "built-in recipe:1: unknown key `bet`; did you mean `beta`?");
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once() {
+    let (_dir, path) = file("model = \"m\"\nlerning_rate = 1\nbeta = \"x\"\nfp16 = true\nmax_length = 3\n");
+    let words = format!("--bet 1 --beta y --push-to-hub --max-length=z --config {}", path.display());
+    let Err(ArgumentError::Several(problems)) = run(&words) else { panic!("expected several") };
+    let expected = [
+        "unknown option `--bet`; did you mean `--beta`?",
+        "`--beta` cannot be `y`: invalid float literal",
+        "`--push-to-hub` has no effect here: nothing is uploaded",
+        "`--max-length` cannot be `z`: invalid digit found in string",
+        "config.toml:2: unknown key `lerning_rate`; did you mean `learning_rate`?",
+        "config.toml:4: `fp16 = true` has no effect here",
+    ];
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, expected) in problems.iter().zip(expected) {
+        assert!(problem.contains(expected), "{problem}");
+    }
 }

@@ -25,9 +25,7 @@ fn json(node: Node) -> Value {
         },
         yaml::Value::Text(text) => Value::String(text),
         yaml::Value::List(nodes) => nodes.into_iter().map(json).collect(),
-        yaml::Value::Table(entries) => {
-            entries.into_iter().map(|(_, key, node)| (key, json(node))).collect()
-        }
+        yaml::Value::Table(entries) => entries.into_iter().map(|(_, key, node)| (key, json(node))).collect(),
     }
 }
 

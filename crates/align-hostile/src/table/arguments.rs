@@ -240,7 +240,8 @@ fn arguments_within_options() -> Vec<Row> {
         let numbers = hostile.into_iter().map(move |value| refused(format!("{key}={value}")));
         let others =
             ["nonsense", "", "{", "{}x", "{\"a\":{\"b\":1}}", "a=1,a=2", "=", ",,,", "\u{1b}]0;t\u{7}"];
-        let others = others.into_iter().map(move |value| refused(value.to_owned()));
+        let twice = format!("{{\"{key}\": 1, \"{key}\": 1}}");
+        let others = others.into_iter().map(str::to_owned).chain([twice]).map(refused);
         let long = [format!("{key}={}", "9".repeat(50_000)), "{".repeat(50_000), "a=1,".repeat(20_000)];
         numbers.chain(others).chain(long.map(refused)).collect::<Vec<_>>()
     };

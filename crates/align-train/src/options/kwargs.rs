@@ -1,8 +1,10 @@
 //! Arguments within an option: `--lr-scheduler-kwargs '{"num_cycles": 2}'`, `--optim-args momentum=0.9,nesterov=true`. Both
 //! options take a JSON object as well as `key=value`s.
 
+use std::fmt;
 use std::ops::RangeInclusive;
 
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use crate::{Error, Result};
@@ -104,7 +106,39 @@ impl Arguments {
 }
 
 fn object(json: &str) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(json).map_err(|error| format!("expected a JSON object or key=value, …: {error}"))
+    let Object(values) = serde_json::from_str(json)
+        .map_err(|error| format!("expected a JSON object or key=value, …: {error}"))?;
+    Ok(values)
+}
+
+/// A JSON object whose keys stand once: serde_json's own lets the last one win.
+struct Object(Map<String, Value>);
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor).map(Self)
+    }
+}
+
+struct ObjectVisitor;
+
+impl<'de> Visitor<'de> for ObjectVisitor {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+        let mut values = Map::new();
+        while let Some((key, value)) = entries.next_entry::<String, Value>()? {
+            let key_again = shortened(&key);
+            if values.insert(key, value).is_some() {
+                return Err(A::Error::custom(format_args!("`{key_again}` is given twice")));
+            }
+        }
+        Ok(values)
+    }
 }
 
 fn key_values(pairs: &str) -> Result<Map<String, Value>, String> {
@@ -163,6 +197,7 @@ mod tests {
             ("", "is empty"),
             ("momentum", "found `momentum`"),
             ("a=1,a=2", "given twice"),
+            (r#"{"a": 1, "a": 1}"#, "`a` is given twice"),
             ("{", "JSON object"),
             ("[1]", "key=value"),
         ] {

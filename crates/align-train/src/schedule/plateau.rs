@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Metrics, Result};
+use crate::{Metrics, Result, selection};
 
 /// When the learning rate is lowered, and by how much. Names and defaults are those of torch.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,11 +46,7 @@ impl PlateauState {
     }
 
     pub(crate) fn evaluated(&mut self, plateau: &Plateau, metrics: &Metrics) -> Result<()> {
-        let Some(value) = metrics.get(&plateau.metric) else {
-            let available = metrics.values().map(|(name, _)| name).collect::<Vec<_>>().join(", ");
-            return Err(Error::UnknownMetric { metric: plateau.metric.clone(), available });
-        };
-        self.judge(plateau, value);
+        self.judge(plateau, selection::value(&plateau.metric, metrics)?);
         Ok(())
     }
 
