@@ -118,6 +118,30 @@ fn rows_are_a_data_set_to_train_on() {
 }
 
 #[test]
+fn a_config_of_a_data_set_is_read_by_its_card() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    put("few.jsonl", "{\"prompt\": \"One\"}\n");
+    put("many.jsonl", "{\"prompt\": \"Two\"}\n{\"prompt\": \"Three\"}\n");
+    put(
+        "README.md",
+        "---\nconfigs:\n- config_name: few\n  data_files:\n  - split: test\n    path: few.jsonl\n- config_name: many\n  \
+         data_files:\n  - split: test\n    path: many.jsonl\n---\n",
+    );
+    let set = dir.path().to_str().unwrap();
+    let of = |config: &str| rows(&["--prompts", set, "--dataset-config", config], "").len();
+    assert_eq!((of("few"), of("many")), (1, 2));
+    refused(&["--prompts", set], "", "a config has to be named with --dataset-config");
+    refused(&["--prompts", set, "--dataset-config=no"], "", "no config `no`");
+    let file = dir.path().join("few.jsonl");
+    refused(
+        &["--prompts", file.to_str().unwrap(), "--dataset-config=few"],
+        "",
+        "`dataset_config`: has no effect",
+    );
+}
+
+#[test]
 fn a_completion_that_ended_before_the_limit_says_so() {
     // The model is random: each token ends the text with about one in a thousand.
     let arguments = ["--prompt=Hello.", "--num-return-sequences=32", "--max-new-tokens=200", "--output=-"];
@@ -152,6 +176,7 @@ fn prompts_that_cannot_be_used_are_named() {
     refused(&["--prompts=missing.jsonl"], "", "missing.jsonl");
     refused(&["--prompt=Hello.", "--max-new-tokens=512"], "", "--prompt:1: the prompt has 6 tokens");
     refused(&["--prompt=a", "--split=train"], "", "`split` has no effect");
+    refused(&["--prompt=a", "--dataset-config=b"], "", "`dataset_config` has no effect");
     refused(&["--prompt=a", "--prompt-format=raw", "--system=b"], "", "`--system` needs a conversation");
 }
 

@@ -245,8 +245,40 @@ fn the_shipped_reward_model_prefers_better_answers() {
 }
 
 #[test]
+fn a_config_of_a_data_set_is_read_by_its_card() {
+    let dir = place(&rows());
+    fs::create_dir(dir.path().join("set")).unwrap();
+    let text = fs::read_to_string(dir.path().join("rows.jsonl")).unwrap();
+    let put = |name: &str, text: &str| fs::write(dir.path().join("set").join(name), text).unwrap();
+    put("few.jsonl", text.lines().next().unwrap());
+    put("many.jsonl", &text);
+    put(
+        "README.md",
+        "---\nconfigs:\n- config_name: few\n  data_files:\n  - split: test\n    path: few.jsonl\n- config_name: many\n  \
+         data_files:\n  - split: test\n    path: many.jsonl\n---\n",
+    );
+    let scored = |config: &str| {
+        let mut command = cargo_bin_cmd!("score");
+        command.current_dir(dir.path()).args([
+            "--model",
+            "model",
+            "--dataset",
+            "set",
+            "--dataset-config",
+            config,
+        ]);
+        let output = command.output().unwrap();
+        (output.status.code(), lines(&String::from_utf8(output.stdout).unwrap()).len())
+    };
+    assert_eq!(scored("few"), (Some(0), 1));
+    assert_eq!(scored("many"), (Some(0), text.lines().count()));
+    assert_eq!(scored("none").0, Some(2));
+}
+
+#[test]
 fn what_cannot_be_scored_is_refused() {
     let dir = place(&rows());
+    refused(dir.path(), "--dataset-config few", "`dataset_config`: has no effect");
     refused(dir.path(), "--write preferences --split train", "`split`: has no effect");
     refused(place(&[]).path(), "", "rows.jsonl holds no rows");
     refused(dir.path(), "--output nowhere/out.jsonl", "output nowhere/out.jsonl: cannot write there");

@@ -16,7 +16,8 @@ pub(crate) fn made_moot<C>(
     let option = parsed.overridable.get(error.without_effect()?)?;
     // A file may contradict itself. Then the options that the reason names are neither given above it nor left out.
     let reason = error.to_string().replace('-', "_");
-    let words: BTreeSet<&str> = reason.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    let words = reason.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let words: BTreeSet<&str> = words.map(|word| word.trim_matches('_')).collect();
     let named = || parsed.known.iter().filter(|name| *name != option && words.contains(name.as_str()));
     let is_above = |name: &String| parsed.above.contains(name) || moot.contains(name);
     let contradicts_itself = parsed.is_file && named().next().is_some() && !named().any(is_above);
@@ -48,6 +49,7 @@ mod tests {
         assert_eq!(moot("eval_steps", "with --eval-strategy=no").as_deref(), Some("eval_steps"));
         assert_eq!(moot("eval_steps", "there is nothing to evaluate").as_deref(), Some("eval_steps"));
         assert_eq!(moot("metric", "without keep_best"), None, "which no flag says");
+        assert_eq!(moot("metric", "without `--keep-best`"), None);
         assert_eq!(of("metric", "without keep_best", &parsed, &["keep_best"]).as_deref(), Some("metric"));
         assert_eq!(moot("beta", "without keep_best"), None, "it is a flag");
         let recipe = Parsed { is_file: false, ..parsed.clone() };

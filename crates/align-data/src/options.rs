@@ -94,6 +94,11 @@ pub struct DemonstrationOptions {
     pub train_on_reasoning: Option<bool>,
 
     /// Fill micro-batches: rows are packed into bins of at most max_length tokens, and per_device_train_batch_size counts bins
+    /// [default: where packing_strategy is given]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL")]
+    pub packing: Option<bool>,
+
+    /// How they are packed [default of packing: bfd]
     #[arg(long, value_enum)]
     pub packing_strategy: Option<PackingStrategy>,
 }
@@ -128,6 +133,21 @@ impl DemonstrationOptions {
             return Err(DataError::NoEffect { field: "train_on_reasoning", rule, value });
         }
         Ok(LearnedPart { completion_only_loss, assistant_only_loss, last_turn_only, train_on_reasoning })
+    }
+
+    /// How rows are packed into bins; none if they are not.
+    ///
+    /// # Errors
+    /// A strategy where packing is off.
+    pub fn packing(&self) -> Result<Option<PackingStrategy>> {
+        match (self.packing, self.packing_strategy) {
+            (Some(false), Some(_)) => {
+                let rule = "has no effect with packing = false; remove one of them".to_owned();
+                Err(DataError::NoEffect { field: "packing_strategy", rule, value: "bfd".to_owned() })
+            }
+            (Some(true), None) => Ok(Some(PackingStrategy::Bfd)),
+            (_, strategy) => Ok(strategy),
+        }
     }
 }
 

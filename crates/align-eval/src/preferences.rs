@@ -1,9 +1,7 @@
 //! How often a policy's implicit reward, or a reward model, prefers the answer that people preferred, and how sure it is.
 
-use std::path::Path;
-
 use align_data::{
-    Candidates, JudgedPairs, ListPlace, Ranking, TokenizeOptions, TokenizedCandidates, TokenizedRanking,
+    Candidates, Dataset, JudgedPairs, ListPlace, Ranking, TokenizeOptions, TokenizedCandidates, TokenizedRanking,
     Tokenizer, Vote, load_judged_pairs, tokenize_rankings,
 };
 use align_report::{Baseline, Calibration, Preferences, ReliabilityBin, Subset};
@@ -41,8 +39,10 @@ impl PairSet {
     ///
     /// # Errors
     /// As [`load_judged_pairs`]; a file of ties only.
-    pub fn load(path: &Path, split: &str, subset_column: &str) -> Result<Self> {
-        let JudgedPairs { pairs, rows, left_out } = load_judged_pairs(path, split, subset_column)?;
+    pub fn load(dataset: impl Into<Dataset>, split: &str, subset_column: &str) -> Result<Self> {
+        let dataset: Dataset = dataset.into();
+        let path = &dataset.path;
+        let JudgedPairs { pairs, rows, left_out } = load_judged_pairs(&dataset, split, subset_column)?;
         let mut reasons: Vec<String> =
             left_out.iter().map(|it| format!("{} rows (the first: {})", it.rows, it.first)).collect();
         let agreements: Vec<f64> = pairs.iter().filter_map(align_data::JudgedPair::agreement).collect();

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use align_data::{Demonstration, DemonstrationBody, PromptTask, load_demonstrations, load_pairs, load_tasks};
+use align_data::{
+    Dataset, Demonstration, DemonstrationBody, PromptTask, load_demonstrations, load_pairs, load_tasks,
+};
 
 use crate::{Error, Result};
 
@@ -24,15 +26,20 @@ impl PromptRow {
     ///
     /// # Errors
     /// As [`load_tasks`].
-    pub fn load(path: &Path, split: &str, reference_column: &str) -> Result<Vec<Self>> {
+    pub fn load(dataset: impl Into<Dataset>, split: &str, reference_column: &str) -> Result<Vec<Self>> {
         let row = |task: PromptTask| Self { task, sets: Vec::new(), kind: None, is_main: true };
-        Ok(load_tasks(path, split, reference_column)?.into_iter().map(row).collect())
+        Ok(load_tasks(dataset, split, reference_column)?.into_iter().map(row).collect())
     }
 
     /// The same prompts as a set of this name.
-    pub fn load_set(name: &str, path: &Path, split: &str, reference_column: &str) -> Result<Vec<Self>> {
+    pub fn load_set(
+        name: &str,
+        dataset: impl Into<Dataset>,
+        split: &str,
+        reference_column: &str,
+    ) -> Result<Vec<Self>> {
         let of_set = |row: Self| Self { sets: vec![name.to_owned()], is_main: false, ..row };
-        Ok(Self::load(path, split, reference_column)?.into_iter().map(of_set).collect())
+        Ok(Self::load(dataset, split, reference_column)?.into_iter().map(of_set).collect())
     }
 }
 
@@ -49,12 +56,12 @@ pub fn with_sets(mut rows: Vec<PromptRow>, sets: Vec<(String, Vec<PromptRow>)>) 
 ///
 /// # Errors
 /// As [`load_demonstrations`], of files that hold neither.
-pub fn load_text(path: &Path, split: &str) -> Result<Vec<Demonstration>> {
-    let error = match load_demonstrations(path, split) {
+pub fn load_text(dataset: &Dataset, split: &str) -> Result<Vec<Demonstration>> {
+    let error = match load_demonstrations(dataset, split) {
         Ok(demonstrations) => return Ok(demonstrations.records),
         Err(error) => error,
     };
-    let Ok(pairs) = load_pairs(path, split) else { return Err(error.into()) };
+    let Ok(pairs) = load_pairs(dataset, split) else { return Err(error.into()) };
     let chosen = |pair: align_data::PreferencePair| Demonstration {
         body: DemonstrationBody::PromptCompletion { prompt: pair.prompt, completion: pair.chosen },
         template: pair.template,

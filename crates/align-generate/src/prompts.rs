@@ -12,7 +12,7 @@ use align_data::{
     tokenize_prompts,
 };
 use align_hub::Hub;
-use align_stage::{Error, Result, Verdict, ensure};
+use align_stage::{Error, Result, Verdict, data_set, ensure};
 use serde::Serialize;
 
 /// Prompts from somewhere that the job does not name, such as standard input: asked for only where it names none.
@@ -37,6 +37,10 @@ pub struct PromptOptions {
     /// pattern such as 'data/*.parquet', or a hub id
     #[arg(long, alias = "dataset-name", alias = "dataset", value_name = "PATH")]
     pub prompts: Option<String>,
+
+    /// Config of --prompts, where its card (README.md) has several [default: the one that the card says]
+    #[arg(long, value_name = "CONFIG")]
+    pub dataset_config: Option<String>,
 
     /// Split to read, where --prompts is a directory [default: test]
     #[arg(long, value_name = "SPLIT")]
@@ -76,9 +80,13 @@ impl PromptOptions {
         tokenizer: &Tokenizer,
     ) -> Result<Vec<PromptOnly>> {
         let (prompts, usual) = match &self.prompts {
-            Some(name) => (self.data_set(&hub.dataset(name)?)?, PromptFormat::Raw),
+            Some(name) => (self.data_set(hub, name)?, PromptFormat::Raw),
             None => {
                 ensure!(self.split.is_none(), "`split` has no effect without `--prompts`; remove it");
+                ensure!(
+                    self.dataset_config.is_none(),
+                    "`dataset_config` has no effect without `--prompts`; remove it"
+                );
                 let can_chat = tokenizer.chat_template().is_some();
                 (self.typed(elsewhere)?, if can_chat { PromptFormat::Chat } else { PromptFormat::Raw })
             }
@@ -116,13 +124,15 @@ impl PromptOptions {
         Ok(tokenized.into_iter().map(|prompt| prompt.tokens).collect())
     }
 
-    fn data_set(&self, path: &Path) -> Result<Vec<PromptOnly>> {
+    fn data_set(&self, hub: &Hub, name: &str) -> Result<Vec<PromptOnly>> {
+        let split = self.split.as_deref().unwrap_or("test");
+        let dataset = data_set(hub, name, self.dataset_config.as_deref(), split)?;
         ensure!(
-            self.split.is_none() || path.is_dir(),
+            self.split.is_none() || dataset.path.is_dir(),
             "`split` has no effect: {} is a file, all of which is read",
-            path.display()
+            dataset.path.display()
         );
-        Ok(load_prompts(path, self.split.as_deref().unwrap_or("test"))?.records)
+        Ok(load_prompts(dataset, split)?.records)
     }
 
     /// The job's own texts, else those from elsewhere.

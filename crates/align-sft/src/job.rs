@@ -87,7 +87,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     };
 
     // Data: demonstrations as token ids, the part that is learned marked.
-    let learned = job.demonstrations.check()?;
+    let (learned, packing) = (job.demonstrations.check()?, job.demonstrations.packing()?);
     let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
     let reasoned = |loaded: Loaded<Demonstration>| loaded.map(|rows| learned.of_reasoning(rows));
     let records = Records { train: reasoned(records.train), held_out: reasoned(records.held_out) };
@@ -97,7 +97,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     opening.check_rows(&data, FOR_EVALUATION)?;
     opening.plan_memory(&job.memory_needs(&opening, &data))?;
     let lengths = data.train.iter().map(|example| example.tokens.len()).collect();
-    let order = match job.demonstrations.packing_strategy {
+    let order = match packing {
         Some(PackingStrategy::Bfd) => opening.packed_order(lengths)?,
         None => opening.order(lengths)?,
     };

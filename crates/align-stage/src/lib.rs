@@ -3,6 +3,7 @@
 mod answers_only;
 mod batches;
 mod changed;
+mod data_set;
 mod error;
 mod figures;
 mod given;
@@ -26,6 +27,7 @@ pub use align_train::{Pace, Ranks};
 pub use answers_only::{Answers, AnswersOnly};
 pub use batches::{Pack, RowBatches};
 pub use changed::{ChangedAnswer, JudgedChanges, Said};
+pub use data_set::data_set;
 pub use error::{Error, ErrorKind, Result};
 pub use figures::RunFigures;
 pub use given::Given;

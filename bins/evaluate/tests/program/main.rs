@@ -282,6 +282,26 @@ fn an_output_that_cannot_be_is_noticed_first_and_nothing_is_made_before_all_inpu
 }
 
 #[test]
+fn a_config_of_a_data_set_is_read_by_its_card() {
+    let dir = place(&prompts());
+    fs::create_dir(dir.path().join("set")).unwrap();
+    let text = fs::read_to_string(dir.path().join("rows.jsonl")).unwrap();
+    let put = |name: &str, text: &str| fs::write(dir.path().join("set").join(name), text).unwrap();
+    put("few.jsonl", &text.lines().take(2).map(|line| format!("{line}\n")).collect::<String>());
+    put("many.jsonl", &text);
+    put(
+        "README.md",
+        "---\nconfigs:\n- config_name: few\n  data_files:\n  - split: test\n    path: few.jsonl\n- config_name: many\n  \
+         data_files:\n  - split: test\n    path: many.jsonl\n---\n",
+    );
+    let judged = "--model a=MODEL --model b=MODEL --prompts set --reward-model REWARD --max-new-tokens 2";
+    let few = report(dir.path(), &format!("{judged} --dataset-config few"));
+    assert_eq!(few["comparison"]["prompts"], json!(2));
+    refused(dir.path(), judged, "a config has to be named with --dataset-config");
+    refused(dir.path(), &format!("{judged} --dataset-config none"), "no config `none`");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let dir = place(&prompts());
     let check = |options: &str, complaint: &str| refused(dir.path(), options, complaint);
@@ -311,6 +331,7 @@ fn what_makes_no_sense_is_refused() {
     check(&format!("{judged} --best-of-n 4 --temperature 0"), "`best_of_n`: greedy answers");
     check(&format!("{judged} --reference-column right"), "no judge compares with a right answer");
     check(&format!("{judged} --split train"), "`split`: has no effect, all data are files");
+    check(&format!("{judged} --dataset-config a"), "`dataset_config`: has no effect, all data are files");
     check(
         &format!("{judged} --judge reward_model --judge-url http://x --judge-model m"),
         "`judge_url`: has no effect, neither `judge` nor `critic` is the endpoint",

@@ -30,6 +30,7 @@ fn rows_of_a_bin_know_nothing_of_each_other() {
     let apart = first("apart", "--per-device-train-batch-size 24");
     for (out, options) in [
         ("one", "--packing-strategy bfd --per-device-train-batch-size 24"),
+        ("switched", "--packing --per-device-train-batch-size 24"),
         ("several", "--packing-strategy bfd --per-device-train-batch-size 3 --gradient-accumulation-steps 8"),
     ] {
         let packed = first(out, options);
@@ -59,6 +60,10 @@ fn packed_and_grouped_runs_go_on_to_the_bit() {
 fn what_packing_makes_moot_is_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
+    refused(
+        "--packing false --packing-strategy bfd",
+        &["packing_strategy: has no effect with packing = false"],
+    );
     refused("--packing-strategy bfd --max-length 0", &["`packing_strategy`: needs `max_length`"]);
     refused(
         "--packing-strategy bfd --max-tokens-per-micro-batch 99",

@@ -124,7 +124,7 @@ impl Job {
             given.refuse(&["beta"], "the first model is the reference, and there is no other")?;
         }
         if self.data().all(|name| Path::new(name).is_file()) {
-            given.refuse(&["split"], "all data are files, which are read whole")?;
+            given.refuse(&["split", "dataset_config"], "all data are files, which are read whole")?;
         }
         if self.prompts.best_of_n.is_some() || self.critique.critique_keep_better {
             ensure!(

@@ -1,11 +1,13 @@
 //! Everything that is read before the first model is loaded: what is missing or wrong is found at once.
 
-use align_data::Demonstration;
+use std::path::Path;
+
+use align_data::{Dataset, Demonstration};
 use align_hub::Hub;
 use align_models::generation::check_completions;
 use align_report::Run;
 use align_reward::Reward;
-use align_stage::{Error, PlaceError, Result, ensure};
+use align_stage::{Error, PlaceError, Result, data_set, ensure};
 use candle_core::Device;
 
 use super::hacking::{Suspect, suspects};
@@ -65,13 +67,13 @@ impl<'a> Inputs<'a> {
         }
         let pairs = job.preferences.preferences.iter().map(|name| {
             let (split, column) = (&job.prompts.split, &job.preferences.subset_column);
-            let mut pairs = PairSet::load(&hub.dataset(name)?, split, column)?;
+            let mut pairs = PairSet::load(data_of(job, &hub, name, split)?, split, column)?;
             pairs.truncate(job.preferences.num_pairs.unwrap_or(usize::MAX));
             Ok(pairs)
         });
         let train_pairs = job.preferences.train_preferences.as_ref().map(|name| {
             let column = &job.preferences.subset_column;
-            Ok::<_, Error>(PairSet::load(&hub.dataset(name)?, "train", column)?)
+            Ok::<_, Error>(PairSet::load(data_of(job, &hub, name, "train")?, "train", column)?)
         });
         let train_pairs = train_pairs.transpose()?;
         let (reward, gold) = (job.models.reward_model.as_ref(), job.hacking.gold_reward_model.as_ref());
@@ -121,10 +123,16 @@ fn check(models: &[Model]) -> Result<()> {
     Ok(())
 }
 
+/// A data set of the job, in the job's config unless it is a file.
+fn data_of(job: &Job, hub: &Hub, name: &str, split: &str) -> Result<Dataset> {
+    let config = job.prompts.dataset_config.as_deref();
+    data_set(hub, name, config.filter(|_| !Path::new(name).is_file()), split)
+}
+
 fn prompts<'a>(job: &Job, hub: &Hub, world: Option<World<'a>>) -> Result<Option<Prompts<'a>>> {
     let Some(source) = &job.prompts.prompts else { return Ok(None) };
     let (split, column) = (&job.prompts.split, &job.prompts.reference_column);
-    let mut rows = PromptRow::load(&hub.dataset(source)?, split, column)?;
+    let mut rows = PromptRow::load(data_of(job, hub, source, split)?, split, column)?;
     rows.truncate(job.prompts.num_prompts.unwrap_or(usize::MAX));
     let each = job.prompts.num_return_sequences.max(job.prompts.best_of_n.unwrap_or(1));
     let too_many = |error| Error::Inputs(format!("`num_return_sequences`, `best_of_n`: {error}"));
@@ -134,7 +142,7 @@ fn prompts<'a>(job: &Job, hub: &Hub, world: Option<World<'a>>) -> Result<Option<
         [("safety", &job.prompts.safety_prompts), ("helpfulness", &job.prompts.helpfulness_prompts)]
     {
         if let Some(file) = file {
-            let prompts = PromptRow::load_set(name, &hub.dataset(file)?, split, column)?;
+            let prompts = PromptRow::load_set(name, data_of(job, hub, file, split)?, split, column)?;
             sets.push((name.to_owned(), prompts));
         }
     }
@@ -154,7 +162,7 @@ fn prompts<'a>(job: &Job, hub: &Hub, world: Option<World<'a>>) -> Result<Option<
         )));
     }
     let text = match &job.prompts.text {
-        Some(text) => load_text(&hub.dataset(text)?, split)?,
+        Some(text) => load_text(&data_of(job, hub, text, split)?, split)?,
         None => Vec::new(),
     };
     Ok(Some(Prompts { rows, source: source.clone(), text, judge, rule }))

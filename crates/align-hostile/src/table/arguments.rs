@@ -120,6 +120,7 @@ fn values() -> Vec<Row> {
                 "completion-only-loss",
                 "assistant-only-loss",
                 "last-turn-only",
+                "packing",
                 "packing-strategy",
                 "train-on-reasoning",
                 "loss-type",

@@ -134,6 +134,14 @@ fn layouts() -> Vec<Row> {
             .refused(&["100"]),
         row_with("data set: a config of a file", "train-sft", "--dataset sft.jsonl --dataset-config a")
             .refused(&["dataset_config", "has no effect"]),
+        row_with("data set: a config of a file", "generate", "--dataset-config a")
+            .refused(&["dataset_config", "has no effect"]),
+        row("data set: a config of a file", "score")
+            .word("--dataset-config=a")
+            .refused(&["dataset_config", "has no effect"]),
+        row("data set: a config of a file", "evaluate")
+            .word("--dataset-config=a")
+            .refused(&["dataset_config", "has no effect"]),
         row_with("data set: tables of Arrow", "train-dpo", "--dataset saved")
             .put("saved/dataset_dict.json", "{}")
             .put("saved/train/state.json", "{}")

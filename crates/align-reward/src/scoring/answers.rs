@@ -1,11 +1,11 @@
 //! The answers of a file as they are read, those that are compared with each other together.
 
 use std::iter::Peekable;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use align_data::{Candidates, stream_candidates};
+use align_data::{Candidates, Dataset, stream_candidates};
 use align_hub::Hub;
-use align_stage::{Error, Result, ensure};
+use align_stage::{Error, Result, data_set, ensure};
 
 use super::{AnswerOptions, Write};
 use crate::Task;
@@ -22,18 +22,23 @@ impl Answers {
     /// Finds the file and reads its first row, so that a wrong one is known before a model is loaded.
     pub(super) fn open(options: &AnswerOptions, write: Write, hub: &Hub) -> Result<Self> {
         let is_file_given = options.dataset != "-";
-        let path = if is_file_given { hub.dataset(&options.dataset)? } else { PathBuf::from("-") };
-        ensure!(
-            options.split.is_none() || path.is_dir(),
-            "`split`: has no effect, {} is a file, all of which is read; remove it",
-            named(&path)
-        );
         let split = options.split.as_deref().unwrap_or("test");
-        let rows: Rows = Box::new(stream_candidates(&(&path).into(), split, &options.reference_column)?);
+        let dataset = if is_file_given {
+            data_set(hub, &options.dataset, options.dataset_config.as_deref(), split)?
+        } else {
+            Dataset::from("-").with_config(options.dataset_config.clone())
+        };
+        let path = &dataset.path;
+        let is_whole = |option: &str| {
+            format!("`{option}`: has no effect, {} is a file, all of which is read; remove it", named(path))
+        };
+        ensure!(dataset.config.is_none() || path.is_dir(), "{}", is_whole("dataset_config"));
+        ensure!(options.split.is_none() || path.is_dir(), "{}", is_whole("split"));
+        let rows: Rows = Box::new(stream_candidates(&dataset, split, &options.reference_column)?);
         let mut rows = rows.peekable();
         match rows.next_if(|row| row.is_err()) {
             Some(Err(error)) => return Err(error.into()),
-            _ => ensure!(rows.peek().is_some(), "{} holds no rows", named(&path)),
+            _ => ensure!(rows.peek().is_some(), "{} holds no rows", named(path)),
         }
         Ok(Self { rows, write })
     }

@@ -52,6 +52,10 @@ pub struct AnswerOptions {
     #[arg(long, visible_alias = "dataset-name", value_name = "PATH")]
     pub dataset: String,
 
+    /// Config of --dataset, where its card (README.md) has several [default: the one that the card says]
+    #[arg(long, value_name = "CONFIG")]
+    pub dataset_config: Option<String>,
+
     /// Split to read, where --dataset is a directory [default: test]
     #[arg(long, value_name = "SPLIT")]
     pub split: Option<String>,

@@ -19,7 +19,7 @@ const MEMORY: &str = "to save more memory, lower `per_device_train_batch_size`";
 const MODEL: &str =
     "`model_revision`, `dtype`, `load_in_4bit` and `load_in_8bit` say how the model is loaded";
 const OPTIM: &str = "the optimizer is named by `optim` (here: `adafactor`)";
-const PACKING: &str = "each row is a sequence of its own, and batches have no padding";
+const PACKING: &str = "only `train-sft` fills bins (`packing`); here batches have no padding anyway";
 const PRECISION: &str = "weights are always float32, and products can be in bfloat16 (`dtype`)";
 const SAMPLER: &str = "completions are sampled in this process, by the policy itself";
 const SOURCES: &str =
@@ -76,12 +76,12 @@ pub(super) const OPTIONS: &[Row] = &[
     ("pad-token", Never, LAYOUT),
     // Data.
     ("packing", Off, PACKING),
-    ("eval-packing", Off, PACKING),
+    ("eval-packing", Either, "held-out rows are measured one by one, which gives the same"),
     ("padding-free", Either, LAYOUT),
     ("pad-to-multiple-of", Any, LAYOUT),
     ("padding-value", Any, LAYOUT),
     ("label-pad-token-id", Any, LAYOUT),
-    ("group-by-length", Off, LAYOUT),
+    ("group-by-length", Off, "give `train_sampling_strategy` group_by_length"),
     ("length-column-name", Any, LAYOUT),
     ("dataset-mixer", Never, SOURCES),
     ("dataset-mixture", Never, SOURCES),
@@ -190,7 +190,7 @@ pub(super) const OPTIONS: &[Row] = &[
     ("tokens", Never, "the tokenizer is taken and saved as it is"),
     ("eot-tokens", Never, "turns end as the chat template ends them"),
     ("sample-packing", Off, PACKING),
-    ("eval-sample-packing", Off, PACKING),
+    ("eval-sample-packing", Either, "held-out rows are measured one by one, which gives the same"),
     ("pad-to-sequence-len", Either, LAYOUT),
     ("train-on-inputs", Off, "prompts are learned with `completion_only_loss` false"),
     ("lora-target-linear", On, "`lora_target_modules` names modules; all linear ones are the default"),

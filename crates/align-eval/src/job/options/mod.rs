@@ -54,6 +54,10 @@ pub struct PromptOptions {
     #[arg(long, value_name = "PATH")]
     pub prompts: Option<String>,
 
+    /// Config of data whose card (README.md) has several [default: the one that the card says]
+    #[arg(long, value_name = "CONFIG")]
+    pub dataset_config: Option<String>,
+
     /// Split to read, where data is a directory
     #[arg(long, default_value = "test", value_name = "SPLIT")]
     pub split: String,
