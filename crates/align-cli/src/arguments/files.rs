@@ -6,6 +6,9 @@ use toml::de::{DeTable, DeValue};
 
 use super::value::{Entry, Value};
 
+/// Characters of a value that are quoted.
+const LONGEST: usize = 40;
+
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
@@ -23,10 +26,13 @@ impl Format {
         }
     }
 
-    /// A key with its value, as the file has it.
+    /// A key with its value, or the beginning of that, as the file has it.
     pub(super) fn shown(self, key: &str, value: &Value) -> String {
         let between = if self == Self::Toml { " = " } else { ": " };
-        format!("{key}{between}{}", value.shown())
+        let value = value.shown();
+        let shown: String = value.chars().take(LONGEST).collect();
+        let more = if shown.len() < value.len() { "…" } else { "" };
+        format!("{key}{between}{shown}{more}")
     }
 
     /// The file's keys, in its order.

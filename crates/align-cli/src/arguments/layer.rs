@@ -133,9 +133,11 @@ fn setting(
             }
             None => return Ok((id, None)),
         },
+        Value::Word(word) | Value::Text(word) if name.value(word) != word => {
+            vec![name.value(word).to_owned()]
+        }
         value => value.words(arg).map_err(|found| format!("`{key}` {found}"))?,
     };
-    let values: Vec<String> = values.iter().map(|value| name.value(value).to_owned()).collect();
     for value in &values {
         names::check_value(long, value).map_err(|problem| format!("`{key}`: {problem}"))?;
     }

@@ -15,8 +15,8 @@ pub(super) struct Said {
 
 /// Problems that are named; what has more is no file of options.
 const MOST: usize = 50;
-/// Characters of a value that is quoted.
-const LONGEST: usize = 60;
+/// Characters of an option that is quoted with its value.
+const LONGEST: usize = 120;
 
 impl Said {
     /// Takes an option that there is only elsewhere. `written` is the option with its value, `at` where it is.

@@ -59,6 +59,8 @@ struct TrainOptions {
     max_length: Option<usize>,
     #[arg(long)]
     load_best_model_at_end: bool,
+    #[arg(long)]
+    use_peft: bool,
     #[arg(long, default_value_t = true)]
     completion_only_loss: bool,
     #[arg(long)]

@@ -65,15 +65,31 @@ fn names_of_axolotl_are_taken_where_they_mean_the_same() {
     let (_dir, path) = file_called(
         "axolotl.yml",
         "base_model: m\ndataset: d\nsequence_len: 64\nnum_epochs: 2\noptimizer: adamw_8bit\nrl_beta: 0.2\n\
+         adapter: qlora\n\
          flash_attention: true\nwandb_project:\nlora_model_dir:\nstrict: false\n",
     );
     let parsed = run(&format!("--config {}", path.display())).unwrap();
     let options = parsed.options.train;
     assert_eq!((options.max_length, options.num_train_epochs, options.beta), (Some(64), 2.0, 0.2));
     assert_eq!(options.optim.as_deref(), Some("adamw_8bit"));
+    assert!(options.use_peft);
     assert!(parsed.notices[0].ends_with("`base_model` is Axolotl's name; taken as `model_name_or_path`"));
     let refused = error_in("axolotl.yml", "val_set_size: 0.05\n");
     assert!(refused.contains("held-out rows are named"), "{refused}");
+}
+
+#[test]
+fn data_that_a_flag_names_goes_before_a_recipes_mixture() {
+    let (_dir, path) =
+        file_called("recipe.yaml", "model: m\ndataset_mixer:\n  a: 1.0\ndataset_splits: [train]\n");
+    assert_eq!(ok(&format!("--dataset d --config {}", path.display())).dataset_name, "d");
+    let Err(ArgumentError::Several(problems)) = run(&format!("--config {}", path.display())) else {
+        panic!("expected several")
+    };
+    assert!(
+        problems[0].contains("recipe.yaml:2: `dataset_mixer: {\"a\":1.0}` has no effect here"),
+        "{problems:?}"
+    );
 }
 
 #[test]
