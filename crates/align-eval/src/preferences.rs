@@ -1,8 +1,8 @@
 //! How often a policy's implicit reward, or a reward model, prefers the answer that people preferred, and how sure it is.
 
 use align_data::{
-    Candidates, Dataset, JudgedPairs, ListPlace, Ranking, TokenizeOptions, TokenizedCandidates, TokenizedRanking,
-    Tokenizer, Vote, load_judged_pairs, tokenize_rankings,
+    Candidates, Dataset, JudgedPairs, ListPlace, Ranking, TokenizeOptions, TokenizedCandidates,
+    TokenizedRanking, Tokenizer, Vote, load_judged_pairs, tokenize_rankings,
 };
 use align_report::{Baseline, Calibration, Preferences, ReliabilityBin, Subset};
 use align_reward::{Judged, Quality, Reward, Task};

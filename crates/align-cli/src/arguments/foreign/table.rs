@@ -7,7 +7,7 @@ pub(super) type Row = (&'static str, Idle, &'static str);
 
 const ATTENTION: &str = "there is one attention, chosen for the device";
 const COMPILER: &str = "there is no compiler; the kernels are ahead-of-time Rust";
-const DISTRIBUTED: &str = "training runs in one process";
+const DISTRIBUTED: &str = "several processes are started by `mpirun`, and no option is about them";
 const HUB: &str = "nothing is uploaded; the output directory can be pushed with `hf upload`";
 const KERNELS: &str = "there is one set of kernels, chosen for the device";
 const LAYOUT: &str = "batches are packed without padding";
