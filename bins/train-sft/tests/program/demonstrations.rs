@@ -65,7 +65,9 @@ fn reasoning_is_learned_or_left_out() {
     ];
     place.write("data.jsonl", format!("{}\n", serde_json::json!({ "messages": messages })).repeat(8));
     let shown = |options: &str| place.succeeds(&training("out", &format!("--inspect {options}"))).stdout;
-    assert_eq!(shown("--train-on-reasoning").matches("learned (").count(), 8);
+    let each_turn = shown("--train-on-reasoning");
+    let parts = each_turn.lines().filter(|line| line.trim_start().starts_with("learned ("));
+    assert_eq!(parts.count(), 8, "a row has one turn that is learned");
     assert!(!shown("--train-on-reasoning false").contains("Be kind"));
     let ended = place.ended(&training("out", "--train-on-reasoning --assistant-only-loss false"));
     assert!(ended.code == Some(2) && ended.stderr.contains("train_on_reasoning"), "{}", ended.stderr);
