@@ -217,7 +217,8 @@ mod tests {
     use crate::order::SamplingStrategy;
 
     fn batches(lengths: &[usize], size: BatchSize, seed: u64) -> MicroBatches {
-        let strategy = if seed % 2 == 0 { SamplingStrategy::Random } else { SamplingStrategy::GroupByLength };
+        let strategy =
+            if seed.is_multiple_of(2) { SamplingStrategy::Random } else { SamplingStrategy::GroupByLength };
         MicroBatches::new(lengths.to_vec(), size, Order { strategy, seed }).unwrap()
     }
 

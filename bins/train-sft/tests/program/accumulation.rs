@@ -109,8 +109,8 @@ fn a_limit_of_memory_cuts_the_same_update() {
     let shown = |options: &str| place.succeeds(&training("out", &format!("{options} --dry-run"))).stdout;
     let peak = |shown: &str| -> f64 {
         let line = shown.lines().find(|line| line.starts_with("predicted peak of memory: "));
-        let words = line.unwrap_or_else(|| panic!("{shown}")).split_whitespace();
-        words.skip(4).next().unwrap().replace(',', "").parse().unwrap()
+        let mut words = line.unwrap_or_else(|| panic!("{shown}")).split_whitespace();
+        words.nth(4).unwrap().replace(',', "").parse().unwrap()
     };
     let [most, least] = [24, 1].map(|rows| peak(&shown(&format!("--per-device-train-batch-size {rows}"))));
     assert!(least < most - 4.0, "{least} of one row, {most} of all");

@@ -67,7 +67,7 @@ fn tokens(path: &Path, tokenizer: &Tokenizer) -> Vec<Vec<u32>> {
 fn the_same_rows_have_the_same_token_ids_in_either_format() {
     // A template that knows tools.
     let template = include_str!("../fixtures/masks/chatml.jinja");
-    let tokenizer = Tokenizer::load_with_template(&fixtures("tokenizer"), template).unwrap();
+    let tokenizer = Tokenizer::load_with_template(fixtures("tokenizer"), template).unwrap();
     let mut shapes = 0;
     for entry in std::fs::read_dir(fixtures("shapes")).unwrap() {
         let path = entry.unwrap().path();
