@@ -58,6 +58,9 @@ pub(super) fn read(schema: &Schema, origin: &str, text: &str, line: &Line, said:
     });
     let mut seen: Vec<String> = Vec::new();
     for entry in &entries {
+        if said.has_enough() {
+            break;
+        }
         let at = format!("{origin}:{}", entry.line);
         let mut notices = Vec::new();
         match setting(schema, entry, line, &mut notices) {

@@ -35,6 +35,11 @@ impl Said {
         }
     }
 
+    /// Whether more is wrong than will be named: to look further would take time by the length of a file.
+    pub(super) fn has_enough(&self) -> bool {
+        self.problems.len() > MOST
+    }
+
     /// The end of what is read from `origin`: what was left out becomes one notice.
     pub(super) fn finish(&mut self, origin: &str) {
         let left_out = std::mem::take(&mut self.left_out);
@@ -54,7 +59,7 @@ impl Said {
             [first @ .., _] if first.len() < MOST => Err(ArgumentError::Several(self.problems.clone())),
             problems => {
                 let mut named = problems[..MOST].to_vec();
-                named.push(format!("and {} more", problems.len() - MOST));
+                named.push("and more".to_owned());
                 Err(ArgumentError::Several(named))
             }
         }

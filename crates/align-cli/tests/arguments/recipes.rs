@@ -104,3 +104,13 @@ fn a_pasted_command_is_treated_as_a_file_is() {
     );
     assert!(error("--model m --dataset d --do_train false").contains("a training program trains"));
 }
+
+#[test]
+fn a_file_of_nothing_but_mistakes_is_not_read_to_its_end() {
+    let text: String = (0..40_000).map(|number| format!("k{number}: 1\n")).collect();
+    let (_dir, path) = file_called("recipe.yaml", &text);
+    let Err(ArgumentError::Several(problems)) = run(&format!("--config {}", path.display())) else {
+        panic!("expected several")
+    };
+    assert_eq!((problems.len(), problems.last().unwrap().as_str()), (51, "and more"));
+}
