@@ -44,13 +44,16 @@ impl Line {
         self.given.contains(id) || names::rivals(id).any(|rival| self.changed.contains(rival))
     }
 
-    /// Whether a key of a lower layer that there is only elsewhere has no say, since it, or the data that it names, is given
-    /// here too.
+    /// Whether a key of a lower layer that there is only elsewhere has no say, since it is given here too, or what it
+    /// says is said by another option.
     pub(super) fn overrules(&self, key: &str) -> bool {
         let key = key.replace('_', "-");
-        let names_data =
-            ["datasets", "dataset-mixer", "dataset-mixture", "dataset-splits"].contains(&key.as_str());
-        self.foreign.contains(&key) || (names_data && self.given.contains("dataset_name"))
+        let said_by = match key.as_str() {
+            "datasets" | "dataset-mixer" | "dataset-mixture" | "dataset-splits" => "dataset_name",
+            "chat-template" => "chat_template_path",
+            _ => "",
+        };
+        self.foreign.contains(&key) || self.given.contains(said_by)
     }
 }
 

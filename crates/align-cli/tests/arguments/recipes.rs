@@ -114,3 +114,20 @@ fn a_file_of_nothing_but_mistakes_is_not_read_to_its_end() {
     };
     assert_eq!((problems.len(), problems.last().unwrap().as_str()), (51, "and more"));
 }
+
+#[test]
+fn a_template_that_a_flag_names_goes_before_a_recipes_own() {
+    #[derive(Debug, clap::Args)]
+    struct Sft {
+        #[arg(long)]
+        config: Option<PathBuf>,
+        #[arg(long)]
+        chat_template_path: Option<String>,
+    }
+    let (_dir, path) = file_called("recipe.yaml", "chat_template: \"{{ messages }}\"\n");
+    let config = format!("--config={}", path.display());
+    let program = Program { recipe: None, ..PROGRAM };
+    let of = |words: &[&str]| parse::<Sft>(&program, ["x", &config].iter().chain(words));
+    assert_eq!(of(&["--chat-template-path=t"]).unwrap().options.chat_template_path.as_deref(), Some("t"));
+    assert!(of(&[]).unwrap_err().to_string().contains("a template is a file, `chat_template_path`"));
+}
