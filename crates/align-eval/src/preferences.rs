@@ -227,7 +227,7 @@ fn figures(
     let judged: Vec<Judged<'_>> =
         rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect();
     // What follows from training rows is measured apart, by `without_prompts`: there may be none.
-    let quality = Quality::new(&judged, &[], tokenizer, seed)?;
+    let quality = Quality::new(&judged, (&[]).into(), tokenizer, seed)?;
     let margins: Vec<f64> = judged.iter().map(|row| row.rewards[0] - row.rewards[1]).collect();
     let count = |holds: fn(f64) -> bool| margins.iter().filter(|&&margin| holds(margin)).count();
     let side = |place: usize| spread(&judged.iter().map(|row| row.rewards[place]).collect::<Vec<_>>());

@@ -1,8 +1,8 @@
 //! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
 
 use align_data::{
-    DataOptions, Demonstration, DemonstrationOptions, Loaded, MaskStyle, PackingStrategy, Records,
-    inspect_example, load_demonstrations, prepare_demonstrations,
+    DataOptions, Demonstration, DemonstrationOptions, MaskStyle, PackingStrategy, Records, Source,
+    inspect_example, open_demonstrations, prepare_demonstrations,
 };
 use align_kernels::Params;
 use align_models::{CausalLm, Neftune, random_weights};
@@ -87,20 +87,25 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
 
     // Data: demonstrations as token ids, the part that is learned marked.
     let learned = job.demonstrations.check()?;
-    let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
-    let reasoned = |loaded: Loaded<Demonstration>| loaded.map(|rows| learned.of_reasoning(rows));
+    let records = opening.records(parts.demonstrations, |path, split| open_demonstrations(path, split))?;
+    let reasoned = |source: Source<Demonstration>| {
+        let learned = learned.clone();
+        source.map(move |rows| learned.of_reasoning(rows))
+    };
     let records = Records { train: reasoned(records.train), held_out: reasoned(records.held_out) };
     let (tokenizer, tokenize) = (&opening.tokenizer, &opening.data.tokenize);
     let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
-    let lengths = data.train.iter().map(|example| example.tokens.len()).collect();
+    let lengths = data.train.lengths();
     let order = match job.demonstrations.packing_strategy {
         Some(PackingStrategy::Bfd) => opening.packed_order(lengths)?,
         None => opening.order(lengths)?,
     };
     let packing = order.packing();
-    let show = |row: usize| inspect_example(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    let show = |row: usize| {
+        inspect_example(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    };
     if opening.looked(&order, show)? {
         return Ok(None);
     }

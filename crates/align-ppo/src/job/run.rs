@@ -27,6 +27,8 @@ pub(super) struct OnPolicyRun<'a> {
     pub(super) opening: &'a Opening<'a>,
     pub(super) job: &'a Job,
     pub(super) data: &'a Prepared<TokenizedTask>,
+    /// The rows to train on, which are taken out of the data.
+    pub(super) tasks: &'a [TokenizedTask],
     pub(super) models: &'a Models,
     pub(super) rewards: &'a Rewards,
     pub(super) scorer: &'a Scorer,
@@ -92,7 +94,7 @@ impl OnPolicyRun<'_> {
         let look = || if asked.is_empty() { Ok(None) } else { held_out.look().map(Some) };
         let before = look()?;
         let on_policy = OnPolicy {
-            tasks: &data.train,
+            tasks: self.tasks,
             order: Order { strategy: opening.data.train_sampling_strategy, seed },
             policy: models.view()?,
             reference: Some(models.reference()),
@@ -108,7 +110,7 @@ impl OnPolicyRun<'_> {
         opening.save_trained(models.policy_params(), run.output_dir())?;
         let looks = before.zip(look()?);
         let memory = peak_memory_mb();
-        let (stage, rows) = (opening.place.stage(), data.train.len());
+        let (stage, rows) = (opening.place.stage(), self.tasks.len());
         let findings = opening.findings().cloned();
         let figures = RunFigures::new(stage, &outcome, &run, rows, memory, findings);
         let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
@@ -144,7 +146,7 @@ impl OnPolicyRun<'_> {
                 return opening.given.refuse(&["reference_column"], because);
             }
         };
-        let lacking = data.train.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
+        let lacking = self.tasks.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
         lacking.map_or(Ok(()), |row| {
             let (origin, column) = (&row.task.prompt.origin, &job.rollout.reference_column);
             Err(Error::Inputs(format!("{origin}: {why}, and the row has no `{column}`")))
@@ -165,7 +167,7 @@ impl OnPolicyRun<'_> {
         Ok(match self.opening.config.length {
             Length::Steps(steps) => steps.div_ceil(method.updates_per_phase()),
             Length::Epochs(epochs) => {
-                let rows = epochs * self.data.train.len() as f64;
+                let rows = epochs * self.tasks.len() as f64;
                 ((rows / (completions / group) as f64).ceil() as usize).max(1)
             }
         })
