@@ -81,8 +81,14 @@ pub fn precompute<S: Scoring>(
         }
         Ok(all)
     };
-    let context = rows.iter().map(S::context).enumerate().filter(|(_, places)| !places.is_empty());
-    let context: Vec<_> = context.collect();
+    let mut context: Vec<(usize, Vec<u32>)> = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let row = row.map_err(unreadable)?;
+        let places = S::context(&row);
+        if !places.is_empty() {
+            context.push((number, places.to_vec()));
+        }
+    }
     let mut key = format!("{model_hash} {}", scoring.depends_on());
     if !context.is_empty() {
         key += &format!(" {context:?}");
