@@ -5,7 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 
 use align_data::{
-    Dataset, Findings, LearnedPart, Loaded, Prepared, Records, Result, TokenizeOptions, Tokenizer,
+    Dataset, Findings, LearnedPart, Loaded, Prepared, Records, Result, Source, TokenizeOptions, Tokenizer,
     load_demonstrations, load_pairs, load_rankings, load_tasks, load_unpaired, prepare_demonstrations,
     prepare_pairs, prepare_rankings, prepare_tasks, prepare_unpaired,
 };
@@ -46,7 +46,7 @@ fn read<R, T>(
     loaded: Result<Loaded<R>>,
     prepare: impl FnOnce(&Records<R>) -> Result<Prepared<T>>,
 ) -> Result<(String, Findings)> {
-    let prepared = prepare(&Records { train: loaded?, held_out: Loaded::default() })?;
+    let prepared = prepare(&Records { train: loaded?.into(), held_out: Source::default() })?;
     Ok((prepared.fingerprint, prepared.findings))
 }
 

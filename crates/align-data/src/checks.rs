@@ -6,22 +6,25 @@
 
 mod known;
 mod pairs;
+mod seen;
 mod unpaired;
 
-use std::collections::HashSet;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 pub use known::KnownAnswers;
 pub use pairs::{PairChecks, check_pairs};
+pub(crate) use pairs::{look_at_pair, look_at_ranking};
+pub(crate) use seen::{Look, Seen};
+pub(crate) use unpaired::look_at_answer;
 pub use unpaired::{UnpairedChecks, check_unpaired};
 
 use crate::record::{Demonstration, DemonstrationBody, PromptTask, Text};
 
 /// Counts over a data set and, if there is one, its evaluation split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DatasetChecks {
     /// Rows to train on.
     pub rows: usize,
@@ -38,7 +41,7 @@ pub struct DatasetChecks {
 }
 
 /// Overlap of an evaluation split with the training split.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EvaluationChecks {
     /// Rows to evaluate on.
     pub rows: usize,
@@ -52,10 +55,7 @@ pub struct EvaluationChecks {
 
 /// Checks prompts.
 pub fn check_prompts(training: &[PromptTask], evaluation: Option<&[PromptTask]>) -> DatasetChecks {
-    let keys = |rows: &[PromptTask]| {
-        rows.iter().map(|row| Key::new(None, &[&row.prompt.prompt])).collect::<Vec<_>>()
-    };
-    checks(&keys(training), evaluation.map(keys).as_deref(), 0)
+    check(Seen::default(), training, evaluation, look_at_task)
 }
 
 /// Checks demonstrations.
@@ -63,15 +63,35 @@ pub fn check_demonstrations(
     training: &[Demonstration],
     evaluation: Option<&[Demonstration]>,
 ) -> DatasetChecks {
-    let keys = |rows: &[Demonstration]| -> Vec<Key> {
-        rows.iter().map(|row| demonstration_key(&row.body)).collect()
-    };
-    let blank = training.iter().filter(|row| match &row.body {
-        DemonstrationBody::PromptCompletion { completion, .. } => is_blank(completion),
-        DemonstrationBody::Text { text } => text.trim().is_empty(),
-        DemonstrationBody::Messages { .. } => false,
-    });
-    checks(&keys(training), evaluation.map(keys).as_deref(), blank.count())
+    check(Seen::default(), training, evaluation, look_at_demonstration)
+}
+
+/// Checks records that are there at once.
+fn check<R>(
+    mut seen: Seen,
+    training: &[R],
+    evaluation: Option<&[R]>,
+    look: impl Fn(&R) -> Look,
+) -> DatasetChecks {
+    training.iter().for_each(|record| seen.add(look(record)));
+    seen.compared(evaluation.map(|rows| rows.iter().map(look).collect::<Vec<_>>()).as_deref())
+}
+
+pub(crate) fn look_at_task(row: &PromptTask) -> Look {
+    Look::new(None, &[&row.prompt.prompt])
+}
+
+pub(crate) fn look_at_demonstration(row: &Demonstration) -> Look {
+    match &row.body {
+        DemonstrationBody::PromptCompletion { prompt, completion } => {
+            Look { is_blank: is_blank(completion), ..Look::new(Some(prompt), &[completion]) }
+        }
+        DemonstrationBody::Text { text } => {
+            let is_blank = text.trim().is_empty();
+            Look { is_blank, ..Look::new(None, &[&Text::Plain(text.clone())]) }
+        }
+        DemonstrationBody::Messages { messages } => Look::new(None, &[&Text::Messages(messages.clone())]),
+    }
 }
 
 impl fmt::Display for DatasetChecks {
@@ -109,58 +129,14 @@ impl fmt::Display for DatasetChecks {
     }
 }
 
-/// What makes two rows, or their prompts, the same: hashes, so that a large data set is not held twice.
-struct Key {
-    prompt: Option<[u8; 32]>,
-    row: [u8; 32],
-}
-
-impl Key {
-    fn new(prompt: Option<&Text>, answers: &[&Text]) -> Self {
-        Self { prompt: prompt.map(hash), row: hash(&(prompt, answers)) }
-    }
-}
+/// What makes two texts the same: a hash, so that a large data set is not held. 128 bits: among 2³² rows two of different
+/// texts are alike by chance once in 10¹⁹ data sets.
+type Hash = u128;
 
 /// JSON keeps strings and lists of messages apart, and the parts of a row from running together.
-fn hash(value: &(impl Serialize + ?Sized)) -> [u8; 32] {
-    Sha256::digest(serde_json::to_vec(value).expect("records are plain JSON")).into()
-}
-
-fn demonstration_key(body: &DemonstrationBody) -> Key {
-    match body {
-        DemonstrationBody::PromptCompletion { prompt, completion } => Key::new(Some(prompt), &[completion]),
-        DemonstrationBody::Text { text } => Key::new(None, &[&Text::Plain(text.clone())]),
-        DemonstrationBody::Messages { messages } => Key::new(None, &[&Text::Messages(messages.clone())]),
-    }
-}
-
-/// The checks every kind of data has.
-fn checks(training: &[Key], evaluation: Option<&[Key]>, blank_answers: usize) -> DatasetChecks {
-    let rows: HashSet<_> = training.iter().map(|key| key.row).collect();
-    let prompts: HashSet<_> = training.iter().filter_map(|key| key.prompt).collect();
-    let evaluation = evaluation.map(|keys| EvaluationChecks {
-        rows: keys.len(),
-        prompts_in_training: keys
-            .iter()
-            .filter(|key| key.prompt.is_some_and(|prompt| prompts.contains(&prompt)))
-            .count(),
-        rows_in_training: keys.iter().filter(|key| rows.contains(&key.row)).count(),
-        known_answers: None,
-    });
-    DatasetChecks {
-        rows: training.len(),
-        duplicate_rows: training.len() - rows.len(),
-        blank_answers,
-        pairs: None,
-        unpaired: None,
-        evaluation,
-    }
-}
-
-/// The same checks with what is known of held-out answers, where there are any.
-fn with_known(checks: DatasetChecks, known: Option<KnownAnswers>) -> DatasetChecks {
-    let evaluation = checks.evaluation.map(|own| EvaluationChecks { known_answers: known, ..own });
-    DatasetChecks { evaluation, ..checks }
+fn hash(value: &(impl Serialize + ?Sized)) -> Hash {
+    let digest = Sha256::digest(serde_json::to_vec(value).expect("records are plain JSON"));
+    Hash::from_le_bytes(digest[..16].try_into().expect("16 of 32 bytes"))
 }
 
 fn is_blank(text: &Text) -> bool {
@@ -178,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_string_and_a_message_of_the_same_text_are_different_rows() {
-        let text = |text: Text| Key::new(Some(&text), &[]).row;
+        let text = |text: Text| Look::new(Some(&text), &[]).row;
         assert_ne!(text("a".into()), text(vec![crate::Message::new("user", "a")].into()));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::column_mapping::ColumnMapping;
+use crate::store::TokenCache;
 
 /// A data set: where it lies, which of its configs is meant, what its columns are called, and how many of its rows may be
 /// unusable.
@@ -20,6 +21,8 @@ pub struct Dataset {
     /// Share of rows that may be left out because they cannot be used, 0 to 1. A path alone allows none: the first such row
     /// is an error.
     pub max_bad_rows: f64,
+    /// Where its rows are kept as token ids, if they are many.
+    pub cache: TokenCache,
 }
 
 impl Dataset {
@@ -43,7 +46,7 @@ impl Dataset {
 impl<P: AsRef<Path>> From<P> for Dataset {
     fn from(path: P) -> Self {
         let (path, columns) = (path.as_ref().to_path_buf(), ColumnMapping::default());
-        Self { path, config: None, columns, max_bad_rows: 0.0 }
+        Self { path, config: None, columns, max_bad_rows: 0.0, cache: TokenCache::default() }
     }
 }
 

@@ -149,6 +149,14 @@ pub enum DataError {
         /// The value given.
         value: String,
     },
+    /// A file of token ids that cannot be written, or that is not what was written.
+    #[error("token ids in {}: {problem}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// The problem, and what to do.
+        problem: String,
+    },
     /// A saved cursor that does not fit the data.
     #[error(
         "the saved data cursor stands at row {position} of an epoch, but there are only {items} rows; \

@@ -24,6 +24,9 @@ mod tokenizer_pair;
 
 mod tokenize;
 
+// Where its token ids are.
+mod store;
+
 // All of that for a run's data.
 mod prepare;
 mod records;
@@ -69,10 +72,12 @@ pub use record::{
 };
 pub use records::Records;
 pub use source::{
-    JudgedPairs, LeftOut, Loaded, ReadAs, SourceReport, has_split, load_candidates, load_demonstrations,
-    load_judged_pairs, load_pairs, load_pairs_with_reference, load_prompts, load_rankings, load_tasks,
-    load_unpaired, stream_candidates,
+    JudgedPairs, LeftOut, Loaded, ReadAs, Source, SourceReport, has_split, load_candidates,
+    load_demonstrations, load_judged_pairs, load_pairs, load_pairs_with_reference, load_prompts,
+    load_rankings, load_tasks, load_unpaired, open_demonstrations, open_pairs, open_pairs_with_reference,
+    open_rankings, open_tasks, open_unpaired, stream_candidates,
 };
+pub use store::{Bytes, Fingerprint, RowSource, Rows, StoredRow, TokenCache};
 pub use template::ChatTemplate;
 pub use tokenize::{
     DropReason, LearnedPart, TokenizeOptions, TokenizeReport, TokenizedCandidates, TokenizedCompletion,

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub use candidates::{Candidates, Ranking};
 pub use judged::{JudgedPair, ListPlace, Vote};
+pub(crate) use preference::are_of_pairs;
 pub use preference::{PreferencePair, UnpairedPreference, unpair_preferences};
 
 /// The origin of a record; displayed as `file:line`.
@@ -35,6 +36,11 @@ impl Origin {
     /// Row `row` (counted from 0) of data that was built in code.
     pub fn in_code(row: usize) -> Self {
         Self { file: None, line: row + 1 }
+    }
+
+    /// The file; none of data that was built in code.
+    pub(crate) fn file(&self) -> Option<&Arc<Path>> {
+        self.file.as_ref()
     }
 
     /// The line in the file, counted from 1.

@@ -23,6 +23,7 @@ mod parquet;
 #[path = "source/no_parquet.rs"]
 mod parquet;
 mod prompt;
+mod reading;
 mod reply;
 mod report;
 mod rows;
@@ -32,17 +33,19 @@ mod stream;
 
 pub use files::has_split;
 pub use judged::JudgedPairs;
+pub use reading::Source;
+pub(crate) use reading::Split;
 pub(crate) use report::allowed;
 pub use report::{LeftOut, Loaded, ReadAs, SourceReport};
 
 use crate::dataset::Dataset;
-use crate::error::{DataError, Result};
+use crate::error::Result;
 #[cfg(doc)]
 use crate::layout::Layout;
 use crate::record::{
     Candidates, Demonstration, PreferencePair, PromptOnly, PromptTask, Ranking, UnpairedPreference,
+    are_of_pairs,
 };
-use report::Tally;
 use rows::Row;
 use shapes::Grouped;
 use stream::Rows;
@@ -56,7 +59,15 @@ use stream::Rows;
 /// # Errors
 /// Unreadable or missing files, malformed ones, splits that do not exist, and rows whose columns do not make a pair.
 pub fn load_pairs(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<PreferencePair>> {
-    load(&dataset.into(), split, true, shapes::pair)
+    open_pairs(dataset, split)?.load()
+}
+
+/// The pairs of [`load_pairs`], to be read when they are wanted.
+///
+/// # Errors
+/// Files that are not there, and splits that do not exist.
+pub fn open_pairs(dataset: impl Into<Dataset>, split: &str) -> Result<Source<PreferencePair>> {
+    open(dataset, split, true, || shapes::pair)
 }
 
 /// The preference pairs of a split, each with its gold answer in the column `reference`.
@@ -67,7 +78,15 @@ pub fn load_pairs(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<Pre
 /// # Errors
 /// As [`load_pairs`]; and rows without the column.
 pub fn load_pairs_with_reference(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<PreferencePair>> {
-    load(&dataset.into(), split, true, shapes::pair_with_reference)
+    open_pairs_with_reference(dataset, split)?.load()
+}
+
+/// The pairs of [`load_pairs_with_reference`], to be read when they are wanted.
+///
+/// # Errors
+/// As [`open_pairs`].
+pub fn open_pairs_with_reference(dataset: impl Into<Dataset>, split: &str) -> Result<Source<PreferencePair>> {
+    open(dataset, split, true, || shapes::pair_with_reference)
 }
 
 /// The labelled answers of a split: `prompt`, `completion` and `label`, or the answers of preference pairs as
@@ -78,9 +97,25 @@ pub fn load_pairs_with_reference(dataset: impl Into<Dataset>, split: &str) -> Re
 /// # Errors
 /// As [`load_pairs`]; and a split that mixes the two kinds of rows.
 pub fn load_unpaired(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<UnpairedPreference>> {
-    let mut answers = shapes::Answers::default();
-    let rows = load(&dataset.into(), split, true, |row| answers.add(row))?;
-    Ok(rows.map(|_| answers.into_records()))
+    Ok(open_unpaired(dataset, split)?.load()?.map(|records| match are_of_pairs(&records) {
+        false => records,
+        true => {
+            let (desirable, undesirable): (Vec<_>, Vec<_>) = records.into_iter().partition(|row| row.label);
+            [desirable, undesirable].concat()
+        }
+    }))
+}
+
+/// The answers of [`load_unpaired`], to be read when they are wanted; those of a pair stand together.
+///
+/// # Errors
+/// As [`open_pairs`].
+pub fn open_unpaired(dataset: impl Into<Dataset>, split: &str) -> Result<Source<UnpairedPreference>> {
+    let source = Source::open(dataset.into(), split, true, || {
+        let mut answers = shapes::Answers::default();
+        Box::new(move |row, records| answers.add(row, records))
+    })?;
+    Ok(source)
 }
 
 /// The ranked answers of a split: preference pairs as in [`load_pairs`], or `prompt` with a list `completions` of two
@@ -96,8 +131,23 @@ pub fn load_rankings(
     split: &str,
     source_column: &str,
 ) -> Result<Loaded<Ranking>> {
-    let mut rankings = shapes::Rankings::default();
-    load(&dataset.into(), split, true, |row| rankings.ranking(row, source_column))
+    open_rankings(dataset, split, source_column)?.load()
+}
+
+/// The rankings of [`load_rankings`], to be read when they are wanted.
+///
+/// # Errors
+/// As [`open_pairs`].
+pub fn open_rankings(
+    dataset: impl Into<Dataset>,
+    split: &str,
+    source_column: &str,
+) -> Result<Source<Ranking>> {
+    let source_column = source_column.to_owned();
+    open(dataset, split, true, move || {
+        let (mut rankings, source_column) = (shapes::Rankings::default(), source_column.clone());
+        move |row: &mut Row| rankings.ranking(row, &source_column)
+    })
 }
 
 /// The answers of a split, to be scored: `prompt` with `completion`, with a list `completions`, or with `chosen` and
@@ -106,7 +156,7 @@ pub fn load_rankings(
 /// # Errors
 /// As [`load_pairs`].
 pub fn load_candidates(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<Candidates>> {
-    load(&dataset.into(), split, true, shapes::candidates)
+    open(dataset, split, true, || shapes::candidates)?.load()
 }
 
 /// Rows as [`load_candidates`] has them, one by one, however many there are: a row is read when it is asked for.
@@ -149,7 +199,8 @@ pub fn load_judged_pairs(
     subset_column: &str,
 ) -> Result<JudgedPairs> {
     let mut judging = judged::Judging::default();
-    load(&dataset.into(), split, false, |row| judging.add(row, subset_column))?;
+    let take = |row: &mut Row| judging.add(row, subset_column).and_then(|()| row.refuse_meaningful());
+    reading::each_row(&dataset.into(), split, false, take)?;
     judging.finish()
 }
 
@@ -158,7 +209,15 @@ pub fn load_judged_pairs(
 /// # Errors
 /// As [`load_pairs`].
 pub fn load_demonstrations(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<Demonstration>> {
-    load(&dataset.into(), split, false, shapes::demonstration)
+    open_demonstrations(dataset, split)?.load()
+}
+
+/// The demonstrations of [`load_demonstrations`], to be read when they are wanted.
+///
+/// # Errors
+/// As [`open_pairs`].
+pub fn open_demonstrations(dataset: impl Into<Dataset>, split: &str) -> Result<Source<Demonstration>> {
+    open(dataset, split, false, || shapes::demonstration)
 }
 
 /// The prompts of a split: the `prompt` column of any data set, or the implicit prompt of preference pairs.
@@ -166,7 +225,7 @@ pub fn load_demonstrations(dataset: impl Into<Dataset>, split: &str) -> Result<L
 /// # Errors
 /// As [`load_pairs`].
 pub fn load_prompts(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<PromptOnly>> {
-    load(&dataset.into(), split, false, shapes::prompt)
+    open(dataset, split, false, || shapes::prompt)?.load()
 }
 
 /// The prompts of a split as in [`load_prompts`], with the right answers in the column `reference_column`, which may be
@@ -179,42 +238,38 @@ pub fn load_tasks(
     split: &str,
     reference_column: &str,
 ) -> Result<Loaded<PromptTask>> {
-    load(&dataset.into(), split, false, |row| shapes::task(row, reference_column))
+    open_tasks(dataset, split, reference_column)?.load()
 }
 
-/// Reads the rows of a split as records; where answers `are_compared`, responses to equal prompts are one row.
-fn load<T>(
-    dataset: &Dataset,
+/// The prompts of [`load_tasks`], to be read when they are wanted.
+///
+/// # Errors
+/// As [`open_pairs`].
+pub fn open_tasks(
+    dataset: impl Into<Dataset>,
+    split: &str,
+    reference_column: &str,
+) -> Result<Source<PromptTask>> {
+    let reference_column = reference_column.to_owned();
+    open(dataset, split, false, move || {
+        let reference_column = reference_column.clone();
+        move |row: &mut Row| shapes::task(row, &reference_column)
+    })
+}
+
+/// The source of a split whose rows are a record each, which a function of a new `to_record` makes; where answers
+/// `are_compared`, responses to equal prompts are one row.
+fn open<R, F: FnMut(&mut Row) -> Result<R> + 'static>(
+    dataset: impl Into<Dataset>,
     split: &str,
     are_compared: bool,
-    mut record: impl FnMut(&mut Row) -> Result<T>,
-) -> Result<Loaded<T>> {
-    let mut seen = Vec::new();
-    let mut renamed = |mut row: Row| {
-        dataset.columns.rename(&mut row.columns, &mut seen);
-        row
-    };
-    let rows = Rows::of_split(dataset, split)?.map(|row| row.map(&mut renamed));
-    let rows: Box<dyn Iterator<Item = Result<Row>>> =
-        if are_compared { Box::new(Grouped::new(rows)) } else { Box::new(rows) };
-    let (mut records, mut tally) = (Vec::new(), Tally::new(dataset.max_bad_rows));
-    for row in rows {
-        // Whatever cannot be read stops the load: what follows it is not what it seems.
-        let mut row = row?;
-        let read = record(&mut row).and_then(|record| row.refuse_meaningful().map(|()| record));
-        tally.voted(&row);
-        match read {
-            Ok(record) => {
-                tally.used(&row);
-                records.push(record);
-            }
-            Err(error) => tally.leave_out(row.count, error)?,
-        }
-    }
-    let report = tally.finish(dataset.columns.unseen(&seen))?;
-    if records.is_empty() {
-        return Err(DataError::NoRows(dataset.path.clone()));
-    }
-    tracing::debug!(rows = records.len(), path = %dataset.path.display(), split, "loaded");
-    Ok(Loaded { records, report })
+    to_record: impl Fn() -> F + Send + Sync + 'static,
+) -> Result<Source<R>> {
+    Source::open(dataset.into(), split, are_compared, move || {
+        let mut to_record = to_record();
+        Box::new(move |row, records| {
+            records.push(to_record(row)?);
+            Ok(())
+        })
+    })
 }

@@ -109,6 +109,11 @@ impl ChatTemplate {
             .map_err(|reason| DataError::Template { path: PathBuf::from("<source>"), reason })
     }
 
+    /// The sources of all its templates, by name.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.named.iter().map(|(name, program)| (name.as_str(), program.source()))
+    }
+
     /// The text of a conversation, with the header of the assistant's next turn if `add_generation_prompt`.
     ///
     /// # Errors

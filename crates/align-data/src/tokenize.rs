@@ -12,6 +12,7 @@
 mod answers;
 mod boundary;
 mod candidates;
+mod collect;
 mod demonstrations;
 mod ending;
 mod pairs;
@@ -22,23 +23,24 @@ mod truncate;
 mod turns;
 mod unpaired;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use rayon::prelude::*;
-
+pub(crate) use candidates::rankings_tokenized;
 pub use candidates::{TokenizedCandidates, TokenizedRanking, tokenize_candidates, tokenize_rankings};
+pub(crate) use collect::Collecting;
+pub(crate) use demonstrations::demonstrations_tokenized;
 pub use demonstrations::{LearnedPart, TokenizedExample, tokenize_demonstrations};
+pub(crate) use pairs::pairs_tokenized;
 pub use pairs::{TokenizedPair, tokenize_pairs};
+pub(crate) use report::RowOutcome;
 pub use report::{DropReason, TokenizeReport};
 pub use truncate::TruncationMode;
+pub(crate) use unpaired::unpaired_tokenized;
 pub use unpaired::{TokenizedCompletion, tokenize_unpaired};
 
-use crate::error::{DataError, Result};
+use crate::error::Result;
 use crate::record::{Origin, PromptOnly, PromptTask};
-use crate::source::allowed;
 use crate::tokenizer::Tokenizer;
 use boundary::Encoder;
-use report::RowOutcome;
+use collect::collect;
 use truncate::Lengths;
 
 /// The options of tokenization: how records become token ids. Made by checking [`DataOptions`](crate::DataOptions).
@@ -98,9 +100,17 @@ pub fn tokenize_prompts(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedPrompt>, TokenizeReport)> {
+    collect(prompts, options, prompts_tokenized(tokenizer, options)?)
+}
+
+/// What makes token ids of a prompt.
+fn prompts_tokenized<'a>(
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenizeOptions,
+) -> Result<impl Fn(usize, &PromptOnly) -> Result<RowOutcome<TokenizedPrompt>> + 'a> {
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
-    collect(prompts, options, |row, prompt| {
+    Ok(move |row, prompt: &PromptOnly| {
         let text = render::prompt(tokenizer, &prompt.prompt, &prompt.template, &prompt.origin)?;
         let cut = lengths.fit_prompt(encoder.framed(encoder.prompt(&text)?));
         let outcome = RowOutcome::of(&cut, false, |ids| ending::of(tokenizer, ids));
@@ -133,58 +143,22 @@ pub fn tokenize_tasks(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedTask>, TokenizeReport)> {
-    let prompts: Vec<PromptOnly> = tasks.iter().map(|task| task.prompt.clone()).collect();
-    let (prompts, report) = tokenize_prompts(&prompts, tokenizer, options)?;
-    let task = |prompt: TokenizedPrompt| TokenizedTask {
-        task: tasks[prompt.row].clone(),
-        tokens: prompt.tokens,
-        prompt_is_cut: prompt.is_cut,
-    };
-    Ok((prompts.into_iter().map(task).collect(), report))
+    collect(tasks, options, tasks_tokenized(tokenizer, options)?)
 }
 
-/// Tokenizes all records in parallel and in order. Those that cannot be used are left out; of too many the first decides the
-/// error.
-fn collect<R: Sync, T: Send>(
-    records: &[R],
-    options: &TokenizeOptions,
-    tokenize: impl Fn(usize, &R) -> Result<RowOutcome<T>> + Sync,
-) -> Result<(Vec<T>, TokenizeReport)> {
-    let allowed = allowed(options.max_bad_rows, records.len());
-    // Rows behind one that failed are not worth the time once too many have: a template that fails slowly fails for all of
-    // them.
-    let (failed, bad) = (AtomicUsize::new(usize::MAX), AtomicUsize::new(0));
-    let outcome = |(row, record)| {
-        (failed.load(Ordering::Relaxed) > row || bad.load(Ordering::Relaxed) <= allowed).then(|| {
-            tokenize(row, record).inspect_err(|error| {
-                let is_of_row = error.reason().is_some();
-                failed.fetch_min(row, Ordering::Relaxed);
-                bad.fetch_add(if is_of_row { 1 } else { allowed + 1 }, Ordering::Relaxed);
-            })
-        })
-    };
-    let outcomes: Vec<_> = records.par_iter().enumerate().map(outcome).collect();
-    let mut report = TokenizeReport::default();
-    let mut kept = Vec::with_capacity(records.len());
-    // The rows that were passed by stand behind the first that failed.
-    let mut first_bad = None;
-    for outcome in outcomes.into_iter().flatten() {
-        match outcome {
-            Ok(outcome) => kept.extend(report.absorb(outcome)),
-            Err(error) => {
-                let Some(reason) = error.reason().filter(|_| allowed > 0) else { return Err(error) };
-                report.leave_out(reason, &error);
-                first_bad.get_or_insert(error);
-            }
-        }
-    }
-    let bad = report.left_out.iter().map(|reason| reason.rows).sum::<usize>();
-    if let Some(first) = first_bad.filter(|_| bad > allowed) {
-        let (rows, most) = (records.len(), options.max_bad_rows);
-        return Err(DataError::BadRows { first: Box::new(first), bad: allowed + 1, rows, most });
-    }
-    if kept.is_empty() {
-        return Err(DataError::AllRowsDropped { rows: report.rows, reasons: report.reasons() });
-    }
-    Ok((kept, report))
+/// What makes token ids of a prompt to answer.
+pub(crate) fn tasks_tokenized<'a>(
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenizeOptions,
+) -> Result<impl Fn(usize, &PromptTask) -> Result<RowOutcome<TokenizedTask>> + 'a> {
+    let tokenize = prompts_tokenized(tokenizer, options)?;
+    Ok(move |row, task: &PromptTask| {
+        let outcome = tokenize(row, &task.prompt)?;
+        let with_task = |prompt: TokenizedPrompt| TokenizedTask {
+            task: task.clone(),
+            tokens: prompt.tokens,
+            prompt_is_cut: prompt.is_cut,
+        };
+        Ok(outcome.map(with_task))
+    })
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use align_data::{
     DataConfig, DataOptions, Dataset, Prepared, Records, TokenizedPair, Tokenizer, UnpairedChecks,
-    load_pairs, load_unpaired, prepare_pairs, prepare_unpaired,
+    open_pairs, open_unpaired, prepare_pairs, prepare_unpaired,
 };
 
 const PAIR: &str = r#"{"prompt": "Name a colour.", "chosen": " Blue is one.", "rejected": " No."}"#;
@@ -25,8 +25,8 @@ fn prepare(
 ) -> align_data::Result<Prepared<TokenizedPair>> {
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs/model");
     let (data, eval) = (Dataset::from(data), eval.map(Dataset::from));
-    let load = |dataset: &Dataset, split: &str| load_pairs(dataset, split);
-    let records = Records::load(&data, eval.as_ref(), config, load)?;
+    let open = |dataset: &Dataset, split: &str| open_pairs(dataset, split);
+    let records = Records::open(&data, eval.as_ref(), config, open)?;
     prepare_pairs(&records, &Tokenizer::load(model).unwrap(), &config.tokenize)
 }
 
@@ -87,8 +87,8 @@ fn labelled_answers_are_identified_by_their_labels_too() {
         let train = file(dir.path(), name, lines);
         let config = config(|_| ());
         let train = Dataset::from(train);
-        let load = |dataset: &Dataset, split: &str| load_unpaired(dataset, split);
-        let records = Records::load(&train, Some(&train), &config, load).unwrap();
+        let open = |dataset: &Dataset, split: &str| open_unpaired(dataset, split);
+        let records = Records::open(&train, Some(&train), &config, open).unwrap();
         prepare_unpaired(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let liked = r#"{"prompt": "Name a colour.", "completion": " Blue is one.", "label": true}"#;
@@ -96,11 +96,11 @@ fn labelled_answers_are_identified_by_their_labels_too() {
     let one = prepare("a.jsonl", &[liked]);
     assert_ne!(one.fingerprint, prepare("b.jsonl", &[&disliked]).fingerprint);
     assert_eq!(one.fingerprint, prepare("c.jsonl", &[liked]).fingerprint);
-    assert_eq!((one.longest, one.held_out.len()), (one.train[0].token_count(), 1));
+    assert_eq!((one.longest, one.held_out.len()), (one.train.lengths()[0], 1));
     assert_eq!(one.findings.checks.evaluation.unwrap().rows_in_training, 1);
 
     let pairs = prepare("d.jsonl", &[PAIR, OTHER]);
-    let labels: Vec<_> = pairs.train.iter().map(|row| row.desirable).collect();
+    let labels: Vec<_> = pairs.train.iter().map(|row| row.unwrap().desirable).collect();
     assert_eq!(labels, [true, true, false, false]);
     let expected = UnpairedChecks { desirable: 2, undesirable: 2, labelled_both_ways: 0 };
     assert_eq!(pairs.findings.checks.unpaired, Some(expected));

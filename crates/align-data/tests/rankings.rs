@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataOptions, MaskStyle, Ranking, Records, Text, Tokenizer, inspect_ranking, load_candidates,
+    DataOptions, MaskStyle, Ranking, Records, Source, Text, Tokenizer, inspect_ranking, load_candidates,
     load_rankings, prepare_rankings,
 };
 use serde_json::{Value, json};
@@ -115,13 +115,14 @@ fn a_run_reads_them_cut_alike_and_hashes_their_margins() {
         let (_dir, path) = file(&[row(margin)]);
         let options = DataOptions { dataset_name: "rows".to_owned(), ..DataOptions::default() };
         let records = Records {
-            train: load_rankings(&path, "train", "source").unwrap(),
-            held_out: align_data::Loaded::default(),
+            train: load_rankings(&path, "train", "source").unwrap().into(),
+            held_out: Source::default(),
         };
         prepare_rankings(&records, &tokenizer(), &options.check().unwrap().tokenize).unwrap()
     };
     let data = prepared(1.0);
-    let shown = inspect_ranking(&data.train[0], &tokenizer(), MaskStyle::Brackets).unwrap();
+    let shown =
+        inspect_ranking(data.train.get(0).unwrap().as_ref(), &tokenizer(), MaskStyle::Brackets).unwrap();
     for fragment in ["Hello.", "chosen (", "⟦ Good day.</s>⟧", "rejected (", "margin │ 1"] {
         assert!(shown.contains(fragment), "{shown}");
     }

@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use align_data::{
-    DataOptions, Loaded, MaskStyle, Message, PreferencePair, Records, Result, Text, TokenizeOptions,
-    Tokenizer, TruncationMode, inspect_pair, load_pairs, load_pairs_with_reference, prepare_pairs,
-    tokenize_pairs,
+    DataOptions, Loaded, MaskStyle, Message, PreferencePair, Records, Result, Source, Text, TokenizeOptions,
+    Tokenizer, TruncationMode, inspect_pair, load_pairs, load_pairs_with_reference, open_pairs,
+    open_pairs_with_reference, prepare_pairs, tokenize_pairs,
 };
 use tempfile::TempDir;
 
@@ -133,22 +133,21 @@ fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
     let prepare = |row: &str| {
         let (_dir, path) = file(&[row]);
         let records = Records {
-            train: load_pairs_with_reference(&path, "train").unwrap(),
-            held_out: align_data::Loaded::default(),
+            train: open_pairs_with_reference(&path, "train").unwrap(),
+            held_out: Source::default(),
         };
         prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let (one, same, other) = (prepare(ROW), prepare(ROW), prepare(&ROW.replace("dry", "wet")));
     assert_eq!(one.fingerprint, same.fingerprint);
     assert_ne!(one.fingerprint, other.fingerprint);
-    let row = &one.train[0];
+    let row = one.train.get(0).unwrap();
     assert_eq!(one.longest, row.prompt.len() + row.reference.as_ref().unwrap().len());
 
     let (_dir, path) = file(&[ROW]);
-    let records =
-        Records { train: load_pairs(&path, "train").unwrap(), held_out: align_data::Loaded::default() };
+    let records = Records { train: open_pairs(&path, "train").unwrap(), held_out: Source::default() };
     let without = prepare_pairs(&records, &tokenizer, &config.tokenize).unwrap();
-    assert_eq!(without.train[0].reference, None);
+    assert_eq!(without.train.get(0).unwrap().reference, None);
     assert_ne!(without.fingerprint, one.fingerprint);
 }
 

@@ -1,6 +1,8 @@
 //! Micro-batches of preference pairs: each prompt once, its answers behind it.
 
-use align_data::TokenizedPair;
+use std::borrow::Cow;
+
+use align_data::{RowSource, TokenizedPair};
 use align_losses::{PairLengths, PairLogProbs};
 use align_models::Packed;
 use candle_core::{Device, Result, Tensor, bail};
@@ -19,48 +21,74 @@ pub struct PairBatch {
 
 impl PairBatch {
     /// Packs the pairs with the given indices: chosen and rejected answers.
-    pub fn new(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
-        let mut batch = Self::empty(pairs, indices);
-        for pair in indices.iter().map(|&index| &pairs[index]) {
+    ///
+    /// # Errors
+    /// Rows that cannot be read from where they are.
+    pub fn new<'a>(
+        pairs: impl Into<RowSource<'a, TokenizedPair>>,
+        indices: &[usize],
+    ) -> align_data::Result<Self> {
+        let (mut batch, pairs) = Self::empty(pairs.into(), indices)?;
+        for pair in pairs {
             let answers: [&[u32]; 2] = [&pair.chosen, &pair.rejected];
             batch.packed.push_completions_but(&pair.prompt, &answers, &pair.unlearned);
         }
-        batch
+        Ok(batch)
     }
 
     /// [`PairBatch::new`] with the prompts' tokens scored too.
-    pub fn with_prompts(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
-        let mut batch = Self { prompt_is_scored: true, ..Self::empty(pairs, indices) };
-        for pair in indices.iter().map(|&index| &pairs[index]) {
+    ///
+    /// # Errors
+    /// As [`PairBatch::new`].
+    pub fn with_prompts<'a>(
+        pairs: impl Into<RowSource<'a, TokenizedPair>>,
+        indices: &[usize],
+    ) -> align_data::Result<Self> {
+        let (batch, pairs) = Self::empty(pairs.into(), indices)?;
+        let mut batch = Self { prompt_is_scored: true, ..batch };
+        for pair in pairs {
             let answers: [&[u32]; 2] = [&pair.chosen, &pair.rejected];
             batch.packed.push_prompt_and_completions(&pair.prompt, &answers, &pair.unlearned);
         }
-        batch
+        Ok(batch)
     }
 
     /// [`PairBatch::new`] with the pairs' gold answers as a third answer.
     ///
+    /// # Errors
+    /// As [`PairBatch::new`].
+    ///
     /// # Panics
     /// If a pair has none: they must have been read with their references.
-    pub fn with_gold(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
-        let mut batch = Self { has_gold: true, ..Self::empty(pairs, indices) };
-        for pair in indices.iter().map(|&index| &pairs[index]) {
+    pub fn with_gold<'a>(
+        pairs: impl Into<RowSource<'a, TokenizedPair>>,
+        indices: &[usize],
+    ) -> align_data::Result<Self> {
+        let (batch, pairs) = Self::empty(pairs.into(), indices)?;
+        let mut batch = Self { has_gold: true, ..batch };
+        for pair in pairs {
             let gold = pair.reference.as_ref().expect("the pairs were read with their references");
             let answers: [&[u32]; 3] = [&pair.chosen, &pair.rejected, gold];
             batch.packed.push_completions_but(&pair.prompt, &answers, &pair.unlearned);
         }
-        batch
+        Ok(batch)
     }
 
-    fn empty(pairs: &[TokenizedPair], indices: &[usize]) -> Self {
-        Self {
+    /// A batch of these pairs without their tokens, and the pairs.
+    fn empty<'a>(
+        pairs: RowSource<'a, TokenizedPair>,
+        indices: &[usize],
+    ) -> align_data::Result<(Self, Vec<Cow<'a, TokenizedPair>>)> {
+        let pairs = pairs.pick(indices)?;
+        let batch = Self {
             packed: Packed::default(),
             indices: indices.to_vec(),
-            origins: indices.iter().map(|&index| pairs[index].origin.to_string()).collect(),
+            origins: pairs.iter().map(|pair| pair.origin.to_string()).collect(),
             prompt_is_scored: false,
             has_gold: false,
             twins: Vec::new(),
-        }
+        };
+        Ok((batch, pairs))
     }
 
     /// The same with what is known of all pairs of the data set: whether their answers are twins.
@@ -197,7 +225,7 @@ mod tests {
 
     #[test]
     fn answers_come_apart_as_they_went_in() {
-        let batch = PairBatch::new(&pairs(), &[2, 0]);
+        let batch = PairBatch::new(&pairs(), &[2, 0]).unwrap();
         assert_eq!(batch.answer_numbers(), [4, 5, 0, 1]);
         // Prompts of three and one tokens, each with answers of two tokens and one.
         assert_eq!(batch.num_tokens(), (3 + 2) + (3 + 1) + (1 + 2) + (1 + 1));
@@ -212,13 +240,13 @@ mod tests {
     #[test]
     fn scored_prompts_and_gold_answers_are_sequences_beside_the_answers() {
         let numbers = Tensor::arange(0f32, 6.0, &Device::Cpu).unwrap();
-        let prompts = PairBatch::with_prompts(&pairs(), &[2, 0]);
+        let prompts = PairBatch::with_prompts(&pairs(), &[2, 0]).unwrap();
         assert_eq!(values(&prompts.of_prompts(&numbers).unwrap()), [0.0, 3.0]);
         assert_eq!(values(&prompts.by_answer(&numbers).unwrap().rejected), [2.0, 5.0]);
         assert_eq!(prompts.lengths(), [2, 2, 1, 0, 2, 1]);
-        assert_eq!(prompts.num_tokens(), PairBatch::new(&pairs(), &[2, 0]).num_tokens());
+        assert_eq!(prompts.num_tokens(), PairBatch::new(&pairs(), &[2, 0]).unwrap().num_tokens());
 
-        let gold = PairBatch::with_gold(&pairs(), &[2, 0]);
+        let gold = PairBatch::with_gold(&pairs(), &[2, 0]).unwrap();
         assert_eq!(values(&gold.of_gold(&numbers).unwrap()), [2.0, 5.0]);
         assert_eq!(values(&gold.by_answer(&numbers).unwrap().chosen), [0.0, 3.0]);
         assert_eq!(gold.lengths(), [2, 1, 3, 2, 1, 3]);

@@ -1,7 +1,7 @@
 //! What is measured on held-out pairs: the objective itself, the KL from the reference on what the policy
 //! now says, and a few texts to look at.
 
-use align_data::{TokenizedCompletion, TokenizedPair, Tokenizer};
+use align_data::{RowSource, TokenizedCompletion, TokenizedPair, Tokenizer};
 use align_models::generation::{Completion, GenerationOptions, generate};
 use align_models::{CausalLm, divergence};
 use align_stage::{Pack, RowBatches, Said};
@@ -117,7 +117,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
     /// If completions would outgrow the model's positions.
     pub fn new(
         rows: &'a [T],
-        pack: impl Fn(&[T], &[usize]) -> O::Batch + 'a,
+        pack: impl Fn(RowSource<'_, T>, &[usize]) -> align_data::Result<O::Batch> + 'a,
         objective: O,
         (policy, reference): (CausalLm, Option<OpenReference<'a>>),
         how: Measuring<'a>,

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use align_data::TokenizedPair;
+use align_data::{RowSource, TokenizedPair};
 use align_losses::{LogRatios, PairLengths, PairLogProbs, Sequences, ld_log_probs, wpo_weights};
 use align_models::{CausalLm, Packed, Reference};
 use align_train::{Error, Objective, Result, StepLoss, Update, Weights};
@@ -153,7 +153,7 @@ impl Scoring for PairMethod {
     type Row = TokenizedPair;
     type Batch = PairBatch;
 
-    fn pack(&self, rows: &[TokenizedPair], indices: &[usize]) -> PairBatch {
+    fn pack(&self, rows: RowSource<'_, TokenizedPair>, indices: &[usize]) -> align_data::Result<PairBatch> {
         match self.likelihood {
             Some((Labels::PromptAndChosen, _)) => PairBatch::with_prompts(rows, indices),
             Some((Labels::Gold, _)) => PairBatch::with_gold(rows, indices),

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use align_data::{DataError, RowSource, StoredRow};
 use align_kernels::Params;
 use align_models::{CausalLm, LogProbCache, Packed, Reference, Result};
 use align_train::{Error, Pace};
@@ -15,12 +16,15 @@ const ROWS_PER_PASS: usize = 8;
 /// The way in which a method turns rows into sequences and scores them: the same for policy and reference.
 pub trait Scoring {
     /// A row of the data.
-    type Row;
+    type Row: StoredRow;
     /// Rows, packed.
     type Batch;
 
     /// Packs the rows with the given indices.
-    fn pack(&self, rows: &[Self::Row], indices: &[usize]) -> Self::Batch;
+    ///
+    /// # Errors
+    /// Rows that cannot be read from where they are.
+    fn pack(&self, rows: RowSource<'_, Self::Row>, indices: &[usize]) -> align_data::Result<Self::Batch>;
 
     /// The batch's stream and what is scored in it.
     fn packed(batch: &Self::Batch) -> &Packed;
@@ -56,31 +60,44 @@ pub fn precompute<S: Scoring>(
     scoring: &S,
     model: &CausalLm,
     (dir, model_hash): (&Path, &str),
-    rows: &[S::Row],
+    rows: RowSource<'_, S::Row>,
     rows_per_batch: Option<usize>,
 ) -> Result<Reference> {
     let indices: Vec<usize> = (0..rows.len()).collect();
     let rows_per_pass = rows_per_batch.unwrap_or(ROWS_PER_PASS);
-    let batches = || indices.chunks(rows_per_pass).map(|indices| scoring.pack(rows, indices));
+    let pack = |indices: &[usize]| scoring.pack(rows, indices).map_err(unreadable);
+    let batches = || indices.chunks(rows_per_pass).map(pack);
     let owned = |(prompt, answer): (&[u32], &[u32])| (prompt.to_vec(), answer.to_vec());
-    let sequences: Vec<_> =
-        batches().flat_map(|batch| S::packed(&batch).completions().map(owned).collect::<Vec<_>>()).collect();
+    let mut sequences: Vec<_> = Vec::new();
+    for batch in batches() {
+        sequences.extend(S::packed(&batch?).completions().map(owned));
+    }
     let sequences = sequences.iter().map(|(prompt, answer)| (prompt.as_slice(), answer.as_slice()));
     let compute = || {
         let (mut all, mut pace) = (Vec::new(), Pace::new("reference log-probs of rows", rows.len()));
         for batch in batches() {
-            all.extend(scoring.score(model, &batch)?.to_vec1::<f32>()?);
+            all.extend(scoring.score(model, &batch?)?.to_vec1::<f32>()?);
             pace.advance(rows_per_pass);
         }
         Ok(all)
     };
-    let context = rows.iter().map(S::context).enumerate().filter(|(_, places)| !places.is_empty());
-    let context: Vec<_> = context.collect();
+    let mut context: Vec<(usize, Vec<u32>)> = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let row = row.map_err(unreadable)?;
+        let places = S::context(&row);
+        if !places.is_empty() {
+            context.push((number, places.to_vec()));
+        }
+    }
     let mut key = format!("{model_hash} {}", scoring.depends_on());
     if !context.is_empty() {
         key += &format!(" {context:?}");
     }
     Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, &key, sequences, compute)?))
+}
+
+fn unreadable(error: DataError) -> align_models::Error {
+    align_models::Error::Config(error.to_string())
 }
 
 /// A reference that follows the policy (TR-DPO, Gorbatovski et al. 2024, arXiv:2404.09656): every `steps` updates

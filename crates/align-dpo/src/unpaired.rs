@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use align_data::TokenizedCompletion;
+use align_data::{RowSource, TokenizedCompletion};
 use align_losses::{
     RunningMoments, apo_zero_unpaired, bco, desirability_weighted, kto, kto_kl, sequence_log_probs,
 };
@@ -152,7 +152,11 @@ impl Scoring for UnpairedMethod {
     type Row = TokenizedCompletion;
     type Batch = UnpairedBatch;
 
-    fn pack(&self, rows: &[TokenizedCompletion], indices: &[usize]) -> UnpairedBatch {
+    fn pack(
+        &self,
+        rows: RowSource<'_, TokenizedCompletion>,
+        indices: &[usize],
+    ) -> align_data::Result<UnpairedBatch> {
         match self.loss {
             UnpairedLoss::Kto => UnpairedBatch::with_mismatched(rows, indices, self.max_length),
             UnpairedLoss::ApoZero | UnpairedLoss::Bco => UnpairedBatch::new(rows, indices),

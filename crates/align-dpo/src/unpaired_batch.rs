@@ -1,6 +1,8 @@
 //! Micro-batches of single answers, each behind its prompt; for KTO, with an answer to another prompt.
 
-use align_data::TokenizedCompletion;
+use std::borrow::Cow;
+
+use align_data::{RowSource, TokenizedCompletion};
 use align_models::Packed;
 use candle_core::{Device, Result, Tensor};
 
@@ -17,48 +19,65 @@ pub struct UnpairedBatch {
 
 impl UnpairedBatch {
     /// Packs the rows with the given indices.
-    pub fn new(rows: &[TokenizedCompletion], indices: &[usize]) -> Self {
-        let mut batch = Self::empty(rows, indices);
-        for row in indices.iter().map(|&index| &rows[index]) {
+    ///
+    /// # Errors
+    /// Rows that cannot be read from where they are.
+    pub fn new<'a>(
+        rows: impl Into<RowSource<'a, TokenizedCompletion>>,
+        indices: &[usize],
+    ) -> align_data::Result<Self> {
+        let (mut batch, rows) = Self::empty(rows.into(), indices)?;
+        for row in rows {
             batch.packed.push_completions_but(&row.prompt, &[&row.completion], &row.unlearned);
         }
-        batch
+        Ok(batch)
     }
 
     /// Packs each prompt with its own answer and with that of the row before it in the micro-batch (before the
     /// first comes the last): from the second, KTO estimates the KL (Ethayarajh et al. 2024, section 4.1; the
     /// same pairing as TRL's). A row that is alone gets the answer of the data set's row before it: its own
     /// would make the estimate its own reward. Mismatched answers are cut to `max_length` behind their new prompt.
-    pub fn with_mismatched(
-        rows: &[TokenizedCompletion],
+    ///
+    /// # Errors
+    /// As [`UnpairedBatch::new`].
+    pub fn with_mismatched<'a>(
+        all: impl Into<RowSource<'a, TokenizedCompletion>>,
         indices: &[usize],
         max_length: Option<usize>,
-    ) -> Self {
-        let mut batch = Self { mismatched: true, ..Self::empty(rows, indices) };
-        for (place, &index) in indices.iter().enumerate() {
-            let other = match indices {
-                [_] => (index + rows.len() - 1) % rows.len(),
-                _ => indices[(place + indices.len() - 1) % indices.len()],
-            };
-            let row = &rows[index];
-            let mismatched = rows[other].completion_after(&row.prompt, max_length);
+    ) -> align_data::Result<Self> {
+        let all: RowSource<'a, TokenizedCompletion> = all.into();
+        let (batch, rows) = Self::empty(all, indices)?;
+        let mut batch = Self { mismatched: true, ..batch };
+        let before = match indices {
+            [only] => Some(all.get((only + all.len() - 1) % all.len())?),
+            _ => rows.last().cloned(),
+        };
+        let others = before.iter().chain(&rows);
+        for (row, other) in rows.iter().zip(others) {
+            let mismatched = other.completion_after(&row.prompt, max_length);
             let (own, length) = (&row.completion, row.completion.len() as u32);
             let of_own = row.unlearned.iter().copied().filter(|&place| place < length);
-            let of_other = rows[other].unlearned.iter().map(|place| place + length);
+            let of_other = other.unlearned.iter().map(|place| place + length);
             let unlearned: Vec<u32> = of_own.chain(of_other).collect();
             batch.packed.push_completions_but(&row.prompt, &[own, &mismatched], &unlearned);
         }
-        batch
+        Ok(batch)
     }
 
-    fn empty(rows: &[TokenizedCompletion], indices: &[usize]) -> Self {
-        Self {
+    /// A batch of these rows without their tokens, and the rows.
+    fn empty<'a>(
+        rows: RowSource<'a, TokenizedCompletion>,
+        indices: &[usize],
+    ) -> align_data::Result<(Self, Vec<Cow<'a, TokenizedCompletion>>)> {
+        let rows = rows.pick(indices)?;
+        let batch = Self {
             packed: Packed::default(),
-            desirable: indices.iter().map(|&index| rows[index].desirable).collect(),
+            desirable: rows.iter().map(|row| row.desirable).collect(),
             mismatched: false,
             indices: indices.to_vec(),
-            origins: indices.iter().map(|&index| rows[index].origin.to_string()).collect(),
-        }
+            origins: rows.iter().map(|row| row.origin.to_string()).collect(),
+        };
+        Ok((batch, rows))
     }
 
     /// Number of rows.
@@ -139,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_mismatched_answer_is_that_of_the_row_before_in_the_batch() {
-        let batch = UnpairedBatch::with_mismatched(&rows(), &[3, 0, 1], Some(8));
+        let batch = UnpairedBatch::with_mismatched(&rows(), &[3, 0, 1], Some(8)).unwrap();
         assert_eq!(
             batch.packed.stream.tokens,
             [
@@ -165,9 +184,9 @@ mod tests {
 
     #[test]
     fn a_row_alone_is_not_compared_with_itself() {
-        let batch = UnpairedBatch::with_mismatched(&rows(), &[2], Some(6));
+        let batch = UnpairedBatch::with_mismatched(&rows(), &[2], Some(6)).unwrap();
         assert_eq!(batch.packed.stream.tokens, [&[1; 3][..], &[12; 3], &[11, 11, 99]].concat());
-        let batch = UnpairedBatch::new(&rows(), &[2]);
+        let batch = UnpairedBatch::new(&rows(), &[2]).unwrap();
         assert_eq!((batch.sequence_numbers(), batch.num_tokens()), (vec![2], 6));
         assert!(
             batch

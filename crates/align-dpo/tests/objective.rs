@@ -55,7 +55,7 @@ fn objective(params: &Params, reference: Reference) -> Preference {
 fn a_policy_that_is_its_own_reference_has_no_reward_and_the_loss_of_indifference() {
     let params = params();
     let objective = objective(&params, live(&params.frozen_copy().unwrap()));
-    let batch = PairBatch::new(&pairs(), &[0, 1, 2]);
+    let batch = PairBatch::new(&pairs(), &[0, 1, 2]).unwrap();
     objective.check_start(&batch, true).unwrap();
     let (loss, metrics) = objective.loss(&batch, &Weights::of("pairs", 3.0)).unwrap().read().unwrap();
     assert!((loss - std::f64::consts::LN_2).abs() < 1e-6);
@@ -70,7 +70,8 @@ fn another_reference_is_not_taken_for_the_policy_itself() {
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.5).unwrap()).unwrap();
     let objective = objective(&params, live(&frozen));
-    let error = objective.check_start(&PairBatch::new(&pairs(), &[0, 1]), true).unwrap_err().to_string();
+    let error =
+        objective.check_start(&PairBatch::new(&pairs(), &[0, 1]).unwrap(), true).unwrap_err().to_string();
     assert!(error.contains("not computed alike"), "{error}");
 }
 
@@ -79,7 +80,7 @@ fn every_parameter_gets_a_gradient_and_identical_answers_add_none() {
     let grads = |indices: &[usize]| {
         let params = params();
         let objective = objective(&params, live(&params.frozen_copy().unwrap()));
-        let batch = PairBatch::new(&pairs(), indices);
+        let batch = PairBatch::new(&pairs(), indices).unwrap();
         drop(objective.loss(&batch, &Weights::of("pairs", 2.0)).unwrap().loss.backward().unwrap());
         let norm = |p: &align_kernels::Param| {
             let grad = p.grad_buffer().unwrap().get().unwrap();
@@ -103,13 +104,14 @@ fn a_precomputed_reference_gives_the_live_ones_loss_in_any_batch() {
     let cache = tempfile::tempdir().unwrap();
     let hash = weights_hash(model().decoder_config(), &frozen).unwrap();
     let method = PairMethod::dpo(0.1);
-    let precomputed = precompute(&method, &lm(&frozen), (cache.path(), &hash), &pairs(), None).unwrap();
+    let precomputed =
+        precompute(&method, &lm(&frozen), (cache.path(), &hash), (&pairs()).into(), None).unwrap();
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.1).unwrap()).unwrap();
     let live = objective(&params, live(&frozen));
     let precomputed = objective(&params, precomputed);
     for indices in [&[0usize, 1, 2][..], &[2, 0], &[1]] {
-        let batch = PairBatch::new(&pairs(), indices);
+        let batch = PairBatch::new(&pairs(), indices).unwrap();
         let loss = |objective: &Preference| {
             objective.loss(&batch, &Weights::of("pairs", 1.0)).unwrap().loss.to_scalar::<f32>().unwrap()
         };

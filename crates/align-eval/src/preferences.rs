@@ -232,7 +232,7 @@ fn figures(
     let judged: Vec<Judged<'_>> =
         rows.iter().zip(rewards).map(|(row, rewards)| Judged { row, rewards }).collect();
     // What follows from training rows is measured apart, by `without_prompts`: there may be none.
-    let quality = Quality::new(&judged, &[], tokenizer, seed)?;
+    let quality = Quality::new(&judged, (&[]).into(), tokenizer, seed)?;
     let mut subsets = subsets(
         rows,
         &judged.iter().map(|row| row.rewards[0] - row.rewards[1]).collect::<Vec<_>>(),

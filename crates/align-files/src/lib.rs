@@ -15,7 +15,7 @@ pub mod yaml;
 
 pub use error::{Error, Result};
 pub use lock::Lock;
-pub use new_file::NewFile;
+pub use new_file::{NewFile, unnamed_in};
 pub use output_dir::{OutputDir, Scratch, Use, check_writable};
 pub use read::{open, read, read_to_string};
 pub use resume::Resume;

@@ -61,6 +61,18 @@ impl NewFile {
         &self.path
     }
 
+    /// What is written so far, to be read, also when it has its name.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn reader(&mut self) -> Result<File> {
+        let reopen = |content: &mut BufWriter<NamedTempFile>| {
+            content.flush()?;
+            content.get_ref().reopen()
+        };
+        reopen(&mut self.content).map_err(Error::at(&self.path))
+    }
+
     /// Gives the file its name: all of it is on the disk then.
     ///
     /// # Errors
@@ -85,6 +97,14 @@ impl Write for NewFile {
     fn flush(&mut self) -> io::Result<()> {
         self.content.flush()
     }
+}
+
+/// A file without a name, to be written and read: it goes with the process, however that ends.
+///
+/// # Errors
+/// The system's, about the directory that it would be in.
+pub fn unnamed_in(directory: impl AsRef<Path>) -> Result<File> {
+    tempfile::tempfile_in(&directory).map_err(Error::at(directory))
 }
 
 /// A temporary that this process has locked.
@@ -130,9 +150,18 @@ mod tests {
         let mut file = NewFile::create(&path).unwrap();
         file.write_all(b"one\n").unwrap();
         assert!(!path.exists() && file.path() == path);
+        assert_eq!(io::read_to_string(file.reader().unwrap()).unwrap(), "one\n");
         file.finish().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"one\n");
         assert_eq!(count(dir.path()), 1);
+    }
+
+    #[test]
+    fn what_has_no_name_is_no_file_of_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = unnamed_in(dir.path()).unwrap();
+        file.write_all(b"rows").unwrap();
+        assert_eq!(count(dir.path()), 0);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use align_data::Dataset;
+use align_data::{Dataset, TokenCache};
 
 use crate::HubError;
 use crate::name::is_commit;
@@ -52,10 +52,7 @@ impl Hub {
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let user_home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_default();
-        let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
-        let home = variable("HF_HOME").map(|home| expanded(&home, &user_home())).unwrap_or_else(|| {
-            caches.unwrap_or_else(|| Path::new(&user_home()).join(".cache")).join("huggingface")
-        });
+        let home = home(variable, user_home);
         let cache = variable("HF_HUB_CACHE").or_else(|| variable("HUGGINGFACE_HUB_CACHE"));
         let token_file = variable("HF_TOKEN_PATH")
             .map_or_else(|| home.join("token"), |path| expanded(&path, &user_home()));
@@ -131,6 +128,40 @@ impl Hub {
         let (_repository, snapshots, commit) = (parts.next()?, parts.next()??, parts.next()??);
         (snapshots == "snapshots" && is_commit(commit)).then(|| commit.to_owned())
     }
+}
+
+/// The cache of token ids, by the rules of Python's `datasets`: in `HF_DATASETS_CACHE`, else `HF_HOME/datasets`, else
+/// `$XDG_CACHE_HOME/huggingface/datasets`, else `~/.cache/huggingface/datasets`, the folder `candle-align`. Up to
+/// `HF_DATASETS_IN_MEMORY_MAX_SIZE` bytes stay in memory.
+///
+/// # Errors
+/// A size that is no number.
+pub fn token_cache_from_env() -> Result<TokenCache, HubError> {
+    token_cache(|name| std::env::var(name).ok())
+}
+
+fn token_cache(variable: impl Fn(&str) -> Option<String>) -> Result<TokenCache, HubError> {
+    let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+    let user_home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_default();
+    let named = variable("HF_DATASETS_CACHE").map(|dir| expanded(&dir, &user_home()));
+    let dir = named.unwrap_or_else(|| home(&variable, &user_home).join("datasets")).join("candle-align");
+    let size = "HF_DATASETS_IN_MEMORY_MAX_SIZE";
+    let in_memory = match variable(size) {
+        None => TokenCache::default().in_memory,
+        Some(value) => value.trim().parse().map_err(|_| HubError::Setting {
+            variable: size,
+            problem: "expected a number of bytes".to_owned(),
+        })?,
+    };
+    Ok(TokenCache { dir: Some(dir), in_memory })
+}
+
+/// The directory that all caches are in.
+fn home(variable: impl Fn(&str) -> Option<String>, user_home: impl Fn() -> String) -> PathBuf {
+    let caches = variable("XDG_CACHE_HOME").map(PathBuf::from);
+    variable("HF_HOME").map(|home| expanded(&home, &user_home())).unwrap_or_else(|| {
+        caches.unwrap_or_else(|| Path::new(&user_home()).join(".cache")).join("huggingface")
+    })
 }
 
 impl std::fmt::Debug for Hub {

@@ -17,4 +17,4 @@ mod snapshot;
 
 pub use device::{DeviceChoice, DeviceError, Dtype};
 pub use error::HubError;
-pub use hub::Hub;
+pub use hub::{Hub, token_cache_from_env};

@@ -1,6 +1,8 @@
 //! Micro-batches of ranked answers: each prompt once, its answers behind it.
 
-use align_data::TokenizedRanking;
+use std::borrow::Cow;
+
+use align_data::{RowSource, TokenizedRanking};
 use align_models::Packed;
 
 /// A micro-batch of rankings, packed.
@@ -18,30 +20,44 @@ pub struct RankingBatch {
 
 impl RankingBatch {
     /// Packs the rows with the given indices.
-    pub fn new(rows: &[TokenizedRanking], indices: &[usize]) -> Self {
-        let mut batch = Self::without_tokens(rows, indices);
-        for answers in indices.iter().map(|&index| &rows[index].answers) {
+    ///
+    /// # Errors
+    /// Rows that cannot be read from where they are.
+    pub fn new<'a>(
+        rows: impl Into<RowSource<'a, TokenizedRanking>>,
+        indices: &[usize],
+    ) -> align_data::Result<Self> {
+        let rows = rows.into().pick(indices)?;
+        let mut batch = Self::without_tokens(&rows);
+        for answers in rows.iter().map(|row| &row.answers) {
             let completions: Vec<&[u32]> = answers.completions.iter().map(Vec::as_slice).collect();
             batch.packed.push_completions(&answers.prompt, &completions);
         }
-        batch
+        Ok(batch)
     }
 
     /// The rows with the given indices by the numbers of their answers: `first_answers` is [`first_answers`] of
     /// all rows.
-    pub fn numbered(rows: &[TokenizedRanking], indices: &[usize], first_answers: &[usize]) -> Self {
-        let mut batch = Self::without_tokens(rows, indices);
+    ///
+    /// # Errors
+    /// As [`RankingBatch::new`].
+    pub fn numbered<'a>(
+        rows: impl Into<RowSource<'a, TokenizedRanking>>,
+        indices: &[usize],
+        first_answers: &[usize],
+    ) -> align_data::Result<Self> {
+        let mut batch = Self::without_tokens(&rows.into().pick(indices)?);
         let numbers = indices.iter().zip(&batch.counts).flat_map(|(&index, &count)| {
             let first = first_answers[index] as u32;
             first..first + count as u32
         });
         batch.numbers = numbers.collect();
-        batch
+        Ok(batch)
     }
 
-    fn without_tokens(rows: &[TokenizedRanking], indices: &[usize]) -> Self {
-        let rows = || indices.iter().map(|&index| &rows[index]);
-        let tokens = |row: &TokenizedRanking| {
+    fn without_tokens(rows: &[Cow<'_, TokenizedRanking>]) -> Self {
+        let rows = || rows.iter();
+        let tokens = |row: &Cow<'_, TokenizedRanking>| {
             let completions = row.answers.completions.iter();
             completions.map(|completion| row.answers.prompt.len() + completion.len()).sum::<usize>()
         };
@@ -128,14 +144,17 @@ impl RankingBatch {
 }
 
 /// The number of each row's first answer, where all answers of the data set are counted one after the other.
-pub fn first_answers(rows: &[TokenizedRanking]) -> Vec<usize> {
+///
+/// # Errors
+/// Rows that cannot be read from where they are.
+pub fn first_answers<'a>(rows: impl Into<RowSource<'a, TokenizedRanking>>) -> align_data::Result<Vec<usize>> {
     let mut next = 0;
-    let number = |row: &TokenizedRanking| {
+    let number = |row: align_data::Result<Cow<'a, TokenizedRanking>>| {
         let first = next;
-        next += row.answers.completions.len();
-        first
+        next += row?.answers.completions.len();
+        Ok(first)
     };
-    rows.iter().map(number).collect()
+    rows.into().iter().map(number).collect()
 }
 
 #[cfg(test)]
@@ -146,7 +165,7 @@ mod tests {
     #[test]
     fn answers_keep_their_rows_and_their_order() {
         let rows = [ranking(0, &[2, 3]), ranking(1, &[1, 1, 4]), ranking(2, &[5, 1])];
-        let batch = RankingBatch::new(&rows, &[1, 0]);
+        let batch = RankingBatch::new(&rows, &[1, 0]).unwrap();
         assert_eq!((batch.counts(), batch.len()), (&[3, 2][..], 2));
         let (better, worse, shares) = batch.pairs();
         assert_eq!((better, worse), (vec![0, 0, 1, 3], vec![1, 2, 2, 4]));
@@ -160,7 +179,7 @@ mod tests {
         assert_eq!((predicting, labels), (vec![1, 8, 9], vec![10, 10, 10]));
         assert_eq!(shares, [1.0, 0.5, 0.5]);
 
-        let numbered = RankingBatch::numbered(&rows, &[2, 0], &first_answers(&rows));
+        let numbered = RankingBatch::numbered(&rows, &[2, 0], &first_answers(&rows).unwrap()).unwrap();
         assert_eq!(numbered.numbers(), [5, 6, 0, 1]);
         assert!(numbered.packed.stream.tokens.is_empty());
     }

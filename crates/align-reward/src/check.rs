@@ -1,6 +1,6 @@
 //! What rows must be like for a method, before a model is loaded.
 
-use align_data::TokenizedRanking;
+use align_data::{RowSource, TokenizedRanking};
 use align_train::{Error, Result};
 
 use crate::{RankingLoss, RewardOptions};
@@ -9,9 +9,17 @@ use crate::{RankingLoss, RewardOptions};
 ///
 /// # Errors
 /// Names the option or the row.
-pub fn check_rows(options: &RewardOptions, rows: &[TokenizedRanking]) -> Result<()> {
+pub fn check_rows<'a>(
+    options: &RewardOptions,
+    rows: impl Into<RowSource<'a, TokenizedRanking>>,
+) -> Result<()> {
+    let rows: RowSource<'a, TokenizedRanking> = rows.into();
+    let all = |is: &dyn Fn(&TokenizedRanking) -> bool| {
+        let mut other = rows.iter().find(|row| row.as_ref().map_or(true, |row| !is(row)));
+        other.take().transpose().map(|other| other.is_none()).map_err(Error::stage)
+    };
     let is_same = |row: &TokenizedRanking| row.answers.completions.windows(2).all(|two| two[0] == two[1]);
-    if rows.iter().all(is_same) {
+    if all(&is_same)? {
         let count = rows.len();
         return Err(Error::stage(format!(
             "all rewards would be equal: none of the {count} training rows has two answers that differ after \
@@ -19,7 +27,7 @@ pub fn check_rows(options: &RewardOptions, rows: &[TokenizedRanking]) -> Result<
         )));
     }
     let Some(loss) = options.ranking_loss else { return Ok(()) };
-    if rows.iter().all(|row| row.answers.completions.len() == 2) {
+    if all(&|row| row.answers.completions.len() == 2)? {
         let value = match loss {
             RankingLoss::Pairwise => "pairwise",
             RankingLoss::PlackettLuce => "plackett_luce",

@@ -1,6 +1,6 @@
 //! The objective and the rewards of held-out rows.
 
-use align_data::TokenizedRanking;
+use align_data::{RowSource, TokenizedRanking};
 use align_stage::{Pack, RowBatches};
 use align_train::{Batches, Error, Evaluate, Metrics, Result, Stop, evaluate};
 
@@ -41,7 +41,7 @@ pub fn accuracy(judged: &[Judged<'_>]) -> f64 {
 pub fn judge<'a>(
     rows: &'a [TokenizedRanking],
     objective: &Ranked,
-    pack: impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch,
+    pack: impl Fn(RowSource<'_, TokenizedRanking>, &[usize]) -> align_data::Result<RankingBatch>,
     batch_size: usize,
 ) -> Result<Vec<Judged<'a>>> {
     let mut batches = RowBatches::in_order(rows, batch_size, pack)?;
@@ -75,7 +75,7 @@ impl<'a> HeldOut<'a> {
     /// The held-out rows with the objective that they are measured by; none if there are no rows.
     pub fn new(
         rows: &'a [TokenizedRanking],
-        pack: impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch + 'a,
+        pack: impl Fn(RowSource<'_, TokenizedRanking>, &[usize]) -> align_data::Result<RankingBatch> + 'a,
         objective: Ranked,
         batch_size: usize,
     ) -> Option<Self> {

@@ -1,6 +1,6 @@
 //! What training on ranked answers minimises.
 
-use align_data::TokenizedRanking;
+use align_data::{RowSource, TokenizedRanking};
 use align_losses::{bradley_terry, bradley_terry_with_margin, plackett_luce, reward_centering};
 use align_models::{RewardModel, RewardScorer};
 use align_train::{Error, Metrics, Objective, Pace, Result, StepLoss, Weights};
@@ -48,12 +48,17 @@ impl RewardSource {
 /// Features of all answers of the rows, `[answers, hidden]`, in order.
 ///
 /// # Errors
-/// If the model cannot be run.
-pub fn features(model: &RewardModel, rows: &[TokenizedRanking]) -> candle_core::Result<Tensor> {
+/// If the model cannot be run, or rows cannot be read from where they are.
+pub fn features<'a>(
+    model: &RewardModel,
+    rows: impl Into<RowSource<'a, TokenizedRanking>>,
+) -> candle_core::Result<Tensor> {
+    let rows: RowSource<'a, TokenizedRanking> = rows.into();
     let indices: Vec<usize> = (0..rows.len()).collect();
     let mut pace = Pace::new("features of rows", rows.len());
     let of_pass = |indices: &[usize]| {
-        let features = model.features(&RankingBatch::new(rows, indices).packed)?.detach();
+        let batch = RankingBatch::new(rows, indices).map_err(candle_core::Error::wrap)?;
+        let features = model.features(&batch.packed)?.detach();
         pace.advance(indices.len());
         Ok(features)
     };

@@ -1,8 +1,9 @@
 //! How good rewards are on held-out rows: beside trivial rules, by source, and where they fail.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use align_data::{TokenizedRanking, Tokenizer};
+use align_data::{RowSource, TokenizedRanking, Tokenizer};
 use align_stage::AnswersOnly;
 use align_stats::{Calibration, are_twins, hit, pearson, share_ci95};
 use align_train::{Error, Result};
@@ -126,7 +127,7 @@ impl Quality {
     /// If token ids cannot be decoded.
     pub fn new(
         judged: &[Judged<'_>],
-        training: &[TokenizedRanking],
+        training: RowSource<'_, TokenizedRanking>,
         tokenizer: &Tokenizer,
         seed: u64,
     ) -> Result<Self> {
@@ -209,10 +210,10 @@ impl Distribution {
 }
 
 /// Share of pairs of these rows whose better answer has more tokens.
-fn longer_wins<'a>(rows: impl Iterator<Item = &'a TokenizedRanking>) -> f64 {
+fn longer_wins<'a>(rows: impl Iterator<Item = align_data::Result<Cow<'a, TokenizedRanking>>>) -> Result<f64> {
     let (mut hits, mut pairs) = (0.0, 0);
     for row in rows {
-        let lengths = lengths(row);
+        let lengths = lengths(&*row.map_err(Error::stage)?);
         for i in 0..lengths.len() {
             for j in i + 1..lengths.len() {
                 hits += hit(lengths[i] - lengths[j]);
@@ -220,20 +221,19 @@ fn longer_wins<'a>(rows: impl Iterator<Item = &'a TokenizedRanking>) -> f64 {
             }
         }
     }
-    mean(std::iter::once(hits), pairs)
+    Ok(mean(std::iter::once(hits), pairs))
 }
 
 fn baselines(
     judged: &[Judged<'_>],
-    training: &[TokenizedRanking],
+    training: RowSource<'_, TokenizedRanking>,
     tokenizer: &Tokenizer,
 ) -> Result<Baselines> {
-    let longer = longer_wins(judged.iter().map(|row| row.row));
+    let held_out = || judged.iter().map(|row| row.row);
+    let longer = longer_wins(held_out().map(|row| Ok(Cow::Borrowed(row))))?;
     let shorter = 1.0 - longer;
-    let majority = if longer_wins(training.iter()) >= 0.5 { longer } else { shorter };
-    let held_out: Vec<&TokenizedRanking> = judged.iter().map(|row| row.row).collect();
-    let training: Vec<&TokenizedRanking> = training.iter().collect();
-    let answers_only = AnswersOnly::of(&training, &held_out, tokenizer).map_err(Error::stage)?;
+    let majority = if longer_wins(training.iter())? >= 0.5 { longer } else { shorter };
+    let answers_only = AnswersOnly::of(training, held_out(), tokenizer).map_err(Error::stage)?;
     Ok(Baselines { longer, shorter, majority, answers_only })
 }
 
@@ -291,7 +291,7 @@ mod tests {
             .map(|(row, rewards)| Judged { row, rewards: rewards.to_vec() })
             .collect();
         let tokenizer = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/tokenizer");
-        Quality::new(&judged, rows, &Tokenizer::load(tokenizer).unwrap(), 3).unwrap()
+        Quality::new(&judged, rows.into(), &Tokenizer::load(tokenizer).unwrap(), 3).unwrap()
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Micro-batches of demonstrations, packed into one stream.
 
-use align_data::TokenizedExample;
+use align_data::{RowSource, TokenizedExample};
 use align_models::Packed;
 
 /// A micro-batch of demonstrations, packed.
@@ -13,11 +13,12 @@ pub struct ExampleBatch {
 
 impl ExampleBatch {
     /// Packs the examples with the given indices.
-    pub fn new(examples: &[TokenizedExample], indices: &[usize]) -> Self {
-        let mut packed = Packed::default();
-        indices
-            .iter()
-            .for_each(|&index| packed.push_sequence(&examples[index].tokens, &examples[index].mask));
-        Self { packed, origins: indices.iter().map(|&index| examples[index].origin.to_string()).collect() }
+    ///
+    /// # Errors
+    /// Rows that cannot be read from where they are.
+    pub fn new(examples: RowSource<'_, TokenizedExample>, indices: &[usize]) -> align_data::Result<Self> {
+        let (examples, mut packed) = (examples.pick(indices)?, Packed::default());
+        examples.iter().for_each(|example| packed.push_sequence(&example.tokens, &example.mask));
+        Ok(Self { packed, origins: examples.iter().map(|example| example.origin.to_string()).collect() })
     }
 }

@@ -1,8 +1,8 @@
 //! Supervised fine-tuning as a whole: a model and demonstrations in, a trained model on disk out.
 
 use align_data::{
-    DataOptions, Demonstration, DemonstrationOptions, Loaded, MaskStyle, PackingStrategy, Prepared, Records,
-    TokenizedExample, inspect_example, load_demonstrations, prepare_demonstrations,
+    DataOptions, Demonstration, DemonstrationOptions, MaskStyle, PackingStrategy, Prepared, Records, Source,
+    TokenizedExample, inspect_example, open_demonstrations, prepare_demonstrations,
 };
 use align_kernels::Params;
 use align_models::footprint::PassSize;
@@ -88,21 +88,26 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
 
     // Data: demonstrations as token ids, the part that is learned marked.
     let (learned, packing) = (job.demonstrations.check()?, job.demonstrations.packing()?);
-    let records = opening.records(parts.demonstrations, |path, split| load_demonstrations(path, split))?;
-    let reasoned = |loaded: Loaded<Demonstration>| loaded.map(|rows| learned.of_reasoning(rows));
+    let records = opening.records(parts.demonstrations, |path, split| open_demonstrations(path, split))?;
+    let reasoned = |source: Source<Demonstration>| {
+        let learned = learned.clone();
+        source.map(move |rows| learned.of_reasoning(rows))
+    };
     let records = Records { train: reasoned(records.train), held_out: reasoned(records.held_out) };
     let (tokenizer, tokenize) = (&opening.tokenizer, &opening.data.tokenize);
     let data = prepare_demonstrations(&records, tokenizer, tokenize, &learned)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
-    opening.plan_memory(&job.memory_needs(&opening, &data))?;
-    let lengths = data.train.iter().map(|example| example.tokens.len()).collect();
+    opening.plan_memory(&job.memory_needs(&opening, &data)?)?;
+    let lengths = data.train.lengths();
     let order = match packing {
         Some(PackingStrategy::Bfd) => opening.packed_order(lengths)?,
         None => opening.order(lengths)?,
     };
     let packing = order.packing();
-    let show = |row: usize| inspect_example(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    let show = |row: usize| {
+        inspect_example(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    };
     if opening.looked(&order, show)? {
         return Ok(None);
     }
@@ -143,7 +148,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
 
 impl Job {
     /// What takes memory in the run: every learned token predicts a label.
-    fn memory_needs(&self, opening: &Opening<'_>, data: &Prepared<TokenizedExample>) -> MemoryNeeds {
+    fn memory_needs(&self, opening: &Opening<'_>, data: &Prepared<TokenizedExample>) -> Result<MemoryNeeds> {
         let size = |row: &TokenizedExample| PassSize {
             tokens: row.tokens.len(),
             rows: row.mask.iter().filter(|is_learned| **is_learned).count(),
@@ -152,13 +157,14 @@ impl Job {
             .sft
             .neftune_noise_alpha
             .map(|_| "`neftune_noise_alpha` draws noise by micro-batch".to_owned());
-        MemoryNeeds {
-            train: data.train.iter().map(size).collect(),
+        let train = data.train.iter().map(|row| Ok(size(row?.as_ref())));
+        Ok(MemoryNeeds {
+            train: train.collect::<align_data::Result<_>>()?,
             held_out: data.held_out.iter().map(size).collect(),
             bins: self.demonstrations.packing_strategy.and(opening.data.tokenize.max_length),
             from_scratch: self.start.from_scratch,
             of_micro_batch: noise.or_else(|| self.lora.drawn_by_micro_batch()),
             ..MemoryNeeds::default()
-        }
+        })
     }
 }

@@ -39,7 +39,7 @@ fn window(cut: &[&[usize]]) -> (f32, f64, Vec<f32>) {
     let params = params();
     let objective = Supervised::new(lm(&params), LossType::Nll);
     let batches: Vec<ExampleBatch> =
-        cut.iter().map(|indices| ExampleBatch::new(&examples(), indices)).collect();
+        cut.iter().map(|indices| ExampleBatch::new((&examples()).into(), indices).unwrap()).collect();
     let mut totals = Weights::default();
     batches.iter().for_each(|batch| totals.merge(&objective.weights(batch)));
     let (mut loss, mut metrics) = (0.0, align_train::Metrics::default());
@@ -59,7 +59,7 @@ fn window(cut: &[&[usize]]) -> (f32, f64, Vec<f32>) {
 #[test]
 fn only_masked_tokens_count_and_each_counts_once() {
     let objective = Supervised::new(lm(&params()), LossType::Nll);
-    let batch = ExampleBatch::new(&examples(), &[0, 2]);
+    let batch = ExampleBatch::new((&examples()).into(), &[0, 2]).unwrap();
     // Three learned tokens of the first, and two of the second: its first is predicted by nothing.
     assert_eq!(objective.weights(&batch).get("tokens"), 5.0);
     let step = objective.loss(&batch, &Weights::of("tokens", 5.0)).unwrap();

@@ -1,6 +1,8 @@
 //! What the answers of a run's data give away without their prompts: the accuracy that a model's is to be read beside.
 
-use align_data::{DataError, TokenizedCompletion, TokenizedPair, TokenizedRanking, Tokenizer};
+use align_data::{
+    DataError, RowSource, StoredRow, TokenizedCompletion, TokenizedPair, TokenizedRanking, Tokenizer,
+};
 use align_stats::{BagOfWords, Contrast, spread};
 use serde::Serialize;
 
@@ -20,12 +22,6 @@ pub trait Answers {
     /// # Errors
     /// If token ids cannot be decoded.
     fn contrasts(&self, tokenizer: &Tokenizer) -> Result<Vec<Contrast>, DataError>;
-}
-
-impl<T: Answers> Answers for &T {
-    fn contrasts(&self, tokenizer: &Tokenizer) -> Result<Vec<Contrast>, DataError> {
-        T::contrasts(self, tokenizer)
-    }
 }
 
 impl Answers for TokenizedPair {
@@ -62,20 +58,25 @@ impl AnswersOnly {
     ///
     /// # Errors
     /// If token ids cannot be decoded.
-    pub fn of<T: Answers>(
-        train: &[T],
-        held_out: &[T],
+    pub fn of<'a, T: Answers + StoredRow + 'a>(
+        train: impl Into<RowSource<'a, T>>,
+        held_out: impl ExactSizeIterator<Item = &'a T>,
         tokenizer: &Tokenizer,
     ) -> Result<Option<Self>, DataError> {
-        if train.is_empty() || held_out.is_empty() {
+        let train: RowSource<'a, T> = train.into();
+        if train.is_empty() || held_out.len() == 0 {
             return Ok(None);
         }
         let contrasts = |row: &T| match row.contrasts(tokenizer) {
             Ok(contrasts) => contrasts.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error)],
         };
-        let bag = BagOfWords::fit(spread(train.len()).flat_map(|place| contrasts(&train[place])))?;
-        let accuracy = bag.accuracy(held_out.iter().flat_map(contrasts))?;
+        let of_training = |place| match train.get(place) {
+            Ok(row) => contrasts(&row),
+            Err(error) => vec![Err(error)],
+        };
+        let bag = BagOfWords::fit(spread(train.len()).flat_map(of_training))?;
+        let accuracy = bag.accuracy(held_out.flat_map(contrasts))?;
         Ok(accuracy.map(|accuracy| Self { accuracy, examples: bag.examples() }))
     }
 }
@@ -107,8 +108,8 @@ mod tests {
         let train = [pair("a", "the kind answer", "the rude answer"), pair("b", "be kind", "be rude")];
         let held_out =
             [pair("b", "so kind", "so rude"), pair("a", "so rude", "so kind"), pair("a", "that", "this")];
-        let found = AnswersOnly::of(&train, &held_out, &tokenizer).unwrap();
+        let found = AnswersOnly::of(train.as_slice(), held_out.iter(), &tokenizer).unwrap();
         assert_eq!(found, Some(AnswersOnly { accuracy: 0.5, examples: 2 }));
-        assert_eq!(AnswersOnly::of(&train, &[], &tokenizer).unwrap(), None);
+        assert_eq!(AnswersOnly::of(train.as_slice(), [].iter(), &tokenizer).unwrap(), None);
     }
 }

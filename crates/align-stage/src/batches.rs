@@ -1,33 +1,39 @@
 //! A data set's rows in micro-batches, epoch after epoch.
 
-use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy};
+use align_data::{BatchSize, MicroBatches, Order, RowSource, SamplingStrategy};
 use align_train::{Batches, Cursor, Error, Result};
 
-/// Packing: makes a stage's micro-batch from all rows and the indices of the batch's own.
-pub type Pack<'a, T, B> = Box<dyn Fn(&[T], &[usize]) -> B + 'a>;
+/// Packing: makes a stage's micro-batch of the rows with some numbers.
+pub type Pack<'a, T, B> = Box<dyn Fn(RowSource<'_, T>, &[usize]) -> align_data::Result<B> + 'a>;
 
-/// Micro-batches of rows, in the order of [`MicroBatches`], packed by the stage: `pack` gets all rows and the
-/// indices of a micro-batch.
-pub struct RowBatches<'a, T, B> {
-    rows: &'a [T],
+/// Micro-batches of rows, in the order of [`MicroBatches`], packed by the stage.
+pub struct RowBatches<'a, B> {
     order: MicroBatches,
-    pack: Pack<'a, T, B>,
+    batch: Box<dyn Fn(&[usize]) -> align_data::Result<B> + 'a>,
 }
 
-impl<'a, T, B> RowBatches<'a, T, B> {
-    /// Batches for training; `order` was made for as many rows.
-    pub fn new(rows: &'a [T], order: MicroBatches, pack: impl Fn(&[T], &[usize]) -> B + 'a) -> Self {
-        Self { rows, order, pack: Box::new(pack) }
+impl<'a, B> RowBatches<'a, B> {
+    /// Batches for training; `order` was made for as many rows. `pack` gets all rows, and the numbers of a micro-batch's.
+    pub fn new<T>(
+        rows: impl Into<RowSource<'a, T>>,
+        order: MicroBatches,
+        pack: impl Fn(RowSource<'_, T>, &[usize]) -> align_data::Result<B> + 'a,
+    ) -> Self
+    where
+        T: 'a,
+    {
+        let rows: RowSource<'a, T> = rows.into();
+        Self { order, batch: Box::new(move |numbers| pack(rows, numbers)) }
     }
 
     /// Batches of so many rows in their own order: for measuring.
     ///
     /// # Errors
     /// If there are no rows, or `batch_size` is 0.
-    pub fn in_order(
+    pub fn in_order<T>(
         rows: &'a [T],
         batch_size: usize,
-        pack: impl Fn(&[T], &[usize]) -> B + 'a,
+        pack: impl Fn(RowSource<'_, T>, &[usize]) -> align_data::Result<B> + 'a,
     ) -> Result<Self> {
         let order = Order { strategy: SamplingStrategy::Sequential, seed: 0 };
         // Lengths matter to token budgets only.
@@ -36,11 +42,12 @@ impl<'a, T, B> RowBatches<'a, T, B> {
     }
 }
 
-impl<T, B> Batches for RowBatches<'_, T, B> {
+impl<B> Batches for RowBatches<'_, B> {
     type Batch = B;
 
     fn next(&mut self) -> Result<Option<B>> {
-        Ok(self.order.next_batch().map(|indices| (self.pack)(self.rows, &indices)))
+        let batch = self.order.next_batch().map(|numbers| (self.batch)(&numbers));
+        batch.transpose().map_err(Error::stage)
     }
 
     fn pass(&mut self) -> Result<bool> {
@@ -63,17 +70,31 @@ impl<T, B> Batches for RowBatches<'_, T, B> {
 
 #[cfg(test)]
 mod tests {
+    use align_data::{Origin, Rows, TokenizedExample};
+
     use super::*;
+
+    fn rows(count: usize) -> Vec<TokenizedExample> {
+        let row = |row: usize| TokenizedExample {
+            tokens: vec![row as u32],
+            mask: vec![true],
+            row,
+            origin: Origin::in_code(row),
+        };
+        (0..count).map(row).collect()
+    }
+
+    fn pack(rows: RowSource<'_, TokenizedExample>, numbers: &[usize]) -> align_data::Result<Vec<usize>> {
+        Ok(rows.pick(numbers)?.iter().map(|row| row.row).collect())
+    }
 
     #[test]
     fn batches_go_on_from_a_saved_cursor_and_refuse_a_foreign_one() {
-        let rows = [10, 11, 12, 13, 14];
+        let rows: Rows<_> = rows(5).into();
         let batches = || {
             let order = Order { strategy: SamplingStrategy::Random, seed: 3 };
             let order = MicroBatches::new(vec![1; 5], BatchSize::Examples(2), order).unwrap();
-            RowBatches::new(&rows, order, |rows, indices| {
-                indices.iter().map(|&i| rows[i]).collect::<Vec<_>>()
-            })
+            RowBatches::new(&rows, order, pack)
         };
         let mut whole = batches();
         (0..2).for_each(|_| drop(whole.next().unwrap()));
@@ -88,10 +109,10 @@ mod tests {
 
     #[test]
     fn measuring_takes_every_row_once_and_in_order() {
-        let mut batches =
-            RowBatches::in_order(&[5, 6, 7], 2, |rows, indices| (rows[indices[0]], indices.len())).unwrap();
-        assert_eq!(batches.next().unwrap(), Some((5, 2)));
-        assert_eq!(batches.next().unwrap(), Some((7, 1)));
+        let rows = rows(3);
+        let mut batches = RowBatches::in_order(&rows, 2, pack).unwrap();
+        assert_eq!(batches.next().unwrap(), Some(vec![0, 1]));
+        assert_eq!(batches.next().unwrap(), Some(vec![2]));
         assert_eq!(batches.next().unwrap(), None);
     }
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use align_data::{
-    ChatTemplate, DataConfig, DataError, Dataset, Findings, Loaded, MicroBatches, Prepared, Records,
+    ChatTemplate, DataConfig, DataError, Dataset, Findings, MicroBatches, Prepared, Records, Source,
     Tokenizer,
 };
-use align_hub::Hub;
+use align_hub::{Hub, token_cache_from_env};
 use align_kernels::Params;
 use align_models::{ModelDir, SavedDtype, SavedFormat};
 use align_train::{Error as TrainError, Length, TrainConfig};
@@ -148,14 +148,14 @@ impl<'a> Opening<'a> {
         Ok(Self { model: self.model.with_chat_template(&source), tokenizer, ..self })
     }
 
-    /// The records of the run: a caller's own, or what `load` (of align-data) reads from the data sets that the options name.
+    /// The records of the run: a caller's own, or what `open` (of align-data) finds in the data sets that the options name.
     ///
     /// # Errors
     /// A data set that is not there, or that cannot be read; options about data sets beside records of the caller's own.
     pub fn records<R>(
         &self,
         own: Option<Records<R>>,
-        load: impl Fn(&Dataset, &str) -> align_data::Result<Loaded<R>>,
+        open: impl Fn(&Dataset, &str) -> align_data::Result<Source<R>>,
     ) -> Result<Records<R>> {
         if let Some(records) = own {
             let names = [
@@ -181,13 +181,15 @@ impl<'a> Opening<'a> {
             hub.dataset_split(&data.dataset_name, data.dataset_config.as_deref(), train, optional)?;
         let eval_dataset = data.eval_dataset.as_ref();
         let eval_dataset = eval_dataset.map(|name| hub.dataset_split(name, None, test, None)).transpose()?;
+        let cache = token_cache_from_env()?;
         let with_columns = |dataset: Dataset| Dataset {
+            cache: cache.clone(),
             columns: data.columns.clone(),
             max_bad_rows: data.tokenize.max_bad_rows,
             ..dataset
         };
         let (dataset, eval_dataset) = (with_columns(dataset), eval_dataset.map(with_columns));
-        Ok(Records::load(&dataset, eval_dataset.as_ref(), data, load)?)
+        Ok(Records::open(&dataset, eval_dataset.as_ref(), data, open)?)
     }
 
     /// Checks the run's rows against its model and its options, and tells what was found in them. `for_evaluation` are the

@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "an example shows what it did")]
 
 use align::candle::Device;
-use align::data::{Loaded, Records, TokenizeOptions, Tokenizer, load_pairs, prepare_pairs};
+use align::data::{Records, Source, TokenizeOptions, Tokenizer, open_pairs, prepare_pairs};
 use align::dpo::{PairBatch, PairMethod, Preference};
 use align::engine::{Curve, OptimizerConfig, Schedule, Updater};
 use align::models::{CausalLm, ModelDir, Reference};
@@ -12,7 +12,7 @@ fn main() -> align::Result<()> {
     let dir = ModelDir::open("fixtures/models/tiny-chat".as_ref())?;
     let tokenizer = Tokenizer::load(dir.path())?;
     let records =
-        Records { train: load_pairs("fixtures/data/preference", "train")?, held_out: Loaded::default() };
+        Records { train: open_pairs("fixtures/data/preference", "train")?, held_out: Source::default() };
     let rows = prepare_pairs(&records, &tokenizer, &TokenizeOptions::default())?.train;
 
     let (params, start) = dir.trainable(42, &Device::Cpu)?;
@@ -24,12 +24,10 @@ fn main() -> align::Result<()> {
     let (warmup_steps, total_steps) = (2, 20);
     let schedule = Schedule { curve: Curve::Linear, learning_rate: 1e-4, warmup_steps, total_steps };
     let mut updater = Updater::new(&params, OptimizerConfig::default(), schedule, Some(1.0))?;
-    for (step, rows) in rows.chunks(16).take(total_steps).enumerate() {
+    for step in 0..total_steps.min(rows.len() / 16) {
+        let micro_batch = |from: usize| PairBatch::new(&rows, &(from..from + 8).collect::<Vec<_>>());
         // Two micro-batches; their losses are weighted as if they were one.
-        let window = [
-            PairBatch::new(rows, &[0, 1, 2, 3, 4, 5, 6, 7]),
-            PairBatch::new(rows, &[8, 9, 10, 11, 12, 13, 14, 15]),
-        ];
+        let window = [micro_batch(16 * step)?, micro_batch(16 * step + 8)?];
         let update = updater.update(&mut objective, &window)?;
         let accuracy = update.metrics.get("rewards/accuracies").unwrap_or_default();
         println!("step {step}: loss {:.4}, accuracy {accuracy:.2}", update.loss);

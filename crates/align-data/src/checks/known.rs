@@ -1,18 +1,17 @@
 //! Held-out answers that training has word for word: who knows them by heart needs no prompt.
 
-use std::collections::HashMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::hash;
-use crate::record::{PreferencePair, Ranking, Text, UnpairedPreference};
+use super::{Hash, Look, Seen, check, hash, look_at_pair, look_at_ranking};
+use crate::record::{PreferencePair, Ranking, Text};
 
 /// The share of held-out rows with a known answer from which on figures of them say little about new answers.
 const NOTABLE: f64 = 0.1;
 
 /// Held-out rows with an answer that training has with the same label.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct KnownAnswers {
     /// Held-out pairs, or held-out labels.
     pub rows: usize,
@@ -24,39 +23,35 @@ pub struct KnownAnswers {
     pub lookup_accuracy: f64,
 }
 
-/// How often training has an answer on either side.
-#[derive(Clone, Copy, Default)]
-struct Sides {
-    good: usize,
-    bad: usize,
-}
-
 impl KnownAnswers {
     /// The known answers of pairs.
     pub fn of_pairs(training: &[PreferencePair], held_out: &[PreferencePair]) -> Self {
-        let sides = training.iter().flat_map(|pair| [(&pair.chosen, true), (&pair.rejected, false)]);
-        let book = Book::of(sides);
-        let rows = held_out.iter().map(|pair| {
-            let (chosen, rejected) = (book.find(&pair.chosen), book.find(&pair.rejected));
-            (chosen.good > 0 || rejected.bad > 0, chosen.verdict() - rejected.verdict())
-        });
-        Self::counted(rows)
+        Self::checked(training, held_out, look_at_pair)
     }
 
     /// The known answers of rankings, by their best and their worst answers.
     pub fn of_rankings(training: &[Ranking], held_out: &[Ranking]) -> Self {
-        let pairs = |rows: &[Ranking]| rows.iter().map(Ranking::extremes).collect::<Vec<_>>();
-        Self::of_pairs(&pairs(training), &pairs(held_out))
+        Self::checked(training, held_out, look_at_ranking)
     }
 
-    /// The known answers of labelled answers.
-    pub fn of_labels(training: &[UnpairedPreference], held_out: &[UnpairedPreference]) -> Self {
-        let book = Book::of(training.iter().map(|row| (&row.completion, row.label)));
-        let rows = held_out.iter().map(|row| {
-            let found = book.find(&row.completion);
-            if row.label { (found.good > 0, found.verdict()) } else { (found.bad > 0, -found.verdict()) }
-        });
-        Self::counted(rows)
+    fn checked<R>(training: &[R], held_out: &[R], look: impl Fn(&R) -> Look) -> Self {
+        let checks = check(Seen::of_pairs(), training, Some(held_out), look);
+        checks.evaluation.and_then(|found| found.known_answers).expect("pairs have answers, and are compared")
+    }
+
+    /// Of held-out rows by their answers: what looking up says is the sum of what it says of each.
+    pub(super) fn of(training: &Seen, held_out: &[Look]) -> Self {
+        Self::counted(held_out.iter().map(|row| {
+            let (mut is_known, mut verdict) = (false, 0);
+            for &(answer, is_good) in &row.answers {
+                let [good, bad] = training.sides(answer);
+                is_known |= if is_good { good > 0 } else { bad > 0 };
+                // 1 for an answer that is good more often than not, −1 for one that is bad, else 0.
+                let says = i32::from(good > bad) - i32::from(bad > good);
+                verdict += if is_good { says } else { -says };
+            }
+            (is_known, verdict)
+        }))
     }
 
     /// Of rows that are known or not, with what looking up says: above 0 if it is right, below if it is wrong.
@@ -102,32 +97,8 @@ impl fmt::Display for KnownAnswers {
     }
 }
 
-/// All answers of training. Hashes, so that a large data set is not held twice.
-struct Book(HashMap<[u8; 32], Sides>);
-
-impl Book {
-    fn of<'a>(answers: impl Iterator<Item = (&'a Text, bool)>) -> Self {
-        let mut book: HashMap<_, Sides> = HashMap::new();
-        for (answer, is_good) in answers {
-            let sides = book.entry(key(answer)).or_default();
-            *(if is_good { &mut sides.good } else { &mut sides.bad }) += 1;
-        }
-        Self(book)
-    }
-
-    fn find(&self, answer: &Text) -> Sides {
-        self.0.get(&key(answer)).copied().unwrap_or_default()
-    }
-}
-
-impl Sides {
-    /// 1 for an answer that is good more often than not, −1 for one that is bad, else 0.
-    fn verdict(self) -> i32 {
-        i32::from(self.good > self.bad) - i32::from(self.bad > self.good)
-    }
-}
-
-fn key(answer: &Text) -> [u8; 32] {
+/// What is looked up: the words of an answer, however it is laid out.
+pub(super) fn key(answer: &Text) -> Hash {
     hash(answer.readable().trim())
 }
 

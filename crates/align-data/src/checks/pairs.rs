@@ -2,13 +2,13 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{DatasetChecks, Key, KnownAnswers, checks, is_blank, with_known};
-use crate::record::{PreferencePair, Text};
+use super::{DatasetChecks, Look, Seen, check, is_blank, known};
+use crate::record::{PreferencePair, Ranking, Text};
 
 /// Checks of preference pairs; lengths are in characters.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PairChecks {
     /// Pairs whose two answers are the same.
     pub identical_answers: usize,
@@ -22,24 +22,28 @@ pub struct PairChecks {
 
 /// Checks preference pairs.
 pub fn check_pairs(training: &[PreferencePair], evaluation: Option<&[PreferencePair]>) -> DatasetChecks {
-    let keys = |pairs: &[PreferencePair]| -> Vec<Key> {
-        pairs.iter().map(|pair| Key::new(Some(&pair.prompt), &answers(pair))).collect()
-    };
-    let blank = training.iter().filter(|pair| answers(pair).into_iter().any(is_blank)).count();
-    let lengths: Vec<_> = training.iter().map(|pair| (pair.chosen.chars(), pair.rejected.chars())).collect();
-    let longer: f64 = lengths.iter().map(|(c, r)| if c > r { 1.0 } else { f64::from(c == r) / 2.0 }).sum();
-    let pairs = PairChecks {
-        identical_answers: training.iter().filter(|pair| pair.chosen == pair.rejected).count(),
-        chosen_longer: mean(longer, training.len()),
-        mean_chosen_length: mean(lengths.iter().map(|&(chosen, _)| chosen as f64).sum(), training.len()),
-        mean_rejected_length: mean(
-            lengths.iter().map(|&(_, rejected)| rejected as f64).sum(),
-            training.len(),
-        ),
-    };
-    let known = evaluation.map(|evaluation| KnownAnswers::of_pairs(training, evaluation));
-    let checks = checks(&keys(training), evaluation.map(keys).as_deref(), blank);
-    with_known(DatasetChecks { pairs: Some(pairs), ..checks }, known)
+    check(Seen::of_pairs(), training, evaluation, look_at_pair)
+}
+
+pub(crate) fn look_at_pair(pair: &PreferencePair) -> Look {
+    let PreferencePair { prompt, chosen, rejected, reference, .. } = pair;
+    look(prompt, chosen, rejected, reference.as_ref())
+}
+
+/// Of a ranking its best and its worst answer.
+pub(crate) fn look_at_ranking(ranking: &Ranking) -> Look {
+    let answers = &ranking.answers.completions;
+    look(&ranking.answers.prompt, &answers[0], &answers[answers.len() - 1], None)
+}
+
+fn look(prompt: &Text, chosen: &Text, rejected: &Text, reference: Option<&Text>) -> Look {
+    let answers: Vec<&Text> = [chosen, rejected].into_iter().chain(reference).collect();
+    Look {
+        is_blank: answers.iter().any(|answer| is_blank(answer)),
+        answers: vec![(known::key(chosen), true), (known::key(rejected), false)],
+        lengths: Some((chosen.chars(), rejected.chars(), chosen == rejected)),
+        ..Look::new(Some(prompt), &answers)
+    }
 }
 
 impl fmt::Display for PairChecks {
@@ -58,18 +62,10 @@ impl fmt::Display for PairChecks {
     }
 }
 
-fn answers(pair: &PreferencePair) -> Vec<&Text> {
-    [&pair.chosen, &pair.rejected].into_iter().chain(&pair.reference).collect()
-}
-
-fn mean(sum: f64, count: usize) -> f64 {
-    if count == 0 { 0.0 } else { sum / count as f64 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::EvaluationChecks;
+    use crate::checks::{EvaluationChecks, KnownAnswers};
 
     fn pairs(rows: &[(&str, &str, &str)]) -> Vec<PreferencePair> {
         let column = |of: fn(&(&str, &str, &str)) -> String| rows.iter().map(of).collect::<Vec<_>>();

@@ -1,17 +1,16 @@
 //! Checks of labelled answers.
 
-use std::collections::HashSet;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{DatasetChecks, Key, KnownAnswers, checks, is_blank, with_known};
+use super::{DatasetChecks, Look, Seen, check, is_blank, known};
 use crate::record::UnpairedPreference;
 
 /// Checks of labelled answers.
 ///
 /// Whether the two counts call for weights depends on the method's weights, so it is not judged here.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnpairedChecks {
     /// Rows whose answer is desirable.
     pub desirable: usize,
@@ -27,30 +26,15 @@ pub fn check_unpaired(
     training: &[UnpairedPreference],
     evaluation: Option<&[UnpairedPreference]>,
 ) -> DatasetChecks {
-    let keys = |rows: &[UnpairedPreference]| -> Vec<Key> {
-        rows.iter().map(|row| Key::new(Some(&row.prompt), &[&row.completion])).collect()
-    };
-    let training_keys = keys(training);
-    let labelled = |wanted: bool| -> HashSet<_> {
-        let rows = training.iter().zip(&training_keys).filter(|(row, _)| row.label == wanted);
-        rows.map(|(_, key)| key.row).collect()
-    };
-    let (liked, disliked) = (labelled(true), labelled(false));
-    let desirable = training.iter().filter(|row| row.label).count();
-    let unpaired = UnpairedChecks {
-        desirable,
-        undesirable: training.len() - desirable,
-        labelled_both_ways: liked.intersection(&disliked).count(),
-    };
-    let blank = training.iter().filter(|row| is_blank(&row.completion)).count();
-    let known = evaluation.map(|evaluation| KnownAnswers::of_labels(training, evaluation));
-    let checks = checks(&training_keys, evaluation.map(keys).as_deref(), blank);
-    let own = DatasetChecks {
-        duplicate_rows: training.len() - liked.len() - disliked.len(),
-        unpaired: Some(unpaired),
-        ..checks
-    };
-    with_known(own, known)
+    check(Seen::of_labelled(), training, evaluation, look_at_answer)
+}
+
+pub(crate) fn look_at_answer(row: &UnpairedPreference) -> Look {
+    Look {
+        is_blank: is_blank(&row.completion),
+        answers: vec![(known::key(&row.completion), row.label)],
+        ..Look::new(Some(&row.prompt), &[&row.completion])
+    }
 }
 
 impl fmt::Display for UnpairedChecks {
@@ -67,7 +51,7 @@ impl fmt::Display for UnpairedChecks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::EvaluationChecks;
+    use crate::checks::{EvaluationChecks, KnownAnswers};
     use crate::record::{Origin, TemplateArguments};
 
     fn rows(rows: &[(&str, &str, bool)]) -> Vec<UnpairedPreference> {

@@ -31,22 +31,6 @@ pub struct Ranking {
     pub source: Option<String>,
 }
 
-impl Ranking {
-    /// The first and the last answer as a pair.
-    pub(crate) fn extremes(&self) -> PreferencePair {
-        let Candidates { prompt, completions, template, origin } = &self.answers;
-        let (chosen, rejected) = (&completions[0], &completions[completions.len() - 1]);
-        PreferencePair {
-            prompt: prompt.clone(),
-            chosen: chosen.clone(),
-            rejected: rejected.clone(),
-            reference: None,
-            template: template.clone(),
-            origin: origin.clone(),
-        }
-    }
-}
-
 impl From<PreferencePair> for Candidates {
     fn from(pair: PreferencePair) -> Self {
         let PreferencePair { prompt, chosen, rejected, template, origin, .. } = pair;

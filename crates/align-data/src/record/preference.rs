@@ -91,6 +91,11 @@ pub fn unpair_preferences(pairs: Vec<PreferencePair>) -> Vec<UnpairedPreference>
     desirable
 }
 
+/// Whether labelled answers, as they are read, are those of pairs: two of each row.
+pub(crate) fn are_of_pairs(records: &[UnpairedPreference]) -> bool {
+    matches!(records, [first, second, ..] if first.origin == second.origin)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

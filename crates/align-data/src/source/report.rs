@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rows::Row;
 use crate::error::{DataError, Result};
@@ -62,7 +62,7 @@ impl<R> IntoIterator for Loaded<R> {
 }
 
 /// How a split was read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SourceReport {
     /// Rows in the files.
     pub rows: usize,
@@ -81,7 +81,7 @@ pub struct SourceReport {
 }
 
 /// A shape of rows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReadAs {
     /// Its name.
     pub shape: String,
@@ -92,7 +92,7 @@ pub struct ReadAs {
 }
 
 /// Rows that cannot be used for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LeftOut {
     /// The reason.
     pub reason: String,

@@ -90,6 +90,11 @@ impl Program {
         })
     }
 
+    /// Its source.
+    pub(super) fn source(&self) -> &str {
+        &self.borrow_owner().text
+    }
+
     /// Whether it has `generation` marks and they are around assistants' turns alone, which `is_of_assistants` tells of
     /// one that has marks.
     pub(super) fn marks_turns(&self, is_of_assistants: impl FnOnce() -> bool) -> bool {

@@ -1,9 +1,10 @@
 //! Answers to one prompt to token ids: all after the very same prompt tokens, whatever was cut.
 
 use super::boundary::Encoder;
+use super::collect::collect;
 use super::report::{RowOutcome, TokenizeReport};
 use super::truncate::Lengths;
-use super::{TokenizeOptions, collect, ending, render};
+use super::{TokenizeOptions, ending, render};
 use crate::error::Result;
 use crate::record::{Candidates, Origin, Ranking};
 use crate::tokenizer::Tokenizer;
@@ -64,8 +65,16 @@ pub fn tokenize_rankings(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedRanking>, TokenizeReport)> {
+    collect(records, options, rankings_tokenized(tokenizer, options)?)
+}
+
+/// What makes token ids of a ranking.
+pub(crate) fn rankings_tokenized<'a>(
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenizeOptions,
+) -> Result<impl Fn(usize, &Ranking) -> Result<RowOutcome<TokenizedRanking>> + 'a> {
     let texts = Texts::new(tokenizer, options)?;
-    collect(records, options, |row, record| {
+    Ok(move |row, record: &Ranking| {
         let (outcome, answers) = texts.tokenize(row, &record.answers)?;
         Ok(outcome.with(TokenizedRanking { answers, margin: record.margin, source: record.source.clone() }))
     })

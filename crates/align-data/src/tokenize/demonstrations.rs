@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::boundary::Encoder;
+use super::collect::collect;
 use super::report::{RowOutcome, TokenizeReport};
 use super::truncate::Lengths;
 use super::turns::{self, Conversation};
-use super::{TokenizeOptions, collect, ending, render};
+use super::{TokenizeOptions, ending, render};
 use crate::error::{DataError, Result};
 use crate::record::{Demonstration, DemonstrationBody, Message, Origin, Text};
 use crate::tokenizer::Tokenizer;
@@ -53,10 +54,19 @@ pub fn tokenize_demonstrations(
     options: &TokenizeOptions,
     learned: &LearnedPart,
 ) -> Result<(Vec<TokenizedExample>, TokenizeReport)> {
+    collect(demonstrations, options, demonstrations_tokenized(tokenizer, options, learned)?)
+}
+
+/// What makes token ids of a demonstration.
+pub(crate) fn demonstrations_tokenized<'a>(
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenizeOptions,
+    learned: &'a LearnedPart,
+) -> Result<impl Fn(usize, &Demonstration) -> Result<RowOutcome<TokenizedExample>> + 'a> {
     let encoder = Encoder::new(tokenizer, options.add_bos_token)?;
     let lengths = Lengths::new(options, tokenizer);
     let marks = Marks { tokenizer, options, learned, encoder, lengths };
-    collect(demonstrations, options, |row, demonstration| marks.tokenize(row, demonstration))
+    Ok(move |row, demonstration: &Demonstration| marks.tokenize(row, demonstration))
 }
 
 /// What turns demonstrations into token ids.

@@ -1,8 +1,9 @@
 //! Preference pairs to token ids: all answers after the very same prompt tokens, whatever was cut.
 
+use super::TokenizeOptions;
 use super::answers::{Answered, Answers};
-use super::report::TokenizeReport;
-use super::{TokenizeOptions, collect};
+use super::collect::collect;
+use super::report::{RowOutcome, TokenizeReport};
 use crate::error::Result;
 use crate::record::{Origin, PreferencePair};
 use crate::tokenizer::Tokenizer;
@@ -61,8 +62,16 @@ pub fn tokenize_pairs(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedPair>, TokenizeReport)> {
+    collect(pairs, options, pairs_tokenized(tokenizer, options)?)
+}
+
+/// What makes token ids of a pair.
+pub(crate) fn pairs_tokenized<'a>(
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenizeOptions,
+) -> Result<impl Fn(usize, &PreferencePair) -> Result<RowOutcome<TokenizedPair>> + 'a> {
     let answers = Answers::new(tokenizer, options)?;
-    collect(pairs, options, |row, pair| {
+    Ok(move |row, pair: &PreferencePair| {
         let PreferencePair { prompt, chosen, rejected, reference, template, origin } = pair;
         let texts = [chosen, rejected].into_iter().chain(reference);
         let (mut outcome, answered) = answers.tokenize(prompt, texts, template, origin)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::ending::Ending;
 use super::truncate::Cut;
@@ -11,7 +11,7 @@ use crate::error::DataError;
 use crate::source::LeftOut;
 
 /// The reason why a row was left out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DropReason {
     /// The prompt alone takes up `max_length`: no completion token is left.
@@ -36,7 +36,7 @@ impl fmt::Display for DropReason {
 }
 
 /// Counts over a tokenized data set. All but `rows` and `dropped` concern the rows that were kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizeReport {
     /// Records that went in.
     pub rows: usize,
@@ -45,7 +45,7 @@ pub struct TokenizeReport {
     /// Rows left out, by reason.
     pub dropped: BTreeMap<DropReason, usize>,
     /// Rows that the chat template or the tokenizer cannot process, by reason.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<LeftOut>,
     /// Rows that lost tokens to a length limit.
     pub truncated: usize,
@@ -168,7 +168,7 @@ impl fmt::Display for TokenizeReport {
 }
 
 /// One row's result with its own counts.
-pub(super) struct RowOutcome<T> {
+pub(crate) struct RowOutcome<T> {
     item: T,
     dropped: Option<DropReason>,
     /// The row's counts.
@@ -244,6 +244,13 @@ impl RowOutcome<()> {
     /// The same outcome, holding what was made of the row.
     pub(super) fn with<T>(self, item: T) -> RowOutcome<T> {
         RowOutcome { item, dropped: self.dropped, report: self.report }
+    }
+}
+
+impl<T> RowOutcome<T> {
+    /// The same outcome, holding something else.
+    pub(super) fn map<S>(self, make: impl FnOnce(T) -> S) -> RowOutcome<S> {
+        RowOutcome { item: make(self.item), dropped: self.dropped, report: self.report }
     }
 }
 

@@ -3,9 +3,10 @@
 //! KTO and BCO also look at prompts with a completion that belongs to another row (arXiv:2402.01306, section
 //! 4.1). Which row, the batch decides; here each row keeps enough of its completion for it.
 
+use super::TokenizeOptions;
 use super::answers::{Answered, Answers};
-use super::report::TokenizeReport;
-use super::{TokenizeOptions, collect};
+use super::collect::collect;
+use super::report::{RowOutcome, TokenizeReport};
 use crate::error::Result;
 use crate::record::{Origin, UnpairedPreference};
 use crate::tokenizer::Tokenizer;
@@ -57,8 +58,16 @@ pub fn tokenize_unpaired(
     tokenizer: &Tokenizer,
     options: &TokenizeOptions,
 ) -> Result<(Vec<TokenizedCompletion>, TokenizeReport)> {
+    collect(records, options, unpaired_tokenized(tokenizer, options)?)
+}
+
+/// What makes token ids of a labelled answer.
+pub(crate) fn unpaired_tokenized<'a>(
+    tokenizer: &'a Tokenizer,
+    options: &'a TokenizeOptions,
+) -> Result<impl Fn(usize, &UnpairedPreference) -> Result<RowOutcome<TokenizedCompletion>> + 'a> {
     let answers = Answers::new(tokenizer, options)?;
-    collect(records, options, |row, record| {
+    Ok(move |row, record: &UnpairedPreference| {
         let UnpairedPreference { prompt, completion, template, origin, .. } = record;
         let answer = std::iter::once(completion);
         let (outcome, Answered { cut, whole, unlearned_of_whole, .. }) =

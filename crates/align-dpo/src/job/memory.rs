@@ -1,6 +1,6 @@
 //! What takes memory in a run of preference training.
 
-use align_data::Prepared;
+use align_data::{Prepared, RowSource};
 use align_kernels::Precision;
 use align_models::footprint::PassSize;
 use align_stage::{Frozen, MemoryNeeds, Opening, Result, open_reference};
@@ -23,19 +23,21 @@ impl Job {
     where
         S::Row: Prompted,
     {
-        let size = |rows: &[S::Row], row: usize| {
-            let batch = scoring.pack(rows, &[row]);
+        let size = |rows: RowSource<'_, S::Row>, row: usize| {
+            let batch = scoring.pack(rows, &[row])?;
             let packed = S::packed(&batch);
-            PassSize { tokens: packed.stream.tokens.len(), rows: packed.targets.len() }
+            Ok(PassSize { tokens: packed.stream.tokens.len(), rows: packed.targets.len() })
         };
-        let sizes = |rows: &[S::Row]| (0..rows.len()).map(|row| size(rows, row)).collect();
+        let sizes = |rows: RowSource<'_, S::Row>| {
+            (0..rows.len()).map(|row| size(rows, row)).collect::<align_data::Result<Vec<_>>>()
+        };
         let completed = (COMPARED + self.dpo.num_kl_prompts).min(DECODED).min(data.held_out.len());
         let longest = data.held_out.iter().map(|row| row.prompt().len()).max().unwrap_or(0);
         let of_loss = self.dpo.loss_type.iter().find_map(|loss| Some((loss, loss.of_micro_batch()?)));
         let of_loss = of_loss.map(|(loss, what): (&LossType, _)| format!("loss_type {} {what}", loss.name()));
         Ok(MemoryNeeds {
-            train: sizes(&data.train),
-            held_out: sizes(&data.held_out),
+            train: sizes((&data.train).into())?,
+            held_out: sizes((&data.held_out).into())?,
             reference: needs_reference.then(|| self.frozen(opening)).transpose()?,
             cached_tokens: completed * (longest + self.dpo.max_new_tokens),
             of_micro_batch: of_loss.or_else(|| self.lora.drawn_by_micro_batch()),

@@ -7,7 +7,7 @@ mod parts;
 mod reference;
 mod unpaired;
 
-use align_data::{DataOptions, Prepared};
+use align_data::{DataOptions, Prepared, StoredRow};
 use align_stage::{
     Answers, AnswersOnly, Ended, Host, LoraOptions, ModelOptions, Opening, OutputOptions, Result, Trained,
     publish,
@@ -70,13 +70,13 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts<'_>) -> Result<Option<Trai
     match &method {
         Method::Pairs(method) => pairs::train(&mut opening, job, parts::pairs(preferences)?, judge, method),
         Method::Unpaired(method) => {
-            unpaired::train(&mut opening, job, preferences.map(parts::unpaired), judge, method)
+            unpaired::train(&mut opening, job, preferences.map(parts::unpaired).transpose()?, judge, method)
         }
     }
 }
 
 /// Writes the report of a run that has ended: what changed by the judge, if there is one, and what answers give away alone.
-fn reported<T: Answers>(
+fn reported<T: Answers + StoredRow>(
     opening: &Opening<'_>,
     data: &Prepared<T>,
     twins: &[bool],
@@ -84,7 +84,7 @@ fn reported<T: Answers>(
     ended: Ended<HeldOutLook>,
 ) -> Result<Trained<Report>> {
     let changes = judged.changes(ended.looks.as_ref())?;
-    let answers_only = AnswersOnly::of(&data.train, &data.held_out, &opening.tokenizer)?;
+    let answers_only = AnswersOnly::of(&data.train, data.held_out.iter(), &opening.tokenizer)?;
     let without_prompts = (answers_only, data.findings.known_answers());
     let report = Report::new(ended.figures, ended.looks, twins, without_prompts, changes);
     publish(opening.host, ended.output_dir, report)

@@ -1,8 +1,8 @@
 //! Training on preference pairs: prompts with a chosen and a rejected answer.
 
 use align_data::{
-    Dataset, MaskStyle, PreferencePair, Records, TokenizedPair, inspect_pair, load_pairs,
-    load_pairs_with_reference, prepare_pairs,
+    Dataset, MaskStyle, PreferencePair, Records, RowSource, TokenizedPair, inspect_pair, open_pairs,
+    open_pairs_with_reference, prepare_pairs,
 };
 use align_kernels::Params;
 use align_models::CausalLm;
@@ -23,11 +23,11 @@ pub(super) fn train(
 ) -> Result<Option<Trained<Report>>> {
     // Data: prompts and answers as token ids.
     let has_gold = matches!(method.likelihood, Some((Labels::Gold, _)));
-    let load = |dataset: &Dataset, split: &str| match has_gold {
-        true => load_pairs_with_reference(dataset, split),
-        false => load_pairs(dataset, split),
+    let open = |dataset: &Dataset, split: &str| match has_gold {
+        true => open_pairs_with_reference(dataset, split),
+        false => open_pairs(dataset, split),
     };
-    let records = opening.records(own, load)?;
+    let records = opening.records(own, open)?;
     let data = prepare_pairs(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
@@ -36,8 +36,9 @@ pub(super) fn train(
     let opening = &*opening;
     let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
     let judged = JudgedTexts::new(judge, prompts.collect())?;
-    let order = opening.order(data.train.iter().map(TokenizedPair::token_count).collect())?;
-    let show = |row: usize| inspect_pair(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    let order = opening.order(data.train.lengths())?;
+    let show =
+        |row: usize| inspect_pair(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout());
     if opening.looked(&order, show)? {
         return Ok(None);
     }
@@ -45,13 +46,13 @@ pub(super) fn train(
     // Models: the policy, what it is held to, and views of both to measure with.
     let (params, start) = opening.model.trainable(opening.place.seed, &opening.place.device)?;
     let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
-    let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
+    let pack = |rows: RowSource<'_, _>, indices: &[usize]| method.pack(rows, indices);
     let (mut compared, mut measured, mut moving, mut opened, mut hash) = (None, None, None, None, None);
     if method.needs_reference() {
         let reference = RunReference::open(opening, &job.dpo, &params, start)?;
-        let known = |rows: &[_]| reference.known(opening, &job.dpo, method, rows, None);
-        compared = Some(known(&data.train)?.unwrap_or_else(|| reference.compared()));
-        measured = Some(known(&data.held_out)?.unwrap_or_else(|| reference.measured()));
+        let known = |rows: RowSource<'_, _>| reference.known(opening, &job.dpo, method, rows, None);
+        compared = Some(known((&data.train).into())?.unwrap_or_else(|| reference.compared()));
+        measured = Some(known((&data.held_out).into())?.unwrap_or_else(|| reference.measured()));
         hash = Some(reference.hash()?);
         let (live, moved) = reference.opened(opening, &job.dpo)?;
         (moving, opened) = (moved, Some(live));
@@ -63,13 +64,15 @@ pub(super) fn train(
     let objective = Preference::new(policy, compared, method.clone()).with_moving_reference(moving);
     let mut first = order.clone().next_batch().unwrap_or_default();
     first.truncate(2); // The check costs a forward pass; losses that compare rows need two.
-    objective.check_start(&pack(&data.train, &first), job.dpo.ref_model.is_none())?;
+    let first = pack((&data.train).into(), &first)?;
+    objective.check_start(&first, job.dpo.ref_model.is_none())?;
 
     // Training, and what changed.
     let view = lm(&params.view())?;
     let measured = Preference::new(view.clone(), measured, method.clone());
     let twins = data.held_out.iter().map(|pair| are_twins(pair, opening)).collect::<Result<Vec<_>>>()?;
-    let with_twins = |rows: &[_], indices: &[usize]| method.pack(rows, indices).with_twins(&twins);
+    let with_twins =
+        |rows: RowSource<'_, _>, indices: &[usize]| Ok(method.pack(rows, indices)?.with_twins(&twins));
     let held_out =
         HeldOut::new(&data.held_out, with_twins, measured, (view, opened), job.measuring(opening)?)?;
     let batches = RowBatches::new(&data.train, order, pack);

@@ -1,6 +1,6 @@
 //! Parts of a job that a caller brings, in the place of what options name: preferences, a loss, a judge.
 
-use align_data::{PreferencePair, Records, UnpairedPreference, unpair_preferences};
+use align_data::{PreferencePair, Records, Source, UnpairedPreference, unpair_preferences};
 use align_stage::{Error, Given, Judge, Result};
 
 use crate::{DpoOptions, LossType, Method, OwnLoss, PairLoss};
@@ -52,11 +52,12 @@ pub(super) fn pairs(preferences: Option<Preferences>) -> Result<Option<Records<P
 }
 
 /// The answers of `preferences`, each by itself.
-pub(super) fn unpaired(preferences: Preferences) -> Records<UnpairedPreference> {
+pub(super) fn unpaired(preferences: Preferences) -> Result<Records<UnpairedPreference>> {
     match preferences {
-        Preferences::Unpaired(answers) => answers,
+        Preferences::Unpaired(answers) => Ok(answers),
         Preferences::Pairs(Records { train, held_out }) => {
-            Records { train: train.map(unpair_preferences), held_out: held_out.map(unpair_preferences) }
+            let unpaired = |pairs: Source<PreferencePair>| pairs.load().map(|it| it.map(unpair_preferences));
+            Ok(Records { train: unpaired(train)?.into(), held_out: unpaired(held_out)?.into() })
         }
     }
 }

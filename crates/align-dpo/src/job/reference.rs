@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use align_data::RowSource;
 use align_kernels::Params;
 use align_models::{CausalLm, Model, Reference};
 use align_stage::{Error, Opening, Result, open_reference};
@@ -76,7 +77,7 @@ impl RunReference {
         opening: &Opening<'_>,
         options: &DpoOptions,
         scoring: &S,
-        rows: &[S::Row],
+        rows: RowSource<'_, S::Row>,
         rows_per_batch: Option<usize>,
     ) -> Result<Option<Reference>> {
         if rows.is_empty() {

@@ -1,8 +1,8 @@
 //! Training on single answers that are desirable or not.
 
 use align_data::{
-    MaskStyle, Records, SamplingStrategy, TokenizedCompletion, UnpairedPreference, inspect_completion,
-    load_unpaired, prepare_unpaired,
+    MaskStyle, Records, RowSource, SamplingStrategy, UnpairedPreference, inspect_completion, open_unpaired,
+    prepare_unpaired,
 };
 use align_kernels::Params;
 use align_models::CausalLm;
@@ -22,7 +22,7 @@ pub(super) fn train(
     method: &UnpairedMethod,
 ) -> Result<Option<Trained<Report>>> {
     // Data: prompts, answers and their labels.
-    let records = opening.records(own, |path, split| load_unpaired(path, split))?;
+    let records = opening.records(own, |path, split| open_unpaired(path, split))?;
     let data = prepare_unpaired(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
@@ -39,8 +39,10 @@ pub(super) fn train(
     let opening = &*opening;
     let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
     let judged = JudgedTexts::new(judge, prompts.collect())?;
-    let order = opening.order(data.train.iter().map(TokenizedCompletion::token_count).collect())?;
-    let show = |row: usize| inspect_completion(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    let order = opening.order(data.train.lengths())?;
+    let show = |row: usize| {
+        inspect_completion(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    };
     if opening.looked(&order, show)? {
         return Ok(None);
     }
@@ -48,20 +50,22 @@ pub(super) fn train(
     // Models: the policy, what it is held to, and views of both to measure with.
     let (params, start) = opening.model.trainable(opening.place.seed, &opening.place.device)?;
     let lm = |params: &Params| CausalLm::new(opening.model.decoder_config(), params);
-    let pack = |rows: &[_], indices: &[usize]| method.pack(rows, indices);
+    let pack = |rows: RowSource<'_, _>, indices: &[usize]| method.pack(rows, indices);
     let reference = RunReference::open(opening, &job.dpo, &params, start)?;
     let neighbours = rows_compared(opening, job, method)?;
-    let known = |rows: &[_], neighbours| reference.known(opening, &job.dpo, method, rows, neighbours);
-    let compared = known(&data.train, neighbours)?.unwrap_or_else(|| reference.compared());
+    let known =
+        |rows: RowSource<'_, _>, neighbours| reference.known(opening, &job.dpo, method, rows, neighbours);
+    let compared = known((&data.train).into(), neighbours)?.unwrap_or_else(|| reference.compared());
     let neighbours = neighbours.map(|_| opening.config.per_device_eval_batch_size);
-    let measured = known(&data.held_out, neighbours)?.unwrap_or_else(|| reference.measured());
+    let measured = known((&data.held_out).into(), neighbours)?.unwrap_or_else(|| reference.measured());
     let policy = lm(&params)?.with_gradient_checkpointing(opening.config.gradient_checkpointing);
     let fixed = Fixed { rows: &data.fingerprint, models: [reference.hash()?].into() };
     let (opened, moving) = reference.opened(opening, &job.dpo)?;
     let objective =
         Unpaired::new(policy, compared, *method).with_moving_reference(moving).on(opening.host.ranks.clone());
     let first = order.clone().next_batch().unwrap_or_default();
-    objective.check_start(&pack(&data.train, &first), job.dpo.ref_model.is_none())?;
+    let first = pack((&data.train).into(), &first)?;
+    objective.check_start(&first, job.dpo.ref_model.is_none())?;
 
     // Training, and what changed.
     let view = lm(&params.view())?;

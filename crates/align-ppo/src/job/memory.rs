@@ -1,6 +1,6 @@
 //! What takes memory in an on-policy run.
 
-use align_data::{Prepared, TokenizedTask};
+use align_data::TokenizedTask;
 use align_models::RewardHead;
 use align_models::footprint::PassSize;
 use align_stage::{Frozen, MemoryNeeds, Opening, Result, Second, open_model_dir, open_reference};
@@ -17,10 +17,10 @@ impl Job {
         &self,
         opening: &Opening<'_>,
         (has_critic, most): (bool, usize),
-        data: &Prepared<TokenizedTask>,
+        (train, held_out): (&[TokenizedTask], &[TokenizedTask]),
     ) -> Result<MemoryNeeds> {
         let size = |row: &TokenizedTask| PassSize { tokens: row.tokens.len() + most, rows: most };
-        let longest = data.train.iter().chain(&data.held_out).map(|row| row.tokens.len()).max().unwrap_or(0);
+        let longest = train.iter().chain(held_out).map(|row| row.tokens.len()).max().unwrap_or(0);
         let own = match &self.rollout.ref_model {
             Some(name) => Some(open_reference(opening, name)?.weight_bytes()?),
             None => None,
@@ -46,7 +46,7 @@ impl Job {
             }),
         };
         Ok(MemoryNeeds {
-            train: data.train.iter().map(size).collect(),
+            train: train.iter().map(size).collect(),
             any_order: true,
             reference: Some(Frozen { own, in_advance: false, moves: false, may_be_in_advance: false }),
             others: rewards.as_ref().map_or(0, |(bytes, ..)| *bytes),

@@ -8,7 +8,7 @@ mod options;
 mod reward;
 mod run;
 
-use align_data::{Dataset, PromptTask, Records, SamplingStrategy, load_tasks, prepare_tasks};
+use align_data::{Dataset, PromptTask, Records, SamplingStrategy, open_tasks, prepare_tasks};
 use align_reward::Reward;
 use align_stage::{Host, Opening, Result, Trained, check_judge, ensure, given};
 
@@ -61,15 +61,16 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let sampling = Sampling::new(job.generation()?, opening.eos_token_ids()?)?;
 
     // Data: prompts as token ids, each with room for an answer.
-    let load = |dataset: &Dataset, split: &str| load_tasks(dataset, split, &job.rollout.reference_column);
-    let records = opening.records(tasks, load)?;
-    let data = prepare_tasks(&records, &opening.tokenizer, &opening.data.tokenize)?;
+    let open = |dataset: &Dataset, split: &str| open_tasks(dataset, split, &job.rollout.reference_column);
+    let records = opening.records(tasks, open)?;
+    let mut data = prepare_tasks(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);
     opening.check_rows(&data, FOR_EVALUATION)?;
+    let tasks = std::mem::take(&mut data.train).into_vec()?;
     check_judge(judge.is_some(), data.held_out.len())?;
     let model = opening.model.decoder_config();
     let positions = model.max_positions;
-    for row in data.train.iter().chain(&data.held_out) {
+    for row in tasks.iter().chain(&data.held_out) {
         let (length, most) = (row.tokens.len(), sampling.max_new_tokens());
         ensure!(
             length.saturating_add(most) <= positions,
@@ -93,10 +94,10 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     opening.plan_memory(&job.memory_needs(
         &opening,
         (chosen.has_critic(), sampling.max_new_tokens()),
-        &data,
+        (&tasks, &data.held_out),
     )?)?;
-    let order = opening.order(data.train.iter().map(|row| row.tokens.len()).collect())?;
-    if opening.looked(&order, |row| opening.tokenizer.decode(&data.train[row].tokens, false))? {
+    let order = opening.order(tasks.iter().map(|row| row.tokens.len()).collect())?;
+    if opening.looked(&order, |row| opening.tokenizer.decode(&tasks[row].tokens, false))? {
         return Ok(None);
     }
 
@@ -105,7 +106,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let models = Models::open(&opening, job, &mut rewards, chosen.has_critic())?;
     let mut method = chosen.method(&models, &sampling, opening.place.seed)?;
     let has_own_rewards = !own_rewards.is_empty();
-    let sample = data.train.first().map(|row| &row.task);
+    let sample = tasks.first().map(|row| &row.task);
     let scorer = rewards.scorer(job, own_rewards, host, sample)?;
 
     // Training, and what changed.
@@ -113,6 +114,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
         opening: &opening,
         job,
         data: &data,
+        tasks: &tasks,
         models: &models,
         rewards: &rewards,
         scorer: &scorer,

@@ -26,6 +26,8 @@ pub(super) struct OnPolicyRun<'a> {
     pub(super) opening: &'a Opening<'a>,
     pub(super) job: &'a Job,
     pub(super) data: &'a Prepared<TokenizedTask>,
+    /// The rows to train on, which are taken out of the data.
+    pub(super) tasks: &'a [TokenizedTask],
     pub(super) models: &'a Models,
     pub(super) rewards: &'a Rewards,
     pub(super) scorer: &'a Scorer,
@@ -91,7 +93,7 @@ impl OnPolicyRun<'_> {
         let look = || if asked.is_empty() { Ok(None) } else { held_out.look().map(Some) };
         let before = look()?;
         let on_policy = OnPolicy {
-            tasks: &data.train,
+            tasks: self.tasks,
             order: Order { strategy: opening.data.train_sampling_strategy, seed },
             policy: models.view()?,
             reference: Some(models.reference()),
@@ -106,7 +108,7 @@ impl OnPolicyRun<'_> {
         let outcome = went_on(ending.outcome)?;
         opening.save_trained(models.policy_params(), run.output_dir())?;
         let looks = before.zip(look()?);
-        let figures = RunFigures::new(opening, &outcome, &run, data.train.len());
+        let figures = RunFigures::new(opening, &outcome, &run, self.tasks.len());
         let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
         let trained = publish(opening.host, run.output_dir().to_owned(), report)?;
         let of_last_phase = |(phase, alarm): &&(usize, Alarm)| match alarm.action {
@@ -140,7 +142,7 @@ impl OnPolicyRun<'_> {
                 return opening.given.refuse(&["reference_column"], because);
             }
         };
-        let lacking = data.train.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
+        let lacking = self.tasks.iter().chain(&data.held_out).find(|row| row.task.reference.is_none());
         lacking.map_or(Ok(()), |row| {
             let (origin, column) = (&row.task.prompt.origin, &job.rollout.reference_column);
             Err(Error::Inputs(format!("{origin}: {why}, and the row has no `{column}`")))
@@ -161,7 +163,7 @@ impl OnPolicyRun<'_> {
         Ok(match self.opening.config.length {
             Length::Steps(steps) => steps.div_ceil(method.updates_per_phase()),
             Length::Epochs(epochs) => {
-                let rows = epochs * self.data.train.len() as f64;
+                let rows = epochs * self.tasks.len() as f64;
                 ((rows / (completions / group) as f64).ceil() as usize).max(1)
             }
         })

@@ -3,9 +3,11 @@
 mod model;
 mod saved;
 
+use std::borrow::Cow;
+
 use align_data::{
-    DataOptions, Dataset, MaskStyle, Prepared, Ranking, Records, TokenizedRanking, inspect_ranking,
-    load_rankings, prepare_rankings,
+    DataOptions, Dataset, MaskStyle, Prepared, Ranking, Records, RowSource, TokenizedRanking,
+    inspect_ranking, open_rankings, prepare_rankings,
 };
 use align_models::RewardHead;
 use align_models::footprint::PassSize;
@@ -74,47 +76,50 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     }
 
     // Data: prompts and their answers, the best first, as token ids.
-    let load = |dataset: &Dataset, split: &str| load_rankings(dataset, split, &reward.source_column);
-    let records = opening.records(parts.rankings, load)?;
+    let open = |dataset: &Dataset, split: &str| open_rankings(dataset, split, &reward.source_column);
+    let records = opening.records(parts.rankings, open)?;
     let mut data = prepare_rankings(&records, &opening.tokenizer, &opening.data.tokenize)?;
     drop(records);
     opening.check_rows(&data, if reward.overfit_pairs.is_some() { &[] } else { FOR_EVALUATION })?;
     if let Some(rows) = reward.overfit_pairs {
-        data.train.truncate(rows);
-        data.held_out.clone_from(&data.train);
+        let learned = data.train.iter().take(rows).map(|row| row.map(Cow::into_owned));
+        data.held_out = learned.collect::<align_data::Result<_>>()?;
+        data.train = data.held_out.clone().into();
     }
-    check_rows(reward, &data.train)?;
+    let (train, held_out) = (RowSource::from(&data.train), RowSource::from(&data.held_out));
+    check_rows(reward, train)?;
     if data.held_out.iter().all(|row| row.source.is_none()) {
         opening.given.refuse(&["source_column"], "no held-out row has such a column")?;
     }
     opening.plan_memory(&job.memory_needs(&opening, head, &data)?)?;
-    let lengths = data.train.iter().map(|row| row.answers.token_count());
-    let order = opening.order(lengths.collect())?;
-    let show = |row: usize| inspect_ranking(&data.train[row], &opening.tokenizer, MaskStyle::of_stdout());
+    let order = opening.order(data.train.lengths())?;
+    let show = |row: usize| {
+        inspect_ranking(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    };
     if opening.looked(&order, show)? {
         return Ok(None);
     }
 
     // Model: a backbone, trainable or not, under a trainable head; and a view of them to measure with.
     let models = Models::open(&mut opening, head, reward.freeze_backbone)?;
-    let pack = models.pack(&data.train);
-    let objective = Ranked::new(models.trained(&data.train)?, method);
-    objective.check_start(&pack(&data.train, &order.clone().next_batch().unwrap_or_default()))?;
-    let view = || Ok::<_, Error>(Ranked::new(models.view(&data.held_out)?, method));
+    let pack = models.pack(train)?;
+    let objective = Ranked::new(models.trained(train)?, method);
+    objective.check_start(&pack(train, &order.clone().next_batch().unwrap_or_default())?)?;
+    let view = || Ok::<_, Error>(Ranked::new(models.view(held_out)?, method));
     let batch_size = opening.config.per_device_eval_batch_size;
-    let held_out = HeldOut::new(&data.held_out, models.pack(&data.held_out), view()?, batch_size);
+    let held_out = HeldOut::new(&data.held_out, models.pack(held_out)?, view()?, batch_size);
 
     // Training, and what became of it.
     opening.announce(RewardNormalization::FILE)?;
-    let batches = RowBatches::new(&data.train, order, pack);
+    let batches = RowBatches::new(train, order, pack);
     let (params, rows) = (models.params(), data.train.len());
     let fixed = Fixed { rows: &data.fingerprint, models: models.frozen()?.into_iter().collect() };
     let training = Training { params, objective, batches, rows, fixed };
     let ended = training.run(&opening, held_out, |held_out, _step, _stop| held_out.judge())?;
     let Some(ended) = ended else { return Ok(None) };
-    let saved = saved::verified(&opening, &models, method, &data.train)?;
+    let saved = saved::verified(&opening, &models, method, train)?;
     let (before, after) = ended.looks.as_ref().map(|(before, after)| (&before[..], &after[..])).unzip();
-    let quality = |judged| Quality::new(judged, &data.train, &opening.tokenizer, opening.place.seed);
+    let quality = |judged| Quality::new(judged, train, &opening.tokenizer, opening.place.seed);
     let quality = after.map(quality).transpose()?;
     let accuracy_before = before.map(crate::accuracy);
     let overfit = reward.overfit_pairs.and(after).map(crate::Overfit::of);
@@ -153,8 +158,9 @@ impl Job {
             tokens: row.answers.token_count(),
             rows: row.answers.completions.len(),
         };
-        let sizes = |rows: &[TokenizedRanking]| rows.iter().map(size).collect::<Vec<_>>();
-        let (train, held_out) = (sizes(&data.train), sizes(&data.held_out));
+        let train = data.train.iter().map(|row| Ok(size(row?.as_ref())));
+        let train = train.collect::<align_data::Result<Vec<_>>>()?;
+        let held_out: Vec<_> = data.held_out.iter().map(size).collect();
         let answers: usize = train.iter().chain(&held_out).map(|row| row.rows).sum();
         let features = 4 * (answers * opening.model.decoder_config().hidden) as u64;
         Ok(MemoryNeeds {

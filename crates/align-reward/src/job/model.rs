@@ -1,6 +1,6 @@
 //! The model under training and a view of it, over its tokens or over features of a frozen backbone.
 
-use align_data::TokenizedRanking;
+use align_data::{RowSource, TokenizedRanking};
 use align_kernels::{Param, Params};
 use align_models::{DecoderConfig, PadToken, RewardHead, RewardModel, SavedDtype, weights_hash};
 use align_stage::{Error, Opening, Result};
@@ -64,17 +64,18 @@ impl Models {
     /// How batches of these rows are made for [`Models::trained`] and [`Models::view`].
     pub(super) fn pack(
         &self,
-        rows: &[TokenizedRanking],
-    ) -> impl Fn(&[TokenizedRanking], &[usize]) -> RankingBatch + use<> {
-        let first_answers = self.has_frozen_backbone.then(|| first_answers(rows));
-        move |rows: &[TokenizedRanking], indices: &[usize]| match &first_answers {
+        rows: RowSource<'_, TokenizedRanking>,
+    ) -> Result<impl Fn(RowSource<'_, TokenizedRanking>, &[usize]) -> align_data::Result<RankingBatch> + use<>>
+    {
+        let first_answers = self.has_frozen_backbone.then(|| first_answers(rows)).transpose()?;
+        Ok(move |rows: RowSource<'_, TokenizedRanking>, indices: &[usize]| match &first_answers {
             None => RankingBatch::new(rows, indices),
             Some(first) => RankingBatch::numbered(rows, indices, first),
-        }
+        })
     }
 
     /// Rewards of these rows with what trains the model.
-    pub(super) fn trained(&self, rows: &[TokenizedRanking]) -> Result<RewardSource> {
+    pub(super) fn trained(&self, rows: RowSource<'_, TokenizedRanking>) -> Result<RewardSource> {
         Ok(match self.source(&self.params, rows)? {
             RewardSource::Model(model) => {
                 RewardSource::Model(Box::new(model.with_gradient_checkpointing(self.gradient_checkpointing)))
@@ -84,16 +85,20 @@ impl Models {
     }
 
     /// Rewards of these rows that see every update and record nothing.
-    pub(super) fn view(&self, rows: &[TokenizedRanking]) -> Result<RewardSource> {
+    pub(super) fn view(&self, rows: RowSource<'_, TokenizedRanking>) -> Result<RewardSource> {
         self.source(&self.params.view(), rows)
     }
 
     /// Rewards of these rows by the weights as they are when they are saved in that precision.
-    pub(super) fn as_saved(&self, dtype: SavedDtype, rows: &[TokenizedRanking]) -> Result<RewardSource> {
+    pub(super) fn as_saved(
+        &self,
+        dtype: SavedDtype,
+        rows: RowSource<'_, TokenizedRanking>,
+    ) -> Result<RewardSource> {
         self.source(&dtype.rounded(&self.params.view())?, rows)
     }
 
-    fn source(&self, params: &Params, rows: &[TokenizedRanking]) -> Result<RewardSource> {
+    fn source(&self, params: &Params, rows: RowSource<'_, TokenizedRanking>) -> Result<RewardSource> {
         let model = RewardModel::new(&self.config, self.head, params)?;
         if !self.has_frozen_backbone || rows.is_empty() {
             return Ok(RewardSource::Model(Box::new(model)));

@@ -1,6 +1,8 @@
 //! The saved model, read again: a head that was lost on the way to the disk would score at random.
 
-use align_data::{BatchSize, MicroBatches, Order, SamplingStrategy, TokenizedRanking};
+use std::borrow::Cow;
+
+use align_data::{BatchSize, MicroBatches, Order, RowSource, SamplingStrategy, TokenizedRanking};
 use align_models::RewardModel;
 use align_stage::{Error, Opening, Result, open_model};
 
@@ -34,7 +36,7 @@ pub(super) fn verified(
     opening: &Opening<'_>,
     models: &Models,
     method: Method,
-    train: &[TokenizedRanking],
+    train: RowSource<'_, TokenizedRanking>,
 ) -> Result<Saved> {
     let rows = &sample(train, opening.place.seed)?[..];
     let output_dir = opening
@@ -42,8 +44,8 @@ pub(super) fn verified(
         .output_dir()
         .ok_or_else(|| Error::Outcome("the run has no output directory".to_owned()))?;
     let batch_size = opening.config.per_device_eval_batch_size;
-    let live = Ranked::new(models.as_saved(opening.saved_dtype, rows)?, method);
-    let live = judge(rows, &live, models.pack(rows), batch_size)?;
+    let live = Ranked::new(models.as_saved(opening.saved_dtype, rows.into())?, method);
+    let live = judge(rows, &live, models.pack(rows.into())?, batch_size)?;
 
     let dir = open_model(&opening.hub, &output_dir.display().to_string(), "main")?;
     let dir = dir.quantised_like(&opening.model).in_precision(opening.model.decoder_config().precision);
@@ -51,7 +53,7 @@ pub(super) fn verified(
     let model = RewardModel::new(dir.decoder_config(), head, &params)?;
     let read = Ranked::new(RewardSource::Model(Box::new(model)), method);
     let compared = &rows[..rows.len().min(COMPARED)];
-    let read = judge(compared, &read, RankingBatch::new, batch_size)?;
+    let read = judge(compared, &read, |rows, indices| RankingBatch::new(rows, indices), batch_size)?;
     let difference = rewards(&read).zip(rewards(&live)).map(|(a, b)| (a - b).abs() / b.abs().max(1.0));
     let difference = difference.fold(0.0, f64::max);
     if difference.is_nan() || difference > TOLERANCE {
@@ -71,10 +73,10 @@ fn rewards<'a>(judged: &'a [Judged<'_>]) -> impl Iterator<Item = f64> + 'a {
 }
 
 /// Some rows from all over the data, which may be sorted; in their order.
-fn sample(train: &[TokenizedRanking], seed: u64) -> Result<Vec<TokenizedRanking>> {
+fn sample(train: RowSource<'_, TokenizedRanking>, seed: u64) -> Result<Vec<TokenizedRanking>> {
     let order = Order { strategy: SamplingStrategy::Random, seed: seed ^ NORMALIZING_STREAM };
     let mut order = MicroBatches::new(vec![1; train.len()], BatchSize::Examples(NORMALIZED_ON), order)?;
     let mut places = order.next_batch().unwrap_or_default();
     places.sort_unstable();
-    Ok(places.into_iter().map(|place| train[place].clone()).collect())
+    Ok(train.pick(&places)?.into_iter().map(Cow::into_owned).collect())
 }

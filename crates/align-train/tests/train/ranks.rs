@@ -21,7 +21,7 @@ fn train_prepared(
 ) -> Vec<Result<Finished>> {
     let one = |ranks: Ranks| {
         let rank = ranks.rank();
-        let done = train_on(ranks.clone(), dir, options, Regression::new(), |loader| prepare(rank, loader));
+        let done = train_on(&ranks, dir, options, Regression::new(), |loader| prepare(rank, loader));
         match &done {
             Ok(_) => ranks.end()?,
             Err(error) => ranks.fails(error),
@@ -160,7 +160,7 @@ fn ranks_that_part_are_found_before_a_checkpoint_is_written() {
             let bias = candle_core::Tensor::new(&[9f32], &candle_core::Device::Cpu).unwrap();
             objective.params.require("bias").unwrap().set(&bias).unwrap();
         }
-        train_on(ranks, dir.path(), &options, objective, |_| {}).err().map(|error| error.to_string())
+        train_on(&ranks, dir.path(), &options, objective, |_| {}).err().map(|error| error.to_string())
     };
     let done = thread::scope(|scope| {
         let handles: Vec<_> = threads(2).into_iter().map(|ranks| scope.spawn(|| one(ranks))).collect();

@@ -215,12 +215,12 @@ pub(crate) fn train_with(
     objective: Regression,
     prepare: impl FnOnce(&mut Loader),
 ) -> Result<Finished> {
-    train_on(Ranks::default(), dir, options, objective, prepare)
+    train_on(&Ranks::default(), dir, options, objective, prepare)
 }
 
 /// The same as one of several ranks.
 pub(crate) fn train_on(
-    ranks: Ranks,
+    ranks: &Ranks,
     dir: &Path,
     options: &TrainOptions,
     mut objective: Regression,

@@ -5,7 +5,7 @@
 
 use super::{Shape, answers, first_of, read};
 use crate::error::Result;
-use crate::record::{Origin, PreferencePair, Text, UnpairedPreference, unpair_preferences};
+use crate::record::{Origin, Text, UnpairedPreference, unpair_preferences};
 use crate::source::prompt;
 use crate::source::reply::{self, Replies};
 use crate::source::rows::Row;
@@ -25,22 +25,26 @@ const SHAPES: [Shape<Replies>; 4] = [
     Shape { name: "labelled answers", columns: &["response|output|answer", "label"], read: answered },
 ];
 
-/// Records of one kind, in the order of their rows.
+/// Rows of one kind.
 #[derive(Default)]
 pub(in super::super) struct Answers {
-    labelled: Vec<UnpairedPreference>,
-    pairs: Vec<PreferencePair>,
+    first_labelled: Option<Origin>,
+    first_pair: Option<Origin>,
 }
 
 impl Answers {
-    /// Adds what is in a row, which must be of the kind of the rows before it.
-    pub(in super::super) fn add(&mut self, row: &mut Row) -> Result<()> {
+    /// Adds the answer in a row, or both of a pair, chosen and rejected; the row must be of the kind of those before it.
+    pub(in super::super) fn add(
+        &mut self,
+        row: &mut Row,
+        records: &mut Vec<UnpairedPreference>,
+    ) -> Result<()> {
         let pair = ["chosen", "rejected"].into_iter().find(|field| row.has(field));
         let labelled = ["completion", "label"].into_iter().find(|field| row.has(field));
         match (pair, labelled) {
-            (Some(field), _) if !row.has("completion") => self.add_pair(row, field),
+            (Some(field), _) if !row.has("completion") => self.add_pair(row, field, records),
             (None, Some(field)) if !answers::is_compared(row) => {
-                like_before(row, field, LABELLED, self.pairs.first().map(|first| (PAIR, &first.origin)))?;
+                like_before(row, field, LABELLED, self.first_pair.as_ref().map(|first| (PAIR, first)))?;
                 let replies = match read(row, &SHAPES) {
                     Some(replies) => replies?,
                     None => completed(row)?,
@@ -48,24 +52,22 @@ impl Answers {
                 let Replies { prompt, mut answers, .. } = replies;
                 let (label, template) = (row.flag("label")?, row.template_arguments(&prompt)?);
                 let (completion, origin) = (answers.swap_remove(0), row.origin.clone());
-                self.labelled.push(UnpairedPreference { prompt, completion, label, template, origin });
+                self.first_labelled.get_or_insert_with(|| origin.clone());
+                records.push(UnpairedPreference { prompt, completion, label, template, origin });
                 Ok(())
             }
             (Some(field), _) => Err(row.wrong(field, format!("{LABELLED}, or {PAIR}"), "columns of both")),
-            (None, _) if answers::is_compared(row) => self.add_pair(row, "answers"),
+            (None, _) if answers::is_compared(row) => self.add_pair(row, "answers", records),
             (None, _) => Err(row.missing("completion", &format!("{LABELLED}, or {PAIR}"))),
         }
     }
 
-    fn add_pair(&mut self, row: &mut Row, field: &str) -> Result<()> {
-        like_before(row, field, PAIR, self.labelled.first().map(|first| (LABELLED, &first.origin)))?;
-        self.pairs.push(answers::pair(row)?);
+    fn add_pair(&mut self, row: &mut Row, field: &str, records: &mut Vec<UnpairedPreference>) -> Result<()> {
+        like_before(row, field, PAIR, self.first_labelled.as_ref().map(|first| (LABELLED, first)))?;
+        let pair = answers::pair(row)?;
+        self.first_pair.get_or_insert_with(|| pair.origin.clone());
+        records.extend(unpair_preferences(vec![pair]));
         Ok(())
-    }
-
-    /// The labelled answers; pairs as [`unpair_preferences`] orders them.
-    pub(in super::super) fn into_records(self) -> Vec<UnpairedPreference> {
-        if self.pairs.is_empty() { self.labelled } else { unpair_preferences(self.pairs) }
     }
 }
 

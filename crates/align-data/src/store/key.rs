@@ -1,0 +1,78 @@
+//! The key of stored rows: a hash of all that decides them. Of files it is their content: a date says the same of other rows
+//! where it was set back, and reading costs a hundredth of what making token ids does. And of the program, as `datasets`
+//! hashes the function that made what it keeps: another version may make other token ids.
+
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use rayon::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::bytes::hex;
+use crate::error::Result;
+use crate::source::{Source, Split};
+use crate::tokenize::TokenizeOptions;
+use crate::tokenizer::Tokenizer;
+
+/// The key of these rows; none where nobody could know them again: records of a caller's own, standard input.
+///
+/// # Errors
+/// Files that cannot be read.
+pub(crate) fn key<R>(
+    (train, held_out): (&Source<R>, &Source<R>),
+    made: &Value,
+    tokenizer: &Tokenizer,
+    options: &TokenizeOptions,
+) -> Result<Option<String>> {
+    let (Some(train), Some(program)) = (train.split(), program()) else { return Ok(None) };
+    let held_out = match held_out.split() {
+        None if held_out.is_empty() => Value::Null,
+        None => return Ok(None),
+        Some(split) => match source(split)? {
+            None => return Ok(None),
+            Some(held_out) => held_out,
+        },
+    };
+    let Some(train) = source(train)? else { return Ok(None) };
+    let templates: Vec<_> = tokenizer.chat_template().into_iter().flat_map(|it| it.sources()).collect();
+    // A template may write the date into its text.
+    let reads_clock = templates.iter().any(|(_, source)| source.contains("strftime_now"));
+    let date = reads_clock.then(|| chrono::Local::now().date_naive().to_string());
+    let key = json!({
+        "program": program, "made": made, "train": train, "held_out": held_out, "options": options,
+        "tokenizer": tokenizer.content_hash(), "templates": templates, "date": date,
+    });
+    Ok(Some(hex(&Sha256::digest(key.to_string()))))
+}
+
+/// A split by its files: their names, which rows say they come from, and what is in them.
+fn source<R>(split: &Split<R>) -> Result<Option<Value>> {
+    let Split { dataset, split, files, .. } = split;
+    if dataset.is_standard_input() {
+        return Ok(None);
+    }
+    let hashes = files.par_iter().map(|file| content(file)).collect::<align_files::Result<Vec<_>>>()?;
+    Ok(Some(json!({
+        "split": split, "columns": dataset.columns, "max_bad_rows": dataset.max_bad_rows,
+        "files": files.iter().zip(hashes).collect::<Vec<_>>(),
+    })))
+}
+
+fn content(path: &Path) -> align_files::Result<String> {
+    let mut file = align_files::open(path)?;
+    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).map_err(align_files::Error::at(path))? {
+            0 => return Ok(hex(&hash.finalize())),
+            read => hash.update(&buffer[..read]),
+        }
+    }
+}
+
+/// The program that runs; none where it cannot be read.
+fn program() -> Option<&'static str> {
+    static PROGRAM: OnceLock<Option<String>> = OnceLock::new();
+    PROGRAM.get_or_init(|| content(&std::env::current_exe().ok()?).ok()).as_deref()
+}
