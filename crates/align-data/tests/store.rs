@@ -119,8 +119,8 @@ fn every_kind_of_row_is_kept_whole() {
         assert_eq!(read, expected);
     }
     let places = [&memory, &file];
-    check(places, |data, split| open_pairs(data, split), |it| prepare_pairs(it, &tokenizer, &options));
-    check(places, |data, split| open_unpaired(data, split), |it| prepare_unpaired(it, &tokenizer, &options));
+    check(places, open_pairs, |it| prepare_pairs(it, &tokenizer, &options));
+    check(places, open_unpaired, |it| prepare_unpaired(it, &tokenizer, &options));
     check(
         places,
         |data, split| open_rankings(data, split, "source"),
@@ -138,11 +138,9 @@ fn every_kind_of_row_is_kept_whole() {
             fs::write(path, text.replace("rejected", "other")).unwrap();
         }
     }
-    check(
-        places,
-        |data, split| open_demonstrations(data, split),
-        |it| prepare_demonstrations(it, &tokenizer, &options, &LearnedPart::default()),
-    );
+    check(places, open_demonstrations, |it| {
+        prepare_demonstrations(it, &tokenizer, &options, &LearnedPart::default())
+    });
 }
 
 #[test]

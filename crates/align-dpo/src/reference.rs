@@ -65,7 +65,7 @@ pub fn precompute<S: Scoring>(
 ) -> Result<Reference> {
     let indices: Vec<usize> = (0..rows.len()).collect();
     let rows_per_pass = rows_per_batch.unwrap_or(ROWS_PER_PASS);
-    let pack = |indices: &[usize]| scoring.pack(rows, indices).map_err(unreadable);
+    let pack = |indices: &[usize]| scoring.pack(rows, indices).map_err(|error| unreadable(&error));
     let batches = || indices.chunks(rows_per_pass).map(pack);
     let owned = |(prompt, answer): (&[u32], &[u32])| (prompt.to_vec(), answer.to_vec());
     let mut sequences: Vec<_> = Vec::new();
@@ -83,7 +83,7 @@ pub fn precompute<S: Scoring>(
     };
     let mut context: Vec<(usize, Vec<u32>)> = Vec::new();
     for (number, row) in rows.iter().enumerate() {
-        let row = row.map_err(unreadable)?;
+        let row = row.map_err(|error| unreadable(&error))?;
         let places = S::context(&row);
         if !places.is_empty() {
             context.push((number, places.to_vec()));
@@ -96,7 +96,7 @@ pub fn precompute<S: Scoring>(
     Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, &key, sequences, compute)?))
 }
 
-fn unreadable(error: DataError) -> align_models::Error {
+fn unreadable(error: &DataError) -> align_models::Error {
     align_models::Error::Config(error.to_string())
 }
 

@@ -144,7 +144,7 @@ fn token_cache(variable: impl Fn(&str) -> Option<String>) -> Result<TokenCache, 
     let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
     let user_home = || variable("HOME").or_else(|| variable("USERPROFILE")).unwrap_or_default();
     let named = variable("HF_DATASETS_CACHE").map(|dir| expanded(&dir, &user_home()));
-    let dir = named.unwrap_or_else(|| home(&variable, &user_home).join("datasets")).join("candle-align");
+    let dir = named.unwrap_or_else(|| home(variable, user_home).join("datasets")).join("candle-align");
     let size = "HF_DATASETS_IN_MEMORY_MAX_SIZE";
     let in_memory = match variable(size) {
         None => TokenCache::default().in_memory,

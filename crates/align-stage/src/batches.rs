@@ -6,10 +6,13 @@ use align_train::{Batches, Cursor, Error, Result};
 /// Packing: makes a stage's micro-batch of the rows with some numbers.
 pub type Pack<'a, T, B> = Box<dyn Fn(RowSource<'_, T>, &[usize]) -> align_data::Result<B> + 'a>;
 
+/// A micro-batch from the numbers of its rows.
+type OfNumbers<'a, B> = Box<dyn Fn(&[usize]) -> align_data::Result<B> + 'a>;
+
 /// Micro-batches of rows, in the order of [`MicroBatches`], packed by the stage.
 pub struct RowBatches<'a, B> {
     order: MicroBatches,
-    batch: Box<dyn Fn(&[usize]) -> align_data::Result<B> + 'a>,
+    batch: OfNumbers<'a, B>,
 }
 
 impl<'a, B> RowBatches<'a, B> {

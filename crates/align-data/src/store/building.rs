@@ -115,5 +115,5 @@ pub(crate) fn parted<T: StoredRow>(rows: Vec<T>, pairs: usize) -> Vec<T> {
 
 /// The place of an answer among all: that of a record that was read as the answer of one of so many pairs.
 pub(super) fn place_of(record: usize, pairs: usize) -> usize {
-    record / 2 + if record % 2 == 0 { 0 } else { pairs }
+    record / 2 + if record.is_multiple_of(2) { 0 } else { pairs }
 }
