@@ -190,7 +190,7 @@ fn a_template_that_rewrites_the_prompt_is_an_error_that_shows_where() {
 #[test]
 fn conversations_without_a_template_are_an_error() {
     let (_dir, tokenizer) = with_config(r#"{"eos_token":"</s>"}"#);
-    let messages = vec![Message::new("user", "a")];
+    let messages = vec![Message::new("user", "a"), Message::new("assistant", "b")];
     let rows = [demonstration(DemonstrationBody::Messages { messages })];
     let error =
         tokenize_demonstrations(&rows, &tokenizer, &TokenizeOptions::default(), &LearnedPart::default())

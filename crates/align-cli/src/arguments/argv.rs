@@ -145,6 +145,10 @@ fn option(
     }
     let flag = joined(long, value.as_deref());
     line.flags.push(flag.clone());
+    // The values of an option that takes several are words of their own, which come next.
+    if value.is_none() && !schema::takes_one_value(arg) {
+        return Ok(());
+    }
     schema.check_alone(vec![flag]).map_err(|error| message::line(&error, None))
 }
 

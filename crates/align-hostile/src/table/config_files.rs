@@ -137,7 +137,6 @@ fn yaml() -> Vec<Row> {
             "seed: 1\npush_to_hub: true\n",
             &["run.yaml:2", "push_to_hub"],
         ),
-        file("a recipe's mixture", "dataset_mixer:\n  a: 1.0\n", &["run.yaml:1", "dataset_mixer"]),
         file("a config file in a config file", "config: run.yaml\n", &["config"]),
         yaml("not Unicode", Content::Bytes(b"seed: \xff\xfe\n".to_vec()), &[]),
         yaml("UTF-16", Content::Bytes(b"\xff\xfes\0e\0e\0d\0:\x001\0".to_vec()), &[]),

@@ -54,11 +54,11 @@ fn together() -> Vec<Row> {
         row_with("2^64 steps", "train-sft", "--max-steps 18446744073709551616").refused(&["max-steps"]),
         row_with("accumulation above memory", "train-sft", "--gradient-accumulation-steps 1000000000000")
             .refused(&[]),
-        row_with("a size without a unit", "train-sft", "--max-memory 8").refused(&["max-memory", "8GiB"]),
-        row_with("a size below 0", "train-sft", "--max-memory=-8GiB").refused(&["max-memory"]),
+        row_with("a size without a unit", "train-sft", "--max-memory 8").refused(&["max_memory", "8GiB"]),
+        row_with("a size below 0", "train-sft", "--max-memory=-8GiB").refused(&["max_memory"]),
         row_with("a size of a number that is none", "train-sft", "--max-memory nanGiB")
-            .refused(&["max-memory"]),
-        row_with("a size above all memory", "train-sft", "--max-memory 99999999TiB").refused(&["max-memory"]),
+            .refused(&["max_memory"]),
+        row_with("a size above all memory", "train-sft", "--max-memory 99999999TiB").refused(&["max_memory"]),
         row_with("less memory than a run takes", "train-sft", "--max-memory 2MB --dry-run")
             .refused(&["`max_memory`: 2 MB is below the least that the run takes"]),
         row_with("less memory than a reward model takes", "train-reward", "--max-memory 2MB")
