@@ -125,7 +125,6 @@ fn values() -> Vec<Row> {
                 "train-on-reasoning",
                 "loss-type",
                 "gradient-checkpointing",
-                "max-memory",
                 "lr-scheduler-type",
                 "optim",
                 "logging-first-step",
