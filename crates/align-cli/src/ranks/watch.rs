@@ -65,7 +65,13 @@ fn watch(names: &[String], own: usize, ends: &AtomicBool) {
     let stop = Stop::on_signals().unwrap_or_default();
     let mut heard = vec![Instant::now(); names.len()];
     let (mut beat, mut told) = (Instant::now() - BEAT, false);
+    let mut awake = Instant::now();
     while !ends.load(Ordering::SeqCst) {
+        // A rank that was stopped itself has heard of nobody meanwhile, and is not the one to complain.
+        if awake.elapsed() > 5 * BEAT {
+            heard.fill(Instant::now());
+        }
+        awake = Instant::now();
         if beat.elapsed() >= BEAT {
             for &rank in &watched {
                 world.process_at_rank(rank as i32).send_with_tag(&0u8, TAG);
