@@ -41,6 +41,14 @@ pub struct MicroBatches {
     epoch: Epoch,
 }
 
+impl BatchSize {
+    /// How many rows, tokens or bins.
+    fn count(self) -> usize {
+        let (Self::Examples(count) | Self::Tokens(count) | Self::Bins { bins: count, .. }) = self;
+        count
+    }
+}
+
 /// One epoch, laid out.
 #[derive(Clone, Debug)]
 struct Epoch {
@@ -61,8 +69,7 @@ impl MicroBatches {
         if lengths.is_empty() {
             return Err(DataError::AllRowsDropped { rows: 0, reasons: "there are no rows".to_owned() });
         }
-        let (BatchSize::Examples(count) | BatchSize::Tokens(count) | BatchSize::Bins { bins: count, .. }) =
-            size;
+        let count = size.count();
         if count == 0 {
             return Err(DataError::Option {
                 field: "per_device_train_batch_size",
@@ -79,10 +86,10 @@ impl MicroBatches {
     /// The same where an update takes so many micro-batches: rows are grouped by length over some fifty updates.
     #[must_use]
     pub fn with_accumulation(mut self, steps: usize) -> Self {
-        let (BatchSize::Examples(count) | BatchSize::Tokens(count) | BatchSize::Bins { bins: count, .. }) =
-            self.size;
-        self.update = count.saturating_mul(steps.max(1));
-        self.epoch = self.laid_out(self.cursor.epoch);
+        self.update = self.size.count().saturating_mul(steps.max(1));
+        if self.order.strategy == SamplingStrategy::GroupByLength {
+            self.epoch = self.laid_out(self.cursor.epoch);
+        }
         self
     }
 

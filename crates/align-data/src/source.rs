@@ -111,11 +111,10 @@ pub fn load_unpaired(dataset: impl Into<Dataset>, split: &str) -> Result<Loaded<
 /// # Errors
 /// As [`open_pairs`].
 pub fn open_unpaired(dataset: impl Into<Dataset>, split: &str) -> Result<Source<UnpairedPreference>> {
-    let source = Source::open(dataset.into(), split, true, || {
+    Source::open(dataset.into(), split, true, || {
         let mut answers = shapes::Answers::default();
         Box::new(move |row, records| answers.add(row, records))
-    })?;
-    Ok(source)
+    })
 }
 
 /// The ranked answers of a split: preference pairs as in [`load_pairs`], or `prompt` with a list `completions` of two

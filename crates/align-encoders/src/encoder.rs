@@ -39,7 +39,7 @@ impl Encoder {
         let weights = Weights::read(dir)?;
         let builder = weights.builder(device);
         let model = DebertaV2SeqClassificationModel::load(builder.pp("deberta"), &config, None)
-            .map_err(|error| Error::invalid(dir, align_text::without_backtrace(&error.to_string())))?;
+            .map_err(|error| Error::invalid(dir, error.to_string()))?;
         weights.all_asked_for(dir)?;
         let (max_length, hash, device) = (config.max_position_embeddings, weights.hash, device.clone());
         Ok(Self { model, tokenizer, max_length, hash, device })

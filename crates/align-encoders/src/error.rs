@@ -28,7 +28,9 @@ pub enum Error {
 }
 
 impl Error {
+    /// What is wrong with a file; of an error of candle's its words alone.
     pub(crate) fn invalid(path: impl Into<PathBuf>, problem: impl Into<String>) -> Self {
-        Self::Invalid { path: path.into(), problem: problem.into() }
+        let problem = align_text::without_backtrace(&problem.into()).to_owned();
+        Self::Invalid { path: path.into(), problem }
     }
 }

@@ -50,12 +50,9 @@ impl Weights {
         align_limits::memory::check(Some(needed))
             .map_err(|shortage| Error::invalid(&path, shortage.to_string()))?;
         let bytes = align_files::read(&path, LARGEST)?;
-        let by_name = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu).map_err(|error| {
-            let error = error.to_string();
-            let words = align_text::without_backtrace(&error);
-            Error::invalid(&path, format!("is damaged, or no safetensors file: {words}"))
-        })?;
-        let hash = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let by_name = candle_core::safetensors::load_buffer(&bytes, &Device::Cpu)
+            .map_err(|error| Error::invalid(&path, format!("is damaged, or no safetensors file: {error}")))?;
+        let hash = align_files::hex(&Sha256::digest(&bytes));
         Ok(Self { tensors: Arc::new(Tensors { by_name, asked: Mutex::default() }), hash })
     }
 

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod error;
+mod hash;
 mod lock;
 mod new_file;
 mod output_dir;
@@ -14,6 +15,7 @@ mod written;
 pub mod yaml;
 
 pub use error::{Error, Result};
+pub use hash::{hex, size_and_sha256};
 pub use lock::Lock;
 pub use new_file::{NewFile, unnamed_in};
 pub use output_dir::{OutputDir, Scratch, Use, check_writable};

@@ -56,10 +56,9 @@ impl Hasher {
 
     /// The hash's digits.
     pub(super) fn finish(self) -> String {
-        let digits = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         match self {
-            Self::Sha256(hasher) => digits(&hasher.finalize()),
-            Self::Git(hasher) => digits(&hasher.finalize()),
+            Self::Sha256(hasher) => align_files::hex(&hasher.finalize()),
+            Self::Git(hasher) => align_files::hex(&hasher.finalize()),
         }
     }
 }

@@ -128,7 +128,7 @@ pub fn weights_hash(config: &DecoderConfig, params: &Params) -> Result<String> {
     let nothing = [", adapter: None", ", embedding_adapter: None, trained_tokens: []", ", precision: F32"];
     hasher.update(nothing.iter().fold(format!("{config:?}"), |text, nothing| text.replace(nothing, "")));
     hashes.iter().chain(&of_blocks).for_each(|hash| hasher.update(hash));
-    Ok(hex(&hasher.finalize()))
+    Ok(align_files::hex(&hasher.finalize()))
 }
 
 fn key<'a>(model: &str, sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>) -> (String, usize) {
@@ -142,11 +142,7 @@ fn key<'a>(model: &str, sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32
         }
         count += 1;
     }
-    (hex(&hasher.finalize()), count)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    (align_files::hex(&hasher.finalize()), count)
 }
 
 const TENSOR: &str = "log_probs";

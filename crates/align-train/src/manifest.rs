@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{ErrorKind, Read};
+use std::io::ErrorKind;
 use std::path::{Component, Path};
 
+use align_files::hex;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -158,19 +159,9 @@ fn collect(dir: &Path, prefix: &str, file: &mut impl FnMut(String, &Path) -> Res
 }
 
 fn entry(path: &Path) -> Result<Entry> {
-    let mut file = align_files::open(path).map_err(|error| Error::io(path)(error.source))?;
-    let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut size = 0;
-    loop {
-        let read = file.read(&mut buffer).map_err(Error::io(path))?;
-        if read == 0 {
-            break;
-        }
-        hash.update(&buffer[..read]);
-        size += read as u64;
-    }
-    Ok(Entry { size, sha256: hex(&hash.finalize()) })
+    let hashed = align_files::size_and_sha256(path);
+    let (size, sha256) = hashed.map_err(|error| Error::io(path)(error.source))?;
+    Ok(Entry { size, sha256 })
 }
 
 /// A hash of a file's content.
@@ -179,10 +170,6 @@ fn entry(path: &Path) -> Result<Entry> {
 /// If it cannot be read.
 pub fn file_hash(path: &Path) -> Result<String> {
     entry(path).map(|entry| entry.sha256)
-}
-
-pub(crate) fn hex(hash: &[u8]) -> String {
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(all(test, target_os = "linux"))]

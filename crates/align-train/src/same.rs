@@ -3,11 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use align_files::hex;
 use align_kernels::Params;
 use candle_core::DType;
 use sha2::{Digest, Sha256};
 
-use crate::manifest::hex;
 use crate::{Error, Ranks, Result};
 
 /// A hash of the parameters' names and values.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::bytes::Fingerprint;
 use super::cache::Place;
 use super::encode::StoredRow;
-use super::file::{Summary, Writing};
+use super::file::{Summary, Writing, chosen_first};
 use super::rows::{Kind, Rows};
 use crate::error::Result;
 use crate::record::Text;
@@ -64,10 +64,7 @@ impl<'a, T: StoredRow> Building<'a, T> {
         self.hash = None;
         match &mut self.file {
             None => self.held = parted(std::mem::take(&mut self.held), pairs),
-            Some((file, _)) => {
-                file.index.iter_mut().for_each(|entry| entry.record = place_of(entry.record, pairs));
-                file.index.sort_by_key(|entry| entry.record);
-            }
+            Some((file, _)) => chosen_first(&mut file.index, pairs),
         }
     }
 

@@ -96,10 +96,6 @@ impl Fingerprint {
     }
 
     pub(crate) fn hex(self) -> String {
-        hex(&self.0.finalize())
+        align_files::hex(&self.0.finalize())
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -56,6 +56,12 @@ pub(super) struct Entry {
     pub(super) record: usize,
 }
 
+/// Puts the answers of so many pairs, which stand pair by pair in the file, into their order.
+pub(super) fn chosen_first(index: &mut [Entry], pairs: usize) {
+    index.iter_mut().for_each(|entry| entry.record = place_of(entry.record, pairs));
+    index.sort_by_key(|entry| entry.record);
+}
+
 /// The training rows of a file that is open.
 #[derive(Clone, Debug)]
 pub(super) struct StoreFile(Arc<Open>);
@@ -308,8 +314,7 @@ pub(crate) fn open<T: StoredRow>(
                     return Err(damaged());
                 }
                 if let Some(pairs) = summary.pairs {
-                    index.iter_mut().for_each(|entry| entry.record = place_of(entry.record, pairs));
-                    index.sort_by_key(|entry| entry.record);
+                    chosen_first(&mut index, pairs);
                 }
                 let file = StoreFile::new(file, path.to_path_buf(), origins, index);
                 return Ok(Stored { rows: Rows(Kind::Stored(file)), held_out, prompts, summary });

@@ -2,15 +2,14 @@
 //! where it was set back, and reading costs a hundredth of what making token ids does. And of the program, as `datasets`
 //! hashes the function that made what it keeps: another version may make other token ids.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::sync::OnceLock;
 
+use align_files::{hex, size_and_sha256};
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::bytes::hex;
 use crate::error::Result;
 use crate::source::{Source, Split};
 use crate::tokenize::TokenizeOptions;
@@ -61,14 +60,7 @@ fn source<R>(split: &Split<R>) -> Result<Option<Value>> {
 }
 
 fn content(path: &Path) -> align_files::Result<String> {
-    let mut file = align_files::open(path)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut buffer).map_err(align_files::Error::at(path))? {
-            0 => return Ok(hex(&hash.finalize())),
-            read => hash.update(&buffer[..read]),
-        }
-    }
+    size_and_sha256(path).map(|(_, hash)| hash)
 }
 
 /// The program that runs; none where it cannot be read.

@@ -82,7 +82,7 @@ impl Files {
             hash.update((bytes.len() as u64).to_le_bytes());
             hash.update(bytes);
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        align_files::hex(&hash.finalize())
     }
 }
 

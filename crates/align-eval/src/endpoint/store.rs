@@ -90,7 +90,7 @@ impl ReplyStore {
         hasher.update(url);
         hasher.update([0]);
         hasher.update(body);
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        align_files::hex(&hasher.finalize())
     }
 
     pub(super) fn get(&self, key: &str) -> Option<String> {

@@ -267,18 +267,14 @@ fn largest(
 fn bound(train: &[PassSize], size: BatchSize) -> PassSize {
     let mut rows = train.to_vec();
     rows.sort_unstable_by_key(|row| std::cmp::Reverse(row.tokens));
-    match size {
-        BatchSize::Examples(count) => rows.into_iter().take(count).sum(),
-        BatchSize::Tokens(_) | BatchSize::Bins { .. } => {
-            let most = match size {
-                BatchSize::Bins { bins, tokens } => bins.saturating_mul(tokens),
-                BatchSize::Tokens(count) | BatchSize::Examples(count) => count,
-            };
-            let first = rows.first().copied().unwrap_or_default();
-            let tokens = most.max(first.tokens);
-            let share = |row: &PassSize| row.rows as f64 / row.tokens.max(1) as f64;
-            let share = rows.iter().map(share).fold(0.0, f64::max);
-            PassSize { tokens, rows: (tokens as f64 * share).ceil() as usize }
-        }
-    }
+    let most = match size {
+        BatchSize::Examples(count) => return rows.into_iter().take(count).sum(),
+        BatchSize::Bins { bins, tokens } => bins.saturating_mul(tokens),
+        BatchSize::Tokens(count) => count,
+    };
+    let first = rows.first().copied().unwrap_or_default();
+    let tokens = most.max(first.tokens);
+    let share = |row: &PassSize| row.rows as f64 / row.tokens.max(1) as f64;
+    let share = rows.iter().map(share).fold(0.0, f64::max);
+    PassSize { tokens, rows: (tokens as f64 * share).ceil() as usize }
 }
