@@ -245,6 +245,19 @@ fn memory_is_kept(dir: &Path) {
     assert!(faults < 10, "{faults} page faults per block");
 }
 
+#[cfg(not(feature = "mpi"))]
+fn one_of_several_processes_is_refused_and_one_says_why(dir: &Path) {
+    let under_a_launcher = |rank: &str| {
+        let mut child = child(dir, "--dry-run");
+        child.env("OMPI_COMM_WORLD_SIZE", "2").env("OMPI_COMM_WORLD_RANK", rank);
+        ended(&child.output().unwrap())
+    };
+    let (code, stdout, stderr) = under_a_launcher("0");
+    assert_eq!((code, stdout.as_str()), (2, ""));
+    assert!(stderr.contains("(OMPI_COMM_WORLD_SIZE=2)") && stderr.contains("--features mpi"), "{stderr}");
+    assert_eq!(under_a_launcher("1"), (0, String::new(), String::new()));
+}
+
 fn main() -> ExitCode {
     if std::env::var_os(CHILD).is_some() {
         return align_cli::main(&PROGRAM, std::env::args_os(), program);
@@ -253,6 +266,8 @@ fn main() -> ExitCode {
         each_ending_has_its_exit_code_and_its_line,
         the_settings_file_repeats_the_run,
         help_goes_to_stdout,
+        #[cfg(not(feature = "mpi"))]
+        one_of_several_processes_is_refused_and_one_says_why,
         a_bug_says_so_and_where,
         strangers_texts_command_no_terminal_and_fill_no_screen,
         the_environment_chooses_what_is_logged,
