@@ -11,6 +11,7 @@
 mod files;
 mod pairs;
 mod probe;
+mod words;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::template::ChatTemplate;
 use files::{CONFIG, TOKENIZER, TOKENS_MAP};
 pub(crate) use files::{Files, TEMPLATE};
 pub use pairs::{PairTokenizer, PairedTokens};
+use words::Words;
 
 /// A special token: its text and its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +50,8 @@ pub struct Tokenizer {
     dir: PathBuf,
     /// Without a post-processor, which would cut white space off the places of tokens.
     inner: tokenizers::Tokenizer,
+    /// How texts are encoded word by word, where that comes out the same.
+    words: Option<Words>,
     post_processor: Option<PostProcessorWrapper>,
     eos: Option<SpecialToken>,
     bos: Option<SpecialToken>,
@@ -114,12 +118,15 @@ impl Tokenizer {
         };
         let post_processor = inner.get_post_processor().cloned();
         inner.with_post_processor(None::<PostProcessorWrapper>);
+        let words = guarded(|| Words::of(&inner)).ok().flatten();
+        tracing::debug!(word_by_word = words.is_some(), "{}", path.display());
         let (marks_word_starts, vocab_size) = (seen.marks_word_starts, seen.vocab_size);
         let hash = files.content_hash();
         let dir = files.of().to_path_buf();
         Ok(Self {
             dir,
             inner,
+            words,
             post_processor,
             eos,
             bos,
@@ -137,7 +144,12 @@ impl Tokenizer {
     /// # Errors
     /// Whatever the tokenizer cannot encode (a word-level vocabulary without an unknown token, for example).
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.guarded(|| Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()))
+        self.guarded(|| {
+            match self.words.as_ref().and_then(|words| words.encode(self.inner.get_model(), text)) {
+                Some(ids) => Ok(ids),
+                None => Ok(self.inner.encode_fast(text, false)?.get_ids().to_vec()),
+            }
+        })
     }
 
     /// As [`Tokenizer::encode`], with the places of the tokens.
@@ -146,6 +158,11 @@ impl Tokenizer {
     /// As [`Tokenizer::encode`].
     pub(crate) fn encode_placed(&self, text: &str) -> Result<PlacedTokens> {
         self.guarded(|| {
+            if let Some(words) = &self.words
+                && let Some(tokens) = words.encode_placed(self.inner.get_model(), text)
+            {
+                return Ok(tokens);
+            }
             let row = self.inner.encode(text, false)?;
             Ok(PlacedTokens { ids: row.get_ids().to_vec(), places: row.get_offsets().to_vec() })
         })

@@ -11,7 +11,7 @@ use tokenizers::{ModelWrapper, Tokenizer};
 use crate::guard::shortened;
 
 /// Text that is easy to split, and text that is hard to: a backtracking expression shows on a run of one character.
-const TEXTS: [&str; 4] = [
+pub(super) const TEXTS: [&str; 4] = [
     "Hello, world! It's 1,234.5 — ünï cöde 語 🎉\n\n\tdef f(x):  return x",
     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!",
     "                                                              !",
