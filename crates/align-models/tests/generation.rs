@@ -5,7 +5,7 @@
 
 use align_kernels::{Params, Precision};
 use align_models::generation::{
-    Completion, GenerationOptions, generate, generate_groups, generate_in_batches,
+    Completion, GenerationOptions, Streams, generate, generate_groups, generate_in_batches,
 };
 use align_models::{CausalLm, DecoderConfig, Error, Model, ModelDir, Packed, random_weights};
 use candle_core::Device;
@@ -67,6 +67,13 @@ fn completions_of_a_group_are_those_of_the_prompt_repeated_and_alone() {
     assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), [size; 2]);
     let repeated: Vec<Vec<u32>> = prompts.iter().flat_map(|prompt| vec![prompt.clone(); size]).collect();
     assert_eq!(groups.concat(), generate(&model, &repeated, &EOS, &options, 2).unwrap());
+    // A part, which may begin within a group, from the streams that it has in the whole.
+    for first in [size, size + 3] {
+        let streams = Streams { seed: 2, first: first as u64 };
+        let part = generate_groups(&model, &prompts[1..], 2 * size - first, &EOS, &options, streams).unwrap();
+        let tokens = |all: &[Completion]| all.iter().map(|it| it.tokens.clone()).collect::<Vec<_>>();
+        assert_eq!(tokens(&part[0]), tokens(&groups.concat()[first..]));
+    }
     for number in [0, 1, 69, 70, 139] {
         // The prompt before differs, so this one is prefilled for itself.
         let mut others = vec![vec![9]; number];

@@ -10,8 +10,7 @@ use align_files::write_json;
 
 use crate::windows::Windows;
 use crate::{
-    Batches, Cursor, Error, Evaluate, Every, Listening, Objective, Ranks, Result, Run, SelectionVerdict,
-    StopReason, Updater,
+    Batches, Cursor, Error, Evaluate, Every, Objective, Result, Run, SelectionVerdict, StopReason, Updater,
 };
 
 const DATA_CURSOR: &str = "data_cursor.json";
@@ -81,7 +80,7 @@ where
     let mut verdict = SelectionVerdict { is_best: false, stop: run.patience_is_used_up() };
     if run.progress.evaluation_pending || (config.eval_on_start && updater.step() == 0) {
         verdict = evaluate(&mut evaluation, updater, run)?;
-        if let Some(reason) = agreed(ranks, &listening)? {
+        if let Some(reason) = listening.agreed(ranks)? {
             return stopped(reason, save(objective, &windows.cursor(), updater, run)?, run);
         }
         if verdict.is_best && run.ends_with_best() {
@@ -100,7 +99,7 @@ where
         if is_due(config.evaluate) {
             verdict = evaluate(&mut evaluation, updater, run)?;
         }
-        let stopping = agreed(ranks, &listening)?;
+        let stopping = listening.agreed(ranks)?;
         if is_due(config.save) || (verdict.is_best && run.ends_with_best()) || stopping.is_some() {
             let checkpoint = save(objective, &windows.cursor(), updater, run)?;
             if let Some(reason) = stopping {
@@ -164,11 +163,6 @@ fn evaluate(
             Ok(verdict)
         }
     }
-}
-
-/// The reason to stop, if any rank was asked to.
-fn agreed(ranks: &Ranks, listening: &Listening) -> Result<Option<StopReason>> {
-    Ok(ranks.each(listening.received())?.into_iter().flatten().next())
 }
 
 /// The end of a run that was asked to stop and that goes on from this checkpoint.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::{Error, Result};
+use crate::{Error, Ranks, Result};
 
 /// A stop token: asks a run to finish its step, save a checkpoint and end. Clones are the same token.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +107,14 @@ impl Listening {
             tracing::warn!("{reason}: saving a checkpoint, then stopping{second}");
         }
         Some(reason)
+    }
+
+    /// The reason to stop, if any rank was asked to: the same on all.
+    ///
+    /// # Errors
+    /// A rank that failed or is gone.
+    pub fn agreed(&self, ranks: &Ranks) -> Result<Option<StopReason>> {
+        Ok(ranks.each(self.received())?.into_iter().flatten().next())
     }
 }
 

@@ -69,6 +69,9 @@ const RANKS: &str = "ranks";
 /// The micro-batches of an update on each of them.
 const ACCUMULATION: &str = "gradient_accumulation_steps";
 
+/// The micro-batches of a phase on each of them, where it is given; else a phase is an update.
+const GENERATION: &str = "steps_per_generation";
+
 /// The settings of a run, as its checkpoints have them.
 pub(crate) fn of(settings: &impl Serialize, config: &TrainConfig) -> Result<Value> {
     let mut settings = serde_json::to_value(settings).map_err(Error::stage)?;
@@ -126,34 +129,39 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     Ok(())
 }
 
-/// An update is made from as many micro-batches as before, on however many ranks: then it is the same update.
+/// An update is made from as many micro-batches as before, on however many ranks: then it is the same update. So with a phase.
 fn compare_ranks(
     checkpoint: &Checkpoint,
     old: &mut Map<String, Value>,
     new: &mut Map<String, Value>,
 ) -> Result<()> {
-    let number = |name: &str| {
+    let number = |name: &str, (else_old, else_new): (u64, u64)| {
         let is_it = |found: &&String| found.rsplit('.').next() == Some(name);
         let key = new.keys().chain(old.keys()).find(is_it).cloned();
-        let of = |settings: &Map<String, Value>| {
-            key.as_ref().and_then(|key| settings.get(key)?.as_u64()).unwrap_or(1)
-        };
-        (key.clone(), of(old), of(new))
+        let of = |settings: &Map<String, Value>| key.as_ref().and_then(|key| settings.get(key)?.as_u64());
+        (key.clone(), of(old).unwrap_or(else_old), of(new).unwrap_or(else_new))
     };
-    let ((accumulation, before, now), (ranks, ranks_before, ranks_now)) =
-        (number(ACCUMULATION), number(RANKS));
+    let (ranks, ranks_before, ranks_now) = number(RANKS, (1, 1));
     if ranks_before == ranks_now {
         return Ok(());
     }
-    let micro_batches = before * ranks_before;
-    if micro_batches != now * ranks_now {
+    let (accumulation, before, now) = number(ACCUMULATION, (1, 1));
+    let (generation, sampled_before, sampled_now) = number(GENERATION, (before, now));
+    for (what, option, before, now) in [
+        ("an update was made", "gradient-accumulation-steps", before, now),
+        ("a phase was made", "steps-per-generation", sampled_before, sampled_now),
+    ] {
+        let micro_batches = before * ranks_before;
+        if micro_batches == now * ranks_now {
+            continue;
+        }
         let advice = match micro_batches % ranks_now {
-            0 => format!("give --gradient-accumulation-steps {}", micro_batches / ranks_now),
+            0 => format!("give --{option} {}", micro_batches / ranks_now),
             _ => format!("take a number of ranks that divides {micro_batches}"),
         };
         let changes = format!(
-            "an update was made from {micro_batches} micro-batches ({before} on each of {ranks_before} ranks), is from {} \
-             ({now} on each of {ranks_now}): {advice}",
+            "{what} from {micro_batches} micro-batches ({before} on each of {ranks_before} ranks), is from {} ({now} on each of \
+             {ranks_now}): {advice}",
             now * ranks_now
         );
         return Err(Error::OptionsChanged { path: checkpoint.path().to_owned(), changes });
@@ -161,7 +169,7 @@ fn compare_ranks(
     tracing::info!(
         "the run was on {ranks_before} ranks and goes on on {ranks_now}: the same updates, added up in another order"
     );
-    for key in [accumulation, ranks].into_iter().flatten() {
+    for key in [accumulation, generation, ranks].into_iter().flatten() {
         old.remove(&key);
         new.remove(&key);
     }

@@ -61,7 +61,7 @@ impl<'a, B: Batches> Windows<'a, B> {
 
     /// The micro-batch that is the window's `number`, if the epoch has one more; an inner none if it is another rank's.
     fn read(&mut self, number: usize) -> Result<Option<Option<B::Batch>>> {
-        if number % self.ranks.size() == self.ranks.rank() {
+        if self.ranks.has(number) {
             return Ok(self.batches.next()?.map(Some));
         }
         Ok(self.batches.pass()?.then_some(None))

@@ -9,6 +9,22 @@ const MOST_COMPLETIONS: usize = 1 << 20;
 /// Tokens of a prompt times its completions.
 const MOST_TOKENS: usize = 1 << 28;
 
+/// The random streams that completions are sampled from: number `i` of them from stream `first + i` of `seed`. A part of
+/// the completions of a call, with the number of its first, is what the call as a whole gives there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Streams {
+    /// The seed.
+    pub seed: u64,
+    /// The stream of the first completion.
+    pub first: u64,
+}
+
+impl From<u64> for Streams {
+    fn from(seed: u64) -> Self {
+        Self { seed, first: 0 }
+    }
+}
+
 /// Completions, one per prompt, in order. A token of `eos` ends a completion.
 ///
 /// Equal prompts that follow one another are prefilled once. Completion number i is sampled from random
@@ -24,7 +40,7 @@ pub fn generate(
     options: &GenerationOptions,
     seed: u64,
 ) -> Result<Vec<Completion>> {
-    in_order(underway(model, prompts, runs(prompts), eos, options, seed)?)
+    in_order(underway(model, prompts, runs(prompts), eos, options, seed.into())?)
 }
 
 /// `completions_per_prompt` completions of every prompt: the groups that reinforcement learning samples.
@@ -43,14 +59,14 @@ pub fn generate_groups(
     completions_per_prompt: usize,
     eos: &[u32],
     options: &GenerationOptions,
-    seed: u64,
+    streams: impl Into<Streams>,
 ) -> Result<Vec<Vec<Completion>>> {
     if completions_per_prompt == 0 {
         return Ok(vec![Vec::new(); prompts.len()]);
     }
     check_completions(prompts.len(), completions_per_prompt)?;
     let groups = prompts.iter().map(|prompt| (prompt.as_slice(), completions_per_prompt)).collect();
-    let completions = in_order(underway(model, prompts, groups, eos, options, seed)?)?;
+    let completions = in_order(underway(model, prompts, groups, eos, options, streams.into())?)?;
     let mut completions = completions.into_iter();
     Ok(prompts.iter().map(|_| completions.by_ref().take(completions_per_prompt).collect()).collect())
 }
@@ -73,7 +89,7 @@ pub fn generate_in_batches<'a>(
     let mut groups = runs(prompts);
     groups.iter_mut().for_each(|(_, count)| *count = count.saturating_mul(completions_per_prompt));
     groups.retain(|(_, count)| *count > 0);
-    underway(model, prompts, groups, eos, options, seed)
+    underway(model, prompts, groups, eos, options, seed.into())
 }
 
 /// Refuses more completions than are held in memory at once.
@@ -96,12 +112,12 @@ fn underway<'a>(
     groups: Vec<(&'a [u32], usize)>,
     eos: &'a [u32],
     options: &'a GenerationOptions,
-    seed: u64,
+    streams: Streams,
 ) -> Result<Underway<'a>> {
     options.check()?;
     check_prompts(model, prompts, options)?;
     check_groups(&groups)?;
-    Ok(Underway::new(model, groups, eos, options, seed, Limits::USUAL)?)
+    Ok(Underway::new(model, groups, eos, options, streams, Limits::USUAL)?)
 }
 
 fn in_order(underway: Underway<'_>) -> Result<Vec<Completion>> {

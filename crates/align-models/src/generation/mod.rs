@@ -17,7 +17,7 @@ mod sequence;
 mod softmax;
 mod underway;
 
-pub use decode::{check_completions, generate, generate_groups, generate_in_batches};
+pub use decode::{Streams, check_completions, generate, generate_groups, generate_in_batches};
 pub use options::GenerationOptions;
 pub use sampler::{Sampled, Sampler};
 pub use sequence::Completion;

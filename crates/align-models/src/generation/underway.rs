@@ -14,7 +14,7 @@ use candle_core::DType;
 use super::cache::{Cache, token_bytes};
 use super::groups::Groups;
 use super::sequence::{Completion, Sequence};
-use super::{GenerationOptions, Sampler, sampling};
+use super::{GenerationOptions, Sampler, Streams, sampling};
 use crate::{CausalLm, Result, Stream};
 
 /// How much is done at a time.
@@ -43,7 +43,7 @@ pub(super) struct Underway<'a> {
     limits: Limits,
     /// Prompts to come, with the number of their completions.
     waiting: VecDeque<(&'a [u32], usize)>,
-    /// Number of the first completion of the next prompt.
+    /// Number of the first completion of the next prompt, which is also its random stream.
     number: usize,
     groups: Groups,
     /// Sequences with a first token that wait for a place or a lane.
@@ -61,7 +61,7 @@ impl<'a> Underway<'a> {
         groups: Vec<(&'a [u32], usize)>,
         eos: &'a [u32],
         options: &'a GenerationOptions,
-        seed: u64,
+        Streams { seed, first }: Streams,
         limits: Limits,
     ) -> candle_core::Result<Self> {
         let decoder = model.decoder();
@@ -78,13 +78,13 @@ impl<'a> Underway<'a> {
             seed,
             limits,
             waiting,
-            number: 0,
+            number: first as usize,
             groups,
             ready: VecDeque::new(),
             decoding: Vec::new(),
             cache,
             complete: BTreeMap::new(),
-            handed_out: 0,
+            handed_out: first as usize,
         })
     }
 
@@ -243,7 +243,7 @@ mod tests {
         let prompts: Vec<Vec<u32>> =
             (1..20u32).map(|i| (0..1 + i % 7).map(|j| (i + j) % 50).collect()).collect();
         let groups = prompts.iter().zip(0..).map(|(prompt, i)| (prompt.as_slice(), 1 + i % 5)).collect();
-        let underway = Underway::new(&model, groups, &[1, 2, 3, 4, 5], &options, 3, limits).unwrap();
+        let underway = Underway::new(&model, groups, &[1, 2, 3, 4, 5], &options, 3.into(), limits).unwrap();
         underway.flat_map(Result::unwrap).map(|completion| completion.tokens).collect()
     }
 

@@ -59,6 +59,11 @@ impl Ranks {
         self.rank() == 0
     }
 
+    /// True if this rank has micro-batch number `number` of an update: they are dealt one by one.
+    pub fn has(&self, number: usize) -> bool {
+        number % self.size() == self.rank()
+    }
+
     /// What every rank brings, in the order of ranks.
     ///
     /// # Errors

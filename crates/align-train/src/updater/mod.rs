@@ -139,9 +139,13 @@ impl Updater {
             return Err(Error::NoData);
         }
         let began = Instant::now();
-        let passed = self.passes(objective, &window).map(|shares| (shares, began.elapsed().as_secs_f64()));
-        let (shares, seconds): (Vec<_>, Vec<_>) = self.ranks.agree(passed)?.into_iter().unzip();
+        let passed = self.passes(objective, &window).map(|passed| (passed, began.elapsed().as_secs_f64()));
+        let (passed, seconds): (Vec<_>, Vec<_>) = self.ranks.agree(passed)?.into_iter().unzip();
         self.stragglers.observe(&self.ranks, &seconds)?;
+        if let Some(found) = passes::first(passed.iter().filter_map(|of_rank| of_rank.as_ref().err())) {
+            return Err(self.not_made(found));
+        }
+        let shares: Vec<_> = passed.into_iter().flatten().collect();
         // In the order of the micro-batches, wherever they were.
         let in_order = (0..window.rounds).flat_map(|round| shares.iter().filter_map(move |of| of.get(round)));
         let (mut loss, mut samples, mut metrics) = (0.0, 0, Metrics::default());

@@ -12,6 +12,23 @@ pub(super) struct Window<'a, T> {
     pub(super) rounds: usize,
 }
 
+/// A micro-batch whose loss or gradient is not finite.
+#[derive(Serialize, Deserialize)]
+pub(super) struct NotFinite {
+    /// Its number among those of its rank.
+    round: usize,
+    what: String,
+    rows: String,
+}
+
+/// What a rank's passes came to.
+pub(super) type Passed = std::result::Result<Vec<Share>, NotFinite>;
+
+/// The first one that is not finite, of those that ranks found.
+pub(super) fn first<'a>(found: impl Iterator<Item = &'a NotFinite>) -> Option<&'a NotFinite> {
+    found.min_by_key(|found| found.round)
+}
+
 /// What a micro-batch adds to an update's figures.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Share {
@@ -22,11 +39,12 @@ pub(super) struct Share {
 
 impl Updater {
     /// Forward and backward of this rank's micro-batches. Their shares are read when all backward passes were asked for.
+    /// A loss that is not finite is no error yet: all ranks must hear of it as the same.
     pub(super) fn passes<O: Objective>(
         &mut self,
         objective: &O,
         window: &Window<'_, O::Batch>,
-    ) -> Result<Vec<Share>> {
+    ) -> Result<Passed> {
         let mut losses = Vec::with_capacity(window.batches.len());
         for round in 0..window.rounds {
             match window.batches.get(round) {
@@ -36,14 +54,15 @@ impl Updater {
                 None => objective.pass()?,
             }
         }
-        let read = |(batch, loss): (&O::Batch, StepLoss<'_>)| {
+        let mut shares = Vec::with_capacity(losses.len());
+        for (round, (batch, loss)) in losses.into_iter().enumerate() {
             let (loss, metrics) = loss.read()?;
             if !loss.is_finite() {
-                return Err(self.not_finite(objective, batch, format!("the loss is {loss}")));
+                return Ok(Err(self.not_finite(objective, batch, round, format!("the loss is {loss}"))));
             }
-            Ok(Share { loss, samples: objective.rows(batch).len(), metrics })
-        };
-        losses.into_iter().map(read).collect()
+            shares.push(Share { loss, samples: objective.rows(batch).len(), metrics });
+        }
+        Ok(Ok(shares))
     }
 
     /// Forward and backward of one micro-batch; its share of the loss, not yet read. The graph and candle's
@@ -79,21 +98,30 @@ impl Updater {
         window: &Window<'_, O::Batch>,
     ) -> Result<Error> {
         let found = self.find_own(objective, window);
-        let found = self.ranks.agree(found)?.into_iter().flatten().min();
-        let (_, what, rows) = found.unwrap_or_else(|| {
-            let rows = window.batches.iter().flat_map(|batch| objective.rows(batch)).collect::<Vec<_>>();
-            (0, "the sum of the window's gradients is not finite".to_owned(), rows.join(", "))
-        });
-        Ok(Error::NotFinite { step: self.step + 1, what, rows })
+        let found = self.ranks.agree(found)?;
+        Ok(first(found.iter().flatten()).map_or_else(
+            || {
+                let rows = window.batches.iter().flat_map(|batch| objective.rows(batch)).collect::<Vec<_>>();
+                let what = "the sum of the window's gradients is not finite".to_owned();
+                Error::NotFinite { step: self.step + 1, what, rows: rows.join(", ") }
+            },
+            |found| self.not_made(found),
+        ))
     }
 
-    /// The first of this rank's micro-batches whose gradient is not finite: its round, what is not finite, its rows. All are
-    /// looked at, because the other ranks may wait for what they exchange.
+    /// The error of an update that cannot be made, the same on all ranks.
+    pub(super) fn not_made(&self, found: &NotFinite) -> Error {
+        let NotFinite { what, rows, .. } = found;
+        Error::NotFinite { step: self.step + 1, what: what.clone(), rows: rows.clone() }
+    }
+
+    /// The first of this rank's micro-batches whose gradient is not finite. All are looked at, because the other ranks may
+    /// wait for what they exchange.
     fn find_own<O: Objective>(
         &mut self,
         objective: &O,
         window: &Window<'_, O::Batch>,
-    ) -> Result<Option<(usize, String, String)>> {
+    ) -> Result<Option<NotFinite>> {
         let mut found = None;
         for round in 0..window.rounds {
             let Some(batch) = window.batches.get(round) else {
@@ -104,13 +132,20 @@ impl Updater {
             self.accumulate(objective, batch, &window.totals, round)?;
             if let (None, Some(names)) = (&found, gradients::not_finite(&self.params)?) {
                 let what = format!("the gradient of {names} is not finite");
-                found = Some((round, what, objective.rows(batch).join(", ")));
+                found = Some(self.not_finite(objective, batch, round, what));
             }
         }
         Ok(found)
     }
 
-    fn not_finite<O: Objective>(&self, objective: &O, batch: &O::Batch, what: String) -> Error {
-        Error::NotFinite { step: self.step + 1, what, rows: objective.rows(batch).join(", ") }
+    fn not_finite<O: Objective>(
+        &self,
+        objective: &O,
+        batch: &O::Batch,
+        round: usize,
+        what: String,
+    ) -> NotFinite {
+        let on = if self.ranks.is_alone() { String::new() } else { format!(" on {}", self.ranks.name()) };
+        NotFinite { round, what: what + &on, rows: objective.rows(batch).join(", ") }
     }
 }
