@@ -1,4 +1,4 @@
-//! What PPO remembers of a phase: for each token of each completion the log-prob it was sampled with, its divergence
+//! What PPO remembers of a phase: for each token of each completion its log-prob before the updates, its divergence
 //! from the reference, its value, and from those its advantage and its return.
 //!
 //! A completion that was cut at the length limit ends there like one that ended by itself: the critic's value of what
@@ -72,7 +72,7 @@ pub struct ExperienceBuffer {
     /// Places of each completion that have a value: its tokens, and perhaps the place after them.
     places: Vec<usize>,
     scores: Vec<f64>,
-    log_probs: Vec<Vec<f32>>,
+    old_log_probs: Vec<Vec<f32>>,
     reference: Vec<Vec<f32>>,
     values: Vec<Vec<f32>>,
     advantages: Vec<Vec<f32>>,
@@ -97,23 +97,27 @@ impl ExperienceBuffer {
     /// [`ExperienceBuffer::set_values`].
     ///
     /// # Errors
-    /// If a score is no number, or the reference says nothing of a token.
+    /// If a score is no number, or the policy or the reference says nothing of a token.
     #[doc(alias = "add")]
     pub fn new(
         estimation: Estimation,
         rollouts: &Rollouts,
         scores: &[f64],
+        old_log_probs: &[Vec<f32>],
         reference_log_probs: &[Vec<f32>],
         max_new_tokens: usize,
     ) -> Result<Self> {
         let completions = &rollouts.completions;
         let lengths: Vec<usize> = completions.iter().map(|completion| completion.tokens.len()).collect();
+        let of_all_tokens =
+            |log_probs: &[Vec<f32>]| log_probs.iter().map(Vec::len).eq(lengths.iter().copied());
         if scores.len() != lengths.len()
-            || !reference_log_probs.iter().map(Vec::len).eq(lengths.iter().copied())
+            || ![old_log_probs, reference_log_probs].into_iter().all(of_all_tokens)
         {
-            let (scored, compared) = (scores.len(), reference_log_probs.len());
+            let (scored, old, compared) = (scores.len(), old_log_probs.len(), reference_log_probs.len());
             return Err(Error::stage(format!(
-                "expected a score and the reference's log-probs of {} completions, found {scored} and {compared}",
+                "expected a score, and log-probs of every token by the policy and by the reference, of {} completions, found \
+                 {scored}, {old} and {compared}",
                 lengths.len()
             )));
         }
@@ -133,7 +137,7 @@ impl ExperienceBuffer {
             places: lengths.iter().map(extra).collect(),
             lengths,
             scores: scores.iter().map(clipped).collect(),
-            log_probs: completions.iter().map(|completion| completion.log_probs.clone()).collect(),
+            old_log_probs: old_log_probs.to_vec(),
             reference: reference_log_probs.to_vec(),
             values: Vec::new(),
             advantages: Vec::new(),
@@ -168,7 +172,7 @@ impl ExperienceBuffer {
         let device = Device::Cpu;
         let tokens = sequences(&self.lengths)?;
         let places = sequences(&self.places)?;
-        let log_probs = Tensor::new(self.log_probs.concat(), &device)?;
+        let log_probs = Tensor::new(self.old_log_probs.concat(), &device)?;
         let reference = Tensor::new(self.reference.concat(), &device)?;
         let penalised = match kl_estimator {
             KlEstimator::K1 => k1(&log_probs, &reference)?,
@@ -236,7 +240,7 @@ impl ExperienceBuffer {
             Tensor::new(values, &Device::Cpu)
         };
         Ok(Remembered {
-            log_probs: flat(&self.log_probs)?,
+            old_log_probs: flat(&self.old_log_probs)?,
             advantages: flat(&self.advantages)?,
             values: flat(&self.values)?,
             returns: flat(&self.returns)?,
@@ -255,10 +259,10 @@ impl ExperienceBuffer {
     }
 }
 
-/// What is held of some completions, flat: `log_probs` and `advantages` one per token, `values` and `returns` one per
+/// What is held of some completions, flat: `old_log_probs` and `advantages` one per token, `values` and `returns` one per
 /// place.
 pub(crate) struct Remembered {
-    pub(crate) log_probs: Tensor,
+    pub(crate) old_log_probs: Tensor,
     pub(crate) advantages: Tensor,
     pub(crate) values: Tensor,
     pub(crate) returns: Tensor,
@@ -267,7 +271,7 @@ pub(crate) struct Remembered {
 impl Remembered {
     pub(crate) fn to_device(&self, device: &Device) -> candle_core::Result<Self> {
         Ok(Self {
-            log_probs: self.log_probs.to_device(device)?,
+            old_log_probs: self.old_log_probs.to_device(device)?,
             advantages: self.advantages.to_device(device)?,
             values: self.values.to_device(device)?,
             returns: self.returns.to_device(device)?,

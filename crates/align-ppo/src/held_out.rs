@@ -6,12 +6,13 @@ use std::sync::Arc;
 use align_data::{TokenizedTask, Tokenizer};
 use align_models::CausalLm;
 use align_stage::Said;
-use align_train::{Error, Result};
+use align_train::{Error, Ranks, Result};
 use serde::Serialize;
 
 use crate::rollout::log_probs;
 use crate::scoring::ScoreSource;
-use crate::{Prompt, Rollout, Sampling, Scorer};
+use crate::shares::{answered, dealt};
+use crate::{LocalRollouter, Prompt, Rollout, Sampling, Scorer};
 
 /// Held-out prompts and all that it takes to measure on them.
 pub struct HeldOut<'a> {
@@ -67,28 +68,32 @@ pub struct Sampled {
 }
 
 impl HeldOut<'_> {
-    /// Answers every prompt and measures the answers.
+    /// Answers every prompt and measures the answers. All ranks do so together, each its part, and have the same figures.
     ///
     /// # Errors
     /// If the models cannot be run, an answer cannot be scored, or its KL is not finite.
-    pub fn look(&self) -> Result<HeldOutLook> {
+    pub fn look(&self, ranks: &Ranks) -> Result<HeldOutLook> {
         let prompt =
             |(row, task): (usize, &TokenizedTask)| Prompt { row, tokens: Arc::from(task.tokens.as_slice()) };
         let prompts = self.tasks.iter().enumerate().map(prompt).collect();
-        let rollouts =
-            self.sampling.rollouts(&self.policy, prompts, self.num_generations, self.tokenizer, self.seed)?;
+        let (policy, sampling, tokenizer) = (self.policy.clone(), self.sampling.clone(), self.tokenizer);
+        let mut rollouter = LocalRollouter { policy, sampling, tokenizer };
+        let rollouts = answered(ranks, &mut rollouter, prompts, self.num_generations, self.seed)?;
         let judged = match &self.judge {
             None => None,
-            Some((name, judge)) => Some((name.clone(), judge.scores(&rollouts, self.tasks)?)),
+            Some((name, judge)) => Some((name.clone(), judge.scores(&rollouts, self.tasks, ranks)?)),
         };
         let kl = match &self.reference {
             None => None,
             Some(reference) => {
-                let reference = log_probs(reference, &rollouts, self.sampling.temperature())?;
+                let temperature = self.sampling.temperature();
+                let reference = dealt(ranks, &rollouts, |own, _| log_probs(reference, own, temperature))?;
                 let sum = |log_probs: &[f32]| log_probs.iter().copied().map(f64::from).sum::<f64>();
                 let pairs = rollouts.completions.iter().zip(&reference);
-                let kl: Vec<f64> =
-                    pairs.map(|(policy, reference)| sum(&policy.log_probs) - sum(reference)).collect();
+                let kl = |(policy, reference): (&Rollout, &Vec<f32>)| {
+                    sum(&policy.behaviour_log_probs) - sum(reference)
+                };
+                let kl: Vec<f64> = pairs.map(kl).collect();
                 if let Some(place) = kl.iter().position(|kl| !kl.is_finite()) {
                     let rows = self.tasks[rollouts.prompt_of(place).row].task.prompt.origin.to_string();
                     return Err(Error::NotMeasured { metric: "kl".to_owned(), value: kl[place], rows });
@@ -112,7 +117,7 @@ impl HeldOut<'_> {
                 max_new_tokens: self.sampling.max_new_tokens(),
                 seed: self.seed,
             },
-            scores: self.scorer.score(&rollouts, self.tasks)?.scores,
+            scores: self.scorer.score(&rollouts, self.tasks, ranks)?.scores,
             judged,
             kl,
             texts: rollouts.groups().map(text).collect::<Result<_>>()?,

@@ -11,8 +11,10 @@ mod ppo;
 mod refusal;
 mod report;
 mod rollout;
+mod rollouter;
 mod sample;
 mod scoring;
+mod shares;
 mod start;
 mod supervisor;
 mod train;
@@ -34,6 +36,7 @@ pub use ppo::{
 };
 pub use report::{MeasuredWinRate, Point, Report, SupervisorAction};
 pub use rollout::{Prompt, Rollout, Rollouts, Sampling, log_probs};
+pub use rollouter::{LocalRollouter, Rollouter};
 pub use sample::{SAMPLES_FILE, Sample};
 pub use scoring::{ScoreSource, Scorer, Scores};
 pub use start::check_start;

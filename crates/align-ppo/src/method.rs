@@ -20,6 +20,9 @@ pub struct Phase<'a> {
     pub tasks: &'a [TokenizedTask],
     /// Score of each completion, penalties included; NaN where no reward applied to it.
     pub scores: &'a [f64],
+    /// Log-probs of each completion's tokens under the policy as it is now, before the phase's updates, at the sampling
+    /// temperature: what ratios are against (TRL's `old_per_token_logps`).
+    pub old_log_probs: &'a [Vec<f32>],
     /// Log-probs of each completion's tokens under the reference, at the sampling temperature; empty if the method
     /// [needs none](Method::needs_reference).
     pub reference_log_probs: &'a [Vec<f32>],
@@ -75,7 +78,8 @@ pub trait Method {
     /// If the model cannot be run.
     fn log_probs(&self, packed: &Packed) -> Result<Tensor>;
 
-    /// Learns from a phase's completions.
+    /// Learns from a phase's completions. Of several ranks each has the whole phase, and gives the updater its own
+    /// micro-batches of each update.
     ///
     /// # Errors
     /// What [`Updater::update`] raises; the weights are then as they were before that update.

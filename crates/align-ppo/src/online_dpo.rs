@@ -14,7 +14,7 @@ use std::path::Path;
 use align_kernels::TokenStats;
 use align_losses::{LogRatios, PairLogProbs, Sequences, dpo};
 use align_models::{CausalLm, Packed};
-use align_train::{Error, Metrics, Objective, Result, StepLoss, Updater, Weights};
+use align_train::{Error, Metrics, Objective, Ranks, Result, StepLoss, Updater, Weights};
 use candle_core::{DType, Tensor};
 
 use crate::refusal::{check_phase, refuse};
@@ -33,8 +33,10 @@ pub struct OnlineDpoConfig {
     pub temperature: f64,
     /// Pairs, that is prompts, per micro-batch.
     pub per_device_train_batch_size: usize,
-    /// Micro-batches per update; a phase is one update.
+    /// Micro-batches per update, on each rank; a phase is one update.
     pub gradient_accumulation_steps: usize,
+    /// Ranks, among which a phase is dealt.
+    pub ranks: usize,
 }
 
 impl OnlineDpoConfig {
@@ -50,6 +52,7 @@ impl OnlineDpoConfig {
             ("per_device_train_batch_size", self.per_device_train_batch_size),
             ("gradient_accumulation_steps", self.gradient_accumulation_steps),
             ("completions of a prompt", 2),
+            ("ranks", self.ranks),
         ])?;
         Ok(self)
     }
@@ -93,9 +96,9 @@ impl OnlineDpo {
         Self { objective: PairObjective { policy, beta, temperature }, config }
     }
 
-    /// The pairs of a phase in micro-batches.
-    fn window(&self, phase: &Phase<'_>) -> Vec<OwnPairs> {
-        let pairs: Vec<[usize; 2]> = (0..phase.rollouts.prompts.len())
+    /// The pairs of a phase, by the numbers of their completions, the better one first.
+    fn pairs(phase: &Phase<'_>) -> Vec<[usize; 2]> {
+        (0..phase.rollouts.prompts.len())
             .filter_map(|prompt| {
                 let (first, second) = (2 * prompt, 2 * prompt + 1);
                 let margin = phase.scores[first] - phase.scores[second];
@@ -105,12 +108,17 @@ impl OnlineDpo {
                     std::cmp::Ordering::Equal => None,
                 }
             })
-            .collect();
+            .collect()
+    }
+
+    /// This rank's micro-batches of the pairs.
+    fn window(&self, phase: &Phase<'_>, pairs: &[[usize; 2]], ranks: &Ranks) -> Vec<OwnPairs> {
         let reference =
             |number: usize| phase.reference_log_probs[number].iter().map(|&p| f64::from(p)).sum::<f64>();
-        let micro_batches = pairs.chunks(self.config.per_device_train_batch_size);
+        let micro_batches = pairs.chunks(self.config.per_device_train_batch_size).enumerate();
         micro_batches
-            .map(|pairs| {
+            .filter(|(number, _)| ranks.has(*number))
+            .map(|(_, pairs)| {
                 let numbers: Vec<usize> = pairs.iter().flatten().copied().collect();
                 OwnPairs {
                     packed: phase.rollouts.pack(&numbers),
@@ -181,7 +189,9 @@ impl Method for OnlineDpo {
     }
 
     fn completions_per_phase(&self) -> usize {
-        2 * self.config.per_device_train_batch_size * self.config.gradient_accumulation_steps
+        let OnlineDpoConfig { per_device_train_batch_size, gradient_accumulation_steps, ranks, .. } =
+            self.config;
+        2 * per_device_train_batch_size * gradient_accumulation_steps * ranks
     }
 
     fn updates_per_phase(&self) -> usize {
@@ -202,12 +212,12 @@ impl Method for OnlineDpo {
 
     fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned> {
         let mut metrics = Metrics::default();
-        let completions = phase.rollouts.completions.iter();
+        let completions = phase.old_log_probs.iter();
         let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
         let kl: f64 = completions
             .clone()
             .zip(phase.reference_log_probs)
-            .map(|(completion, reference)| sum(&completion.log_probs) - sum(reference))
+            .map(|(old, reference)| sum(old) - sum(reference))
             .sum();
         metrics.mean("objective/kl", kl, completions.len() as f64);
         let margins =
@@ -216,12 +226,13 @@ impl Method for OnlineDpo {
         metrics.mean("objective/scores_margin", margin, count);
         metrics.mean("beta", self.objective.beta, 1.0);
 
-        let window = self.window(phase);
-        let compared: usize = window.iter().map(|pairs| pairs.rows.len()).sum();
+        let pairs = Self::pairs(phase);
+        let compared = pairs.len();
         let prompts = phase.rollouts.prompts.len();
         metrics.mean("frac_reward_zero_std", (prompts - compared) as f64, prompts as f64);
         let mut updates = Vec::new();
-        if !window.is_empty() {
+        if !pairs.is_empty() {
+            let window = self.window(phase, &pairs, updater.ranks());
             updates.push(updater.update(&mut self.objective, &window)?);
         }
         Ok(Learned { updates, metrics })

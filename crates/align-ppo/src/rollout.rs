@@ -1,18 +1,20 @@
 //! What the policy said: completions with the log-probs that they were sampled with.
 //!
-//! They are sampled by the kernels and from the very weights that are trained, so the recorded log-probs are those that
-//! the training pass finds for the same tokens, up to rounding: they stand for the policy's at the time of sampling, and
-//! the first importance ratio is 1 by construction. For that nothing may bend the distribution that is sampled from.
+//! Where the policy samples for itself, that is by the kernels and from the very weights that are trained, the recorded
+//! log-probs are those that the training pass finds for the same tokens, up to rounding: they stand for the policy's when the
+//! phase's updates begin, and the first importance ratio is 1 by construction. For that nothing may bend the distribution
+//! that is sampled from.
 //! A repetition penalty or a least length would record log-probs of another one; top-k and top-p would cut the samples
 //! and leave the log-probs whole, so that the KL is overstated and the gradient is not that of what was maximised. All
 //! four are refused.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use align_data::Tokenizer;
-use align_models::generation::{Completion, GenerationOptions, generate_groups};
+use align_models::generation::{Completion, GenerationOptions, Streams, generate_groups};
 use align_models::{CausalLm, Packed};
-use align_train::{Error, Result};
+use align_train::{Error, Ranks, Result};
 
 /// Tokens that go through a model together where nothing is kept for a backward pass.
 const TOKENS_PER_PASS: usize = 4096;
@@ -31,8 +33,9 @@ pub struct Prompt {
 pub struct Rollout {
     /// Token ids, the one that ended it included.
     pub tokens: Vec<u32>,
-    /// Log-prob of each token under the policy that sampled it, at the sampling temperature.
-    pub log_probs: Vec<f32>,
+    /// Log-prob of each token under the behaviour policy, which sampled it, at the sampling temperature (TRL's
+    /// `sampling_per_token_logps`).
+    pub behaviour_log_probs: Vec<f32>,
     /// Whether it ended by itself rather than at the length limit.
     pub finished: bool,
     /// The text, without special tokens.
@@ -101,7 +104,7 @@ impl Sampling {
         self.options.max_new_tokens
     }
 
-    /// `num_generations` completions of every prompt. The same weights, prompts and seed give the same completions.
+    /// `num_generations` completions of every prompt. The same weights, prompts and streams give the same completions.
     ///
     /// # Errors
     /// If a prompt is empty or leaves no room for a completion, or the model cannot be run.
@@ -111,13 +114,13 @@ impl Sampling {
         prompts: Vec<Prompt>,
         num_generations: usize,
         tokenizer: &Tokenizer,
-        seed: u64,
+        streams: impl Into<Streams>,
     ) -> Result<Rollouts> {
         let ids: Vec<Vec<u32>> = prompts.iter().map(|prompt| prompt.tokens.to_vec()).collect();
-        let groups = generate_groups(policy, &ids, num_generations, &self.eos, &self.options, seed);
-        let rollout = |Completion { tokens, log_probs, finished }| {
+        let groups = generate_groups(policy, &ids, num_generations, &self.eos, &self.options, streams);
+        let rollout = |Completion { tokens, log_probs: behaviour_log_probs, finished }| {
             let text = tokenizer.decode(&tokens, true).map_err(Error::stage)?;
-            Ok(Rollout { tokens, log_probs, finished, text })
+            Ok(Rollout { tokens, behaviour_log_probs, finished, text })
         };
         let completions = groups.map_err(Error::stage)?.into_iter().flatten().map(rollout);
         Ok(Rollouts { prompts, num_generations, completions: completions.collect::<Result<_>>()? })
@@ -133,6 +136,19 @@ impl Rollouts {
     /// Prompts with their completions.
     pub fn groups(&self) -> impl Iterator<Item = (&Prompt, &[Rollout])> {
         self.prompts.iter().zip(self.completions.chunks(self.num_generations))
+    }
+
+    /// This rank's part, and the numbers of its completions. Prompts are dealt with all their completions where there are as
+    /// many prompts as ranks, else with an equal part of them. Prompts that have not been answered yet are dealt alike.
+    pub(crate) fn part(&self, ranks: &Ranks) -> (Self, Range<usize>) {
+        let (count, generations) = (self.prompts.len() * self.num_generations, self.num_generations);
+        let all_work = |of: &usize| generations.is_multiple_of(*of) && count / of >= ranks.size();
+        let together = (1..=generations).rev().find(all_work).unwrap_or(1);
+        let start_of = |rank: usize| rank * (count / together) / ranks.size() * together;
+        let numbers = start_of(ranks.rank())..start_of(ranks.rank() + 1);
+        let prompts = numbers.clone().step_by(together).map(|number| self.prompt_of(number).clone());
+        let completions = self.completions.get(numbers.clone()).unwrap_or_default().to_vec();
+        (Self { prompts: prompts.collect(), num_generations: together, completions }, numbers)
     }
 
     /// Puts a prompt of `other`, number `new` there, in the place of number `old` here, with its completions.

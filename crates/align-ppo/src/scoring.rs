@@ -8,10 +8,11 @@ use align_data::{Candidates, Message, Text, TokenizedTask};
 use align_losses::weighted_rewards;
 use align_models::RewardModel;
 use align_reward::{Reward, RewardNormalization, Task};
-use align_train::{Error, Metrics, Result};
+use align_train::{Error, Metrics, Ranks, Result};
 use candle_core::DType;
 
 use crate::Rollouts;
+use crate::shares::{by_first, dealt};
 
 /// A source of scores: a reward model or a reward of texts.
 pub enum ScoreSource {
@@ -22,8 +23,11 @@ pub enum ScoreSource {
         /// The normalization that makes scores comparable with other models'; without it they are the head's own.
         normalization: Option<RewardNormalization>,
     },
-    /// A reward of texts.
+    /// A reward of texts. Of several ranks the first asks it for all: it has the questions that it would have of one, and what
+    /// it remembers of them.
     Texts(Box<dyn Reward>),
+    /// A model that reads texts. Each rank asks its own about its part of them.
+    TextModel(Box<dyn Reward>),
 }
 
 /// The scorer: sources of scores, and what is done to their sum.
@@ -65,14 +69,15 @@ impl Scorer {
         Ok(Self { sources, missing_eos_penalty })
     }
 
-    /// Scores completions; `tasks` are the run's prompts, by the rows that the rollouts name.
+    /// Scores completions; `tasks` are the run's prompts, by the rows that the rollouts name. All ranks ask together, and have
+    /// the same scores.
     ///
     /// # Errors
     /// If a source cannot score them.
-    pub fn score(&self, rollouts: &Rollouts, tasks: &[TokenizedTask]) -> Result<Scores> {
+    pub fn score(&self, rollouts: &Rollouts, tasks: &[TokenizedTask], ranks: &Ranks) -> Result<Scores> {
         let mut by_source = Vec::with_capacity(self.sources.len());
         for (_, source) in &self.sources {
-            by_source.push((source.name().to_owned(), source.scores(rollouts, tasks)?));
+            by_source.push((source.name().to_owned(), source.scores(rollouts, tasks, ranks)?));
         }
         let scores: Vec<Vec<f64>> = by_source.iter().map(|(_, scores)| scores.clone()).collect();
         let weights: Vec<f64> = self.sources.iter().map(|(weight, _)| *weight).collect();
@@ -129,13 +134,28 @@ impl ScoreSource {
     fn name(&self) -> &str {
         match self {
             Self::Model { .. } => "model",
-            Self::Texts(reward) => reward.name(),
+            Self::Texts(reward) | Self::TextModel(reward) => reward.name(),
         }
     }
 
-    pub(crate) fn scores(&self, rollouts: &Rollouts, tasks: &[TokenizedTask]) -> Result<Vec<f64>> {
+    /// The score of each completion, the same on all ranks.
+    pub(crate) fn scores(
+        &self,
+        rollouts: &Rollouts,
+        tasks: &[TokenizedTask],
+        ranks: &Ranks,
+    ) -> Result<Vec<f64>> {
         match self {
-            Self::Texts(reward) => {
+            Self::Texts(_) => by_first(ranks, || self.own_scores(rollouts, tasks)),
+            Self::Model { .. } | Self::TextModel(_) => {
+                dealt(ranks, rollouts, |own, _| self.own_scores(own, tasks))
+            }
+        }
+    }
+
+    fn own_scores(&self, rollouts: &Rollouts, tasks: &[TokenizedTask]) -> Result<Vec<f64>> {
+        match self {
+            Self::Texts(reward) | Self::TextModel(reward) => {
                 let asked: Vec<Task> = rollouts
                     .groups()
                     .map(|(prompt, completions)| {

@@ -8,7 +8,7 @@
 use align_train::{Error, Result};
 use candle_core::DType;
 
-use crate::{Method, Phase, Rollout};
+use crate::{Method, Phase};
 
 /// How far two log-probs of one token may be apart, in nats, at temperature 1: two orders above what rounding has shown.
 const TOLERANCE: f64 = 1e-2;
@@ -31,7 +31,7 @@ pub fn check_start(
     let numbers: Vec<usize> = (0..first).collect();
     let found = method.log_probs(&phase.rollouts.pack(&numbers))?;
     let found: Vec<f32> = found.detach().to_dtype(DType::F32)?.to_vec1()?;
-    let recorded = of_tokens(&completions[..first]);
+    let recorded = phase.old_log_probs[..first].concat();
     if found.len() != recorded.len() {
         let (found, recorded) = (found.len(), recorded.len());
         return Err(Error::stage(format!(
@@ -49,7 +49,7 @@ pub fn check_start(
     if !starts_as_its_reference || phase.reference_log_probs.is_empty() {
         return Ok(());
     }
-    let apart = furthest(&phase.reference_log_probs.concat(), &of_tokens(completions));
+    let apart = furthest(&phase.reference_log_probs.concat(), &phase.old_log_probs.concat());
     if apart.is_nan() || apart > tolerance {
         return Err(Error::stage(format!(
             "the policy starts as its own reference, so the KL between them must be 0; found log-probs up to {apart:.4} \
@@ -57,10 +57,6 @@ pub fn check_start(
         )));
     }
     Ok(())
-}
-
-fn of_tokens(completions: &[Rollout]) -> Vec<f32> {
-    completions.iter().flat_map(|completion| completion.log_probs.iter().copied()).collect()
 }
 
 /// The largest distance of two log-probs; NaN if there is one.

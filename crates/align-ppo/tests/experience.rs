@@ -22,17 +22,22 @@ fn estimation(score_position: ScorePosition) -> Estimation {
 
 /// Completions of three tokens and of two, of at most three.
 fn rollouts() -> Rollouts {
+    // Sampled by a policy that was sure of everything, and not the one that learns.
     let rollout = |log_probs: &[f32], finished| Rollout {
         tokens: vec![5; log_probs.len()],
-        log_probs: log_probs.to_vec(),
+        behaviour_log_probs: vec![0.0; log_probs.len()],
         finished,
         text: String::new(),
     };
     Rollouts {
         prompts: (0..2).map(|row| Prompt { row, tokens: Arc::from([1, 2]) }).collect(),
         num_generations: 1,
-        completions: vec![rollout(&[-1.0, -2.0, -0.5], false), rollout(&[-0.25, -1.5], true)],
+        completions: vec![rollout(&old()[0], false), rollout(&old()[1], true)],
     }
+}
+
+fn old() -> Vec<Vec<f32>> {
+    vec![vec![-1.0, -2.0, -0.5], vec![-0.25, -1.5]]
 }
 
 fn reference() -> Vec<Vec<f32>> {
@@ -62,7 +67,8 @@ fn assert_close(found: &[f32], expected: &[f64]) {
 fn the_score_is_the_reward_of_the_last_token_or_of_the_place_after_it() {
     for position in [ScorePosition::LastToken, ScorePosition::AfterLastToken] {
         let mut buffer =
-            ExperienceBuffer::new(estimation(position), &rollouts(), &[2.0, -1.0], &reference(), 3).unwrap();
+            ExperienceBuffer::new(estimation(position), &rollouts(), &[2.0, -1.0], &old(), &reference(), 3)
+                .unwrap();
         let after = position == ScorePosition::AfterLastToken;
         // The first completion fills the limit: there is no place after it.
         assert_eq!(buffer.places(), [3, if after { 3 } else { 2 }]);
@@ -94,7 +100,8 @@ fn a_completion_that_was_cut_ends_as_one_that_ended_by_itself() {
         let mut rollouts = rollouts();
         rollouts.completions[0].finished = finished;
         let estimation = estimation(ScorePosition::LastToken);
-        let mut buffer = ExperienceBuffer::new(estimation, &rollouts, &[2.0, -1.0], &reference(), 3).unwrap();
+        let mut buffer =
+            ExperienceBuffer::new(estimation, &rollouts, &[2.0, -1.0], &old(), &reference(), 3).unwrap();
         buffer.set_values(vec![vec![0.5, 0.25, -0.5], vec![0.1, 0.2]]).unwrap();
         buffer.compute_advantages(KL_COEF).unwrap();
         buffer.advantages()[0].clone()
@@ -111,7 +118,8 @@ fn whitened_advantages_have_mean_zero_and_deviation_one() {
         whiten_advantages: true,
         ..estimation(ScorePosition::LastToken)
     };
-    let mut buffer = ExperienceBuffer::new(estimation, &rollouts(), &[2.0, -1.0], &reference(), 3).unwrap();
+    let mut buffer =
+        ExperienceBuffer::new(estimation, &rollouts(), &[2.0, -1.0], &old(), &reference(), 3).unwrap();
     buffer.set_values(vec![vec![0.0; 3], vec![0.0; 2]]).unwrap();
     let figures = buffer.compute_advantages(KL_COEF).unwrap();
     let all = buffer.advantages().concat();
@@ -128,7 +136,7 @@ fn a_critic_that_knows_all_explains_all_and_one_that_says_the_same_nothing() {
     let estimation = Estimation { gamma: 1.0, lam: 1.0, ..estimation(ScorePosition::LastToken) };
     let explained = |values: [Vec<f32>; 2]| {
         let mut buffer =
-            ExperienceBuffer::new(estimation, &rollouts(), &[2.0, -1.0], &reference(), 3).unwrap();
+            ExperienceBuffer::new(estimation, &rollouts(), &[2.0, -1.0], &old(), &reference(), 3).unwrap();
         buffer.set_values(values.to_vec()).unwrap();
         assert_eq!(buffer.explained_variance(), 0.0, "nothing is known before");
         buffer.compute_advantages(0.0).unwrap();
@@ -144,8 +152,8 @@ fn a_critic_that_knows_all_explains_all_and_one_that_says_the_same_nothing() {
 fn a_score_that_is_no_number_is_refused() {
     let made = |scores: &[f64]| {
         let estimation = estimation(ScorePosition::LastToken);
-        ExperienceBuffer::new(estimation, &rollouts(), scores, &reference(), 3).map(drop)
+        ExperienceBuffer::new(estimation, &rollouts(), scores, &old(), &reference(), 3).map(drop)
     };
     assert!(made(&[1.0, f64::NAN]).unwrap_err().to_string().contains("expected finite scores, found NaN"));
-    assert!(made(&[1.0]).unwrap_err().to_string().contains("found 1 and 2"));
+    assert!(made(&[1.0]).unwrap_err().to_string().contains("found 1, 2 and 2"));
 }

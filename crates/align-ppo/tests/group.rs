@@ -77,7 +77,7 @@ fn an_update_does_not_depend_on_how_it_is_cut() {
             prompt: &bench.rollouts.prompt_of(number).tokens,
             tokens: &rollout.tokens,
             advantage: advantages[number],
-            old_log_probs: Some(&rollout.log_probs),
+            old_log_probs: Some(&rollout.behaviour_log_probs),
             reference_log_probs: Some(&bench.reference[number]),
             counts: number != 3,
         }
@@ -168,6 +168,7 @@ fn online_dpo_prefers_the_completion_with_the_higher_score() {
         temperature: 1.0,
         per_device_train_batch_size: 2,
         gradient_accumulation_steps: 2,
+        ranks: 1,
     };
     let mut method = OnlineDpo::new(bench.policy(), config.check().unwrap());
     // The third pair is a tie.

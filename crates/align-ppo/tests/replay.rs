@@ -156,6 +156,7 @@ impl Run {
             generation: &GenerationOptions::sampled(max_new_tokens),
             per_device_train_batch_size: self.number("per_device_train_batch_size").unwrap() as usize,
             gradient_accumulation_steps: 1,
+            ranks: 1,
         };
         options.check(self.algorithm, &setting).unwrap()
     }

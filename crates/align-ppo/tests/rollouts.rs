@@ -45,8 +45,8 @@ fn recorded_log_probs_are_those_of_teacher_forcing_over_long_samples() {
         assert_eq!(forced.len(), 6);
         let mut worst = 0.0f32;
         for (completion, forced) in rollouts.completions.iter().zip(&forced) {
-            assert_eq!((completion.log_probs.len(), forced.len()), (400, 400));
-            for (recorded, forced) in completion.log_probs.iter().zip(forced) {
+            assert_eq!((completion.behaviour_log_probs.len(), forced.len()), (400, 400));
+            for (recorded, forced) in completion.behaviour_log_probs.iter().zip(forced) {
                 worst = worst.max((recorded - forced).abs());
             }
         }

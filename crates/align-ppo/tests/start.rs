@@ -52,6 +52,7 @@ fn an_update_that_is_cut_is_announced_where_it_is_another_and_nowhere_else() {
             generation: &generation,
             per_device_train_batch_size: 8,
             gradient_accumulation_steps,
+            ranks: 1,
         };
         options.check(GroupAlgorithm::Grpo, &setting).unwrap().notice_of_cut()
     };
@@ -76,7 +77,7 @@ struct Program {
 
 /// PPO with a head for a critic, over the policy of a bench.
 fn ppo(bench: &Bench) -> Ppo {
-    let config = Program::parse_from(["ppo"]).ppo.check(8, 1).unwrap();
+    let config = Program::parse_from(["ppo"]).ppo.check(8, 1, 1).unwrap();
     let start = CriticStart::Head { seed: 1 };
     let own = start.params(model().decoder_config(), &Device::Cpu).unwrap();
     let models = || ActorCritic { policy: bench.policy(), critic: start.critic(&own).unwrap() };
@@ -88,7 +89,9 @@ fn ppo(bench: &Bench) -> Ppo {
 fn a_start_whose_log_probs_do_not_agree_is_refused_before_an_update() {
     let checked = |bench: &Bench, method: &dyn Method, reference: &[Vec<f32>], is_own: bool| {
         let (rollouts, tasks) = (&bench.rollouts, bench.tasks.as_slice());
-        let phase = Phase { number: 0, rollouts, tasks, scores: &SCORES, reference_log_probs: reference };
+        let (old, scores) = (bench.recorded(), &SCORES);
+        let (old_log_probs, reference_log_probs) = (&old, reference);
+        let phase = Phase { number: 0, rollouts, tasks, scores, old_log_probs, reference_log_probs };
         check_start(method, &phase, 1.0, is_own).map_err(|error| error.to_string())
     };
     let (bench, pairs) = (Bench::new(), Bench::in_pairs());
@@ -98,6 +101,7 @@ fn a_start_whose_log_probs_do_not_agree_is_refused_before_an_update() {
             temperature,
             per_device_train_batch_size: 2,
             gradient_accumulation_steps: 1,
+            ranks: 1,
         };
         OnlineDpo::new(bench.policy(), config)
     };

@@ -89,6 +89,7 @@ impl GroupOptions {
             steps_per_generation: self.steps_per_generation.unwrap_or(setting.gradient_accumulation_steps),
             per_device_train_batch_size: setting.per_device_train_batch_size,
             gradient_accumulation_steps: setting.gradient_accumulation_steps,
+            ranks: setting.ranks,
         };
         check_groups(&config)?;
         self.check_ratios(&config)?;
@@ -251,12 +252,14 @@ fn check_groups(config: &GroupConfig) -> Result<()> {
     check_phase(&[
         ("per_device_train_batch_size", *per_device_train_batch_size),
         ("steps_per_generation", *steps_per_generation),
+        ("ranks", config.ranks),
     ])?;
     let completions = config.completions_per_phase();
     if !completions.is_multiple_of(*num_generations) {
+        let on = if config.ranks == 1 { String::new() } else { format!(" × {} ranks", config.ranks) };
         let problem = format!(
             "must divide the completions of a phase, per_device_train_batch_size × steps_per_generation = \
-             {per_device_train_batch_size} × {steps_per_generation} = {completions}"
+             {per_device_train_batch_size} × {steps_per_generation}{on} = {completions}"
         );
         return refuse("num_generations", num_generations, problem);
     }

@@ -32,12 +32,14 @@ pub struct GroupConfig {
     pub temperature: f64,
     /// Times that a phase's completions are trained on.
     pub num_iterations: usize,
-    /// Micro-batches of a phase.
+    /// Micro-batches of a phase, on each rank.
     pub steps_per_generation: usize,
     /// Completions per micro-batch.
     pub per_device_train_batch_size: usize,
-    /// Micro-batches per update.
+    /// Micro-batches per update, on each rank.
     pub gradient_accumulation_steps: usize,
+    /// Ranks, among which a phase is dealt.
+    pub ranks: usize,
 }
 
 /// The place of the KL penalty: in the loss or in the reward.
@@ -58,9 +60,14 @@ impl KlPenalty {
 }
 
 impl GroupConfig {
-    /// Completions sampled in a phase.
+    /// Completions sampled in a phase, by all ranks.
     pub fn completions_per_phase(&self) -> usize {
-        self.per_device_train_batch_size * self.steps_per_generation
+        self.per_device_train_batch_size * self.steps_per_generation * self.ranks
+    }
+
+    /// Completions of an update, on all ranks.
+    pub fn completions_per_update(&self) -> usize {
+        self.per_device_train_batch_size * self.gradient_accumulation_steps * self.ranks
     }
 
     /// Updates made in a phase.
@@ -70,7 +77,7 @@ impl GroupConfig {
 
     /// Completions of an update that are computed apart from each other.
     fn micro_batches_per_update(&self) -> usize {
-        self.gradient_accumulation_steps.min(self.steps_per_generation)
+        self.gradient_accumulation_steps.min(self.steps_per_generation) * self.ranks
     }
 
     /// A notice for a user who cuts updates into micro-batches, if that makes another method of the one asked for.
@@ -79,7 +86,8 @@ impl GroupConfig {
         (count > 1).then(|| {
             format!(
                 "{what}: {count} micro-batches an update do not add up to one of all their completions; for that give \
-                 `gradient_accumulation_steps` 1 and a larger `per_device_train_batch_size`"
+                 `gradient_accumulation_steps` 1 and a larger `per_device_train_batch_size`{}",
+                if self.ranks > 1 { ", on one rank" } else { "" }
             )
         })
     }

@@ -108,8 +108,10 @@ pub struct GroupSetting<'a> {
     pub generation: &'a GenerationOptions,
     /// Completions per micro-batch.
     pub per_device_train_batch_size: usize,
-    /// Micro-batches per update.
+    /// Micro-batches per update, on each rank.
     pub gradient_accumulation_steps: usize,
+    /// Ranks, among which a phase is dealt.
+    pub ranks: usize,
 }
 
 impl GroupOptions {

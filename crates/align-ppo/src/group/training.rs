@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use align_models::{CausalLm, Packed};
-use align_train::{Error, Metrics, Result, Updater};
+use align_train::{Error, Metrics, Ranks, Result, Updater};
 use candle_core::Tensor;
 
 use super::metrics::reward_metrics;
@@ -47,9 +47,9 @@ impl GroupTraining {
             .collect()
     }
 
-    /// The update windows of a phase: micro-batches of completions in their order. A micro-batch of which nothing is
-    /// in the loss is counted with its neighbour; a window of such ones is none.
-    fn windows(&self, phase: &Phase<'_>, advantages: &[f64]) -> Result<Vec<Vec<GroupBatch>>> {
+    /// The update windows of a phase: of the micro-batches of completions, in their order, those that are this rank's. A
+    /// micro-batch of which nothing is in the loss is counted with its neighbour; a window of such ones is none.
+    fn windows(&self, phase: &Phase<'_>, advantages: &[f64], ranks: &Ranks) -> Result<Vec<Vec<GroupBatch>>> {
         let rollouts = phase.rollouts;
         let completion = |number: usize| {
             let rollout = &rollouts.completions[number];
@@ -57,7 +57,7 @@ impl GroupTraining {
                 prompt: &rollouts.prompt_of(number).tokens,
                 tokens: &rollout.tokens,
                 advantage: advantages[number],
-                old_log_probs: Some(&rollout.log_probs),
+                old_log_probs: Some(&phase.old_log_probs[number]),
                 reference_log_probs: phase.reference_log_probs.get(number).map(Vec::as_slice),
                 counts: rollout.finished || !self.config.mask_truncated,
             }
@@ -66,9 +66,8 @@ impl GroupTraining {
             format!("{} (completion {})", phase.origin(number), number % rollouts.num_generations + 1)
         };
         let numbers: Vec<usize> = (0..rollouts.completions.len()).collect();
-        let of_update = self.config.per_device_train_batch_size * self.config.gradient_accumulation_steps;
         let mut windows = Vec::new();
-        for window in numbers.chunks(of_update) {
+        for window in numbers.chunks(self.config.completions_per_update()) {
             let batches = window.chunks(self.config.per_device_train_batch_size).map(|numbers| {
                 let completions: Vec<_> = numbers.iter().map(|&number| completion(number)).collect();
                 GroupBatch::new(&completions, numbers.iter().map(|&number| row(number)).collect())
@@ -77,18 +76,19 @@ impl GroupTraining {
             let (empty, mut batches): (Vec<_>, Vec<_>) = batches.into_iter().partition(GroupBatch::is_empty);
             if let Some(first) = batches.first_mut() {
                 empty.iter().for_each(|empty| first.absorb(empty));
-                windows.push(batches);
+                let own = batches.into_iter().enumerate().filter(|(number, _)| ranks.has(*number));
+                windows.push(own.map(|(_, batch)| batch).collect());
             }
         }
         Ok(windows)
     }
 }
 
-/// Σ log π − log π_ref over each completion's tokens, as they were sampled; none without a reference.
+/// Σ log π − log π_ref over each completion's tokens, before the phase's updates; none without a reference.
 fn divergences(phase: &Phase<'_>) -> Option<Vec<f64>> {
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
-    let completions = phase.rollouts.completions.iter().zip(phase.reference_log_probs);
-    let divergence = completions.map(|(completion, reference)| sum(&completion.log_probs) - sum(reference));
+    let completions = phase.old_log_probs.iter().zip(phase.reference_log_probs);
+    let divergence = completions.map(|(old, reference)| sum(old) - sum(reference));
     (!phase.reference_log_probs.is_empty()).then(|| divergence.collect())
 }
 
@@ -144,7 +144,7 @@ impl Method for GroupTraining {
             _ => rewards,
         };
         let advantages = self.config.baseline.advantages(&rewards, num_generations)?;
-        let windows = self.windows(phase, &advantages)?;
+        let windows = self.windows(phase, &advantages, updater.ranks())?;
         let mut updates = Vec::new();
         for _ in 0..self.config.num_iterations {
             for window in &windows {

@@ -19,7 +19,7 @@ pub(super) struct EncoderModel {
 impl EncoderModel {
     /// What scores with it, once.
     pub(super) fn source(&mut self) -> Option<ScoreSource> {
-        self.reward.take().map(ScoreSource::Texts)
+        self.reward.take().map(ScoreSource::TextModel)
     }
 }
 

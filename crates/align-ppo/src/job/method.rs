@@ -63,13 +63,13 @@ impl MethodName {
     }
 
     /// Checks the options of the method and refuses those of others.
-    pub(super) fn check(self, job: &Job, given: &Given) -> Result<Chosen> {
+    pub(super) fn check(self, job: &Job, given: &Given, ranks: usize) -> Result<Chosen> {
         let Job { ppo, group, train, .. } = job;
         let TrainOptions { per_device_train_batch_size, gradient_accumulation_steps, .. } = *train;
         let because = format!("with `method` = {}", self.name());
         if self == Self::Ppo {
             refuse(given, GroupOptions::NAMES, &[], &because)?;
-            let config = ppo.check(per_device_train_batch_size, gradient_accumulation_steps)?;
+            let config = ppo.check(per_device_train_batch_size, gradient_accumulation_steps, ranks)?;
             refuse_what_ppo_ignores(&config, given)?;
             return Ok(Chosen::Ppo(config));
         }
@@ -82,6 +82,7 @@ impl MethodName {
                 temperature: generation.temperature,
                 per_device_train_batch_size,
                 gradient_accumulation_steps,
+                ranks,
             };
             return Ok(Chosen::OnlineDpo(config.check()?));
         };
@@ -89,6 +90,7 @@ impl MethodName {
             generation: &generation,
             per_device_train_batch_size,
             gradient_accumulation_steps,
+            ranks,
         };
         Ok(Chosen::Group(Box::new(group.check(algorithm, &setting)?)))
     }

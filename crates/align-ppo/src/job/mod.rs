@@ -34,18 +34,17 @@ pub struct Parts {
 }
 
 /// Trains, and saves the model with its report, in which a judge, if there is one, compares held-out answers before and after.
-/// None if `host` only looks.
+/// None if `host` only looks, and on ranks that are not the first.
 ///
 /// # Errors
 /// Options, data or models that are wrong, before anything is written; an update that is not finite; a run that the
 /// supervisor stopped; files that cannot be written; somebody who asked to stop.
 pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<Report>>> {
     let Parts { tasks, rewards: own_rewards, judge } = parts;
-    host.refuse_ranks("on-policy training runs on one, its answers are not dealt among several yet")?;
     let given = given(host, job)?;
     job.refuse_what_has_no_effect(&given)?;
     let mut opening = Opening::with(given, host, job, job.rollout.method.default_learning_rate())?;
-    let chosen = job.rollout.method.check(job, &opening.given)?;
+    let chosen = job.rollout.method.check(job, &opening.given, host.ranks.size())?;
     if job.lora.use_peft {
         let because =
             "answers are sampled without dropout, and learned by the ratio to what they were sampled with";

@@ -143,7 +143,7 @@ impl Rewards {
         }
         sources.extend(self.encoder.as_mut().and_then(EncoderModel::source).map(|source| (1.0, source)));
         let outside = job.outside.open(&job.rollout.reference_column).map_err(Error::method)?;
-        if let (Look::DryRun, Some(sample)) = (host.look, sample) {
+        if let (Look::DryRun, true, Some(sample)) = (host.look, host.ranks.leads(), sample) {
             let said = OutsideOptions::tried(&outside, &sample_answer(sample)).map_err(Error::method)?;
             said.iter().try_for_each(|said| host.tell(Event::Advice(said)))?;
         }
@@ -221,6 +221,6 @@ impl LoadedModel {
         if !options.reward_from_text {
             return Ok(ScoreSource::Model { model: Box::new(self.own.model()?), normalization });
         }
-        Ok(ScoreSource::Texts(Box::new(self.own.reward(normalization, None, TEXTS_PER_PASS)?)))
+        Ok(ScoreSource::TextModel(Box::new(self.own.reward(normalization, None, TEXTS_PER_PASS)?)))
     }
 }

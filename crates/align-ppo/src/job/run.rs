@@ -15,7 +15,8 @@ use super::Job;
 use super::models::Models;
 use super::reward::Rewards;
 use crate::{
-    Action, Alarm, HeldOut, Method, OnPolicy, Report, SAMPLES_FILE, Sampling, ScoreSource, Scorer, Watch,
+    Action, Alarm, HeldOut, LocalRollouter, Method, OnPolicy, Report, SAMPLES_FILE, Sampling, ScoreSource,
+    Scorer, Watch,
 };
 
 /// What the answers to held-out prompts are sampled with, beside the run's seed.
@@ -36,7 +37,8 @@ pub(super) struct OnPolicyRun<'a> {
 }
 
 impl OnPolicyRun<'_> {
-    /// Trains from the beginning or from where a checkpoint stands, and saves the model and the report.
+    /// Trains from the beginning or from where a checkpoint stands, and saves the model and the report. None on ranks that are
+    /// not the first.
     pub(super) fn train(
         &self,
         method: &mut dyn Method,
@@ -90,7 +92,8 @@ impl OnPolicyRun<'_> {
             judge: judge.map(|(name, judge)| (name, ScoreSource::Texts(judge))),
             seed: seed ^ HELD_OUT_STREAM,
         };
-        let look = || if asked.is_empty() { Ok(None) } else { held_out.look().map(Some) };
+        let ranks = updater.ranks().clone();
+        let look = || if asked.is_empty() { Ok(None) } else { held_out.look(&ranks).map(Some) };
         let before = look()?;
         let on_policy = OnPolicy {
             tasks: self.tasks,
@@ -98,16 +101,23 @@ impl OnPolicyRun<'_> {
             policy: models.view()?,
             reference: Some(models.reference()),
             starts_as_its_reference: job.rollout.ref_model.is_none(),
-            sampling: sampling.clone(),
+            temperature: sampling.temperature(),
             tokenizer: &opening.tokenizer,
             scorer,
             seed,
             phases,
         };
-        let ending = on_policy.train(method, watch, &mut updater, &mut run)?;
+        let (policy, sampling, tokenizer) = (models.view()?, sampling.clone(), &opening.tokenizer);
+        let mut rollouter = LocalRollouter { policy, sampling, tokenizer };
+        let ending = on_policy.train(method, &mut rollouter, watch, &mut updater, &mut run)?;
         let outcome = went_on(ending.outcome)?;
-        opening.save_trained(models.policy_params(), run.output_dir())?;
+        if ranks.leads() {
+            opening.save_trained(models.policy_params(), run.output_dir())?;
+        }
         let looks = before.zip(look()?);
+        if !ranks.leads() {
+            return Ok(None);
+        }
         let figures = RunFigures::new(opening, &outcome, &run, self.tasks.len());
         let report = Report::new(figures, method.name(), looks.as_ref(), &ending.alarms, run.state(), seed);
         let trained = publish(opening.host, run.output_dir().to_owned(), report)?;
@@ -155,7 +165,7 @@ impl OnPolicyRun<'_> {
         ensure!(
             completions.is_multiple_of(group),
             "a phase has {completions} completions (per_device_train_batch_size times the micro-batches sampled \
-             together), which is no multiple of `num_generations` = {group}"
+             together, on all ranks), which is no multiple of `num_generations` = {group}"
         );
         if let Some(episodes) = self.job.rollout.total_episodes {
             return Ok(episodes.div_ceil(completions));

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::Path;
 
 use align_models::Packed;
-use align_train::{Error, Metrics, Result, Update, Updater};
+use align_train::{Error, Metrics, Ranks, Result, Update, Updater};
 use candle_core::Tensor;
 use rand::SeedableRng as _;
 use rand::seq::SliceRandom as _;
@@ -22,6 +22,7 @@ pub use objective::{PpoBatch, PpoLoss, PpoObjective};
 pub use options::{KlCoefficient, PPO_LEARNING_RATE, PpoConfig, PpoOptions, ValueModel};
 
 use crate::experience::ExperienceBuffer;
+use crate::shares::dealt;
 use crate::value::ActorCritic;
 use crate::{Learned, Method, Phase, Rollouts, Sampling};
 
@@ -65,12 +66,13 @@ impl Ppo {
         }
     }
 
-    /// The updates on one mini-batch's completions, in micro-batches.
+    /// This rank's micro-batches of the update on one mini-batch's completions.
     fn window(
         &self,
         phase: &Phase<'_>,
         buffer: &ExperienceBuffer,
         mini_batch: &[usize],
+        ranks: &Ranks,
     ) -> Result<Vec<PpoBatch>> {
         let batch = |numbers: &[usize]| {
             // Completions of one prompt beside each other share it.
@@ -79,7 +81,8 @@ impl Ppo {
             let origins = numbers.iter().map(|&number| phase.origin(number)).collect();
             PpoBatch::new(phase.rollouts, buffer, &numbers, origins)
         };
-        mini_batch.chunks(self.config.micro_batch_size).map(batch).collect()
+        let micro_batches = mini_batch.chunks(self.config.micro_batch_size).enumerate();
+        micro_batches.filter(|(number, _)| ranks.has(*number)).map(|(_, numbers)| batch(numbers)).collect()
     }
 }
 
@@ -93,8 +96,7 @@ impl Method for Ppo {
     }
 
     fn completions_per_phase(&self) -> usize {
-        let PpoConfig { micro_batch_size, gradient_accumulation_steps, num_mini_batches, .. } = self.config;
-        micro_batch_size * gradient_accumulation_steps * num_mini_batches
+        self.config.completions_per_phase()
     }
 
     fn updates_per_phase(&self) -> usize {
@@ -114,11 +116,13 @@ impl Method for Ppo {
     }
 
     fn learn(&mut self, phase: &Phase<'_>, updater: &mut Updater) -> Result<Learned> {
-        let Phase { rollouts, scores, reference_log_probs, .. } = *phase;
+        let Phase { rollouts, scores, old_log_probs, reference_log_probs, .. } = *phase;
         let estimation = self.config.estimation;
-        let mut buffer =
-            ExperienceBuffer::new(estimation, rollouts, scores, reference_log_probs, self.max_new_tokens)?;
-        buffer.set_values(self.seen.values(rollouts, buffer.places())?)?;
+        let (old, reference, most) = (old_log_probs, reference_log_probs, self.max_new_tokens);
+        let mut buffer = ExperienceBuffer::new(estimation, rollouts, scores, old, reference, most)?;
+        let ranks = updater.ranks().clone();
+        let of_part = |own: &Rollouts, numbers| self.seen.values(own, &buffer.places()[numbers]);
+        buffer.set_values(dealt(&ranks, rollouts, of_part)?)?;
         let kl_coef = self.kl.value();
         let figures = buffer.compute_advantages(kl_coef)?;
 
@@ -128,7 +132,7 @@ impl Method for Ppo {
         'updates: for _ in 0..self.config.num_ppo_epochs {
             order.shuffle(&mut self.rng);
             for numbers in order.chunks(mini_batch) {
-                let window = self.window(phase, &buffer, numbers)?;
+                let window = self.window(phase, &buffer, numbers, &ranks)?;
                 let update = updater.update(&mut self.objective, &window)?;
                 let went = update.metrics.get("policy/approxkl_avg").unwrap_or_default();
                 updates.push(update);

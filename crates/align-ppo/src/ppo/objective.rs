@@ -111,7 +111,7 @@ impl Objective for PpoObjective {
         let rows = [&*targets.rows, critic.reads(places)].concat();
         let hidden = policy.decoder().hidden(&batch.packed.stream, &rows)?;
         let device = hidden.device();
-        let Remembered { log_probs: old, advantages, values: old_values, returns } =
+        let Remembered { old_log_probs: old, advantages, values: old_values, returns } =
             batch.remembered.to_device(device)?;
 
         let chosen = hidden.narrow(0, 0, targets.len())?;

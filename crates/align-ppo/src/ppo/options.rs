@@ -111,8 +111,10 @@ pub struct PpoConfig {
     pub num_mini_batches: usize,
     /// Completions of a micro-batch.
     pub micro_batch_size: usize,
-    /// Micro-batches of an update.
+    /// Micro-batches of an update, on each rank.
     pub gradient_accumulation_steps: usize,
+    /// Ranks, among which a phase is dealt.
+    pub ranks: usize,
     /// The coefficients of the objective.
     pub loss: PpoLoss,
     /// The estimation of advantages from rewards.
@@ -124,6 +126,11 @@ pub struct PpoConfig {
 }
 
 impl PpoConfig {
+    /// Completions sampled in a phase, by all ranks.
+    pub fn completions_per_phase(&self) -> usize {
+        self.micro_batch_size * self.gradient_accumulation_steps * self.num_mini_batches * self.ranks
+    }
+
     /// Updates made in a phase.
     pub fn updates_per_phase(&self) -> usize {
         self.num_ppo_epochs * self.num_mini_batches
@@ -173,11 +180,16 @@ impl KlCoefficient {
 }
 
 impl PpoOptions {
-    /// Checks the options; completions per micro-batch and micro-batches per update are those of the training options.
+    /// Checks the options; completions per micro-batch and micro-batches per update and rank are those of the training options.
     ///
     /// # Errors
     /// Names the first option that makes no sense or has no effect.
-    pub fn check(&self, micro_batch_size: usize, gradient_accumulation_steps: usize) -> Result<PpoConfig> {
+    pub fn check(
+        &self,
+        micro_batch_size: usize,
+        gradient_accumulation_steps: usize,
+        ranks: usize,
+    ) -> Result<PpoConfig> {
         for (option, value) in
             [("num_ppo_epochs", self.num_ppo_epochs), ("num_mini_batches", self.num_mini_batches)]
         {
@@ -189,6 +201,7 @@ impl PpoOptions {
             ("per_device_train_batch_size", micro_batch_size),
             ("gradient_accumulation_steps", gradient_accumulation_steps),
             ("num_mini_batches", self.num_mini_batches),
+            ("ranks", ranks),
         ])?;
         for (option, value) in [
             ("cliprange", self.cliprange),
@@ -221,6 +234,7 @@ impl PpoOptions {
             num_mini_batches: self.num_mini_batches,
             micro_batch_size,
             gradient_accumulation_steps,
+            ranks,
             loss: PpoLoss {
                 cliprange: self.cliprange,
                 cliprange_value: self.cliprange_value,
@@ -237,7 +251,7 @@ impl PpoOptions {
                 lam: self.lam,
             },
             early_stop_kl: self.early_stop_kl,
-            kl: self.kl(micro_batch_size * gradient_accumulation_steps * self.num_mini_batches)?,
+            kl: self.kl(micro_batch_size * gradient_accumulation_steps * self.num_mini_batches * ranks)?,
         })
     }
 

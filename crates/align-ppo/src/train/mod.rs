@@ -3,6 +3,9 @@
 //! What happens in a run stands in [`OnPolicy::train`], in order; a method and a watch are asked there and nowhere else. A phase depends on the weights,
 //! the method's state and its own number alone: prompts and random streams are functions of the number, so a run that is
 //! resumed, or rolled back, needs no other memory of what was sampled.
+//!
+//! Ranks go through it together. Each samples and scores its part of a phase, has the whole of it (see `shares`), and comes
+//! to the same decisions.
 
 mod sampled;
 mod state;
@@ -11,20 +14,21 @@ use std::time::{Duration, Instant};
 
 use align_data::{Order, TokenizedTask, Tokenizer};
 use align_models::CausalLm;
-use align_train::{Checkpoint, Error, LogEntry, Metrics, Outcome, OutputDir, Result, Run, Updater};
+use align_train::{Checkpoint, Error, LogEntry, Metrics, Outcome, Ranks, Result, Run, Updater};
 use sampled::Sampled;
 use state::{State, method_folder, restore, save};
 
 use crate::completions::completion_metrics;
 use crate::rollout::log_probs;
 use crate::sample::SampleLog;
+use crate::shares::{dealt, not_finite};
 use crate::start::check_start;
-use crate::{Action, Alarm, Learned, Method, Phase, Rollouts, Sample, Sampling, Scorer, Watch};
+use crate::{Action, Alarm, Learned, Method, Phase, Rollouter, Rollouts, Sample, Scorer, Watch};
 
 /// The learning rates after going back, as a multiple of those before: the same again would end the same.
 const AFTER_ROLL_BACK: f64 = 0.5;
 
-/// The on-policy loop's ingredients: prompts, policy, reference, sampling and scorer.
+/// The on-policy loop's ingredients: prompts, policy, reference and scorer.
 pub struct OnPolicy<'a> {
     /// The prompts.
     pub tasks: &'a [TokenizedTask],
@@ -36,8 +40,8 @@ pub struct OnPolicy<'a> {
     pub reference: Option<CausalLm>,
     /// Whether the reference is the model which the policy starts from.
     pub starts_as_its_reference: bool,
-    /// The sampling of completions.
-    pub sampling: Sampling,
+    /// The sampling temperature, by which logits are divided.
+    pub temperature: f64,
     /// The tokenizer, which makes texts of token ids.
     pub tokenizer: &'a Tokenizer,
     /// The scorer of completions.
@@ -61,29 +65,32 @@ impl OnPolicy<'_> {
     /// Trains from the beginning or from where a checkpoint stands.
     ///
     /// # Errors
-    /// What the method, the scorer and the models raise; a start that cannot be ([`check_start`]); an update that cannot be made because something is not finite,
+    /// What the method, the rollouter, the scorer and the models raise; a start that cannot be ([`check_start`]); an update that cannot be made because something is not finite,
     /// where the watch knows no way out; files that cannot be written.
     pub fn train(
         &self,
         method: &mut dyn Method,
+        rollouter: &mut dyn Rollouter,
         watch: &mut dyn Watch,
         updater: &mut Updater,
         run: &mut Run<'_>,
     ) -> Result<Ending> {
-        let listening = run.stop().listen();
+        let (listening, ranks) = (run.stop().listen(), updater.ranks().clone());
         let mut state = restore(method, watch, updater, run)?;
         run.keep(state.last_good.as_deref());
         run.begin(updater, self.tasks.len().div_ceil(prompts_per_phase(method)))?;
-        let mut log = SampleLog::open(written_by(run)?, run.resumed_from(), state.phase)?;
+        let opened = |output| SampleLog::open(output, run.resumed_from(), state.phase);
+        let mut log = run.output().map(opened).transpose()?;
         if watch.may_roll_back() && state.last_good.is_none() {
             save(&mut state, method, watch, updater, run)?;
         }
         let (mut stopped, mut checked, mut noticed) = (false, false, false);
         while state.phase < self.phases && !stopped {
             let (began, before) = (Instant::now(), updater.step());
-            let sampled = match self.sample(method, state.phase) {
+            rollouter.weights_changed(state.phase)?;
+            let sampled = match self.sample(method, rollouter, state.phase, &ranks) {
                 // A policy that computes nothing any more. One that never did is beyond the watch's help.
-                Err(error) if updater.step() > 0 && logits_are_not_finite(&error) => {
+                Err(error) if updater.step() > 0 && not_finite(&error).is_some() => {
                     let alarms = way_out(watch, state.phase, error)?;
                     stopped = self.act(&alarms, &mut state, method, watch, updater, run)?;
                     (state.phase, state.healthy) = (state.phase + 1, false);
@@ -96,22 +103,24 @@ impl OnPolicy<'_> {
                 noticed = true;
             }
             let Sampled { rollouts, scores, .. } = &sampled;
-            let reference_log_probs = self.reference_log_probs(method, rollouts)?;
+            let old_log_probs = self.old_log_probs(rollouter, rollouts, &ranks)?;
+            let reference_log_probs = self.reference_log_probs(method, rollouts, &ranks)?;
             let scored = began.elapsed();
             let phase = Phase {
                 number: state.phase,
                 rollouts,
                 tasks: self.tasks,
                 scores: &scores.scores,
+                old_log_probs: &old_log_probs,
                 reference_log_probs: &reference_log_probs,
             };
             if !checked {
                 let is_reference = self.starts_as_its_reference && run.resumed_from().is_none();
-                check_start(method, &phase, self.sampling.temperature(), is_reference)?;
+                check_start(method, &phase, self.temperature, is_reference)?;
                 checked = true;
             }
             let samples = self.samples(&phase, before)?;
-            log.add(&samples)?;
+            log.iter_mut().try_for_each(|log| log.add(&samples))?;
             let alarms = match method.learn(&phase, updater) {
                 Ok(Learned { updates, mut metrics }) => {
                     metrics.merge(&scores.metrics());
@@ -133,7 +142,7 @@ impl OnPolicy<'_> {
             let epoch = |phase: usize| phase * prompts_per_phase(method) / self.tasks.len();
             let ends_epoch = epoch(state.phase) > epoch(state.phase - 1);
             state.save_pending |= run.save_is_due(before, updater.step(), ends_epoch, ends_run);
-            if let Some(reason) = listening.received() {
+            if let Some(reason) = listening.agreed(&ranks)? {
                 let checkpoint = save(&mut state, method, watch, updater, run)?.path().to_owned();
                 run.pause()?;
                 let outcome = Outcome::Interrupted { reason, checkpoint };
@@ -152,10 +161,29 @@ impl OnPolicy<'_> {
         Ok(Ending { outcome, alarms: state.alarms })
     }
 
-    fn reference_log_probs(&self, method: &dyn Method, rollouts: &Rollouts) -> Result<Vec<Vec<f32>>> {
+    /// The policy's log-probs before the phase's updates. They are not computed where it has sampled for itself: the recorded
+    /// ones are those.
+    fn old_log_probs(
+        &self,
+        rollouter: &dyn Rollouter,
+        rollouts: &Rollouts,
+        ranks: &Ranks,
+    ) -> Result<Vec<Vec<f32>>> {
+        if rollouter.is_policy() {
+            return Ok(rollouts.completions.iter().map(|it| it.behaviour_log_probs.clone()).collect());
+        }
+        dealt(ranks, rollouts, |own, _| log_probs(&self.policy, own, self.temperature))
+    }
+
+    fn reference_log_probs(
+        &self,
+        method: &dyn Method,
+        rollouts: &Rollouts,
+        ranks: &Ranks,
+    ) -> Result<Vec<Vec<f32>>> {
         match &self.reference {
             Some(reference) if method.needs_reference() => {
-                log_probs(reference, rollouts, self.sampling.temperature())
+                dealt(ranks, rollouts, |own, _| log_probs(reference, own, self.temperature))
             }
             None if method.needs_reference() => Err(Error::stage("the method needs a reference model")),
             _ => Ok(Vec::new()),
@@ -227,12 +255,6 @@ fn way_out(watch: &mut dyn Watch, phase: usize, error: Error) -> Result<Vec<Alar
     if alarms.iter().any(leads_out) { Ok(alarms) } else { Err(error) }
 }
 
-/// Whether completions could not be sampled for that reason.
-fn logits_are_not_finite(error: &Error) -> bool {
-    let Error::Stage(source) = error else { return false };
-    matches!(source.downcast_ref(), Some(align_models::Error::NotFinite { .. }))
-}
-
 /// Prompts of a phase.
 fn prompts_per_phase(method: &dyn Method) -> usize {
     (method.completions_per_phase() / method.num_generations()).max(1)
@@ -264,11 +286,6 @@ fn costs(sampled: &Sampled, scored: Duration, learning: Duration) -> Metrics {
 }
 
 /// An action in the log.
-/// The directory of the run, which has one rank.
-fn written_by<'a>(run: &'a Run<'_>) -> Result<&'a OutputDir> {
-    run.output().ok_or_else(|| Error::rank(run.config().ranks.rank(), "on-policy training runs on one rank"))
-}
-
 fn entry(phase: usize, alarm: &Alarm) -> LogEntry {
     let mut entry = LogEntry::new();
     entry.insert("supervisor/phase".to_owned(), phase.into());

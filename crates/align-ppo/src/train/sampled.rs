@@ -12,10 +12,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use align_data::{Order, SamplingStrategy};
-use align_train::{Metrics, Result};
+use align_train::{Metrics, Ranks, Result};
 
 use super::{OnPolicy, prompts_per_phase, rows};
-use crate::{Method, Prompt, Rollouts, Scores};
+use crate::shares::answered;
+use crate::{Method, Prompt, Rollouter, Rollouts, Scores};
 
 /// Sets the replacements' order apart from that of the epochs.
 const REPLACEMENTS: u64 = 0xda70;
@@ -52,16 +53,25 @@ impl Sampled {
 
 impl OnPolicy<'_> {
     /// The completions of phase number `phase`, scored.
-    pub(super) fn sample(&self, method: &dyn Method, phase: usize) -> Result<Sampled> {
+    pub(super) fn sample(
+        &self,
+        method: &dyn Method,
+        rollouter: &mut dyn Rollouter,
+        phase: usize,
+        ranks: &Ranks,
+    ) -> Result<Sampled> {
         let (began, count) = (Instant::now(), prompts_per_phase(method));
         let (most, generations) = (method.max_num_gen_batches(), method.num_generations());
         let first = rows(self.order, self.tasks.len(), phase * count, count);
-        let rollouts = self.rollouts(first, generations, phase, 0)?;
+        let mut rollouts = |rows: Vec<usize>, batch| {
+            answered(ranks, rollouter, self.prompts(rows), generations, self.seed_of(phase, batch))
+        };
+        let first = rollouts(first, 0)?;
         let generation = began.elapsed();
-        let scores = self.scorer.score(&rollouts, self.tasks)?;
-        let generated_tokens = rollouts.completion_tokens();
+        let scores = self.scorer.score(&first, self.tasks, ranks)?;
+        let generated_tokens = first.completion_tokens();
         let dynamic = (most > 1).then_some((1, 0));
-        let mut sampled = Sampled { rollouts, scores, generation, generated_tokens, dynamic };
+        let mut sampled = Sampled { rollouts: first, scores, generation, generated_tokens, dynamic };
         for batch in 1..most {
             let idle = without_difference(&sampled.scores.scores, generations);
             let instead = self.replacements(&sampled.rollouts, idle.len(), phase * most + batch);
@@ -69,10 +79,10 @@ impl OnPolicy<'_> {
                 break;
             }
             let began = Instant::now();
-            let others = self.rollouts(instead, generations, phase, batch)?;
+            let others = rollouts(instead, batch)?;
             sampled.generation += began.elapsed();
             sampled.generated_tokens += others.completion_tokens();
-            let scores = self.scorer.score(&others, self.tasks)?;
+            let scores = self.scorer.score(&others, self.tasks, ranks)?;
             let found = without_difference(&scores.scores, generations);
             let useful = (0..others.prompts.len()).filter(|group| !found.contains(group));
             let mut replaced = 0;
@@ -86,13 +96,15 @@ impl OnPolicy<'_> {
         Ok(sampled)
     }
 
-    /// Completions of these rows; `batch` tells the draws of one phase apart.
-    fn rollouts(&self, rows: Vec<usize>, generations: usize, phase: usize, batch: usize) -> Result<Rollouts> {
+    fn prompts(&self, rows: Vec<usize>) -> Vec<Prompt> {
         let prompt = |row: usize| Prompt { row, tokens: Arc::from(self.tasks[row].tokens.as_slice()) };
-        let prompts = rows.into_iter().map(prompt).collect();
+        rows.into_iter().map(prompt).collect()
+    }
+
+    /// What a phase's completions are sampled with; `batch` tells the draws of one phase apart.
+    fn seed_of(&self, phase: usize, batch: usize) -> u64 {
         let seed = self.seed.wrapping_add((phase as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        let seed = seed.wrapping_add((batch as u64).wrapping_mul(0xd1b5_4a32_d192_ed03));
-        self.sampling.rollouts(&self.policy, prompts, generations, self.tokenizer, seed)
+        seed.wrapping_add((batch as u64).wrapping_mul(0xd1b5_4a32_d192_ed03))
     }
 
     /// Up to `count` rows that the phase has not asked, by draw number `draw`.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use align_train::{Checkpoint, Error, Noted, Result, Run, Updater};
+use align_train::{Checkpoint, Error, Noted, OutputDir, Result, Run, Updater, Use};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -68,12 +68,13 @@ pub(super) fn restore(
             Some(noted) if noted.step == checkpoint.step() => state.is_good(checkpoint),
             Some(noted) => {
                 let what = "which the supervisor may go back to";
-                state.is_good(&noted.find(
-                    (run.output_dir(), super::written_by(run)?.kind()),
-                    checkpoint,
-                    &was,
-                    what,
-                )?);
+                let kind = run.output().map_or(Use::New, OutputDir::kind);
+                // The first rank looks, for all.
+                let good = updater.ranks().from_first(|| {
+                    let found = noted.find((run.output_dir(), kind), checkpoint, &was, what)?;
+                    Ok::<_, Error>(found.path().to_owned())
+                })?;
+                state.is_good(&Checkpoint::open(&good)?);
             }
             None => {}
         }

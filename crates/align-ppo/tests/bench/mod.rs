@@ -60,7 +60,7 @@ impl Bench {
             .map(|(row, task)| Prompt { row, tokens: Arc::from(task.tokens.as_slice()) });
         let completion = |number: u32| Rollout {
             tokens: tokens(10 + number, 3 + number % 4),
-            log_probs: Vec::new(),
+            behaviour_log_probs: Vec::new(),
             finished: number != 3,
             text: format!("answer {number}"),
         };
@@ -73,7 +73,7 @@ impl Bench {
         };
         bench.reference = bench.log_probs();
         for (completion, log_probs) in bench.rollouts.completions.iter_mut().zip(&bench.reference) {
-            completion.log_probs.clone_from(log_probs);
+            completion.behaviour_log_probs.clone_from(log_probs);
         }
         bench
     }
@@ -96,6 +96,11 @@ impl Bench {
         log_probs(&view, &self.rollouts, 1.0).unwrap()
     }
 
+    /// What was recorded of the completions.
+    pub(crate) fn recorded(&self) -> Vec<Vec<f32>> {
+        self.rollouts.completions.iter().map(|it| it.behaviour_log_probs.clone()).collect()
+    }
+
     pub(crate) fn updater(&self) -> Updater {
         let schedule =
             Schedule { curve: Curve::Constant, learning_rate: 1e-3, warmup_steps: 0, total_steps: 100 };
@@ -104,7 +109,9 @@ impl Bench {
 
     pub(crate) fn learn(&self, method: &mut dyn Method, scores: &[f64]) -> Learned {
         let (rollouts, tasks) = (&self.rollouts, self.tasks.as_slice());
-        let phase = Phase { number: 0, rollouts, tasks, scores, reference_log_probs: &self.reference };
+        let old = self.recorded();
+        let (old_log_probs, reference_log_probs) = (&old, &self.reference);
+        let phase = Phase { number: 0, rollouts, tasks, scores, old_log_probs, reference_log_probs };
         method.learn(&phase, &mut self.updater()).unwrap()
     }
 }
@@ -119,6 +126,7 @@ pub(crate) fn config(algorithm: GroupAlgorithm, options: &GroupOptions) -> align
             generation: &generation,
             per_device_train_batch_size: 8,
             gradient_accumulation_steps: 1,
+            ranks: 1,
         },
     )
 }
