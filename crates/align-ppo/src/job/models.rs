@@ -1,8 +1,10 @@
 //! The models of a run and the parameters that they share.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
-use align_kernels::{Param, Params};
+use align_kernels::{Blocks, Param, Params};
 use align_models::{CausalLm, DecoderConfig, Model, ModelDir};
 use align_stage::{Error, Opening, Result, open_reference};
 use align_train::Error as TrainError;
@@ -133,10 +135,29 @@ fn sharing(own: &Params, with: &Params) -> Result<Params> {
         Ok((name.to_owned(), held.clone()))
     };
     let all = own.iter().map(&mut either).collect::<candle_core::Result<Params>>()?;
+    let others: BTreeMap<_, _> = with.blocks().collect();
+    let blocks = own.blocks().map(|(name, held)| {
+        let other = others.get(name).filter(|other| same_blocks(other, held));
+        shared += usize::from(other.is_some());
+        (name.to_owned(), Arc::clone(other.unwrap_or(&held)))
+    });
+    let all = all.with_blocks(blocks.collect::<Vec<_>>());
     if shared > 0 {
-        tracing::info!("{shared} of {} tensors are the model's own and are held once", all.len());
+        let count = all.len() + all.blocks().len();
+        tracing::info!("{shared} of {count} tensors are the model's own and are held once");
     }
     Ok(all)
+}
+
+/// Whether two weights in blocks of few bits are the same.
+fn same_blocks(one: &Arc<dyn Blocks>, other: &Arc<dyn Blocks>) -> bool {
+    let content = |blocks: &Arc<dyn Blocks>| {
+        let mut content = Vec::with_capacity(blocks.bytes());
+        blocks.content(&mut |bytes| content.extend_from_slice(bytes));
+        content
+    };
+    let is_like = |blocks: &Arc<dyn Blocks>| (blocks.format(), blocks.shape(), blocks.bytes());
+    Arc::ptr_eq(one, other) || (is_like(one) == is_like(other) && content(one) == content(other))
 }
 
 /// Where the critic comes from: the reward model if there is one that can read the policy's tokens.
@@ -155,5 +176,36 @@ fn critic_start(opening: &Opening<'_>, job: &Job, rewards: &Rewards) -> Result<C
         (Some(ValueModel::RewardModel), None) => Err(Error::Inputs(
             "`value_model` = reward_model: there is no reward model that reads the policy's tokens; give `head`".to_owned(),
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use align_kernels::Int8;
+    use candle_core::{Device, Tensor};
+
+    use super::*;
+
+    /// A number, and a weight in blocks.
+    fn params(number: f32, weight: f32) -> candle_core::Result<Params> {
+        let (name, number) = ("norm".to_owned(), Tensor::new(&[number], &Device::Cpu)?);
+        let held: Arc<dyn Blocks> = Arc::new(Int8::quantise(&[weight, 1.0, -1.0, 0.5], (2, 2))?);
+        Ok(Params::frozen([(&name, &number)]).with_blocks([("linear".to_owned(), held)]))
+    }
+
+    #[test]
+    fn what_two_models_have_in_common_is_held_once_and_nothing_is_lost() -> candle_core::Result<()> {
+        let with = params(1.0, 0.25)?;
+        for (number, weight, is_shared) in [(1.0, 0.25, true), (2.0, 0.75, false)] {
+            let own = params(number, weight)?;
+            let all = sharing(&own, &with).map_err(candle_core::Error::wrap)?;
+            let is_that_of = |params: &Params| {
+                let mut pairs = all.blocks().zip(params.blocks());
+                pairs.all(|((_, held), (_, other))| Arc::ptr_eq(held, other))
+            };
+            assert_eq!((all.len(), all.blocks().len()), (1, 1));
+            assert_eq!((is_that_of(&with), is_that_of(&own)), (is_shared, !is_shared));
+        }
+        Ok(())
     }
 }

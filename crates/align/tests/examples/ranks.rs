@@ -1,12 +1,14 @@
-//! Ranks, as threads: every offline stage makes the model that one rank makes with as many times the accumulation.
+//! Ranks, as threads: every stage makes the model that one rank makes with as many times the accumulation.
 
 use std::path::Path;
+use std::sync::Mutex;
 use std::thread;
 
 use align::candle::safetensors::load;
 use align::candle::{DType, Device};
 use align::dpo::LossType;
 use align::engine::{Ranks, threads};
+use align::ppo::MethodName;
 use align::{Host, Result, TrainOptions};
 
 use super::ROOT;
@@ -125,4 +127,47 @@ fn rewards() {
         align::reward::train_with(&job, host, align::reward::Parts::default()).map(drop)
     };
     with_rows("preference/train.jsonl", job, &[4]);
+}
+
+/// Phases of sixteen answers to sums.
+fn on_policy(method: MethodName, counts: &[usize], change: impl Fn(&mut align::ppo::Job, usize) + Sync) {
+    let texts = Mutex::new(Vec::new());
+    let job = |rows: &str, output: &Path, host: &Host<'_>, ranks: usize| {
+        let mut job = align::ppo::Job::new(model(), rows, output);
+        job.rollout.method = method;
+        job.generation.max_new_tokens = 12;
+        job.reward.reward_funcs = vec!["length:1..30".parse().unwrap()];
+        options(&mut job.train, ranks);
+        job.train.per_device_train_batch_size = 4;
+        change(&mut job, ranks);
+        align::ppo::train_with(&job, host, align::ppo::Parts::default())?;
+        if host.ranks.leads() {
+            texts.lock().unwrap().push(std::fs::read_to_string(output.join("samples.jsonl")).unwrap());
+        }
+        Ok(())
+    };
+    with_rows("sums/train.jsonl", job, counts);
+    let texts = texts.into_inner().unwrap();
+    assert!(texts.iter().all(|it| *it == texts[0]), "{method:?}: ranks say something else");
+}
+
+#[test]
+fn own_answers() {
+    on_policy(MethodName::Ppo, &[2, 4], |job, _| {
+        job.reward.reward_model_path = Some(format!("{ROOT}/fixtures/models/tiny-reward"));
+        job.ppo.num_ppo_epochs = 2;
+        job.ppo.early_stop_kl = Some(1e-9);
+    });
+    on_policy(MethodName::Dapo, &[4], |job, _| {
+        job.group.num_generations = Some(4);
+        job.group.mask_truncated_completions = Some(false);
+    });
+    on_policy(MethodName::Grpo, &[2], |job, ranks| {
+        // Fewer prompts than ranks.
+        job.group.num_generations = Some(32);
+        job.group.steps_per_generation = Some(8 / ranks);
+        job.group.beta = Some(0.04);
+    });
+    on_policy(MethodName::ReinforcePp, &[4], |_, _| {});
+    on_policy(MethodName::OnlineDpo, &[2], |job, _| job.train.per_device_train_batch_size = 2);
 }
