@@ -3,6 +3,8 @@
 //! A resumed run continues the same computation, so an option that enters into it must be the same.
 //! Options about where, how long and how often may change; each change is said in one notice.
 
+mod ranks;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -63,20 +65,11 @@ const LATER: &[(&str, &str)] =
 /// The instructions that the CPU's kernels use.
 const CPU: &str = "cpu";
 
-/// The number of ranks, where there are several.
-const RANKS: &str = "ranks";
-
-/// The micro-batches of an update on each of them.
-const ACCUMULATION: &str = "gradient_accumulation_steps";
-
-/// The micro-batches of a phase on each of them, where it is given; else a phase is an update.
-const GENERATION: &str = "steps_per_generation";
-
 /// The settings of a run, as its checkpoints have them.
 pub(crate) fn of(settings: &impl Serialize, config: &TrainConfig) -> Result<Value> {
     let mut settings = serde_json::to_value(settings).map_err(Error::stage)?;
     if let (Some(settings), false) = (settings.as_object_mut(), config.ranks.is_alone()) {
-        settings.insert(RANKS.to_owned(), config.ranks.size().into());
+        settings.insert(ranks::RANKS.to_owned(), config.ranks.size().into());
     }
     Ok(settings)
 }
@@ -95,7 +88,8 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
             "the run was on a CPU that computes with {before} and goes on with {now}: it ends with other bits than it would have"
         );
     }
-    compare_ranks(checkpoint, &mut old, &mut new)?;
+    ranks::compare(&mut old, &mut new)
+        .map_err(|changes| Error::OptionsChanged { path: checkpoint.path().to_owned(), changes })?;
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let differs = |name: &String| {
         let (old, new) = (old.get(name), new.get(name));
@@ -125,53 +119,6 @@ pub(crate) fn compare(checkpoint: &Checkpoint, old: &Value, new: &Value) -> Resu
     }
     if moves_schedule {
         tracing::warn!("the length of the run changed, and with it the learning rates of the steps to come");
-    }
-    Ok(())
-}
-
-/// An update is made from as many micro-batches as before, on however many ranks: then it is the same update. So with a phase.
-fn compare_ranks(
-    checkpoint: &Checkpoint,
-    old: &mut Map<String, Value>,
-    new: &mut Map<String, Value>,
-) -> Result<()> {
-    let number = |name: &str, (else_old, else_new): (u64, u64)| {
-        let is_it = |found: &&String| found.rsplit('.').next() == Some(name);
-        let key = new.keys().chain(old.keys()).find(is_it).cloned();
-        let of = |settings: &Map<String, Value>| key.as_ref().and_then(|key| settings.get(key)?.as_u64());
-        (key.clone(), of(old).unwrap_or(else_old), of(new).unwrap_or(else_new))
-    };
-    let (ranks, ranks_before, ranks_now) = number(RANKS, (1, 1));
-    if ranks_before == ranks_now {
-        return Ok(());
-    }
-    let (accumulation, before, now) = number(ACCUMULATION, (1, 1));
-    let (generation, sampled_before, sampled_now) = number(GENERATION, (before, now));
-    for (what, option, before, now) in [
-        ("an update was made", "gradient-accumulation-steps", before, now),
-        ("a phase was made", "steps-per-generation", sampled_before, sampled_now),
-    ] {
-        let micro_batches = before * ranks_before;
-        if micro_batches == now * ranks_now {
-            continue;
-        }
-        let advice = match micro_batches % ranks_now {
-            0 => format!("give --{option} {}", micro_batches / ranks_now),
-            _ => format!("take a number of ranks that divides {micro_batches}"),
-        };
-        let changes = format!(
-            "{what} from {micro_batches} micro-batches ({before} on each of {ranks_before} ranks), is from {} ({now} on each of \
-             {ranks_now}): {advice}",
-            now * ranks_now
-        );
-        return Err(Error::OptionsChanged { path: checkpoint.path().to_owned(), changes });
-    }
-    tracing::info!(
-        "the run was on {ranks_before} ranks and goes on on {ranks_now}: the same updates, added up in another order"
-    );
-    for key in [accumulation, generation, ranks].into_iter().flatten() {
-        old.remove(&key);
-        new.remove(&key);
     }
     Ok(())
 }

@@ -153,7 +153,7 @@ fn on_policy(method: MethodName, counts: &[usize], change: impl Fn(&mut align::p
 
 #[test]
 fn own_answers() {
-    on_policy(MethodName::Ppo, &[2, 4], |job, _| {
+    on_policy(MethodName::Ppo, &[4], |job, _| {
         job.reward.reward_model_path = Some(format!("{ROOT}/fixtures/models/tiny-reward"));
         job.ppo.num_ppo_epochs = 2;
         job.ppo.early_stop_kl = Some(1e-9);
