@@ -81,11 +81,11 @@ impl ColumnMapping {
         }
     }
 
-    /// The entries whose column no row had.
-    pub(crate) fn unseen(&self, seen: &[bool]) -> Vec<String> {
+    /// The entries, each with whether a row had its column.
+    pub(crate) fn entries(&self, seen: &[bool]) -> impl Iterator<Item = (String, bool)> {
         let is_seen = |at: usize| seen.get(at).copied().unwrap_or(false);
-        let unseen = self.0.iter().enumerate().filter(|(at, _)| !is_seen(*at));
-        unseen.map(|(_, (read, theirs))| format!("{read}={}", shortened(theirs))).collect()
+        let entry = |(read, theirs): &(String, String)| format!("{read}={}", shortened(theirs));
+        self.0.iter().enumerate().map(move |(at, names)| (entry(names), is_seen(at)))
     }
 }
 
@@ -108,7 +108,8 @@ mod tests {
             serde_json::to_value(&row).unwrap(),
             serde_json::json!({"chosen": 2, "rejected": 1, "other": 3})
         );
-        assert_eq!(mapping.unseen(&seen), ["prompt=q"]);
+        let unseen = mapping.entries(&seen).filter(|(_, seen)| !seen).map(|(entry, _)| entry);
+        assert_eq!(unseen.collect::<Vec<_>>(), ["prompt=q"]);
         for wrong in ["prompt", "=a", "prompt=", "prompt=a,prompt=b", "prompt=a,chosen=a", "colour=a"] {
             let error = parse(wrong).unwrap_err().to_string();
             assert!(error.starts_with("column_mapping: expected"), "{error}");

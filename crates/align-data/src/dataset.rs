@@ -18,6 +18,8 @@ pub struct Dataset {
     pub config: Option<String>,
     /// Columns that are called otherwise than those that are read.
     pub columns: ColumnMapping,
+    /// The only columns that are read, by the data set's own names; none is all.
+    pub selected: Option<Vec<String>>,
     /// Share of rows that may be left out because they cannot be used, 0 to 1. A path alone allows none: the first such row
     /// is an error.
     pub max_bad_rows: f64,
@@ -46,7 +48,7 @@ impl Dataset {
 impl<P: AsRef<Path>> From<P> for Dataset {
     fn from(path: P) -> Self {
         let (path, columns) = (path.as_ref().to_path_buf(), ColumnMapping::default());
-        Self { path, config: None, columns, max_bad_rows: 0.0, cache: TokenCache::default() }
+        Self { path, config: None, columns, selected: None, max_bad_rows: 0.0, cache: TokenCache::default() }
     }
 }
 

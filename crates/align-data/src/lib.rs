@@ -10,6 +10,7 @@ mod column_mapping;
 mod dataset;
 mod formats;
 mod layout;
+mod mixture;
 mod source;
 
 // What is odd about it and its neighbours.
@@ -60,6 +61,7 @@ pub use display::{MaskStyle, inspect_completion, inspect_example, inspect_pair, 
 pub use error::{DataError, Result};
 pub use formats::is_data_file;
 pub use layout::{Layout, LayoutError, is_pattern};
+pub use mixture::{Amount, MixedDataset};
 pub use options::{DataConfig, DataOptions, DemonstrationOptions, PackingStrategy};
 pub use order::{Cursor, Order, SamplingStrategy};
 pub use prepare::{
@@ -72,7 +74,7 @@ pub use record::{
 };
 pub use records::Records;
 pub use source::{
-    JudgedPairs, LeftOut, Loaded, ReadAs, Source, SourceReport, has_split, load_candidates,
+    JudgedPairs, LeftOut, Loaded, ReadAs, Source, SourceReport, SourceRows, has_split, load_candidates,
     load_demonstrations, load_judged_pairs, load_pairs, load_pairs_with_reference, load_prompts,
     load_rankings, load_tasks, load_unpaired, open_demonstrations, open_pairs, open_pairs_with_reference,
     open_rankings, open_tasks, open_unpaired, stream_candidates,

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::column_mapping::ColumnMapping;
 use crate::error::{DataError, Result};
+use crate::mixture::MixedDataset;
 use crate::order::SamplingStrategy;
 use crate::tokenize::{LearnedPart, TokenizeOptions, TruncationMode};
 
@@ -18,7 +19,16 @@ pub struct DataOptions {
     /// Training data: a file (Parquet, JSON lines, CSV, …), a directory with files per split, a pattern such as
     /// 'data/*.parquet', a hub id, or - for standard input
     #[arg(long, visible_alias = "dataset", value_name = "PATH")]
-    pub dataset_name: String,
+    pub dataset_name: Option<String>,
+
+    /// Several data sets to train on, in place of dataset_name: a list of objects with `path` and, where wanted, `name` (config),
+    /// `split`, `columns`, `column_mapping`, `data_dir`, `data_files`, and `fraction`, each one's share of the mixture [default: all rows of all]
+    #[arg(long, value_name = "JSON")]
+    pub datasets: Option<String>,
+
+    /// Several data sets to train on, each with the share of its own rows that is taken, from the first on: a.jsonl=1.0,b.jsonl=0.25
+    #[arg(long, value_delimiter = ',', value_name = "PATH=SHARE")]
+    pub dataset_mixer: Option<Vec<String>>,
 
     /// Config of the training data, where its card (README.md) has several [default: the one that the card says]
     #[arg(long, value_name = "CONFIG")]
@@ -154,12 +164,8 @@ impl DemonstrationOptions {
 /// The checked options of the data, made from [`DataOptions`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct DataConfig {
-    /// The training data: a path or a hub id; empty where the records are a caller's own.
-    pub dataset_name: String,
-    /// Config of the training data; none is the default one.
-    pub dataset_config: Option<String>,
-    /// Split to train on, or a part of one.
-    pub dataset_train_split: String,
+    /// The training data, one data set or several; none where the records are a caller's own.
+    pub datasets: Vec<MixedDataset>,
     /// Split to evaluate on, or a part of one.
     pub dataset_test_split: String,
     /// Separate evaluation data.
@@ -225,9 +231,7 @@ impl DataOptions {
         };
         let columns = ColumnMapping::parse(self.column_mapping.as_deref().unwrap_or_default())?;
         Ok(DataConfig {
-            dataset_name: self.dataset_name,
-            dataset_config: self.dataset_config,
-            dataset_train_split: self.dataset_train_split,
+            datasets: self.training_data()?,
             dataset_test_split: self.dataset_test_split,
             eval_dataset: self.eval_dataset,
             columns,
@@ -266,7 +270,10 @@ mod tests {
 
     #[test]
     fn the_command_lines_defaults_are_default() {
-        assert_eq!(parse(&[]).data, DataOptions { dataset_name: "d".to_owned(), ..DataOptions::default() });
+        assert_eq!(
+            parse(&[]).data,
+            DataOptions { dataset_name: Some("d".to_owned()), ..DataOptions::default() }
+        );
         let tokenize = TokenizeOptions { max_bad_rows: 0.01, ..TokenizeOptions::default() };
         assert_eq!(parse(&[]).data.check().unwrap().tokenize, tokenize);
     }

@@ -3,6 +3,7 @@
 
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
+use crate::mixture::{Amount, MixedDataset, rows};
 use crate::options::DataConfig;
 use crate::source::slice::Slice;
 use crate::source::{Source, has_split};
@@ -18,28 +19,51 @@ pub struct Records<R> {
 
 impl<R> Records<R> {
     /// Finds records with `open`, a function of a data set and a split such as [`open_pairs`](crate::open_pairs): training records
-    /// of `dataset`; held-out ones of `eval_dataset`, else of the dataset's test split if it has one.
+    /// of `datasets`, which are those of `config`, found; held-out ones of `eval_dataset`, else of the test splits of those data sets
+    /// that have one.
     ///
     /// # Errors
-    /// What `open` returns; a split or a config that is named although there is only a file.
+    /// What `open` returns; a split or a config that is named although there is only a file; a data set of which no row is taken.
     pub fn open(
-        dataset: &Dataset,
+        datasets: &[Dataset],
         eval_dataset: Option<&Dataset>,
         config: &DataConfig,
         open: impl Fn(&Dataset, &str) -> Result<Source<R>>,
     ) -> Result<Self> {
-        let DataConfig { dataset_train_split, dataset_test_split, .. } = config;
-        let evaluated = eval_dataset.unwrap_or(dataset);
-        refuse_split_of_a_file(dataset, "dataset_train_split", dataset_train_split, "train")?;
-        refuse_split_of_a_file(evaluated, "dataset_test_split", dataset_test_split, "test")?;
-        let train = open(dataset, dataset_train_split)?;
+        let DataConfig { datasets: sets, dataset_test_split, .. } = config;
+        for (dataset, set) in datasets.iter().zip(sets) {
+            let field = if set.field() == "datasets" { "datasets" } else { "dataset_train_split" };
+            refuse_split_of_a_file(dataset, field, &set.split, "train")?;
+        }
+        let has_splits = datasets.iter().find(|dataset| dataset.has_splits());
+        if let Some(evaluated) = eval_dataset.or(has_splits).or(datasets.first()) {
+            refuse_split_of_a_file(evaluated, "dataset_test_split", dataset_test_split, "test")?;
+        }
+        let train = datasets.iter().zip(sets).map(|(dataset, set)| open(dataset, &set.split));
+        let train = mixed(sets, train.collect::<Result<Vec<_>>>()?)?;
+        let tested = |dataset: &&Dataset| has_split(*dataset, dataset_test_split);
         let held_out = match eval_dataset {
             Some(dataset) => open(dataset, dataset_test_split)?,
-            None if has_split(dataset, dataset_test_split) => open(dataset, dataset_test_split)?,
-            None => Source::default(),
+            None => Source::concatenated(
+                datasets
+                    .iter()
+                    .filter(tested)
+                    .map(|dataset| open(dataset, dataset_test_split))
+                    .collect::<Result<_>>()?,
+            )?,
         };
         Ok(Self { train, held_out })
     }
+}
+
+/// As much of each source as its data set says, one after the other.
+fn mixed<R>(sets: &[MixedDataset], sources: Vec<Source<R>>) -> Result<Source<R>> {
+    if sets.iter().all(|set| set.amount == Amount::All) {
+        return Source::concatenated(sources);
+    }
+    let counts = sources.iter().map(|source| source.count()).collect::<Result<Vec<_>>>()?;
+    let taken = rows(sets, &counts)?;
+    Source::concatenated(sources.into_iter().zip(taken).map(|(source, rows)| source.first(rows)).collect())
 }
 
 /// Refuses a split of a file, where choosing one would do nothing. A part of the file is another matter.
@@ -47,6 +71,7 @@ fn refuse_split_of_a_file(dataset: &Dataset, field: &'static str, split: &str, d
     let split = Slice::parse(split)?.split();
     match &dataset.config {
         _ if dataset.has_splits() => Ok(()),
+        Some(config) if field == "datasets" => no_effect(dataset, "datasets", config),
         Some(config) => no_effect(dataset, "dataset_config", config),
         None if split == default => Ok(()),
         None => no_effect(dataset, field, split),

@@ -22,6 +22,7 @@ mod parquet;
 #[cfg(not(feature = "parquet"))]
 #[path = "source/no_parquet.rs"]
 mod parquet;
+mod part;
 mod prompt;
 mod reading;
 mod reply;
@@ -33,10 +34,11 @@ mod stream;
 
 pub use files::has_split;
 pub use judged::JudgedPairs;
+pub(crate) use part::Part;
 pub use reading::Source;
 pub(crate) use reading::Split;
 pub(crate) use report::allowed;
-pub use report::{LeftOut, Loaded, ReadAs, SourceReport};
+pub use report::{LeftOut, Loaded, ReadAs, SourceReport, SourceRows};
 
 use crate::dataset::Dataset;
 use crate::error::Result;
@@ -199,7 +201,7 @@ pub fn load_judged_pairs(
 ) -> Result<JudgedPairs> {
     let mut judging = judged::Judging::default();
     let take = |row: &mut Row| judging.add(row, subset_column).and_then(|()| row.refuse_meaningful());
-    reading::each_row(&dataset.into(), split, false, take)?;
+    reading::each_row(&[Part::find(dataset.into(), split)?], false, take)?;
     judging.finish()
 }
 

@@ -13,7 +13,8 @@ const PAIR: &str = r#"{"prompt": "Name a colour.", "chosen": " Blue is one.", "r
 const OTHER: &str = r#"{"prompt": "Name a number.", "chosen": " Seven is one.", "rejected": " No."}"#;
 
 fn config(change: impl Fn(&mut DataOptions)) -> DataConfig {
-    let mut options = DataOptions { dataset_name: "given as a path".to_owned(), ..DataOptions::default() };
+    let mut options =
+        DataOptions { dataset_name: Some("given as a path".to_owned()), ..DataOptions::default() };
     change(&mut options);
     options.check().unwrap()
 }
@@ -26,7 +27,7 @@ fn prepare(
     let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/golden/runs/model");
     let (data, eval) = (Dataset::from(data), eval.map(Dataset::from));
     let open = |dataset: &Dataset, split: &str| open_pairs(dataset, split);
-    let records = Records::open(&data, eval.as_ref(), config, open)?;
+    let records = Records::open(&[data], eval.as_ref(), config, open)?;
     prepare_pairs(&records, &Tokenizer::load(model).unwrap(), &config.tokenize)
 }
 
@@ -88,7 +89,7 @@ fn labelled_answers_are_identified_by_their_labels_too() {
         let config = config(|_| ());
         let train = Dataset::from(train);
         let open = |dataset: &Dataset, split: &str| open_unpaired(dataset, split);
-        let records = Records::open(&train, Some(&train), &config, open).unwrap();
+        let records = Records::open(std::slice::from_ref(&train), Some(&train), &config, open).unwrap();
         prepare_unpaired(&records, &tokenizer, &config.tokenize).unwrap()
     };
     let liked = r#"{"prompt": "Name a colour.", "completion": " Blue is one.", "label": true}"#;

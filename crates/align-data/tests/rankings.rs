@@ -113,7 +113,7 @@ fn a_run_reads_them_cut_alike_and_hashes_their_margins() {
     let row = |margin: f64| json!({ "prompt": "Hello.", "chosen": " Good day.", "rejected": " No.", "margin": margin });
     let prepared = |margin: f64| {
         let (_dir, path) = file(&[row(margin)]);
-        let options = DataOptions { dataset_name: "rows".to_owned(), ..DataOptions::default() };
+        let options = DataOptions { dataset_name: Some("rows".to_owned()), ..DataOptions::default() };
         let records = Records {
             train: load_rankings(&path, "train", "source").unwrap().into(),
             held_out: Source::default(),

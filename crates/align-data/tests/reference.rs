@@ -128,7 +128,7 @@ fn all_three_answers_follow_a_prompt_cut_for_the_longest() {
 
 #[test]
 fn a_runs_data_has_it_in_its_fingerprint_and_its_longest_row() {
-    let options = DataOptions { dataset_name: "given as a path".to_owned(), ..DataOptions::default() };
+    let options = DataOptions { dataset_name: Some("given as a path".to_owned()), ..DataOptions::default() };
     let (config, tokenizer) = (options.check().unwrap(), tokenizer());
     let prepare = |row: &str| {
         let (_dir, path) = file(&[row]);

@@ -16,7 +16,7 @@ fn tokenizer() -> Tokenizer {
 }
 
 fn options() -> TokenizeOptions {
-    DataOptions { dataset_name: "rows".to_owned(), ..DataOptions::default() }.check().unwrap().tokenize
+    DataOptions { dataset_name: Some("rows".to_owned()), ..DataOptions::default() }.check().unwrap().tokenize
 }
 
 /// A directory with a file of rows and one of held-out rows; a cache in it, if rows are to be in a file.

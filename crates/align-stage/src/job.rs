@@ -49,7 +49,7 @@ macro_rules! job {
             ) -> Self {
                 let mut job = Self::default();
                 job.model.model_name_or_path = model.into();
-                job.data.dataset_name = dataset.into();
+                job.data.dataset_name = Some(dataset.into());
                 job.output.output_dir = Some(output_dir.into());
                 job
             }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use align_data::{
-    ChatTemplate, DataConfig, DataError, Dataset, Findings, MicroBatches, Prepared, Records, Source,
-    Tokenizer,
+    ChatTemplate, DataConfig, DataError, Dataset, Findings, MicroBatches, MixedDataset, Prepared, Records,
+    Source, Tokenizer,
 };
 use align_hub::{Hub, token_cache_from_env};
 use align_kernels::Params;
@@ -81,7 +81,9 @@ impl<'a> Opening<'a> {
         let optimizer = config.optimizer.method;
         given.refuse(optimizer.unused_options(), &format!("with `optim` {}", optimizer.optim().name()))?;
         given.refuse_revision_of_directory(&model.model_name_or_path)?;
-        let read = named(&options, &given);
+        let mut read = named(&options, &given);
+        let mixed = data.datasets.iter().filter(|set| set.option != "dataset_name");
+        read.extend(mixed.map(|set| (set.option.clone(), set.name.clone())));
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         config.resume = place.resume().clone();
         config.ranks = host.ranks.clone();
@@ -160,6 +162,8 @@ impl<'a> Opening<'a> {
         if let Some(records) = own {
             let names = [
                 "dataset_name",
+                "datasets",
+                "dataset_mixer",
                 "dataset_config",
                 "dataset_train_split",
                 "dataset_test_split",
@@ -170,17 +174,11 @@ impl<'a> Opening<'a> {
             return Ok(records);
         }
         let Self { data, hub, .. } = self;
-        if data.dataset_name.trim().is_empty() {
+        if data.datasets.iter().all(|set| set.name.trim().is_empty()) {
             let (field, rule, value) = ("dataset_name", "must not be empty".to_owned(), "nothing".to_owned());
             return Err(DataError::Option { field, rule, value }.into());
         }
-        let (train, test) = (data.dataset_train_split.as_str(), data.dataset_test_split.as_str());
-        // Its own test split is wanted only if there is no other data to evaluate on, and may be missing.
-        let optional = if data.eval_dataset.is_none() { Some(test) } else { None };
-        let dataset =
-            hub.dataset_split(&data.dataset_name, data.dataset_config.as_deref(), train, optional)?;
-        let eval_dataset = data.eval_dataset.as_ref();
-        let eval_dataset = eval_dataset.map(|name| hub.dataset_split(name, None, test, None)).transpose()?;
+        let test = data.dataset_test_split.as_str();
         let cache = token_cache_from_env()?;
         let with_columns = |dataset: Dataset| Dataset {
             cache: cache.clone(),
@@ -188,8 +186,19 @@ impl<'a> Opening<'a> {
             max_bad_rows: data.tokenize.max_bad_rows,
             ..dataset
         };
-        let (dataset, eval_dataset) = (with_columns(dataset), eval_dataset.map(with_columns));
-        Ok(Records::open(&dataset, eval_dataset.as_ref(), data, open)?)
+        // Their own test splits are wanted only if there is no other data to evaluate on, and may be missing.
+        let optional = if data.eval_dataset.is_none() { Some(test) } else { None };
+        let found = |set: &MixedDataset| -> Result<Dataset> {
+            let dataset =
+                with_columns(hub.dataset_split(&set.name, set.config.as_deref(), &set.split, optional)?);
+            let columns = set.column_mapping.clone().unwrap_or(dataset.columns);
+            Ok(Dataset { columns, selected: set.columns.clone(), ..dataset })
+        };
+        let datasets = data.datasets.iter().map(found).collect::<Result<Vec<_>>>()?;
+        let eval_dataset = data.eval_dataset.as_ref();
+        let eval_dataset = eval_dataset.map(|name| hub.dataset_split(name, None, test, None)).transpose()?;
+        let eval_dataset = eval_dataset.map(with_columns);
+        Ok(Records::open(&datasets, eval_dataset.as_ref(), data, open)?)
     }
 
     /// Checks the run's rows against its model and its options, and tells what was found in them. `for_evaluation` are the

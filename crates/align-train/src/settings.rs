@@ -48,6 +48,8 @@ const FROZEN: &str = "frozen.";
 /// matter.
 const BY_CONTENT: &[(&str, &str)] = &[
     ("data.dataset_name", "training_rows"),
+    ("data.datasets", "training_rows"),
+    ("data.dataset_mixer", "training_rows"),
     ("dpo.ref_model", "frozen.reference"),
     ("rollout.ref_model", "frozen.reference"),
     ("reward.reward_model_path", "frozen.reward_model"),

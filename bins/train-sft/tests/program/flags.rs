@@ -51,6 +51,52 @@ fn a_directory_is_split_by_file_names() {
 }
 
 #[test]
+fn several_data_sets_are_mixed_and_a_resumed_run_keeps_the_mixture() {
+    let place = Place::new();
+    let data = fs::read_to_string(place.path("data.jsonl")).unwrap();
+    place.write("few.jsonl", data.lines().take(6).map(|line| format!("{line}\n")).collect::<String>());
+    let shown =
+        |options: &str| place.succeeds(&format!("--model model --output-dir out --dry-run {options}")).stdout;
+    let check = |options: &str, rows: usize, few: &str| {
+        let shown = shown(options);
+        assert!(shown.contains(&format!("training rows as tokens: {rows}")), "{options}: {shown}");
+        assert!(shown.contains(&format!("  6 rows ({few} %) of few.jsonl\n")), "{options}: {shown}");
+    };
+    let sets = |of_data: &str, of_few: &str| {
+        format!(r#"[{{"path":"data.jsonl"{of_data}}},{{"path":"few.jsonl"{of_few}}}]"#)
+    };
+    check(&format!("--datasets {}", sets("", "")), 30, "20.0");
+    let weighed = format!("--datasets {}", sets(r#","fraction":2"#, r#","fraction":1"#));
+    check(&weighed, 18, "33.3");
+    check("--dataset-mixer data.jsonl=0.26,few.jsonl=1", 12, "50.0");
+    place.write(
+        "recipe.yaml",
+        "datasets:\n- path: json\n  data_files: data.jsonl\n  fraction: 2\n- path: few.jsonl\n  fraction: 1.0\n  name:\n",
+    );
+    check("--config recipe.yaml", 18, "33.3");
+    let named =
+        place.succeeds("--model model --output-dir out --dry-run --config recipe.yaml --dataset data.jsonl");
+    assert!(named.stdout.contains("training rows as tokens: 24"), "{}", named.stdout);
+
+    let run =
+        format!("--model model --output-dir out {QUICK}").replace("--save-strategy no", "--save-steps 2");
+    place.succeeds(&format!("{run} {weighed}"));
+    let report = place.run("out").json("report.json");
+    let few = serde_json::json!({"name": "few.jsonl", "rows": 6, "used": 6});
+    assert_eq!(report["data"]["read"]["sources"][1], few);
+    let changed = sets(r#","fraction":3"#, r#","fraction":1"#);
+    for other in [format!("--datasets {changed}"), "--dataset data.jsonl".to_owned()] {
+        let ended = place.ended(&format!("{run} --resume-from-checkpoint last {other}"));
+        assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+        assert!(ended.stderr.contains("training_rows"), "{}", ended.stderr);
+    }
+    let model = place.run("out").model();
+    fs::remove_dir_all(place.path("out/checkpoint-3")).unwrap();
+    place.succeeds("--model model --output-dir out --resume-from-checkpoint last");
+    assert!(place.run("out").model() == model, "a resumed run of a mixture ends otherwise");
+}
+
+#[test]
 fn columns_may_be_called_otherwise() {
     let place = Place::new();
     let shown = |options: &str| place.succeeds(&training("out", &format!("--dry-run {options}"))).stdout;

@@ -49,7 +49,7 @@ impl Line {
     pub(super) fn overrules(&self, key: &str) -> bool {
         let key = key.replace('_', "-");
         let said_by = match key.as_str() {
-            "datasets" | "dataset-mixer" | "dataset-mixture" | "dataset-splits" => "dataset_name",
+            "dataset-mixture" | "dataset-splits" | "dataset-configs" | "dataset-weights" => "dataset_name",
             "chat-template" => "chat_template_path",
             _ => "",
         };

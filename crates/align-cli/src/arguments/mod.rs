@@ -253,7 +253,7 @@ impl Layer {
             said.notices.push(format!("options that are not given are those of {}", path.display()));
             return layer;
         }
-        let names_input = inputs(schema).any(|(_, id)| line.given.contains(id));
+        let names_input = inputs(schema).flatten().any(|(_, id)| line.given.contains(id));
         match program.recipe {
             Some(recipe) if !names_input => {
                 let settings = layer::read(schema, "built-in recipe", recipe.text, line, said);
@@ -264,17 +264,21 @@ impl Layer {
     }
 }
 
-/// The options that name what to train on, and their ids: all or none must be given.
-fn inputs(schema: &Schema) -> impl Iterator<Item = (&'static str, &str)> {
-    ["model-name-or-path", "dataset-name"]
+/// The options that name what to train on, and their ids, those together of which one is enough: all or none must be given.
+fn inputs(schema: &Schema) -> impl Iterator<Item = Vec<(&'static str, &str)>> {
+    const INPUTS: [&[&str]; 2] = [&["model-name-or-path"], &["dataset-name", "datasets", "dataset-mixer"]];
+    let known = |name: &'static str| Some((name, schema.option(name)?.get_id().as_str()));
+    INPUTS
         .into_iter()
-        .filter_map(|name| Some((name, schema.option(name)?.get_id().as_str())))
+        .map(move |names| names.iter().copied().filter_map(known).collect::<Vec<_>>())
+        .filter(|names| !names.is_empty())
 }
 
 /// Where the recipe stands aside, what it would have brought must be named, also if its type is `Option`.
 fn require_inputs(schema: &Schema, matches: &clap::ArgMatches) -> Result<(), ArgumentError> {
-    match inputs(schema).find(|(_, id)| matches.get_raw(id).is_none()) {
-        Some((name, _)) => Err(invalid(message::required(&[format!("--{name}")]))),
+    let is_missing = |names: &Vec<(&str, &str)>| names.iter().all(|(_, id)| matches.get_raw(id).is_none());
+    match inputs(schema).find(is_missing) {
+        Some(names) => Err(invalid(message::required(&[format!("--{}", names[0].0)]))),
         None => Ok(()),
     }
 }

@@ -72,9 +72,12 @@ const ALIASES: &[Alias] = &[
     Alias { values: &[("dpo", "sigmoid")], ..alias(AXOLOTL, "rl", "loss-type") },
 ];
 
-/// Ids of options that say the same in other units: a run goes by one of them.
-const RIVALS: &[&[&str]] =
-    &[&["max_steps", "num_train_epochs", "total_episodes"], &["warmup_steps", "warmup_ratio"]];
+/// Ids of options that say the same in other units, or in another way: a run goes by one of them.
+const RIVALS: &[&[&str]] = &[
+    &["max_steps", "num_train_epochs", "total_episodes"],
+    &["warmup_steps", "warmup_ratio"],
+    &["dataset_name", "datasets", "dataset_mixer"],
+];
 
 /// The options that say the same as this one in other units.
 pub(super) fn rivals(id: &str) -> impl Iterator<Item = &'static str> + use<'_> {

@@ -77,6 +77,8 @@ struct TrainOptions {
     rank_pattern: Vec<String>,
     #[arg(long, value_name = "JSON")]
     mixture: Option<String>,
+    #[arg(long, value_delimiter = ',', value_name = "PATH=SHARE")]
+    dataset_mixer: Option<Vec<String>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, clap::ValueEnum)]

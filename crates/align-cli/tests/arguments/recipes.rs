@@ -81,15 +81,19 @@ fn names_of_axolotl_are_taken_where_they_mean_the_same() {
 #[test]
 fn data_that_a_flag_names_goes_before_a_recipes_mixture() {
     let (_dir, path) =
-        file_called("recipe.yaml", "model: m\ndataset_mixer:\n  a: 1.0\ndataset_splits: [train]\n");
+        file_called("recipe.yaml", "model: m\ndataset_mixture:\n  a: 1.0\ndataset_splits: [train]\n");
     assert_eq!(ok(&format!("--dataset d --config {}", path.display())).dataset_name, "d");
     let Err(ArgumentError::Several(problems)) = run(&format!("--config {}", path.display())) else {
         panic!("expected several")
     };
     assert!(
-        problems[0].contains("recipe.yaml:2: `dataset_mixer: {\"a\":1.0}` has no effect here"),
+        problems[0].contains("recipe.yaml:2: `dataset_mixture: {\"a\":1.0}` has no effect here"),
         "{problems:?}"
     );
+
+    let (_dir, path) = file_called("recipe.yaml", "model: m\ndataset_mixer:\n  a.jsonl: 1.0\n  b: 5e-1\n");
+    let options = ok(&format!("--dataset d --config {}", path.display()));
+    assert_eq!((options.dataset_name.as_str(), options.dataset_mixer), ("d", None));
 }
 
 #[test]

@@ -39,7 +39,8 @@ pub(super) fn prepare<R: Prompted + Send + Sync, T: StoredRow>(
     tokenize: impl Fn(usize, &R) -> Result<RowOutcome<T>> + Sync,
 ) -> Result<Prepared<T>> {
     let Records { train, held_out } = records;
-    let cache = train.split().map(|split| split.dataset.cache.clone()).unwrap_or_default();
+    let cache =
+        train.split().and_then(|split| Some(split.parts.first()?.dataset.cache.clone())).unwrap_or_default();
     let key = || key((train, held_out), &json!([way.name, way.of]), tokenizer, options);
     let origins: Vec<Arc<Path>> =
         [train, held_out].into_iter().filter_map(Source::split).flat_map(|split| split.origins()).collect();

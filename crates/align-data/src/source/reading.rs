@@ -1,5 +1,6 @@
 //! Records that are read when they are wanted, a chunk at a time: by a thread of their own, ahead of whoever takes them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,14 +8,13 @@ use std::sync::mpsc::sync_channel;
 
 use serde_json::Value;
 
-use super::files::split_files;
+use super::part::{Columns, Part};
 use super::report::{Loaded, SourceReport, Tally};
 use super::rows::Row;
 use super::shapes::Grouped;
-use super::slice::Slice;
-use super::stream::Rows;
 use crate::dataset::Dataset;
 use crate::error::{DataError, Result};
+use crate::mixture::option_error;
 
 /// A chunk ends with the row that makes it so many rows, or texts of so many bytes.
 const ROWS: usize = 4096;
@@ -33,12 +33,11 @@ enum Kind<R> {
     Files(Split<R>),
 }
 
-/// A split of a data set that was found, and how its rows become records.
+/// Splits of data sets that were found, one after the other, and how their rows become records.
 #[derive(Clone)]
 pub(crate) struct Split<R> {
-    pub(crate) dataset: Dataset,
-    pub(crate) split: String,
-    pub(crate) files: Vec<PathBuf>,
+    /// Whose rows they are, in their order.
+    pub(crate) parts: Vec<Part>,
     are_compared: bool,
     to_records: Arc<dyn Fn() -> ToRecords<R> + Send + Sync>,
 }
@@ -58,9 +57,46 @@ impl<R> Source<R> {
         are_compared: bool,
         to_records: impl Fn() -> ToRecords<R> + Send + Sync + 'static,
     ) -> Result<Self> {
-        let files = split_files(&dataset, Slice::parse(split)?.split())?;
-        let (split, to_records) = (split.to_owned(), Arc::new(to_records));
-        Ok(Self(Kind::Files(Split { dataset, split, files, are_compared, to_records })))
+        let (parts, to_records) = (vec![Part::find(dataset, split)?], Arc::new(to_records));
+        Ok(Self(Kind::Files(Split { parts, are_compared, to_records })))
+    }
+
+    /// The records of several sources, one after the other, as if they were one. All were opened by the same function.
+    ///
+    /// # Errors
+    /// Records in files beside such as are there already.
+    pub(crate) fn concatenated(sources: Vec<Self>) -> Result<Self> {
+        let mut sources = sources.into_iter();
+        let Some(mut all) = sources.next() else { return Ok(Self::default()) };
+        for source in sources {
+            match (&mut all.0, source.0) {
+                (Kind::Files(all), Kind::Files(more)) => all.parts.extend(more.parts),
+                (Kind::Loaded(all), Kind::Loaded(more)) => all.records.extend(more.records),
+                _ => {
+                    let rule =
+                        "expected data sets that are all read when their rows are wanted, or none of them";
+                    return option_error("datasets", rule.to_owned(), "both".to_owned());
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// How many rows it has. Files that are not Parquet are read from end to end for it.
+    pub(crate) fn count(&self) -> Result<usize> {
+        match &self.0 {
+            Kind::Loaded(loaded) => Ok(loaded.len()),
+            Kind::Files(split) => split.parts.iter().map(Part::count).sum(),
+        }
+    }
+
+    /// The same with so many rows of it alone, from the first on.
+    pub(crate) fn first(mut self, rows: usize) -> Self {
+        match &mut self.0 {
+            Kind::Loaded(loaded) => loaded.records.truncate(rows),
+            Kind::Files(Split { parts, .. }) => parts.iter_mut().for_each(|part| part.first = Some(rows)),
+        }
+        self
     }
 
     /// Whether it is known to have no records. One of files has some, or reading it is an error.
@@ -78,11 +114,9 @@ impl<R> Source<R> {
 
     /// Finds out whether there is a first row, before work is put into another source. Standard input is left alone.
     pub(crate) fn check_beginning(&self) -> Result<()> {
-        let Kind::Files(Split { dataset, split, .. }) = &self.0 else { return Ok(()) };
-        if dataset.is_standard_input() {
-            return Ok(());
-        }
-        Rows::of_split(dataset, split)?.next().map_or(Ok(()), |row| row.map(drop))
+        let Kind::Files(Split { parts, .. }) = &self.0 else { return Ok(()) };
+        let parts = parts.iter().filter(|part| !part.dataset.is_standard_input());
+        parts.map(|part| part.rows()?.next().map_or(Ok(()), |row| row.map(drop))).collect()
     }
 }
 
@@ -90,7 +124,7 @@ impl<R: 'static> Source<R> {
     /// The same source with other records, made of these: of all at once, or of those of each row.
     #[must_use]
     pub fn map(self, make: impl Fn(Vec<R>) -> Vec<R> + Send + Sync + 'static) -> Self {
-        let Split { dataset, split, files, are_compared, to_records } = match self.0 {
+        let Split { parts, are_compared, to_records } = match self.0 {
             Kind::Loaded(loaded) => return loaded.map(make).into(),
             Kind::Files(split) => split,
         };
@@ -105,7 +139,7 @@ impl<R: 'static> Source<R> {
             })
         };
         let to_records = Arc::new(to_records);
-        Self(Kind::Files(Split { dataset, split, files, are_compared, to_records }))
+        Self(Kind::Files(Split { parts, are_compared, to_records }))
     }
 }
 
@@ -124,7 +158,7 @@ impl<R: Send> Source<R> {
                     true
                 })?;
                 records.extend(rest);
-                tracing::debug!(rows = records.len(), path = %split.dataset.path.display(), split = split.split, "loaded");
+                tracing::debug!(rows = records.len(), parts = ?split.names(), "loaded");
                 Ok(Loaded { records, report })
             }
         }
@@ -163,14 +197,14 @@ impl<R: Send> Source<R> {
 impl<R> Split<R> {
     /// Reads all rows, as long as somebody takes their records; hands back the last ones.
     fn read(&self, take: &mut dyn FnMut(Vec<R>) -> bool) -> Result<(Vec<R>, SourceReport)> {
-        let Self { dataset, split, are_compared, to_records, .. } = self;
+        let Self { parts, are_compared, to_records } = self;
         let (mut records, mut bytes, mut to_records) = (Vec::new(), 0, to_records());
-        let report = each_row(dataset, split, *are_compared, |row| {
+        let report = each_row(parts, *are_compared, |row| {
             if records.len() >= ROWS || bytes >= BYTES {
                 bytes = 0;
                 if !take(std::mem::take(&mut records)) {
                     // Whoever took them has an error of their own.
-                    return Err(DataError::NoRows(dataset.path.clone()));
+                    return Err(DataError::NoRows(PathBuf::new()));
                 }
             }
             bytes += row.columns.values().map(text_bytes).sum::<usize>();
@@ -183,39 +217,48 @@ impl<R> Split<R> {
 
     /// The files that rows say they come from, in their order.
     pub(crate) fn origins(&self) -> impl Iterator<Item = Arc<Path>> {
-        self.files.iter().map(|file| Arc::from(file.as_path()))
+        self.parts.iter().flat_map(|part| &part.files).map(|file| Arc::from(file.as_path()))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.parts.iter().map(Part::name).collect()
     }
 }
 
-/// Reads the rows of a split. Those of which `take` says that they cannot be used are counted; where answers `are_compared`,
+/// Reads the rows of all parts. Those of which `take` says that they cannot be used are counted; where answers `are_compared`,
 /// responses to equal prompts are one row.
 pub(super) fn each_row(
-    dataset: &Dataset,
-    split: &str,
+    parts: &[Part],
     are_compared: bool,
     mut take: impl FnMut(&mut Row) -> Result<()>,
 ) -> Result<SourceReport> {
-    let mut seen = Vec::new();
-    let mut renamed = |mut row: Row| {
-        dataset.columns.rename(&mut row.columns, &mut seen);
-        row
-    };
-    let rows = Rows::of_split(dataset, split)?.map(|row| row.map(&mut renamed));
-    let rows: Box<dyn Iterator<Item = Result<Row>>> =
-        if are_compared { Box::new(Grouped::new(rows)) } else { Box::new(rows) };
-    let mut tally = Tally::new(dataset.max_bad_rows);
-    for row in rows {
-        // Whatever cannot be read stops the load: what follows it is not what it seems.
-        let mut row = row?;
-        let read = take(&mut row);
-        tally.voted(&row);
-        match read {
-            Ok(()) => tally.used(&row),
-            Err(error) => tally.leave_out(row.count, error)?,
+    let mut tally = Tally::new(parts.first().map_or(0.0, |part| part.dataset.max_bad_rows));
+    // Entries of the parts' column mappings, each with whether a row of any part had its column.
+    let mut mapped: BTreeMap<String, bool> = BTreeMap::new();
+    for part in parts {
+        let mut columns = Columns::of(part);
+        let renamed = part.rows()?.map(|row| {
+            row.map(|mut row| {
+                columns.apply(&mut row);
+                row
+            })
+        });
+        let rows: Box<dyn Iterator<Item = Result<Row>>> =
+            if are_compared { Box::new(Grouped::new(renamed)) } else { Box::new(renamed) };
+        for row in rows {
+            // Whatever cannot be read stops the load: what follows it is not what it seems.
+            let mut row = row?;
+            let read = take(&mut row);
+            tally.voted(&row);
+            match read {
+                Ok(()) => tally.used(&row),
+                Err(error) => tally.leave_out(row.count, error)?,
+            }
         }
+        tally.ends(part, parts.len() > 1)?;
+        columns.finish()?.for_each(|(entry, seen)| *mapped.entry(entry).or_default() |= seen);
     }
-    let report = tally.finish(dataset.columns.unseen(&seen))?;
-    if report.used == 0 { Err(DataError::NoRows(dataset.path.clone())) } else { Ok(report) }
+    tally.finish(mapped.into_iter().filter(|(_, seen)| !seen).map(|(entry, _)| entry).collect())
 }
 
 /// Bytes of the texts in a value.
@@ -248,9 +291,6 @@ impl<R> Default for Source<R> {
 
 impl<R> fmt::Debug for Split<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Split")
-            .field("dataset", &self.dataset)
-            .field("split", &self.split)
-            .finish_non_exhaustive()
+        f.debug_struct("Split").field("parts", &self.parts).finish_non_exhaustive()
     }
 }

@@ -7,9 +7,11 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
+use super::part::Part;
 use super::rows::Row;
 use crate::error::{DataError, Result};
 use crate::guard::shortened;
+use crate::mixture::option_error;
 use crate::record::Origin;
 
 /// Reasons, and columns without a use, that are told apart. Files of strangers can have any number.
@@ -78,6 +80,20 @@ pub struct SourceReport {
     pub unused_columns: BTreeSet<String>,
     /// Entries of the column mapping whose column no row had.
     pub unmapped: Vec<String>,
+    /// Rows by the data set that they come from, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<SourceRows>,
+}
+
+/// The rows of one data set of several.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceRows {
+    /// Its place, with its config and its split.
+    pub name: String,
+    /// Rows that were taken of it.
+    pub rows: usize,
+    /// Rows of these that records were made of.
+    pub used: usize,
 }
 
 /// A shape of rows.
@@ -124,6 +140,11 @@ impl fmt::Display for SourceReport {
             format!("read{rows} as {} ({})", read.shape, quoted(&mut read.columns.iter()))
         });
         let mut lines: Vec<String> = lines.collect();
+        for SourceRows { name, rows, used } in &self.sources {
+            let percent = 100.0 * *rows as f64 / self.rows.max(1) as f64;
+            let left_out = if used < rows { format!(", {} left out", rows - used) } else { String::new() };
+            lines.push(format!("  {rows} rows ({percent:.1} %) of {}{left_out}", shortened(name)));
+        }
         if !self.unused_columns.is_empty() {
             lines.push(format!("not read: {}", quoted(&mut self.unused_columns.iter())));
         }
@@ -155,6 +176,9 @@ pub(super) struct Tally {
     /// The first row whose prompt is a string that is continued as it stands, and the first whose system turn makes a
     /// conversation of such a one.
     formats: [Option<Origin>; 2],
+    /// The rows and the used rows of the parts before, and the first complaint about a row of this one.
+    before: (usize, usize),
+    complaint: Option<String>,
 }
 
 /// Rows from which on votes of 0 and 1 alone are no accident.
@@ -169,7 +193,32 @@ impl Tally {
             first_tie: None,
             voted: (0, [false; 3], None),
             formats: [None, None],
+            before: (0, 0),
+            complaint: None,
         }
+    }
+
+    /// Notes that all rows of a part were read.
+    ///
+    /// # Errors
+    /// One without rows; one of several of which no row can be used.
+    pub(super) fn ends(&mut self, part: &Part, is_of_several: bool) -> Result<()> {
+        let (rows, used) = (self.report.rows - self.before.0, self.report.used - self.before.1);
+        if rows == 0 {
+            return Err(DataError::NoRows(part.dataset.path.clone()));
+        }
+        if is_of_several {
+            let name = part.name();
+            if let (0, Some(complaint)) = (used, self.complaint.take()) {
+                let rule = format!(
+                    "expected rows that can be used in each of the data sets; the first of {name}: {complaint}"
+                );
+                return option_error("datasets", rule, format!("{rows} rows of which none can be"));
+            }
+            self.report.sources.push(SourceRows { name, rows, used });
+        }
+        (self.before, self.complaint) = ((self.report.rows, self.report.used), None);
+        Ok(())
     }
 
     /// Counts a row that a record was made of.
@@ -222,6 +271,7 @@ impl Tally {
             return Err(error);
         }
         self.report.rows += rows;
+        self.complaint.get_or_insert_with(|| error.to_string());
         LeftOut::count(&mut self.report.left_out, reason, rows, &error);
         if is_tie {
             self.first_tie.get_or_insert(error);
@@ -237,7 +287,7 @@ impl Tally {
     /// # Errors
     /// More bad rows than are allowed; rows of which none could be used.
     pub(super) fn finish(self, unmapped: Vec<String>) -> Result<SourceReport> {
-        let Self { report, most, first_bad, first_tie, voted, formats } = self;
+        let Self { report, most, first_bad, first_tie, voted, formats, .. } = self;
         if let [Some(plain), Some(origin)] = formats {
             let reason = format!(
                 "its `system` makes a conversation of its prompt, and {plain} has none, so that its prompt is continued as it stands: \

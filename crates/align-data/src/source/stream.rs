@@ -68,7 +68,7 @@ impl Iterator for Rows {
 }
 
 /// The number of rows of files, which are read for it but for Parquet's, whose footers say it.
-fn count(dataset: &Dataset, files: &[PathBuf], split: &str) -> Result<usize> {
+pub(super) fn count(dataset: &Dataset, files: &[PathBuf], split: &str) -> Result<usize> {
     if dataset.is_standard_input() {
         let reason = "the number of rows of standard input is not known before it is read; name rows from the first on, as \
                       in `train[:100]`"

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::error::Result;
-use crate::source::{Source, Split};
+use crate::source::{Part, Source, Split};
 use crate::tokenize::TokenizeOptions;
 use crate::tokenizer::Tokenizer;
 
@@ -46,16 +46,21 @@ pub(crate) fn key<R>(
     Ok(Some(hex(&Sha256::digest(key.to_string()))))
 }
 
-/// A split by its files: their names, which rows say they come from, and what is in them.
+/// Splits by their files: their names, which rows say they come from, what is in them, and how much of it is taken.
 fn source<R>(split: &Split<R>) -> Result<Option<Value>> {
-    let Split { dataset, split, files, .. } = split;
+    let parts = split.parts.iter().map(part).collect::<Result<Option<Vec<_>>>>()?;
+    Ok(parts.map(Value::from))
+}
+
+fn part(part: &Part) -> Result<Option<Value>> {
+    let Part { dataset, split, files, first } = part;
     if dataset.is_standard_input() {
         return Ok(None);
     }
     let hashes = files.par_iter().map(|file| content(file)).collect::<align_files::Result<Vec<_>>>()?;
     Ok(Some(json!({
-        "split": split, "columns": dataset.columns, "max_bad_rows": dataset.max_bad_rows,
-        "files": files.iter().zip(hashes).collect::<Vec<_>>(),
+        "split": split, "first": first, "config": dataset.config, "columns": dataset.columns, "selected": dataset.selected,
+        "max_bad_rows": dataset.max_bad_rows, "files": files.iter().zip(hashes).collect::<Vec<_>>(),
     })))
 }
 

@@ -7,7 +7,7 @@ use crate::make::gzip_bomb;
 use crate::row::{Content, Row};
 
 pub(super) fn rows() -> Vec<Row> {
-    [parquet(), tables(), layouts(), inputs()].into_iter().flatten().collect()
+    [parquet(), tables(), layouts(), inputs(), mixtures()].into_iter().flatten().collect()
 }
 
 /// A file of align-data's tests, as PyArrow or `datasets` wrote it.
@@ -172,5 +172,118 @@ fn inputs() -> Vec<Row> {
             .word("--eval-dataset=-")
             .input(rows)
             .refused(&["- holds no rows"]),
+    ]
+}
+
+/// Several data sets.
+fn mixtures() -> Vec<Row> {
+    let of = |name: &str, option: &str, value: &str, fragments: &[&str]| {
+        Row::new(format!("mixture: {name}"), "train-sft", "--model model --output-dir out")
+            .word(format!("--{option}={value}"))
+            .put("few.jsonl", "{\"prompt\": \"who\", \"completion\": \" is it\"}\n".repeat(3))
+            .put("none.jsonl", "")
+            .put("empty.jsonl", "{\"prompt\": \"who\", \"completion\": \"\"}\n")
+            .refused(fragments)
+    };
+    let sets = |name: &str, value: &str, fragments: &[&str]| of(name, "datasets", value, fragments);
+    let mixer = |name: &str, value: &str, fragments: &[&str]| of(name, "dataset-mixer", value, fragments);
+    let pair = |first: &str, second: &str| {
+        format!("[{{\"path\": \"sft.jsonl\"{first}}}, {{\"path\": \"few.jsonl\"{second}}}]")
+    };
+    let weights = |first: &str, second: &str| {
+        pair(&format!(", \"fraction\": {first}"), &format!(", \"fraction\": {second}"))
+    };
+    vec![
+        sets("no JSON", "sft.jsonl", &["datasets: expected a list"]),
+        sets("no list", "{\"path\": \"sft.jsonl\"}", &["datasets: expected a list"]),
+        sets("nothing", "[]", &["datasets: expected a list"]),
+        sets("a list of numbers", "[1]", &["datasets: [0]"]),
+        sets("too many sets", &format!("[{}]", vec!["1"; 2000].join(",")), &["2000", "1000"]),
+        sets("lists in each other", &"[".repeat(100_000), &["datasets: expected a list"]),
+        sets("no path", "[{}]", &["datasets: [0]", "path"]),
+        sets("an empty path", "[{\"path\": \" \"}]", &["datasets: [0]", "empty"]),
+        sets("an unknown key", &pair("", ", \"weight\": 1"), &["datasets: [1]", "`weight`", "`fraction`"]),
+        sets(
+            "a key twice",
+            &pair("", ", \"split\": \"train\", \"split\": \"test\""),
+            &["duplicate field `split`"],
+        ),
+        sets("a weight of zero", &weights("1", "0"), &["datasets: [1]", "`fraction` above 0"]),
+        sets("a weight below zero", &weights("-1", "1"), &["datasets: [0]", "`fraction` above 0"]),
+        sets("a weight that is no number", &weights("\"nan\"", "1"), &["datasets: [0]"]),
+        sets("a weight without end", &weights("1e999", "1"), &["datasets"]),
+        sets("weights of which one is nearly nothing", &weights("1e-300", "1"), &["rounds to nothing"]),
+        sets("weights of which one is nearly all", &weights("1e308", "1e308"), &["datasets"]),
+        sets(
+            "a weight for one of two",
+            &pair(", \"fraction\": 1", ""),
+            &["for all data sets or for none", "few.jsonl"],
+        ),
+        sets(
+            "a set twice",
+            "[{\"path\": \"few.jsonl\"}, {\"path\": \"few.jsonl\"}]",
+            &["each data set once"],
+        ),
+        sets(
+            "a set that is not there",
+            "[{\"path\": \"few.jsonl\"}, {\"path\": \"nowhere.jsonl\"}]",
+            &["nowhere.jsonl"],
+        ),
+        sets(
+            "a set without rows",
+            "[{\"path\": \"few.jsonl\"}, {\"path\": \"none.jsonl\"}]",
+            &["none.jsonl holds no rows"],
+        ),
+        sets(
+            "a set without rows that can be used",
+            "[{\"path\": \"few.jsonl\"}, {\"path\": \"empty.jsonl\"}]",
+            &["empty.jsonl:1"],
+        ),
+        sets(
+            "a column that is not there",
+            &pair("", ", \"columns\": [\"prompt\", \"answer\"]"),
+            &["few.jsonl", "`answer`"],
+        ),
+        sets("columns without any", &pair("", ", \"columns\": []"), &["datasets: [1]", "`columns`"]),
+        sets(
+            "a mapping of what nothing reads",
+            &pair("", ", \"column_mapping\": {\"colour\": \"a\"}"),
+            &["column_mapping"],
+        ),
+        sets(
+            "a mapping to a number",
+            &pair("", ", \"column_mapping\": {\"prompt\": 1}"),
+            &["datasets: [1]", "column_mapping"],
+        ),
+        sets(
+            "a split of a file",
+            &pair("", ", \"split\": \"dev\""),
+            &["datasets", "has no effect on few.jsonl"],
+        ),
+        sets(
+            "a config of a file",
+            &pair("", ", \"name\": \"a\""),
+            &["datasets", "has no effect on few.jsonl"],
+        ),
+        sets(
+            "standard input with a weight",
+            "[{\"path\": \"few.jsonl\", \"fraction\": 1}, {\"path\": \"-\", \"fraction\": 1}]",
+            &["standard input"],
+        ),
+        mixer("a share of nothing", "sft.jsonl=1,few.jsonl=0", &["dataset_mixer", "few.jsonl=0"]),
+        mixer("a share of more than all", "few.jsonl=1.5", &["dataset_mixer", "few.jsonl=1.5"]),
+        mixer("a share that is no number", "few.jsonl=nan", &["dataset_mixer", "few.jsonl=nan"]),
+        mixer("a share below zero", "few.jsonl=-0.5", &["dataset_mixer", "few.jsonl=-0.5"]),
+        mixer("no share", "few.jsonl", &["dataset_mixer", "few.jsonl"]),
+        mixer("a share of no row", "sft.jsonl=1,few.jsonl=0.3", &["dataset_mixer", "rounds to nothing"]),
+        mixer("a set twice", "few.jsonl=1,few.jsonl=0.5", &["each data set once"]),
+        mixer("beside a list", "few.jsonl=1", &["dataset_mixer", "no effect"])
+            .word("--datasets=[{\"path\":\"few.jsonl\"}]"),
+        mixer("beside a data set", "few.jsonl=1", &["dataset_name", "no effect"]).word("--dataset=sft.jsonl"),
+        sets("with a split for all", &pair("", ""), &["dataset_train_split", "no effect"])
+            .word("--dataset-train-split=a"),
+        sets("with a config for all", &pair("", ""), &["dataset_config", "no effect"])
+            .word("--dataset-config=a"),
+        sets("two sets", &weights("0.5", "0.5"), &[]).accepted().makes("out"),
     ]
 }

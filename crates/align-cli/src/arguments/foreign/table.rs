@@ -22,8 +22,10 @@ const OPTIM: &str = "the optimizer is named by `optim` (here: `adafactor`)";
 const PACKING: &str = "only `train-sft` fills bins (`packing`); here batches have no padding anyway";
 const PRECISION: &str = "weights are always float32, and products can be in bfloat16 (`dtype`)";
 const SAMPLER: &str = "completions are sampled in this process, by the policy itself";
-const SOURCES: &str =
-    "one data set is read: `dataset_name`, with `dataset_train_split` and `dataset_test_split`";
+const SOURCES: &str = "data sets are named by `dataset_name`, by `datasets` (each with its `path`, `name`, `split`, `fraction`), or by \
+                       `dataset_mixer` (with the shares of their rows) and `dataset_train_split`";
+const STREAMING: &str = "token ids are made before training, in bounded memory; of a source without end `dataset_train_split` train[:N] reads \
+                         the first N rows and no more";
 const UNKNOWN_CODE: &str =
     "no code of a model repository is ever run; a model that needs it is refused by its architecture";
 
@@ -83,11 +85,13 @@ pub(super) const OPTIONS: &[Row] = &[
     ("label-pad-token-id", Any, LAYOUT),
     ("group-by-length", Off, "give `train_sampling_strategy` group_by_length"),
     ("length-column-name", Any, LAYOUT),
-    ("dataset-mixer", Never, SOURCES),
     ("dataset-mixture", Never, SOURCES),
-    ("datasets", Never, SOURCES),
     ("dataset-splits", Never, SOURCES),
-    ("dataset-streaming", Off, LOADING),
+    ("dataset-configs", Never, SOURCES),
+    ("dataset-weights", Never, SOURCES),
+    ("test-split-size", Never, "held-out rows are named: a split of the data set, or `eval_dataset`"),
+    ("dataset-streaming", Off, STREAMING),
+    ("streaming", Off, STREAMING),
     ("dataset-kwargs", Never, "what a row is, its columns say; others are named by `column_mapping`"),
     ("dataset-text-field", Words(&["text"]), "a text's column is `text`; give `column_mapping` text=NAME"),
     ("dataset-num-proc", Count, LOADING),
