@@ -53,16 +53,19 @@ pub(super) struct Columns<'a> {
     part: &'a Part,
     mapped: Vec<bool>,
     selected: Vec<bool>,
+    /// Whether there was a row.
+    met: bool,
 }
 
 impl<'a> Columns<'a> {
     pub(super) fn of(part: &'a Part) -> Self {
         let selected = part.dataset.selected.as_ref().map_or(0, Vec::len);
-        Self { part, mapped: Vec::new(), selected: vec![false; selected] }
+        Self { part, mapped: Vec::new(), selected: vec![false; selected], met: false }
     }
 
     /// Leaves the columns that are read, by the names that they have here.
     pub(super) fn apply(&mut self, row: &mut Row) {
+        self.met = true;
         let Dataset { columns, selected, .. } = &self.part.dataset;
         if let Some(selected) = selected {
             for (name, seen) in selected.iter().zip(&mut self.selected) {
@@ -80,7 +83,7 @@ impl<'a> Columns<'a> {
     pub(super) fn finish(self) -> Result<impl Iterator<Item = (String, bool)>> {
         let Dataset { columns, selected, .. } = &self.part.dataset;
         let missing = selected.iter().flatten().zip(&self.selected).find(|(_, seen)| !**seen);
-        if let Some((name, _)) = missing {
+        if let Some((name, _)) = missing.filter(|_| self.met) {
             let rule =
                 format!("expected `columns` that {} has; no row has one of this name", self.part.name());
             return option_error("datasets", rule, format!("`{}`", crate::guard::shortened(name)));

@@ -115,8 +115,8 @@ impl<R> Source<R> {
     /// Finds out whether there is a first row, before work is put into another source. Standard input is left alone.
     pub(crate) fn check_beginning(&self) -> Result<()> {
         let Kind::Files(Split { parts, .. }) = &self.0 else { return Ok(()) };
-        let parts = parts.iter().filter(|part| !part.dataset.is_standard_input());
-        parts.map(|part| part.rows()?.next().map_or(Ok(()), |row| row.map(drop))).collect()
+        let mut parts = parts.iter().filter(|part| !part.dataset.is_standard_input());
+        parts.try_for_each(|part| part.rows()?.next().map_or(Ok(()), |row| row.map(drop)))
     }
 }
 
@@ -255,8 +255,8 @@ pub(super) fn each_row(
                 Err(error) => tally.leave_out(row.count, error)?,
             }
         }
-        tally.ends(part, parts.len() > 1)?;
         columns.finish()?.for_each(|(entry, seen)| *mapped.entry(entry).or_default() |= seen);
+        tally.ends(part, parts.len() > 1)?;
     }
     tally.finish(mapped.into_iter().filter(|(_, seen)| !seen).map(|(entry, _)| entry).collect())
 }
