@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use align_kernels::{Segment, attention};
+use align_kernels::{Segment, attention, composed};
 use candle_core::{DType, Device, Result, Tensor, Var};
 use proptest::prelude::*;
 
@@ -54,6 +54,19 @@ impl Call {
     fn with_threads(&self, threads: usize) -> [Tensor; 4] {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| self.run(DType::F32).unwrap())
+    }
+
+    /// Keys and values held in bf16 beside the same numbers in f32.
+    fn check_held(&self) {
+        let [q, k, v] = self.inputs();
+        let held = [k, v].map(|x| x.to_dtype(DType::BF16).unwrap());
+        let wide = held.each_ref().map(|x| x.to_dtype(DType::F32).unwrap());
+        let run =
+            |[k, v]: &[Tensor; 2]| attention(&q, k, v, &self.segments, self.scale, self.window).unwrap();
+        let found = run(&held);
+        assert!(bits(&found) == bits(&run(&wide)), "{self:?}");
+        let defined = composed(|| run(&held)).to_dtype(DType::F64).unwrap();
+        assert!(error(&found, &defined) < TOLERANCE, "{self:?}");
     }
 
     fn check(&self) {
@@ -128,6 +141,11 @@ proptest! {
     fn agrees_with_the_definition_for_any_number_of_threads(call in calls()) {
         call.check();
     }
+
+    #[test]
+    fn a_cache_of_bf16_gives_the_bits_of_its_numbers(call in calls()) {
+        call.check_held();
+    }
 }
 
 fn single(queries: usize, context: usize) -> Call {
@@ -141,6 +159,7 @@ fn decoding_rows_agree_at_any_length_of_the_cache() {
     for context in [1, 2, 15, 16, 17, 511, 512, 513, 1300] {
         for window in [None, Some(1), Some(40), Some(600)] {
             Call { window, ..single(1, context) }.check();
+            Call { window, ..single(1, context) }.check_held();
         }
         Call { kv_heads: 1, group: 71, dim: 5, ..single(1, context) }.check();
     }
@@ -153,6 +172,7 @@ fn a_batch_of_decoding_rows_agrees() {
     let segment = |i: usize| Segment { queries: i..i + 1, keys: [starts[i]..ends[i]].to_vec() };
     let call = Call { segments: (0..4).map(segment).collect(), queries: 4, keys: 1003, ..single(1, 1) };
     call.check();
+    call.check_held();
     Call { dim: 64, window: Some(100), ..call }.check();
 }
 
@@ -193,6 +213,16 @@ fn large_scores_agree_and_overwhelming_ones_stay_finite() {
             assert!(entries.iter().all(|x| x.abs() <= 1.7 * 1.0001), "not a mean of values");
         }
     }
+}
+
+#[test]
+fn a_cache_has_no_gradient() {
+    let [q, k, v] = single(1, 5).inputs();
+    let held = k.to_dtype(DType::BF16).unwrap();
+    let segments = single(1, 5).segments;
+    let refused = attention(Var::from_tensor(&q).unwrap().as_tensor(), &held, &held, &segments, 0.3, None);
+    assert!(refused.unwrap_err().to_string().contains("has no gradient"));
+    assert!(attention(&q, &held, &v, &segments, 0.3, None).is_err(), "keys and values of two types");
 }
 
 #[test]

@@ -165,3 +165,28 @@ fn what_is_held_in_bf16_is_read_as_the_nearest_numbers() {
     held.decode(48, 3..8, &mut some);
     assert_eq!(some, dense[48 * 37 + 3..][..5]);
 }
+
+#[test]
+fn values_are_rounded_in_place_or_in_a_copy_and_their_gradient_goes_through() {
+    let all = numbers(&values(61, 37, 4));
+    let nearest = Tensor::new(all.clone(), &CPU).unwrap().to_dtype(DType::BF16).unwrap();
+    let nearest = numbers(&nearest.to_dtype(DType::F32).unwrap());
+    for scale in [1.0, 2.0] {
+        let run = || {
+            // Scaled, the values are the tape's own; as they come in, they are somebody else's.
+            let x = Param::tracked(&Tensor::new(all.clone(), &CPU).unwrap()).unwrap();
+            let y = record("rounded", [x.tensor()], |tape, [x]| {
+                let x = tape.scale(x, scale)?;
+                tape.rounded(x, Precision::Bf16)
+            });
+            let y = y.unwrap();
+            let grads = (&y * 3.0).unwrap().sum_all().unwrap().backward().unwrap();
+            assert_eq!(numbers(x.tensor()), all, "the input is as it was");
+            [numbers(&y), numbers(grads.get(x.tensor()).unwrap())]
+        };
+        let [y, grad] = run();
+        assert_eq!(y, nearest.iter().map(|x| x * scale as f32).collect::<Vec<_>>());
+        assert_eq!(grad, vec![3.0 * scale as f32; all.len()]);
+        assert_eq!([y, grad], composed(run));
+    }
+}

@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use align_kernels::{Head, Noise, Params, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record};
+use align_kernels::{
+    Head, Noise, Params, Precision, RmsNorm, Rope, Segments, Tape, Value, Weight, checkpoint, record,
+};
 use candle_core::{DType, Device, Result, Tensor};
 
 use crate::adapter::Embedding;
@@ -193,6 +195,15 @@ impl Decoder {
     /// The dtype that hidden states have.
     pub fn dtype(&self) -> DType {
         self.norm.weight().tensor().dtype()
+    }
+
+    /// The dtype that keys and values are kept in: with products in bf16 they are rounded to it in every pass, so that it loses
+    /// nothing.
+    pub(crate) fn cache_dtype(&self) -> DType {
+        match (self.config.precision, self.dtype()) {
+            (Precision::Bf16, DType::F32) if self.device().is_cpu() => DType::BF16,
+            (_, dtype) => dtype,
+        }
     }
 
     /// The device that hidden states are on.

@@ -3,7 +3,7 @@
 //! What a pass keeps is what the ops of `layer.rs` note on their tape: each is listed here with the tensors that it holds for its
 //! way back. Passes are those of the CPU, in f32; what has no size of tokens or weights is left out.
 
-use align_kernels::Head;
+use align_kernels::{Head, Precision};
 
 use crate::plan::{AttentionPlan, LinearPlan, MlpPlan};
 use crate::weights::numbers_bytes;
@@ -80,7 +80,9 @@ impl DecoderConfig {
     pub fn cache_bytes(&self, tokens: usize) -> u64 {
         let widths =
             self.layers.iter().map(|layer| layer.attention.key.outputs + layer.attention.value.outputs);
-        bytes(tokens.saturating_mul(widths.sum()))
+        let all = bytes(tokens.saturating_mul(widths.sum()));
+        // Held in what they are rounded to.
+        if self.precision == Precision::Bf16 { all / 2 } else { all }
     }
 }
 

@@ -30,6 +30,7 @@ struct Attention {
     rotary: Option<usize>,
     looking: Looking,
     post_norm: Option<RmsNorm>,
+    precision: Precision,
 }
 
 #[derive(Clone, Debug)]
@@ -99,6 +100,7 @@ impl Attention {
                 softcap: plan.softcap.map(SoftCap::new),
             },
             post_norm: optional_norm(plan.post_norm.as_ref(), params)?,
+            precision,
         })
     }
 
@@ -128,6 +130,8 @@ impl Attention {
             None => query,
             Some(scales) => tape.scale_rows(&query, scales)?,
         };
+        // Here and nowhere else: what is trained and scored looks at the same keys and values as what is sampled from a cache.
+        let (key, value) = (tape.rounded(key, self.precision)?, tape.rounded(value, self.precision)?);
         let (key, value) = match extend {
             None => (key, value),
             Some(_) if key.is_tracked() || value.is_tracked() => bail!("a cache has no gradient"),

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use align_kernels::{Blocks, Param, Params};
+use align_kernels::{Blocks, Param, Params, Precision};
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -127,6 +127,10 @@ pub fn weights_hash(config: &DecoderConfig, params: &Params) -> Result<String> {
     // A model without adapters is called what it was called before there were any.
     let nothing = [", adapter: None", ", embedding_adapter: None, trained_tokens: []", ", precision: F32"];
     hasher.update(nothing.iter().fold(format!("{config:?}"), |text, nothing| text.replace(nothing, "")));
+    if config.precision == Precision::Bf16 {
+        // Since keys and values are rounded, too.
+        hasher.update("keys and values: Bf16");
+    }
     hashes.iter().chain(&of_blocks).for_each(|hash| hasher.update(hash));
     Ok(align_files::hex(&hasher.finalize()))
 }

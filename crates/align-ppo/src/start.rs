@@ -5,6 +5,7 @@
 //! at the start, no later figure means what it says: ratios are not those of old and new policy, and the KL has an offset.
 //! The loop asks once, on the first completions, before any weight has moved.
 
+use align_kernels::Precision;
 use align_train::{Error, Result};
 use candle_core::DType;
 
@@ -12,9 +13,12 @@ use crate::{Method, Phase};
 
 /// How far two log-probs of one token may be apart, in nats, at temperature 1: two orders above what rounding has shown.
 const TOLERANCE: f64 = 1e-2;
+/// The same of products in bf16, which turn a last bit of f32 into one of bf16 where a number lies between two of those: one order
+/// above what that has shown (0.013 of a token, 10⁻⁵ to 10⁻⁴ in the mean).
+const TOLERANCE_BF16: f64 = 1e-1;
 
 /// Refuses a start whose log-probs disagree. `starts_as_its_reference` says whether the reference is the model that the
-/// policy starts from; `temperature` is the one of sampling.
+/// policy starts from; `temperature` is the one of sampling, `precision` that of the models' products.
 ///
 /// # Errors
 /// With the largest difference that was found, or if the model cannot be run.
@@ -22,10 +26,15 @@ pub fn check_start(
     method: &dyn Method,
     phase: &Phase<'_>,
     temperature: f64,
+    precision: Precision,
     starts_as_its_reference: bool,
 ) -> Result<()> {
     // Logits, and with them their rounding, are divided by it.
-    let tolerance = TOLERANCE / temperature.min(1.0);
+    let tolerance = match precision {
+        Precision::F32 => TOLERANCE,
+        Precision::Bf16 => TOLERANCE_BF16,
+    };
+    let tolerance = tolerance / temperature.min(1.0);
     let completions = &phase.rollouts.completions;
     let first = method.micro_batch_size().min(completions.len());
     let numbers: Vec<usize> = (0..first).collect();

@@ -4,6 +4,7 @@
 
 mod bench;
 
+use align_kernels::Precision;
 use align_models::generation::GenerationOptions;
 use align_ppo::{
     ActorCritic, CriticStart, GroupAlgorithm, GroupConfig, GroupLossType, GroupOptions, GroupSetting,
@@ -92,7 +93,7 @@ fn a_start_whose_log_probs_do_not_agree_is_refused_before_an_update() {
         let (old, scores) = (bench.recorded(), &SCORES);
         let (old_log_probs, reference_log_probs) = (&old, reference);
         let phase = Phase { number: 0, rollouts, tasks, scores, old_log_probs, reference_log_probs };
-        check_start(method, &phase, 1.0, is_own).map_err(|error| error.to_string())
+        check_start(method, &phase, 1.0, Precision::F32, is_own).map_err(|error| error.to_string())
     };
     let (bench, pairs) = (Bench::new(), Bench::in_pairs());
     let online = |bench: &Bench, temperature: f64| {

@@ -15,7 +15,7 @@ pub(super) fn forward([q, k, v]: &[Tensor; 3], segments: &Segments, looking: Loo
     let outputs = segments.iter().map(|segment| {
         let own = Heads::of([q, k, v], segment)?;
         let (p, _) = own.probabilities(segments, looking)?;
-        ungroup(&p.to_dtype(v.dtype())?.matmul(&own.v)?, heads, own.n)
+        ungroup(&p.to_dtype(q.dtype())?.matmul(&own.v)?, heads, own.n)
     });
     Tensor::cat(&outputs.collect::<Result<Vec<_>>>()?, 0)
 }
@@ -63,8 +63,8 @@ impl Heads {
         let n = segment.queries.len();
         Ok(Self {
             q: group(&q.narrow(0, segment.queries.start, n)?, k.dim(1)?)?,
-            k: context(k, &segment.keys)?,
-            v: context(v, &segment.keys)?,
+            k: context(k, &segment.keys)?.to_dtype(q.dtype())?,
+            v: context(v, &segment.keys)?.to_dtype(q.dtype())?,
             n,
         })
     }

@@ -9,13 +9,18 @@
 mod backward;
 mod forward;
 mod one_row;
+mod rows;
 mod tiles;
+
+use std::ops::Range;
 
 use candle_core::{Result, Tensor};
 
 use super::{Looking, Segments};
 use crate::SoftCap;
 use crate::cpu::{Matrix, slice, tensor};
+pub(super) use rows::are_held_here;
+use rows::{Held, Lines, Rows};
 use tiles::{Piece, Tile};
 
 /// One run of the op, and what its backward pass needs.
@@ -30,8 +35,8 @@ pub(super) struct Attention {
 /// What both passes read.
 struct Operands<'a> {
     q: &'a [f32],
-    k: &'a [f32],
-    v: &'a [f32],
+    k: Rows<'a>,
+    v: Rows<'a>,
     heads: usize,
     kv_heads: usize,
     dim: usize,
@@ -68,22 +73,43 @@ impl<'a> Operands<'a> {
         Matrix::strided(&data[self.query_offset(row, head)..], rows, self.dim, self.heads * self.dim)
     }
 
-    fn keys(&self, piece: &Piece, kv_head: usize) -> Matrix<'a> {
-        self.key_rows(self.k, piece, kv_head)
+    fn keys<'b>(&self, piece: &Piece, kv_head: usize, room: &'b mut Vec<f32>) -> Matrix<'b>
+    where
+        'a: 'b,
+    {
+        self.lines(self.k, piece, kv_head..kv_head + 1, room).matrix(piece.len, self.dim)
     }
 
-    fn values(&self, piece: &Piece, kv_head: usize) -> Matrix<'a> {
-        self.key_rows(self.v, piece, kv_head)
+    fn values<'b>(&self, piece: &Piece, kv_head: usize, room: &'b mut Vec<f32>) -> Matrix<'b>
+    where
+        'a: 'b,
+    {
+        self.lines(self.v, piece, kv_head..kv_head + 1, room).matrix(piece.len, self.dim)
     }
 
-    fn key_rows(&self, data: &'a [f32], piece: &Piece, kv_head: usize) -> Matrix<'a> {
-        let first = self.key_offset(piece.key, kv_head);
-        Matrix::strided(&data[first..], piece.len, self.dim, self.kv_heads * self.dim)
+    /// Some heads of the rows of a piece, where they lie; those of bf16 in `room`.
+    fn lines<'b>(
+        &self,
+        rows: Rows<'a>,
+        piece: &Piece,
+        kv_heads: Range<usize>,
+        room: &'b mut Vec<f32>,
+    ) -> Lines<'b>
+    where
+        'a: 'b,
+    {
+        let first = self.key_offset(piece.key, kv_heads.start);
+        rows.lines(first, [piece.len, kv_heads.len() * self.dim], self.kv_heads * self.dim, room)
     }
 }
 
 impl<'a> Operands<'a> {
-    fn new([q, k, v]: [&'a [f32]; 3], [queries, keys, _]: &[Tensor; 3], looking: Looking) -> Result<Self> {
+    fn new(
+        q: &'a [f32],
+        [k, v]: [Rows<'a>; 2],
+        [queries, keys, _]: &[Tensor; 3],
+        looking: Looking,
+    ) -> Result<Self> {
         let (_, heads, dim) = queries.dims3()?;
         let (_, kv_heads, _) = keys.dims3()?;
         let window = looking.window.unwrap_or(usize::MAX);
@@ -102,7 +128,8 @@ impl<'a> Operands<'a> {
 }
 
 impl Attention {
-    /// The result, shaped like the queries, and the way back. All f32 on the CPU, checked to fit.
+    /// The result, shaped like the queries, and the way back. All on the CPU, queries of f32, keys and values of f32 or bf16;
+    /// checked to fit.
     pub(super) fn run(
         operands: [Tensor; 3],
         segments: &Segments,
@@ -111,9 +138,9 @@ impl Attention {
         let [q, k, v] = operands.map(|operand| operand.contiguous());
         let operands = [q?, k?, v?];
         let (mixed, log_sums) = {
-            let [q, k, v] = operands.each_ref().map(slice);
-            let (q, k, v) = (q?, k?, v?);
-            forward::forward(&Operands::new([&q, &k, &v], &operands, looking)?, segments)
+            let [queries, keys, values] = &operands;
+            let (q, k, v) = (slice(queries)?, Held::of(keys)?, Held::of(values)?);
+            forward::forward(&Operands::new(&q, [k.rows(), v.rows()], &operands, looking)?, segments)
         };
         let mixed = tensor(mixed, operands[0].shape())?;
         Ok((mixed.clone(), Self { operands, looking, mixed, log_sums }))
@@ -122,9 +149,9 @@ impl Attention {
     /// The gradients of queries, keys and values from that of the result.
     pub(super) fn backward(&self, segments: &Segments, grad: &Tensor) -> Result<[Tensor; 3]> {
         let grad = grad.contiguous()?;
-        let [q, k, v] = self.operands.each_ref().map(slice);
-        let (q, k, v) = (q?, k?, v?);
-        let operands = Operands::new([&q, &k, &v], &self.operands, self.looking)?;
+        let [queries, keys, values] = &self.operands;
+        let (q, k, v) = (slice(queries)?, Held::of(keys)?, Held::of(values)?);
+        let operands = Operands::new(&q, [k.rows(), v.rows()], &self.operands, self.looking)?;
         let grads =
             backward::backward(&operands, segments, &slice(&self.mixed)?, &self.log_sums, &slice(&grad)?);
         let [dq, dk, dv] = grads;

@@ -29,7 +29,8 @@ impl Tape {
     /// `q` is `[tokens, heads, head_dim]`, `k` and `v` are `[keys, kv_heads, head_dim]`; `heads` is a
     /// multiple of `kv_heads` (grouped-query attention, Ainslie et al. 2023). The result is
     /// `[tokens, heads, head_dim]`. With a window, a query sees only the last `window` keys up to its own.
-    /// Nothing of size tokens² is kept: the backward pass computes the probabilities again.
+    /// Nothing of size tokens² is kept: the backward pass computes the probabilities again. Keys and values may be of bf16 beside
+    /// queries of f32, as a cache holds them: they are widened, and have no gradient.
     ///
     /// # Errors
     /// If the shapes do not fit, the segments do not cover the queries in order, the window is 0, or (when
@@ -44,6 +45,11 @@ impl Tape {
         let wanted = [q, k, v].map(Value::is_tracked);
         if wanted != [false; 3] {
             segments.check_apart()?;
+            if q.tensor().dtype() != k.tensor().dtype() {
+                bail!(
+                    "attention: keys of another type than the queries are a cache's, which has no gradient"
+                );
+            }
         }
         let operands = [q.keep(), k.keep(), v.keep()];
         let only_wanted = move |grads: [Tensor; 3]| {
@@ -51,7 +57,9 @@ impl Tape {
             grads.map(|grad| wanted.next().unwrap_or(false).then_some(grad))
         };
         let segments = segments.clone();
-        if Self::on_cpu(&operands.each_ref()) {
+        let [queries, keys, values] = operands.each_ref();
+        let held = cpu::are_held_here([keys, values]) && Self::on_cpu(&[queries]);
+        if held || Self::on_cpu(&[queries, keys, values]) {
             let (mixed, run) = cpu::Attention::run(operands, &segments, looking)?;
             let value = self.push("attention", [q, k, v], [], mixed, move |grad: &Tensor| {
                 Ok(only_wanted(run.backward(&segments, grad)?))
@@ -92,6 +100,9 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, segments: &Segments, window: Option
     let (keys, kv_heads, key_dim) = k.dims3()?;
     if k.dims() != v.dims() || head_dim != key_dim || heads % kv_heads != 0 {
         bail!("attention: shapes do not fit: q {:?}, k {:?}, v {:?}", q.shape(), k.shape(), v.shape());
+    }
+    if k.dtype() != v.dtype() {
+        bail!("attention: keys are {:?}, but values {:?}", k.dtype(), v.dtype());
     }
     let mut next = 0;
     for segment in segments.iter() {

@@ -8,6 +8,7 @@
 mod gradient;
 mod hand_over;
 mod record;
+mod rounded;
 
 use std::cell::Cell;
 use std::ops::Range;

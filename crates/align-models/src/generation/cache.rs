@@ -2,6 +2,7 @@
 //! sequence alone may need more than that, the buffers grow with it.
 
 use candle_core::{CpuStorage, DType, Device, InplaceOp2, Layout, Result, Tensor, bail};
+use half::slice::HalfFloatSliceExt;
 
 use crate::{DecoderConfig, Error, KeyValues};
 
@@ -62,7 +63,8 @@ impl Cache {
         }
         let Some(buffer) = self.keys.first() else { return Ok(()) };
         let (_, kv_heads, head_dim) = buffer.dims3()?;
-        self.destinations = if buffer.device().is_cpu() && buffer.dtype() == DType::F32 {
+        self.destinations = if buffer.device().is_cpu() && matches!(buffer.dtype(), DType::F32 | DType::BF16)
+        {
             Destinations::Rows(rows)
         } else {
             let tokens = rows.len();
@@ -107,7 +109,7 @@ impl KeyValues for Cache {
     }
 }
 
-/// Row i of the second operand to row `.0[i]` of the first; both contiguous, of the same width.
+/// Row i of the second operand, of f32, to row `.0[i]` of the first; both contiguous, of the same width.
 struct PutRows<'a>(&'a [u32]);
 
 impl InplaceOp2 for PutRows<'_> {
@@ -123,18 +125,21 @@ impl InplaceOp2 for PutRows<'_> {
         layout: &Layout,
     ) -> Result<()> {
         let width: usize = to_layout.dims()[1..].iter().product();
-        let (CpuStorage::F32(to), CpuStorage::F32(from), Some((start, end))) =
-            (to, from, layout.contiguous_offsets())
-        else {
+        let (CpuStorage::F32(from), Some((start, end))) = (from, layout.contiguous_offsets()) else {
             bail!("put_rows: expected contiguous f32");
         };
         if end - start != self.0.len() * width {
             bail!("put_rows: expected {} rows of {width}, got {:?}", self.0.len(), layout.shape());
         }
         let first = to_layout.start_offset();
-        for (row, &place) in from[start..end].chunks_exact(width).zip(self.0) {
-            let place = first + place as usize * width;
-            to[place..place + width].copy_from_slice(row);
+        let places =
+            self.0.iter().map(|&row| first + row as usize * width..first + (row as usize + 1) * width);
+        let rows = from[start..end].chunks_exact(width).zip(places);
+        match to {
+            CpuStorage::F32(to) => rows.for_each(|(row, place)| to[place].copy_from_slice(row)),
+            // They are rounded already.
+            CpuStorage::BF16(to) => rows.for_each(|(row, place)| to[place].convert_from_f32_slice(row)),
+            _ => bail!("put_rows: expected a cache of f32 or bf16"),
         }
         Ok(())
     }

@@ -65,7 +65,7 @@ impl<'a> Underway<'a> {
         limits: Limits,
     ) -> candle_core::Result<Self> {
         let decoder = model.decoder();
-        let (config, dtype) = (decoder.config(), decoder.dtype());
+        let (config, dtype) = (decoder.config(), decoder.cache_dtype());
         let rows = limits.cache_bytes / token_bytes(config, dtype).max(1);
         let waiting = VecDeque::from(groups);
         // The last token is never fed back, so it needs no row.
@@ -214,13 +214,17 @@ impl Iterator for Underway<'_> {
 
 #[cfg(test)]
 mod tests {
-    use align_kernels::Params;
+    use align_kernels::{Params, Precision};
     use candle_core::Device;
 
     use super::*;
     use crate::{DecoderConfig, random_weights};
 
     fn model() -> CausalLm {
+        model_in(Precision::F32)
+    }
+
+    fn model_in(precision: Precision) -> CausalLm {
         let config = DecoderConfig::from_json(&serde_json::json!({
             "model_type": "llama",
             "vocab_size": 50,
@@ -232,7 +236,7 @@ mod tests {
             "max_position_embeddings": 64,
             "initializer_range": 0.5,
         }));
-        let config = config.unwrap();
+        let config = DecoderConfig { precision, ..config.unwrap() };
         let weights = random_weights(&config, 5, &Device::Cpu).unwrap();
         CausalLm::new(&config, &Params::frozen(&weights)).unwrap()
     }
@@ -245,6 +249,24 @@ mod tests {
         let groups = prompts.iter().zip(0..).map(|(prompt, i)| (prompt.as_slice(), 1 + i % 5)).collect();
         let underway = Underway::new(&model, groups, &[1, 2, 3, 4, 5], &options, 3.into(), limits).unwrap();
         underway.flat_map(Result::unwrap).map(|completion| completion.tokens).collect()
+    }
+
+    #[test]
+    fn keys_and_values_of_a_model_in_bf16_take_half_the_bytes() {
+        for (precision, dtype) in [(Precision::F32, DType::F32), (Precision::Bf16, DType::BF16)] {
+            let model = model_in(precision);
+            let config = model.decoder().config();
+            assert_eq!(model.decoder().cache_dtype(), dtype);
+            assert_eq!(config.cache_bytes(3), 3 * token_bytes(config, dtype) as u64);
+            let options = GenerationOptions::sampled(9);
+            let (prompt, eos) = ([1, 2, 3], []);
+            let groups = vec![(prompt.as_slice(), 2)];
+            let mut underway =
+                Underway::new(&model, groups, &eos, &options, 3.into(), Limits::USUAL).unwrap();
+            assert!(
+                underway.all(|batch| batch.unwrap().iter().all(|completion| completion.tokens.len() == 9))
+            );
+        }
     }
 
     #[test]

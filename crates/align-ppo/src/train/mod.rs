@@ -116,7 +116,8 @@ impl OnPolicy<'_> {
             };
             if !checked {
                 let is_reference = self.starts_as_its_reference && run.resumed_from().is_none();
-                check_start(method, &phase, self.temperature, is_reference)?;
+                let precision = self.policy.decoder().config().precision;
+                check_start(method, &phase, self.temperature, precision, is_reference)?;
                 checked = true;
             }
             let samples = self.samples(&phase, before)?;

@@ -121,8 +121,10 @@ impl Pass<'_> {
         for block in tile.blocks(operands.window) {
             let pieces = pieces(context, &block, tile.own);
             for piece in &pieces {
-                score(operands.keys(piece, kv_head), &scratch.queries, piece, padded, &mut scratch.scores);
-                score(operands.values(piece, kv_head), &scratch.grads, piece, padded, &mut scratch.slopes);
+                let keys = operands.keys(piece, kv_head, &mut scratch.room);
+                score(keys, &scratch.queries, piece, padded, &mut scratch.scores);
+                let values = operands.values(piece, kv_head, &mut scratch.room);
+                score(values, &scratch.grads, piece, padded, &mut scratch.slopes);
             }
             let lines = block.len() * ROWS;
             if let Some(by) = operands.softcap {
@@ -159,7 +161,8 @@ impl Pass<'_> {
                 let count = padded - piece.first_row;
                 let slopes = Matrix::strided(&scratch.slopes[first..], piece.len, count, ROWS);
                 let dq = MatrixMut::strided(&mut scratch.dq[piece.first_row..], operands.dim, count, ROWS);
-                matmul(Start::Out, operands.keys(piece, kv_head).t(), slopes, dq, Threads::One);
+                let keys = operands.keys(piece, kv_head, &mut scratch.room);
+                matmul(Start::Out, keys.t(), slopes, dq, Threads::One);
             }
         }
         for row in 0..tile.rows {
@@ -187,6 +190,8 @@ struct Scratch {
     capped: Vec<f32>,
     /// Gradient of the queries so far, `[dim, ROWS]`.
     dq: Vec<f32>,
+    /// Keys or values that are widened.
+    room: Vec<f32>,
     log_sums: [f32; ROWS],
     delta: [f32; ROWS],
 }
@@ -202,6 +207,7 @@ impl Scratch {
             slopes,
             capped: Vec::new(),
             dq,
+            room: Vec::new(),
             log_sums: [0.0; ROWS],
             delta: [0.0; ROWS],
         }

@@ -87,7 +87,15 @@ fn jobs<'a>(
 impl Job<'_> {
     fn run(self, operands: &Operands<'_>, scratch: &mut Scratch) {
         if let Some(heads) = &self.one_row {
-            one_row(operands, self.context, &self.tile, heads, &mut scratch.scores, self.out, self.log_sums);
+            one_row(
+                operands,
+                self.context,
+                &self.tile,
+                heads,
+                [&mut scratch.scores, &mut scratch.room],
+                self.out,
+                self.log_sums,
+            );
             return;
         }
         for head in 0..operands.heads {
@@ -112,6 +120,8 @@ struct Scratch {
     scores: Vec<f32>,
     /// Weighted sum of the values so far, `[dim, ROWS]`.
     mixed: Vec<f32>,
+    /// Keys or values that are widened.
+    room: Vec<f32>,
     /// Largest score so far.
     max: [f32; ROWS],
     /// Sum of the weights so far.
@@ -124,6 +134,7 @@ impl Scratch {
             queries: vec![0.0; dim * ROWS],
             scores: vec![0.0; KEYS * ROWS],
             mixed: vec![0.0; dim * ROWS],
+            room: Vec::new(),
             max: [0.0; ROWS],
             sum: [0.0; ROWS],
         }
@@ -140,7 +151,8 @@ impl Scratch {
         for block in tile.blocks(operands.window) {
             let pieces = pieces(context, &block, tile.own);
             for piece in &pieces {
-                score(operands.keys(piece, kv_head), &self.queries, piece, padded, &mut self.scores);
+                let keys = operands.keys(piece, kv_head, &mut self.room);
+                score(keys, &self.queries, piece, padded, &mut self.scores);
             }
             if let Some(by) = operands.softcap {
                 cap(&mut self.scores[..block.len() * ROWS], by);
@@ -162,7 +174,8 @@ impl Scratch {
                 let weights = Matrix::strided(weights, piece.len, columns, ROWS);
                 let mixed = &mut self.mixed[piece.first_row..];
                 let mixed = MatrixMut::strided(mixed, operands.dim, columns, ROWS);
-                matmul(start, operands.values(piece, kv_head).t(), weights, mixed, Threads::One);
+                let values = operands.values(piece, kv_head, &mut self.room);
+                matmul(start, values.t(), weights, mixed, Threads::One);
                 start = Start::Out;
             }
         }
