@@ -12,7 +12,6 @@ impl Tape {
     ///
     /// # Errors
     /// If a tensor operation fails.
-    #[expect(clippy::needless_pass_by_value, reason = "it is given up: the result may have its storage")]
     pub fn rounded(&mut self, x: Value, precision: Precision) -> Result<Value> {
         if precision == Precision::F32 {
             return Ok(x);
