@@ -34,7 +34,7 @@ pub use gated::{Activation, gated, swiglu};
 pub use linear::{Adapter, Linear, Numbers, Weight, linear, magnitudes};
 pub use linear_log_probs::{Head, TokenStats, linear_log_probs, linear_log_probs_with_stats};
 pub use noise::{Draw, Noise};
-pub use param::{GradBuffer, Param};
+pub use param::{GradBuffer, Param, Written};
 pub use params::Params;
 pub use rms_norm::{RmsNorm, rms_norm};
 pub use rope::{Rope, rope};

@@ -4,6 +4,7 @@
 //! a gradient buffer), *view* (the same storage, no graph, no buffer: it sees every update) and *frozen*
 //! (storage of its own that nothing updates).
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use candle_core::{Device, Result, Shape, Tensor, Var, bail};
@@ -75,20 +76,28 @@ impl Param {
     }
 }
 
+/// The listener of a gradient buffer, who is told after each contribution to it.
+pub type Written = Arc<dyn Fn() -> Result<()> + Send + Sync>;
+
 /// The gradient buffer of a parameter, in which its backward passes add up.
-#[derive(Debug, Default)]
-pub struct GradBuffer(Mutex<Option<Tensor>>);
+#[derive(Default)]
+pub struct GradBuffer {
+    sum: Mutex<Option<Tensor>>,
+    listener: Mutex<Option<Written>>,
+}
 
 impl GradBuffer {
     /// Adds `grad`, which must have the parameter's shape. The first contribution after
     /// [`GradBuffer::clear`] is kept, not copied: the caller must not use its storage again.
     pub fn accumulate(&self, grad: &Tensor) -> Result<()> {
-        let mut sum = self.0.lock().expect("no holder of this lock can panic");
-        *sum = Some(match sum.take() {
-            None => grad.detach(),
-            Some(total) => add_in_place(total, grad)?,
-        });
-        Ok(())
+        {
+            let mut sum = self.sum.lock().expect("no holder of this lock can panic");
+            *sum = Some(match sum.take() {
+                None => grad.detach(),
+                Some(total) => add_in_place(total, grad)?,
+            });
+        }
+        self.tell()
     }
 
     /// Adds a contribution of that shape in place, for ops computed on f32 slices in main memory: `first`
@@ -99,25 +108,46 @@ impl GradBuffer {
         first: impl FnOnce() -> Vec<f32>,
         more: impl Fn(&mut [f32]),
     ) -> Result<()> {
-        let mut sum = self.0.lock().expect("no holder of this lock can panic");
-        match &*sum {
-            None => *sum = Some(cpu::tensor(first(), shape)?),
-            Some(total) if total.shape() != shape => {
-                bail!("gradient {shape:?} does not fit the buffer {:?}", total.shape())
+        {
+            let mut sum = self.sum.lock().expect("no holder of this lock can panic");
+            match &*sum {
+                None => *sum = Some(cpu::tensor(first(), shape)?),
+                Some(total) if total.shape() != shape => {
+                    bail!("gradient {shape:?} does not fit the buffer {:?}", total.shape())
+                }
+                Some(total) if cpu::is_f32_on_cpu(&[total]) && total.is_contiguous() => {
+                    cpu::update(total, more)?
+                }
+                Some(total) => *sum = Some((total + cpu::tensor(first(), shape)?.to_dtype(total.dtype())?)?),
             }
-            Some(total) if cpu::is_f32_on_cpu(&[total]) && total.is_contiguous() => cpu::update(total, more)?,
-            Some(total) => *sum = Some((total + cpu::tensor(first(), shape)?.to_dtype(total.dtype())?)?),
         }
-        Ok(())
+        self.tell()
+    }
+
+    /// Has a listener told after each contribution from now on, on the thread that made it; or nobody. An error of his ends the
+    /// backward pass.
+    pub fn tell_of_writes(&self, listener: Option<Written>) {
+        *self.listener.lock().expect("no holder of this lock can panic") = listener;
+    }
+
+    fn tell(&self) -> Result<()> {
+        let listener = self.listener.lock().expect("no holder of this lock can panic").clone();
+        listener.map_or(Ok(()), |listener| listener())
     }
 
     /// The gradient accumulated since the last clear, or none if no backward pass wrote any.
     pub fn get(&self) -> Option<Tensor> {
-        self.0.lock().expect("no holder of this lock can panic").clone()
+        self.sum.lock().expect("no holder of this lock can panic").clone()
     }
 
     /// Forgets the gradient.
     pub fn clear(&self) {
-        *self.0.lock().expect("no holder of this lock can panic") = None;
+        *self.sum.lock().expect("no holder of this lock can panic") = None;
+    }
+}
+
+impl fmt::Debug for GradBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("GradBuffer").field(&self.get()).finish()
     }
 }

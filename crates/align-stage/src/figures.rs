@@ -18,6 +18,8 @@ pub struct RunFigures {
     pub outcome: &'static str,
     /// Ranks that trained together.
     pub ranks: usize,
+    /// Megabytes that the first rank has sent to the others for an update, on average; none of one rank.
+    pub sent_mb_per_step: Option<f64>,
     /// Updates made.
     pub steps: usize,
     /// Rows trained on in an epoch.
@@ -37,11 +39,16 @@ pub struct RunFigures {
 impl RunFigures {
     /// The figures of a run that has ended.
     pub fn new(opening: &Opening<'_>, outcome: &Outcome, run: &Run<'_>, train_rows: usize) -> Self {
+        let ranks = &run.config().ranks;
+        let behind = run.resumed_from().map_or(0, align_train::Checkpoint::step);
+        let updates = run.state().global_step.saturating_sub(behind).max(1);
+        let sent = || ranks.sent_bytes() as f64 / 1e6 / updates as f64;
         Self {
+            sent_mb_per_step: (!ranks.is_alone()).then(sent),
             kind: opening.place.stage(),
             schema: 1,
             outcome: outcome.name(),
-            ranks: run.config().ranks.size(),
+            ranks: ranks.size(),
             steps: run.state().global_step,
             train_rows,
             train_loss: run.train_loss(),

@@ -11,7 +11,7 @@ use align_data::{
 use align_hub::{Hub, token_cache_from_env};
 use align_kernels::Params;
 use align_models::{ModelDir, SavedDtype, SavedFormat};
-use align_train::{Error as TrainError, Length, TrainConfig};
+use align_train::{Error as TrainError, Length, Shard, TrainConfig};
 use serde_json::Value;
 
 use crate::lora::LEARNING_RATE_FACTOR;
@@ -87,6 +87,12 @@ impl<'a> Opening<'a> {
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         config.resume = place.resume().clone();
         config.ranks = host.ranks.clone();
+        if config.shard != Shard::None && config.ranks.is_alone() {
+            return Err(Error::no_effect(
+                "shard",
+                "because there is one rank, with nobody to divide it with",
+            ));
+        }
         let hub = Hub::from_env();
         let (dir, tokenizer) = model.find(&hub)?;
         let dir = job.lora().applied(dir, model, J::TASK, &given)?;

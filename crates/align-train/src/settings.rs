@@ -39,6 +39,7 @@ pub const FREE_OPTIONS: &[(&str, &str)] = &[
     ("train", "save_steps"),
     ("train", "save_strategy"),
     ("train", "save_total_limit"),
+    ("train", "shard"),
 ];
 
 /// Where the hashes of models that do not move are among the settings, by what the models are for.
@@ -61,8 +62,12 @@ const BY_CONTENT: &[(&str, &str)] = &[
 const UNSAID: &[&str] = &["output.output_dir", "output.overwrite_output_dir", "train.resume_from_checkpoint"];
 
 /// Options that checkpoints of an earlier version lack, and the values, in JSON, that say what it did.
-const LATER: &[(&str, &str)] =
-    &[("train.optim", "\"adamw_torch\""), ("sft.label_smoothing_factor", "0.0"), ("model.bf16", "false")];
+const LATER: &[(&str, &str)] = &[
+    ("train.optim", "\"adamw_torch\""),
+    ("train.shard", "\"none\""),
+    ("sft.label_smoothing_factor", "0.0"),
+    ("model.bf16", "false"),
+];
 
 /// The instructions that the CPU's kernels use.
 const CPU: &str = "cpu";

@@ -8,7 +8,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::stage;
-use crate::support::{Place, training, worst_difference};
+use crate::support::{Place, check, training, worst_difference};
 
 /// 20 rows, which at 8 to a step makes a last step of 4. Of every three rows one is cut to its first word, one
 /// is as it was, one is four times as long. The short ones end in their column's name: two answers that are the same
@@ -143,4 +143,17 @@ fn a_limit_of_memory_cuts_the_same_update() {
         let resumed = format!("{save} --resume-from-checkpoint whole/checkpoint-1 {options}");
         assert!(whole.model() == place.train(out, &resumed).model(), "{options}");
     }
+}
+
+#[test]
+fn one_process_divides_nothing() {
+    let place = Place::new();
+    for shard in ["optimizer", "gradients"] {
+        check(
+            &place,
+            &training("out", &format!("--shard {shard}")),
+            &["`shard`: has no effect", "there is one rank"],
+        );
+    }
+    place.succeeds(&training("out", "--shard none --dry-run"));
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use align_train::{Collective, Error, Ranks, Result};
 use mpi::Threading;
-use mpi::datatype::PartitionMut;
+use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::Universe;
 use mpi::request::{Request, Scope};
 use mpi::topology::SimpleCommunicator;
@@ -13,7 +13,7 @@ use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
 use super::launched::{Launched, Refused};
 use super::threads;
-use super::watch::Watch;
+use super::watch::{self, Watch};
 
 /// MPI, started. Dropped, it is ended.
 pub(crate) struct Engine {
@@ -56,7 +56,8 @@ impl Engine {
                     .to_owned(),
             ));
         }
-        Ok((Self { watch: Some(Watch::over(names, rank)), _universe: universe }, ranks))
+        let patience = watch::patience().map_err(refused)?;
+        Ok((Self { watch: Some(Watch::over(names, &ranks, patience)), _universe: universe }, ranks))
     }
 }
 
@@ -92,12 +93,10 @@ impl Collective for World {
         if total > i32::MAX as u64 {
             return Err(Error::rank(self.rank, format!("{total} bytes are more than MPI takes at once")));
         }
-        let counts: Vec<i32> = lengths.iter().map(|&length| length as i32).collect();
-        let starts: Vec<i32> =
-            counts.iter().scan(0, |end, count| Some(std::mem::replace(end, *end + count))).collect();
+        let counts: Vec<usize> = lengths.iter().map(|&length| length as usize).collect();
         let mut all = vec![0u8; total as usize];
         {
-            let mut parts = PartitionMut::new(&mut all[..], counts, starts);
+            let mut parts = PartitionMut::new(&mut all[..], numbers(&counts), starts(&counts));
             mpi::request::scope(|scope| {
                 wait(world.immediate_all_gather_varcount_into(scope, &own[..], &mut parts));
             });
@@ -111,28 +110,46 @@ impl Collective for World {
         Ok(lengths.iter().map(part).collect())
     }
 
-    /// Every rank adds up one part of the values and sends its sum to all: each value travels twice, however many ranks.
-    fn sum(&self, values: &mut [f32]) -> Result<()> {
-        if values.is_empty() {
-            return Ok(());
-        }
+    fn sum_parts(&self, values: &[f32], counts: &[usize]) -> Result<Vec<f32>> {
         let world = SimpleCommunicator::world();
-        let part = values.len().div_ceil(self.size);
-        let mut sent = vec![0f32; part * self.size];
-        sent[..values.len()].copy_from_slice(values);
-        let mut received = vec![0f32; part * self.size];
-        mpi::request::scope(|scope| {
-            wait(world.immediate_all_to_all_into(scope, &sent[..], &mut received[..]));
-        });
-        let (sum, others) = received.split_at_mut(part);
-        for of_rank in others.chunks(part) {
-            sum.iter_mut().zip(of_rank).for_each(|(sum, value)| *sum += value);
+        let own = counts[self.rank];
+        let mut received = vec![0f32; own * self.size];
+        {
+            let parts = Partition::new(values, numbers(counts), starts(counts));
+            let from = vec![own; self.size];
+            let mut into = PartitionMut::new(&mut received[..], numbers(&from), starts(&from));
+            mpi::request::scope(|scope| {
+                wait(world.immediate_all_to_all_varcount_into(scope, &parts, &mut into));
+            });
         }
-        let (sum, all) = (&*sum, &mut sent);
-        mpi::request::scope(|scope| wait(world.immediate_all_gather_into(scope, sum, &mut all[..])));
-        values.copy_from_slice(&sent[..values.len()]);
+        for rank in 1..self.size {
+            let (sums, of_rank) = received.split_at_mut(rank * own);
+            sums[..own].iter_mut().zip(&of_rank[..own]).for_each(|(sum, value)| *sum += value);
+        }
+        received.truncate(own);
+        received.shrink_to_fit();
+        Ok(received)
+    }
+
+    fn gather_parts(&self, values: &mut [f32], counts: &[usize]) -> Result<()> {
+        let world = SimpleCommunicator::world();
+        let start: usize = counts[..self.rank].iter().sum();
+        let own = values[start..start + counts[self.rank]].to_vec();
+        let mut parts = PartitionMut::new(values, numbers(counts), starts(counts));
+        mpi::request::scope(|scope| {
+            wait(world.immediate_all_gather_varcount_into(scope, &own[..], &mut parts));
+        });
         Ok(())
     }
+}
+
+/// Numbers as MPI has them. Whoever sends more at once than they hold is cut up before (`gather` refuses it).
+fn numbers(counts: &[usize]) -> Vec<i32> {
+    counts.iter().map(|&count| count as i32).collect()
+}
+
+fn starts(counts: &[usize]) -> Vec<i32> {
+    counts.iter().scan(0, |end, count| Some(std::mem::replace(end, *end + *count as i32))).collect()
 }
 
 /// Waits without holding the core that another rank may need.

@@ -127,6 +127,7 @@ fn values() -> Vec<Row> {
                 "gradient-checkpointing",
                 "lr-scheduler-type",
                 "optim",
+                "shard",
                 "logging-first-step",
                 "eval-strategy",
                 "eval-on-start",

@@ -69,6 +69,7 @@ fn together() -> Vec<Row> {
             .refused(&["`max_memory`: cannot choose"]),
         row_with("two who cut", "train-sft", "--max-memory 8GiB --max-tokens-per-micro-batch 100")
             .refused(&["max_memory", "max_tokens_per_micro_batch"]),
+        row_with("shares of one rank", "train-sft", "--shard optimizer").refused(&["`shard`", "one rank"]),
         row_with("more rows than a number holds", "train-sft", "--num-train-epochs 1e18 --dry-run")
             .ends(&[0, 2], &[]),
         row_with("a batch above memory", "score", "--batch-size 4294967295 --reward model")

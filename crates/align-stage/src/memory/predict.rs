@@ -4,7 +4,7 @@ use align_data::BatchSize;
 use align_files::Resume;
 use align_models::ModelDir;
 use align_models::footprint::{PassBytes, PassSize, shapes_bytes};
-use align_train::TrainConfig;
+use align_train::{Shard, TrainConfig};
 
 use super::{MemoryNeeds, MemoryPlan, Moment, Part};
 use crate::{Opening, Result};
@@ -16,6 +16,8 @@ const PROGRAM: u64 = 40 << 20;
 const TOKENIZER: u64 = 900;
 /// A row's bytes beside its tokens: where it stands, its texts while they are needed.
 const ROW: u64 = 400;
+/// What ranks send at once, in bytes.
+const BUCKET: u64 = 16 << 20;
 /// Rows whose order is followed to find the largest micro-batch; in longer runs it is made of the largest rows.
 const MOST_FOLLOWED: usize = 5_000_000;
 
@@ -38,10 +40,16 @@ struct Run<'a> {
     loaded: u64,
     /// Weights in training.
     weights: u64,
+    /// Of these, what is trained.
+    trained: u64,
     gradients: u64,
     /// Of the weights behind the last layer, whose gradients are first.
     head_gradients: u64,
     optimizer: u64,
+    /// What ranks send and receive at once.
+    travelling: u64,
+    /// Gradients of embeddings that are a head too, which stay to the end of a pass whose other gradients go to their ranks.
+    kept_embeddings: u64,
     largest: u64,
     is_whole: bool,
     accumulates: bool,
@@ -70,9 +78,11 @@ impl<'a> Run<'a> {
         let is_whole = !model.is_adapter() && !needs.frozen_backbone;
         let own = shapes_bytes(&trained);
         let weights = if is_whole { held.total().max(own) } else { held.total() + own };
-        let state = |trained: &[(String, Vec<usize>)]| -> u64 {
-            let of = |(name, shape): &(String, Vec<usize>)| config.optimizer.method.state_bytes(name, shape);
-            trained.iter().map(of).sum()
+        let ranks = config.ranks.size();
+        let shard = if ranks > 1 { config.shard } else { Shard::None };
+        let state = |trained: &[(String, Vec<usize>)]| {
+            let sharing = if shard == Shard::None { 1 } else { ranks };
+            config.optimizer.method.shared_state_bytes(trained, sharing)
         };
         let size = largest(opening, config, needs, |size| {
             let pass = decoder.pass_bytes(size, config.gradient_checkpointing);
@@ -96,6 +106,12 @@ impl<'a> Run<'a> {
                 pass.backward = pass.backward.max(other.backward);
             }
         }
+        let travelling = if ranks > 1 { 2 * BUCKET.min(gradients) } else { 0 };
+        let whole = gradients;
+        if shard == Shard::Gradients {
+            // Its share of the sum, and what has just been written: buckets that are not full.
+            gradients = gradients / ranks as u64 + 2 * BUCKET.min(gradients);
+        }
         let evaluated = needs
             .held_out
             .chunks(config.per_device_eval_batch_size.max(1))
@@ -107,6 +123,12 @@ impl<'a> Run<'a> {
             loaded: if is_whole { 2 * held.total() } else { weights },
             head_gradients: if is_whole && needs.head.is_none() {
                 4 * (decoder.vocab * decoder.hidden) as u64
+            } else {
+                0
+            },
+            travelling,
+            kept_embeddings: if shard == Shard::Gradients && is_whole {
+                whole.min(4 * (decoder.vocab * decoder.hidden) as u64)
             } else {
                 0
             },
@@ -122,6 +144,7 @@ impl<'a> Run<'a> {
             cache: decoder.cache_bytes(needs.cached_tokens),
             needs,
             weights,
+            trained: whole,
             gradients,
             optimizer,
             is_whole,
@@ -162,8 +185,13 @@ impl<'a> Run<'a> {
     /// What a checkpoint holds, as it is read: the bytes of a file, and its tensors.
     fn resume(&self) -> Option<Moment> {
         let (reference, _) = self.reference();
-        let (weights, optimizer) = (self.gradients, self.optimizer);
-        let read = if weights > optimizer { [0, 2 * weights] } else { [optimizer, optimizer] };
+        // Weights first, file by file; then the state, buffer by buffer.
+        let weights = self.trained;
+        let read = if 2 * weights > self.optimizer + self.largest {
+            [0, 2 * weights]
+        } else {
+            [self.optimizer, self.largest]
+        };
         let parts = [
             ("weights", self.weights),
             ("reference", reference),
@@ -182,7 +210,11 @@ impl<'a> Run<'a> {
         let at_head = self.rows + if self.accumulates { 0 } else { self.head_gradients };
         let forward = [("gradients", before + at_head), ("logits", logits), ("a layer at work", live)];
         let head = [("gradients", before), ("logits", logits), ("a layer at work", live)];
-        let back = [("gradients", self.gradients), ("logits", 0), ("a layer at work", backward)];
+        let back = [
+            ("gradients", self.gradients + self.kept_embeddings + self.travelling),
+            ("logits", 0),
+            ("a layer at work", backward),
+        ];
         let total = |parts: &[(&str, u64)]| parts.iter().map(|(_, bytes)| bytes).sum::<u64>();
         let widest = [forward, head, back].into_iter().max_by_key(|parts| total(parts))?;
         let held = [

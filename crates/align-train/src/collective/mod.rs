@@ -5,11 +5,15 @@
 //! in the same order. Numbers are added in the order of ranks on every engine, so that the same run on the same number of
 //! ranks has the same bits.
 
+mod pulse;
 mod ranks;
 mod threads;
 
+use std::ops::Range;
+
 use crate::Result;
 
+pub use pulse::{Beat, Beats, Pulse};
 pub use ranks::Ranks;
 pub use threads::threads;
 
@@ -32,11 +36,19 @@ pub trait Collective: Send + Sync {
     /// A rank that is gone.
     fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>>;
 
-    /// Makes `values` on every rank the sum over all ranks, added in the order of ranks. All bring as many.
+    /// The sum over all ranks of the own part of `values` (a reduce-scatter), added in the order of ranks. All bring as many;
+    /// the parts follow one another, and `counts` says how many values each rank's has.
     ///
     /// # Errors
     /// A rank that is gone.
-    fn sum(&self, values: &mut [f32]) -> Result<()>;
+    fn sum_parts(&self, values: &[f32], counts: &[usize]) -> Result<Vec<f32>>;
+
+    /// Fills in `values` what the other ranks have as their parts (an all-gather). The parts follow one another, and `counts`
+    /// says how many values each rank's has.
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    fn gather_parts(&self, values: &mut [f32], counts: &[usize]) -> Result<()>;
 }
 
 /// The engine of a process that trains alone.
@@ -55,9 +67,19 @@ impl Collective for Alone {
         Ok(vec![own])
     }
 
-    fn sum(&self, _values: &mut [f32]) -> Result<()> {
+    fn sum_parts(&self, values: &[f32], _counts: &[usize]) -> Result<Vec<f32>> {
+        Ok(values.to_vec())
+    }
+
+    fn gather_parts(&self, _values: &mut [f32], _counts: &[usize]) -> Result<()> {
         Ok(())
     }
+}
+
+/// Where a rank's part lies among the values of all.
+pub(crate) fn part(counts: &[usize], rank: usize) -> Range<usize> {
+    let start = counts[..rank].iter().sum();
+    start..start + counts[rank]
 }
 
 #[cfg(test)]

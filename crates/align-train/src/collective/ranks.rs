@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Display};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{Alone, Collective};
+use super::{Alone, Collective, Pulse, part};
 use crate::{Error, Result};
 
 /// The ranks of a run, as one of them sees them; by default it is alone. Clones are the same one.
@@ -19,6 +19,9 @@ pub struct Ranks {
     collective: Arc<dyn Collective>,
     /// Whether a failure went round: the others expect nothing more.
     over: Arc<AtomicBool>,
+    /// Bytes that this rank has sent.
+    sent: Arc<AtomicU64>,
+    pulse: Pulse,
 }
 
 /// What a rank brings: a value, or why it has none and never will.
@@ -31,7 +34,12 @@ enum Brought<T> {
 impl Ranks {
     /// The ranks that an engine connects.
     pub fn over(collective: impl Collective + 'static) -> Self {
-        Self { collective: Arc::new(collective), over: Arc::default() }
+        Self {
+            collective: Arc::new(collective),
+            over: Arc::default(),
+            sent: Arc::default(),
+            pulse: Pulse::default(),
+        }
     }
 
     /// The number of this rank, from 0.
@@ -128,12 +136,92 @@ impl Ranks {
         work()
     }
 
+    /// What the first rank does for all, and asks the others for parts of meanwhile: what it is given asks all, itself too, the same
+    /// question, which `answer` answers on each.
+    ///
+    /// # Errors
+    /// Its error; a rank that is gone.
+    pub(crate) fn from_first_asking<Q, T, E>(
+        &self,
+        work: impl FnOnce(&dyn Fn(&Q) -> Result<Vec<Vec<u8>>>) -> Result<T, E>,
+        answer: impl Fn(&Q) -> Vec<u8>,
+    ) -> Result<T, E>
+    where
+        Q: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned,
+        E: Display + From<Error>,
+    {
+        if self.is_alone() {
+            return work(&|question| Ok(vec![answer(question)]));
+        }
+        if self.leads() {
+            let ask = |question: &Q| {
+                self.each(Some(serde_json::to_string(question).map_err(Error::stage)?))?;
+                self.gather(answer(question))
+            };
+            let done = work(&ask);
+            if !self.over.load(Ordering::SeqCst) {
+                self.each(None::<String>)?;
+            }
+            return self.from_first(|| done);
+        }
+        while let Some(question) = self.each(None::<String>)?.swap_remove(0) {
+            self.gather(answer(&serde_json::from_str(&question).map_err(Error::stage)?))?;
+        }
+        self.from_first(|| Err(Error::stage("the first rank does it").into()))
+    }
+
     /// Makes `values` on every rank the sum over all, added in the order of ranks.
     ///
     /// # Errors
     /// A rank that is gone.
     pub fn sum(&self, values: &mut [f32]) -> Result<()> {
-        if self.is_alone() { Ok(()) } else { self.collective.sum(values) }
+        if self.is_alone() || values.is_empty() {
+            return Ok(());
+        }
+        let (whole, most) = (values.len(), values.len().div_ceil(self.size()));
+        let counts: Vec<_> =
+            (0..self.size()).map(|rank| most.min(whole.saturating_sub(rank * most))).collect();
+        let own = self.sum_parts(values, &counts)?;
+        values[part(&counts, self.rank())].copy_from_slice(&own);
+        self.gather_parts(values, &counts)
+    }
+
+    /// The sum over all ranks of the own part of `values`, as [`Collective::sum_parts`].
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn sum_parts(&self, values: &[f32], counts: &[usize]) -> Result<Vec<f32>> {
+        self.sends(4 * (values.len() - counts[self.rank()]));
+        self.pulse.while_waiting(|| self.collective.sum_parts(values, counts))
+    }
+
+    /// Fills in the parts of the other ranks, as [`Collective::gather_parts`].
+    ///
+    /// # Errors
+    /// A rank that is gone.
+    pub fn gather_parts(&self, values: &mut [f32], counts: &[usize]) -> Result<()> {
+        self.sends(4 * counts[self.rank()] * (self.size() - 1));
+        self.pulse.while_waiting(|| self.collective.gather_parts(values, counts))
+    }
+
+    /// The bytes that this rank has sent to others so far.
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+
+    /// The pulse of this rank.
+    pub fn pulse(&self) -> &Pulse {
+        &self.pulse
+    }
+
+    fn sends(&self, bytes: usize) {
+        self.sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn gather(&self, own: Vec<u8>) -> Result<Vec<Vec<u8>>> {
+        self.sends(own.len() * (self.size() - 1));
+        self.pulse.while_waiting(|| self.collective.gather(own))
     }
 
     /// Says that this rank can go no further. It counts as said once: who heard of another's failure has nothing to add.
@@ -160,13 +248,13 @@ impl Ranks {
     /// A rank that is gone.
     pub fn part<T: Serialize + DeserializeOwned>(&self, own: &T) -> Result<Vec<T>> {
         let bytes = serde_json::to_vec(own).map_err(Error::stage)?;
-        let all = self.collective.gather(bytes)?;
+        let all = self.gather(bytes)?;
         all.iter().map(|bytes| serde_json::from_slice(bytes).map_err(Error::stage)).collect()
     }
 
     fn exchange<T: Serialize + DeserializeOwned>(&self, own: &Brought<T>) -> Result<Vec<T>> {
         let bytes = serde_json::to_vec(own).map_err(Error::stage)?;
-        let all = self.collective.gather(bytes).inspect_err(|_| self.over.store(true, Ordering::SeqCst))?;
+        let all = self.gather(bytes).inspect_err(|_| self.over.store(true, Ordering::SeqCst))?;
         // Everybody reads the same bytes, its own among them, so that all go on from the same values.
         let failure = all.iter().enumerate().find_map(|(rank, bytes)| match serde_json::from_slice(bytes) {
             Ok(Brought::<serde::de::IgnoredAny>::Failure { name, problem }) => {

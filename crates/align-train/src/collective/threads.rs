@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use super::{Collective, Ranks};
+use super::{Collective, Ranks, part};
 use crate::{Error, Result};
 
 /// So many ranks, one for each thread. A rank that is dropped is gone: whoever waits for it gets an error.
@@ -89,20 +89,41 @@ impl Collective for Thread {
         self.exchange(own).map(|all| all.to_vec())
     }
 
-    fn sum(&self, values: &mut [f32]) -> Result<()> {
+    fn sum_parts(&self, values: &[f32], counts: &[usize]) -> Result<Vec<f32>> {
         let all = self.exchange(values.iter().flat_map(|value| value.to_le_bytes()).collect())?;
+        let own = part(counts, self.rank);
+        let mut sums = vec![0f32; own.len()];
         for (rank, bytes) in all.iter().enumerate() {
-            if bytes.len() != 4 * values.len() {
+            let values = floats(bytes).skip(own.start).take(own.len());
+            if bytes.len() != 4 * counts.iter().sum::<usize>() {
                 return Err(Error::rank(rank, "brought another number of values to a sum; this is a bug"));
             }
+            match rank {
+                0 => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum = value),
+                _ => sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value),
+            }
         }
-        let value =
-            |bytes: &[u8], i: usize| f32::from_le_bytes(bytes[4 * i..4 * i + 4].try_into().expect("four"));
-        for (i, sum) in values.iter_mut().enumerate() {
-            *sum = all[1..].iter().fold(value(&all[0], i), |sum, bytes| sum + value(bytes, i));
+        Ok(sums)
+    }
+
+    fn gather_parts(&self, values: &mut [f32], counts: &[usize]) -> Result<()> {
+        let own = &values[part(counts, self.rank)];
+        let all = self.exchange(own.iter().flat_map(|value| value.to_le_bytes()).collect())?;
+        for (rank, bytes) in all.iter().enumerate() {
+            if bytes.len() != 4 * counts[rank] {
+                return Err(Error::rank(
+                    rank,
+                    "brought another number of values than its part has; this is a bug",
+                ));
+            }
+            values[part(counts, rank)].iter_mut().zip(floats(bytes)).for_each(|(value, it)| *value = it);
         }
         Ok(())
     }
+}
+
+fn floats(bytes: &[u8]) -> impl Iterator<Item = f32> {
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().expect("four")))
 }
 
 impl Drop for Thread {

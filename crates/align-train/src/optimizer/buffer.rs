@@ -43,12 +43,18 @@ impl Buffer {
         Ok(Self { spec, values })
     }
 
-    /// Takes over what was read from a file, of the same shape and type.
-    pub(super) fn set(&mut self, tensor: &Tensor) -> Result<()> {
+    /// Takes over what was read from a file, of the same size.
+    pub(super) fn set_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        let floats = || bytes.chunks_exact(4).map(|it| f32::from_le_bytes([it[0], it[1], it[2], it[3]]));
         match &mut self.values {
-            Values::F32(values) => *values = tensor.flatten_all()?.to_vec1()?,
-            Values::U8(values) => *values = tensor.flatten_all()?.to_vec1()?,
-            Values::Device(values) => *values = tensor.to_device(values.device())?,
+            Values::F32(values) => values.iter_mut().zip(floats()).for_each(|(value, it)| *value = it),
+            Values::U8(values) => values.copy_from_slice(bytes),
+            Values::Device(values) if self.spec.dtype == DType::U8 => {
+                *values = Tensor::from_slice(bytes, &*self.spec.shape, values.device())?;
+            }
+            Values::Device(values) => {
+                *values = Tensor::from_iter(floats(), values.device())?.reshape(&*self.spec.shape)?
+            }
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Adam, Momentum, Muon, Rule};
+use crate::shares::Shares;
 
 /// The optimizers, by the names of transformers' `TrainingArguments.optim`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
@@ -87,6 +88,28 @@ impl OptimizerMethod {
     /// The bytes of the state that it keeps for a parameter of that name and shape.
     pub fn state_bytes(self, name: &str, shape: &[usize]) -> u64 {
         self.rule(name, shape).buffers(shape).iter().map(|spec| spec.bytes() as u64).sum()
+    }
+
+    /// The bytes of the state that a rank keeps at most for parameters of these names and shapes, which so many ranks share.
+    pub fn shared_state_bytes(self, parameters: &[(String, Vec<usize>)], ranks: usize) -> u64 {
+        let shares = Shares::new(parameters.iter().map(|(name, shape)| (&**name, &**shape)), self, ranks);
+        let of_rank = |rank: usize| {
+            let of = |(name, shape): &(String, Vec<usize>)| {
+                let own = shares.of(name)[rank].clone();
+                self.rule(name, shape)
+                    .buffers_of(shape, &own)
+                    .iter()
+                    .map(|spec| spec.bytes() as u64)
+                    .sum::<u64>()
+            };
+            parameters.iter().map(of).sum()
+        };
+        (0..ranks).map(of_rank).max().unwrap_or(0)
+    }
+
+    /// Whether it updates a parameter as a whole: no part of it can be updated without the rest.
+    pub(crate) fn updates_whole(self, name: &str, shape: &[usize]) -> bool {
+        matches!(self.rule(name, shape), Rule::Adafactor | Rule::Muon(_))
     }
 
     /// What a parameter is updated by.

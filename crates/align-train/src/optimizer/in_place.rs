@@ -3,6 +3,7 @@
 //! width of the registers that `pulp` finds: the same operations in the same order, contracted only where `mul_add` says so.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use candle_core::{CpuStorage, InplaceOp2, Layout, Result, Tensor, bail};
 use pulp::Arch;
@@ -32,20 +33,21 @@ pub(super) fn in_blocks<I: IndexedParallelIterator>(
         .for_each(|((p, g), state)| arch.dispatch(|| step.block(p, g, state)));
 }
 
-/// Calls `update` with parameter and gradient as slices. Both are contiguous.
+/// Calls `update` with elements of a parameter and their gradient as slices. Both are contiguous.
 pub(super) fn update(
     param: &Tensor,
+    own: Range<usize>,
     grad: &Tensor,
     update: impl FnOnce(&mut [f32], &[f32]) -> crate::Result<()>,
 ) -> Result<()> {
-    if param.shape() != grad.shape() {
-        bail!("gradient {:?} of a parameter {:?}", grad.dims(), param.dims());
+    if own.len() != grad.elem_count() || own.end > param.elem_count() {
+        bail!("gradient {:?} of elements {own:?} of a parameter {:?}", grad.dims(), param.dims());
     }
-    param.inplace_op2(grad, &Slices(RefCell::new(Some(update))))
+    param.inplace_op2(grad, &Slices(RefCell::new(Some(update)), own))
 }
 
 /// An in-place operation may change one tensor and itself only by shared reference.
-struct Slices<F>(RefCell<Option<F>>);
+struct Slices<F>(RefCell<Option<F>>, Range<usize>);
 
 impl<F: FnOnce(&mut [f32], &[f32]) -> crate::Result<()>> InplaceOp2 for Slices<F> {
     fn name(&self) -> &'static str {
@@ -62,6 +64,6 @@ impl<F: FnOnce(&mut [f32], &[f32]) -> crate::Result<()>> InplaceOp2 for Slices<F
             bail!("optimizer step: parameter and gradient must be contiguous");
         };
         let update = self.0.take().expect("an operation runs once");
-        update(&mut p[p_start..p_end], &g[g_start..g_end]).map_err(candle_core::Error::wrap)
+        update(&mut p[p_start..p_end][self.1.clone()], &g[g_start..g_end]).map_err(candle_core::Error::wrap)
     }
 }

@@ -16,13 +16,15 @@ mod saved;
 mod sgd;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use align_kernels::{Param, Params};
-use candle_core::DType;
+use candle_core::{DType, Tensor};
 
 pub use adamw::Adam;
 pub use config::{Optim, OptimizerConfig, OptimizerMethod};
 pub use muon::{LrAdjustment, Muon};
+pub(crate) use saved::{Ask, Question};
 pub use sgd::Momentum;
 
 use crate::{Error, Result};
@@ -34,11 +36,17 @@ pub struct Optimizer {
     config: OptimizerConfig,
     step: usize,
     states: BTreeMap<String, State>,
+    /// Whether other ranks have the rest.
+    is_shared: bool,
 }
 
 /// A parameter's rule with its buffers.
 struct State {
     rule: Rule,
+    /// That of the parameter.
+    shape: Vec<usize>,
+    /// The elements that are updated here.
+    own: Range<usize>,
     buffers: Vec<Buffer>,
 }
 
@@ -49,10 +57,21 @@ impl Optimizer {
     /// If a parameter is not f32 (trainable weights always are); an optimizer that could do what it is chosen for with none of
     /// them, or not on their device.
     pub fn new(params: &Params, config: OptimizerConfig) -> Result<Self> {
+        let whole = |name: &str| 0..params.get(name).map_or(0, |param| param.tensor().elem_count());
+        Self::of(params, config, whole, false)
+    }
+
+    /// The same for the elements that are this rank's.
+    pub(crate) fn of(
+        params: &Params,
+        config: OptimizerConfig,
+        own: impl Fn(&str) -> Range<usize>,
+        is_shared: bool,
+    ) -> Result<Self> {
         let optim = config.method.optim();
         let states = params
             .iter()
-            .map(|(name, param)| Ok((name.to_owned(), State::zeros(name, param, config)?)))
+            .map(|(name, param)| Ok((name.to_owned(), State::zeros(name, param, config, own(name))?)))
             .collect::<Result<BTreeMap<_, _>>>()?;
         if !states.is_empty() && !states.values().any(|state| config.method.is_own(state.rule)) {
             let because = match optim {
@@ -65,7 +84,12 @@ impl Optimizer {
             let problem = format!("would do nothing: {because}; use `adamw_torch`");
             return Err(Error::option("optim", optim.name(), problem));
         }
-        Ok(Self { config, step: 0, states })
+        Ok(Self { config, step: 0, states, is_shared })
+    }
+
+    /// The optimizer's coefficients.
+    pub(crate) fn config(&self) -> OptimizerConfig {
+        self.config
     }
 
     /// True if weight decay applies to a parameter: not to vectors, and not to norms and biases by name, as in
@@ -87,6 +111,17 @@ impl Optimizer {
     /// # Errors
     /// If `params` are not those that the optimizer was made for.
     pub fn step(&mut self, params: &Params, learning_rate: f64, grad_scale: f64) -> Result<()> {
+        self.step_with(params, |_| None, learning_rate, grad_scale)
+    }
+
+    /// The same, with gradients of the own elements that are not in the buffers.
+    pub(crate) fn step_with(
+        &mut self,
+        params: &Params,
+        gradient: impl Fn(&str) -> Option<Vec<f32>>,
+        learning_rate: f64,
+        grad_scale: f64,
+    ) -> Result<()> {
         self.step += 1;
         for (name, param) in params.iter() {
             let step = Step {
@@ -96,13 +131,24 @@ impl Optimizer {
                 grad_scale,
             };
             let state = self.states.get_mut(name).ok_or_else(|| unknown(name))?;
-            let grad = match param.grad_buffer().and_then(|buffer| buffer.get()) {
-                Some(grad) => grad.contiguous()?,
-                None => param.tensor().detach().zeros_like()?,
+            if state.own.is_empty() {
+                continue;
+            }
+            let grad = match (gradient(name), param.grad_buffer().and_then(|buffer| buffer.get())) {
+                (Some(own), _) => Tensor::from_vec(own, state.own.len(), param.device())?,
+                (None, Some(grad)) => grad.contiguous()?,
+                (None, None) => Tensor::zeros(state.own.len(), DType::F32, param.device())?,
             };
             if param.device().is_cpu() {
-                state.rule.step_in_place(param.tensor(), &grad, &mut state.buffers, step)?;
+                state.rule.step_in_place(
+                    param.tensor(),
+                    state.own.clone(),
+                    &grad,
+                    &mut state.buffers,
+                    step,
+                )?;
             } else {
+                let grad = grad.reshape(param.tensor().shape())?;
                 state.rule.step_composed(param, &grad, &mut state.buffers, step)?;
             }
         }
@@ -117,7 +163,7 @@ impl Optimizer {
 }
 
 impl State {
-    fn zeros(name: &str, param: &Param, config: OptimizerConfig) -> Result<Self> {
+    fn zeros(name: &str, param: &Param, config: OptimizerConfig, own: Range<usize>) -> Result<Self> {
         if param.tensor().dtype() != DType::F32 {
             let found = param.tensor().dtype();
             let problem = format!("`{name}` is {found:?}: trainable parameters must be f32");
@@ -128,9 +174,10 @@ impl State {
             let problem = "runs on the CPU alone; use `adamw_torch`, or `--device cpu`";
             return Err(Error::option("optim", config.method.optim().name(), problem));
         }
-        let specs = rule.buffers(param.tensor().dims()).into_iter();
+        let specs = rule.buffers_of(param.tensor().dims(), &own).into_iter();
         let buffers = specs.map(|spec| Buffer::zeros(spec, param.device()));
-        Ok(Self { rule, buffers: buffers.collect::<candle_core::Result<_>>()? })
+        let shape = param.tensor().dims().to_vec();
+        Ok(Self { rule, shape, own, buffers: buffers.collect::<candle_core::Result<_>>()? })
     }
 }
 

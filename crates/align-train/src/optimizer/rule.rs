@@ -1,5 +1,7 @@
 //! What one parameter is updated by: its buffers, and its step in place or in tensor operations.
 
+use std::ops::Range;
+
 use align_kernels::Param;
 use candle_core::{DType, Tensor};
 
@@ -57,15 +59,25 @@ impl Rule {
         }
     }
 
+    /// The buffers of some elements of a parameter: of none, none; of all, in its shape.
+    pub(super) fn buffers_of(self, shape: &[usize], own: &Range<usize>) -> Vec<Spec> {
+        match own.len() {
+            0 => Vec::new(),
+            all if all == shape.iter().product::<usize>() => self.buffers(shape),
+            some => self.buffers(&[some]),
+        }
+    }
+
     /// True if the rule has a form for devices other than the CPU.
     pub(super) fn is_composed(self) -> bool {
         !matches!(self, Self::AdamW8bit(_) | Self::AdamW32bit(_))
     }
 
-    /// One step on the CPU. Parameter and gradient have one shape, f32, and are contiguous.
+    /// One step of some elements of a parameter on the CPU, of which `grad` is the gradient. Both are f32 and contiguous.
     pub(super) fn step_in_place(
         self,
         param: &Tensor,
+        own: Range<usize>,
         grad: &Tensor,
         buffers: &mut [Buffer],
         step: Step,
@@ -97,7 +109,7 @@ impl Rule {
             }
             Self::Muon(it) => muon::step(p, g, f32s(buffers), param.dims(), it, step),
         };
-        Ok(in_place::update(param, grad, update)?)
+        Ok(in_place::update(param, own, grad, update)?)
     }
 
     /// The same step in tensor operations: the definition, and the form for every device but the CPU.

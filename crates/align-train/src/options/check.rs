@@ -47,6 +47,7 @@ impl TrainOptions {
             save_total_limit: self.total_limit()?,
             resume: Resume::parse(self.resume_from_checkpoint.as_deref()),
             ranks: Ranks::default(),
+            shard: self.shard,
         })
     }
 

@@ -2,7 +2,7 @@
 
 use align_files::Resume;
 
-use crate::{Curve, Error, Floor, OptimizerConfig, Ranks, Result, Schedule, StableDecay, Updater};
+use crate::{Curve, Error, Floor, OptimizerConfig, Ranks, Result, Schedule, Shard, StableDecay, Updater};
 
 /// The checked options of a run. Made by [`TrainOptions::check`](crate::TrainOptions::check).
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +51,8 @@ pub struct TrainConfig {
     pub resume: Resume,
     /// The ranks that train together.
     pub ranks: Ranks,
+    /// What they divide among themselves.
+    pub shard: Shard,
 }
 
 /// The length of a run.
@@ -183,7 +185,7 @@ impl TrainConfig {
     /// As [`TrainConfig::schedule`] and [`Updater::new`].
     pub fn updater(&self, params: &align_kernels::Params, total_steps: usize) -> Result<Updater> {
         let updater = Updater::new(params, self.optimizer, self.schedule(total_steps)?, self.max_grad_norm)?;
-        Ok(updater.on(self.ranks.clone()))
+        updater.on(self.ranks.clone(), self.shard)
     }
 }
 

@@ -15,7 +15,7 @@ pub use config::{Every, Length, Selection, TrainConfig, Warmup};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{LrSchedulerType, Optim};
+use crate::{LrSchedulerType, Optim, Shard};
 
 /// When something is done that is not done after every step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, align_options::Choice)]
@@ -78,6 +78,9 @@ pub struct TrainOptions {
     /// examples
     #[arg(long, value_name = "SIZE", help_heading = "Training")]
     pub max_memory: Option<String>,
+    /// What several ranks divide among themselves instead of each having all of it. Updates stay as they are
+    #[arg(long, value_enum, default_value_t = Shard::None, help_heading = "Training")]
+    pub shard: Shard,
 
     /// What updates the weights
     #[arg(long, value_enum, default_value_t = Optim::AdamwTorch, help_heading = "Optimizer")]

@@ -5,6 +5,7 @@ use std::path::Path;
 use align_files::write_json;
 
 use super::{PROGRESS, Run, SETTINGS, TRAINER_STATE};
+use crate::optimizer::{Ask, Question};
 use crate::{Checkpoint, Error, Noted, Result, Updater, checkpoints, same};
 
 impl Run<'_> {
@@ -18,14 +19,20 @@ impl Run<'_> {
         let ranks = self.config.ranks.clone();
         same::check_weights(&ranks, updater.params())?;
         let mut written = None;
-        let path = ranks.from_first(|| {
-            let checkpoint = self.write(updater, stage)?;
+        let save = |ask: &Ask<'_>| {
+            let checkpoint = self.write(updater, stage, ask)?;
             Ok::<_, Error>(written.insert(checkpoint).path().to_owned())
-        })?;
+        };
+        let path = ranks.from_first_asking(save, |question: &Question| updater.answer(question))?;
         written.map_or_else(|| Checkpoint::listed(&path), Ok)
     }
 
-    fn write(&mut self, updater: &Updater, stage: impl FnOnce(&Path) -> Result<()>) -> Result<Checkpoint> {
+    fn write(
+        &mut self,
+        updater: &Updater,
+        stage: impl FnOnce(&Path) -> Result<()>,
+        ask: &Ask<'_>,
+    ) -> Result<Checkpoint> {
         let Some(output) = &self.output else {
             return Err(Error::output_dir(&self.directory, "is another rank's"));
         };
@@ -34,7 +41,7 @@ impl Run<'_> {
         progress.seconds += self.started.elapsed().as_secs_f64();
         let checkpoint = Checkpoint::write(output, step, |dir| {
             (self.save_model)(dir)?;
-            updater.save(dir)?;
+            updater.save(dir, ask)?;
             stage(dir)?;
             write_json(dir.join(TRAINER_STATE), &self.state)?;
             write_json(dir.join(PROGRESS), &progress)?;

@@ -15,10 +15,12 @@ use align_kernels::Params;
 use passes::Window;
 use stragglers::Stragglers;
 
+use crate::optimizer::{Ask, Question};
+use crate::reduction::Reduction;
 use crate::schedule::PlateauState;
 use crate::{
     Checkpoint, Error, Layout, Metrics, Objective, Optimizer, OptimizerConfig, Ranks, Result, Schedule,
-    Weights, gradients,
+    Shard, Weights,
 };
 
 /// The state of a schedule in a checkpoint.
@@ -37,6 +39,7 @@ pub struct Updater {
     learning_rate_scale: f64,
     covered: bool,
     ranks: Ranks,
+    reduction: Reduction,
     stragglers: Stragglers,
 }
 
@@ -73,9 +76,11 @@ impl Updater {
         if params.is_empty() {
             return Err(candle_core::Error::Msg("there is no parameter to train".into()).into());
         }
+        let reduction = Reduction::new(&params, optimizer.method, Ranks::default(), Shard::None);
         let optimizer = Optimizer::new(&params, optimizer)?;
         Ok(Self {
             params,
+            reduction,
             layout: Layout::default(),
             optimizer,
             plateau: schedule.plateau().map(|_| PlateauState::new(schedule.learning_rate)),
@@ -89,10 +94,23 @@ impl Updater {
         })
     }
 
-    /// The same as one of several ranks, each of which makes every update from micro-batches of its own.
-    #[must_use]
-    pub fn on(self, ranks: Ranks) -> Self {
-        Self { ranks, ..self }
+    /// The same as one of several ranks, each of which makes every update from micro-batches of its own; what is sharded they
+    /// divide among themselves.
+    ///
+    /// # Errors
+    /// Shards where weights are not in main memory.
+    pub fn on(self, ranks: Ranks, shard: Shard) -> Result<Self> {
+        let config = self.optimizer.config();
+        let reduction = Reduction::new(&self.params, config.method, ranks.clone(), shard);
+        if shard == Shard::None || ranks.is_alone() {
+            return Ok(Self { ranks, reduction, ..self });
+        }
+        if !self.params.iter().all(|(_, param)| param.device().is_cpu()) {
+            let problem = "divides what is in main memory; leave it out, or give `--device cpu`";
+            return Err(Error::option("shard", shard.name(), problem));
+        }
+        let optimizer = Optimizer::of(&self.params, config, |name| reduction.own(name), true)?;
+        Ok(Self { ranks, reduction, optimizer, ..self })
     }
 
     /// The same with the layout of its checkpoints, where tensors do not have the names of the parameters.
@@ -128,7 +146,13 @@ impl Updater {
     /// What the objective raises; a loss or gradient that is not finite, with its rows; in the first
     /// backward pass, a parameter that got no gradient. The weights are untouched in all these cases.
     pub fn update<O: Objective>(&mut self, objective: &mut O, window: &[O::Batch]) -> Result<Update> {
+        let pulse = self.ranks.pulse().clone();
+        pulse.during_update(|| self.made(objective, window))
+    }
+
+    fn made<O: Objective>(&mut self, objective: &mut O, window: &[O::Batch]) -> Result<Update> {
         self.params.clear_grads();
+        self.reduction.clear();
         let counted = self.ranks.each((totals(objective, window), window.len()))?;
         let mut window = Window { batches: window, totals: Weights::default(), rounds: 0 };
         for (weights, batches) in &counted {
@@ -155,14 +179,16 @@ impl Updater {
             metrics.merge(&share.metrics);
         }
 
-        gradients::sum_over(&self.params, &self.ranks)?;
-        let grad_norm = gradients::global_norm(&self.params)?;
+        self.reduction.complete()?;
+        let grad_norm = self.reduction.norm(&self.params)?;
         if !grad_norm.is_finite() {
             return Err(self.find_not_finite(objective, &window)?);
         }
         let learning_rate = self.learning_rate_scale * self.rate();
-        self.optimizer.step(&self.params, learning_rate, clip_factor(grad_norm, self.max_grad_norm))?;
+        let (reduction, clip) = (&self.reduction, clip_factor(grad_norm, self.max_grad_norm));
+        self.optimizer.step_with(&self.params, |name| reduction.take(name), learning_rate, clip)?;
         self.params.clear_grads();
+        self.reduction.spread()?;
         self.step += 1;
 
         let update = Update { step: self.step, loss, grad_norm, learning_rate, samples, metrics };
@@ -227,9 +253,14 @@ impl Updater {
         checkpoint.load_weights(&self.params, &self.layout)
     }
 
-    /// Writes the states of optimizer and schedule into a checkpoint's directory.
-    pub(crate) fn save(&self, dir: &Path) -> Result<()> {
-        Checkpoint::save_optimizer(dir, |path| self.optimizer.save(path))?;
+    /// This rank's answer to whoever saves.
+    pub(crate) fn answer(&self, question: &Question) -> Vec<u8> {
+        self.optimizer.answer(question)
+    }
+
+    /// Writes the states of optimizer and schedule into a checkpoint's directory; `ask` has what other ranks keep of them.
+    pub(crate) fn save(&self, dir: &Path, ask: &Ask<'_>) -> Result<()> {
+        Checkpoint::save_optimizer(dir, |path| self.optimizer.save_asking(path, ask))?;
         match &self.plateau {
             Some(plateau) => Ok(write_json(dir.join(SCHEDULER), plateau)?),
             None => Ok(()),

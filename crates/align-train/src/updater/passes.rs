@@ -47,12 +47,16 @@ impl Updater {
     ) -> Result<Passed> {
         let mut losses = Vec::with_capacity(window.batches.len());
         for round in 0..window.rounds {
-            match window.batches.get(round) {
+            // Of a rank without a micro-batch too, because the others may send it their gradients.
+            let reduction = self.reduction.clone();
+            let loss = reduction.during(|| match window.batches.get(round) {
                 Some(batch) => {
-                    losses.push((batch, self.accumulate(objective, batch, &window.totals, round)?))
+                    self.accumulate(objective, batch, &window.totals, round).map(|loss| Some((batch, loss)))
                 }
-                None => objective.pass()?,
-            }
+                None => objective.pass().map(|()| None),
+            })?;
+            losses.extend(loss);
+            self.ranks.pulse().moves();
         }
         let mut shares = Vec::with_capacity(losses.len());
         for (round, (batch, loss)) in losses.into_iter().enumerate() {
@@ -85,7 +89,7 @@ impl Updater {
         self.params.noise().end();
         let share = passed?;
         if !self.covered {
-            gradients::check_coverage(&self.params)?;
+            self.reduction.check_coverage(&self.params)?;
             self.covered = true;
         }
         Ok(share.detach())

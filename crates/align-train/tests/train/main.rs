@@ -10,4 +10,5 @@ mod optimizers;
 mod ranks;
 mod resume;
 mod runs;
+mod shards;
 mod toy;

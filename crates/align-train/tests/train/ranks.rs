@@ -19,9 +19,19 @@ fn train_prepared(
     options: &TrainOptions,
     prepare: impl Fn(usize, &mut Loader) + Sync,
 ) -> Vec<Result<Finished>> {
+    train_of(count, dir, options, Regression::new, prepare)
+}
+
+pub(crate) fn train_of(
+    count: usize,
+    dir: &Path,
+    options: &TrainOptions,
+    objective: impl Fn() -> Regression + Sync,
+    prepare: impl Fn(usize, &mut Loader) + Sync,
+) -> Vec<Result<Finished>> {
     let one = |ranks: Ranks| {
         let rank = ranks.rank();
-        let done = train_on(&ranks, dir, options, Regression::new(), |loader| prepare(rank, loader));
+        let done = train_on(&ranks, dir, options, objective(), |loader| prepare(rank, loader));
         match &done {
             Ok(_) => ranks.end()?,
             Err(error) => ranks.fails(error),
@@ -36,7 +46,7 @@ fn train_prepared(
 
 /// Four micro-batches of two rows an update, on so many ranks. Of the 8 rows of an epoch, and the 9 of another, the last
 /// window is not full.
-fn options(ranks: usize, change: impl FnOnce(&mut TrainOptions)) -> TrainOptions {
+pub(crate) fn options(ranks: usize, change: impl FnOnce(&mut TrainOptions)) -> TrainOptions {
     run_options(|options| {
         options.per_device_train_batch_size = 1;
         options.gradient_accumulation_steps = 4 / ranks;
@@ -46,7 +56,7 @@ fn options(ranks: usize, change: impl FnOnce(&mut TrainOptions)) -> TrainOptions
     })
 }
 
-fn weights(finished: &Finished) -> Vec<f32> {
+pub(crate) fn weights(finished: &Finished) -> Vec<f32> {
     finished.objective.bits().into_iter().map(f32::from_bits).collect()
 }
 

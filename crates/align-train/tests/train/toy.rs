@@ -36,12 +36,49 @@ pub(crate) struct Regression {
     pub(crate) steps_seen: usize,
 }
 
+const WIDE: [(&str, &[usize]); 4] = [
+    ("model.embed_tokens.weight", &[30, 40]),
+    ("model.layers.0.up.weight", &[70, 60]),
+    ("model.layers.1.up.weight", &[61, 70]),
+    ("model.norm.weight", &[40]),
+];
+
 impl Regression {
     pub(crate) fn new() -> Self {
         let weight = Tensor::new(&[[0.1f32, -0.2]], &Device::Cpu).unwrap();
         let bias = Tensor::new(&[0.05f32], &Device::Cpu).unwrap();
         let params = Params::tracked([(&"weight".to_owned(), &weight), (&"bias".to_owned(), &bias)]).unwrap();
         Self { params, steps_seen: 0 }
+    }
+
+    /// The same with more parameters, large enough to be divided: a function of them is fitted to the rows too.
+    pub(crate) fn wide() -> Self {
+        let mut all = Self::new();
+        for (name, shape) in WIDE {
+            let values = (0..shape.iter().product()).map(|i: usize| (i as f32 * 0.37).sin() * 0.1);
+            let value = Tensor::from_iter(values, &Device::Cpu).unwrap().reshape(shape).unwrap();
+            all.params.insert(name, Param::tracked(&value).unwrap()).unwrap();
+        }
+        all
+    }
+
+    /// The sum of all further parameters, each element weighed by its place.
+    fn further(&self) -> Result<Option<Tensor>> {
+        let mut sum: Option<Tensor> = None;
+        for (name, param) in self.params.iter().filter(|(name, _)| name.starts_with("model.")) {
+            let count = param.tensor().elem_count();
+            let places = Tensor::from_iter((0..count).map(|i| ((i * i) as f32).cos()), &Device::Cpu)?;
+            let mut value = (param.leaf()?.flatten_all()? * &places)?.sum_all()?;
+            if name.contains("layers.1") {
+                // It is used twice.
+                value = (value + (param.leaf()?.flatten_all()?.sqr()? * &places)?.sum_all()?)?;
+            }
+            sum = Some(match sum {
+                None => value,
+                Some(sum) => (sum * 0.5)?.add(&value)?,
+            });
+        }
+        Ok(sum)
     }
 
     pub(crate) fn held_out(&self) -> Self {
@@ -70,7 +107,11 @@ impl Objective for Regression {
         let tokens = column(batch.iter().map(|row| row.tokens).collect())?;
         let weight = self.params.require("weight")?.leaf()?;
         let bias = self.params.require("bias")?.leaf()?;
-        let error = (x.matmul(&weight.t()?)?.broadcast_add(&bias)? - y)?;
+        let mut fitted = x.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+        if let Some(further) = self.further()? {
+            fitted = (fitted + (x.narrow(1, 0, 1)? * 0.1)?.broadcast_mul(&further)?)?;
+        }
+        let error = (fitted - y)?;
         let squared = (error.sqr()?.sum_all()? / totals.get("rows"))?;
         let linear = ((&error * tokens)?.sum_all()? * (0.5 / totals.get("tokens")))?;
         let absolute = error.detach().abs()?.flatten_all()?;
