@@ -91,7 +91,7 @@ fn a_rank_keeps_its_share_and_sends_what_the_formula_says() {
     let sent = |shard: Shard| {
         let dir = tempfile::tempdir().unwrap();
         let mut options = with(4, Optim::AdamwTorch, shard, false);
-        options.save_strategy = Strategy::No;
+        (options.save_strategy, options.save_steps) = (Strategy::No, None);
         let one = |ranks: Ranks| {
             let steps = train_on(&ranks, dir.path(), &options, Regression::wide(), |_| {}).unwrap();
             (ranks.sent_bytes() as f64 / steps.state.global_step as f64, ranks.end().unwrap()).0
