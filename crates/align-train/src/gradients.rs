@@ -60,7 +60,7 @@ pub(crate) fn not_finite(params: &Params) -> Result<Option<String>> {
     let mut bad = Vec::new();
     for (name, param) in params.iter() {
         let Some(grad) = of(param) else { continue };
-        let sum = match cpu_sum_of_squares(&grad, &[0..grad.elem_count()])? {
+        let sum = match cpu_sum_of_squares(&grad, std::slice::from_ref(&(0..grad.elem_count())))? {
             Some(sum) => sum,
             None => f64::from(grad.sqr()?.sum_all()?.to_dtype(DType::F32)?.to_scalar::<f32>()?),
         };

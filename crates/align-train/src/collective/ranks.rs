@@ -141,7 +141,7 @@ impl Ranks {
     ///
     /// # Errors
     /// Its error; a rank that is gone.
-    pub(crate) fn from_first_asking<Q, T, E>(
+    pub(crate) fn first_asks<Q, T, E>(
         &self,
         work: impl FnOnce(&dyn Fn(&Q) -> Result<Vec<Vec<u8>>>) -> Result<T, E>,
         answer: impl Fn(&Q) -> Vec<u8>,

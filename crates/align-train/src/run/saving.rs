@@ -23,7 +23,7 @@ impl Run<'_> {
             let checkpoint = self.write(updater, stage, ask)?;
             Ok::<_, Error>(written.insert(checkpoint).path().to_owned())
         };
-        let path = ranks.from_first_asking(save, |question: &Question| updater.answer(question))?;
+        let path = ranks.first_asks(save, |question: &Question| updater.answer(question))?;
         written.map_or_else(|| Checkpoint::listed(&path), Ok)
     }
 
