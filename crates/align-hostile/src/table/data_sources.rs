@@ -167,6 +167,16 @@ fn inputs() -> Vec<Row> {
         input("no rows", "", "who is it\n").refused(&["-:1"]),
         input("a percentage", "--dataset-train-split train[:50%]", &rows).refused(&["standard input"]),
         input("rows", "", &rows).accepted().makes("out"),
+        row_with(
+            "standard input: rows without end",
+            "train-sft",
+            "--dataset - --dataset-train-split train[:20]",
+        )
+        .shell(
+            "mkfifo rows; yes '{\"prompt\": \"who\", \"completion\": \" is it\"}' >rows & exec 0<rows; rm rows",
+        )
+        .accepted()
+        .makes("out"),
         row("standard input: twice", "train-sft")
             .word_instead("--dataset", "-")
             .word("--eval-dataset=-")
