@@ -48,8 +48,6 @@ struct Run<'a> {
     optimizer: u64,
     /// What ranks send and receive at once.
     travelling: u64,
-    /// Gradients of embeddings that are a head too, which stay to the end of a pass whose other gradients go to their ranks.
-    kept_embeddings: u64,
     largest: u64,
     is_whole: bool,
     accumulates: bool,
@@ -95,6 +93,7 @@ impl<'a> Run<'a> {
         if needs.frozen_backbone {
             pass = PassBytes { forward: pass.forward, ..PassBytes::default() };
         }
+        // Sharded gradients count whole: a pass that frees them was measured to take as much at its peak.
         let (mut gradients, mut optimizer, mut weights) = (own, state(&trained), weights);
         if let Some(second) = &needs.second {
             let bytes = shapes_bytes(&second.trained);
@@ -107,11 +106,6 @@ impl<'a> Run<'a> {
             }
         }
         let travelling = if ranks > 1 { 2 * BUCKET.min(gradients) } else { 0 };
-        let whole = gradients;
-        if shard == Shard::Gradients {
-            // Its share of the sum, and what has just been written: buckets that are not full.
-            gradients = gradients / ranks as u64 + 2 * BUCKET.min(gradients);
-        }
         let evaluated = needs
             .held_out
             .chunks(config.per_device_eval_batch_size.max(1))
@@ -127,11 +121,6 @@ impl<'a> Run<'a> {
                 0
             },
             travelling,
-            kept_embeddings: if shard == Shard::Gradients && is_whole {
-                whole.min(4 * (decoder.vocab * decoder.hidden) as u64)
-            } else {
-                0
-            },
             largest: trained.iter().map(|of| shapes_bytes([of])).max().unwrap_or(0),
             rows: 4 * (size.rows * decoder.hidden) as u64,
             base: PROGRAM
@@ -144,7 +133,7 @@ impl<'a> Run<'a> {
             cache: decoder.cache_bytes(needs.cached_tokens),
             needs,
             weights,
-            trained: whole,
+            trained: gradients,
             gradients,
             optimizer,
             is_whole,
@@ -210,11 +199,8 @@ impl<'a> Run<'a> {
         let at_head = self.rows + if self.accumulates { 0 } else { self.head_gradients };
         let forward = [("gradients", before + at_head), ("logits", logits), ("a layer at work", live)];
         let head = [("gradients", before), ("logits", logits), ("a layer at work", live)];
-        let back = [
-            ("gradients", self.gradients + self.kept_embeddings + self.travelling),
-            ("logits", 0),
-            ("a layer at work", backward),
-        ];
+        let back =
+            [("gradients", self.gradients + self.travelling), ("logits", 0), ("a layer at work", backward)];
         let total = |parts: &[(&str, u64)]| parts.iter().map(|(_, bytes)| bytes).sum::<u64>();
         let widest = [forward, head, back].into_iter().max_by_key(|parts| total(parts))?;
         let held = [
