@@ -22,7 +22,7 @@ OTHER_COMPLETIONS = 0.25
 def alike(race, ours, theirs):
     """By what the two sides differ, name by name; ends the program where that is too much."""
     if race.stage == "generate":
-        return generated_alike(ours, theirs)
+        return generated_alike(race, ours, theirs)
     if race.stage == "grpo":
         return sampled_alike(ours.steps, theirs.steps)
     return (packed_alike if race.mode == "packing" else trained_alike)(race, ours.steps, theirs.steps)
@@ -75,11 +75,15 @@ def packed_alike(race, ours, trl):
     return {"loss": apart}
 
 
-def generated_alike(ours, transformers):
-    """The share of completions whose log-probs differ."""
-    if ours.tokens != transformers.tokens:
-        differ("all", "tokens", ours.tokens, transformers.tokens)
-    other = fmean(abs(a - b) > 1e-3 * abs(b) for a, b in zip(ours.log_probs, transformers.log_probs, strict=True))
+def generated_alike(race, ours, theirs):
+    """The share of completions whose log-probs differ; llama.cpp's server says none of whole texts. In bf16 they differ in the
+    third digit, and after the first other token altogether, though all are of what the model holds most likely."""
+    if ours.tokens != theirs.tokens:
+        differ("all", "tokens", ours.tokens, theirs.tokens)
+    if race.mode == "llama.cpp":
+        return {}
+    bound = 1e-3 if race.mode == "best" else 5e-2
+    other = fmean(abs(a - b) > bound * abs(b) for a, b in zip(ours.log_probs, theirs.log_probs, strict=True))
     if other > OTHER_COMPLETIONS:
         raise SystemExit(f"not the same work, so no ratio: {100 * other:.0f} % of the completions are other ones")
     return {"other completions": other}

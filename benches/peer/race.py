@@ -29,7 +29,7 @@ MODES = {
     "reward": ["best", "bf16", "default"],
     "sft": ["best", "bf16", "default", "packing"],
     "grpo": ["best", "default"],
-    "generate": ["best"],
+    "generate": ["best", "bf16", "llama.cpp"],
 }
 BINARIES = {
     "dpo": "train-dpo",
@@ -50,7 +50,7 @@ def arguments():
     rows = parser.add_mutually_exclusive_group()
     rows.add_argument("--pairs", type=Path, help="JSON lines with prompt, chosen, rejected (default: the fixtures)")
     rows.add_argument("--synthetic", metavar="PROMPT,COMPLETION", help="random pairs of exactly so many tokens")
-    parser.add_argument("--mode", default="best", help="TRL's settings: best (default), default, packing (sft only)")
+    parser.add_argument("--mode", default="best", help="settings of both sides, see README.md (default: %(default)s)")
     parser.add_argument("--batch-size", type=int, default=4, help="pairs, rows, packed rows or prompts (default: 4)")
     parser.add_argument("--max-length", type=int, default=256, help="tokens of prompt and answer (default: 256)")
     parser.add_argument("--max-prompt", type=int, default=64, help="tokens of a prompt to generate from (default: 64)")
@@ -75,8 +75,9 @@ def arguments():
     if not (asked.models / asked.model / "config.json").exists():
         parser.error(f"{asked.models / asked.model} is no model: run `python models.py {asked.models}`")
     binary = BINARIES[asked.stage]
-    if not (asked.binary_dir / binary).exists():
-        parser.error(f"{asked.binary_dir / binary} is missing: run `cargo build --release -p {binary}`")
+    for binary, package in [(binary, binary)] + [("align", "candle-align-cli")] * (asked.mode == "llama.cpp"):
+        if not (asked.binary_dir / binary).exists():
+            parser.error(f"{asked.binary_dir / binary} is missing: run `cargo build --release -p {package}`")
     return asked
 
 
@@ -131,7 +132,10 @@ def sgemm_peak(threads):
 def run_rounds(asked, race):
     """Results of both sides in the quietest rounds, and the largest differences between them."""
     our_turn, their_turn = {
-        "generate": (sides.our_generation, sides.transformers_generation),
+        "generate": (
+            sides.our_generation,
+            sides.llama_cpp_generation if race.mode == "llama.cpp" else sides.transformers_generation,
+        ),
         "grpo": (sides.our_grpo, sides.trl_grpo),
     }.get(asked.stage, (sides.ours, sides.trl))
     rounds, differences = [], []

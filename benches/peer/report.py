@@ -126,7 +126,9 @@ def learned(stage):
 
 def show(result):
     """The result for reading."""
-    peer = "transformers" if result["stage"] == "generate" else f"TRL, {result['mode']}"
+    peer = f"TRL, {result['mode']}"
+    if result["stage"] == "generate":
+        peer = result["mode"] if result["mode"] == "llama.cpp" else f"transformers, {result['mode']}"
     ratios = result["ratio_of_each_round"]
     spread = f"rounds {min(ratios):.2f} to {max(ratios):.2f}"
     print(f"\n{result['stage']}, {result['model']}, {result['data']}; {result['threads']} threads of {result['cpu']}")
@@ -150,7 +152,8 @@ def show(result):
         shares = (f"{100 * result['share_of_sgemm_peak'][side]:.0f} %" for side in SIDES)
         row(f"share of {result['sgemm_peak_gflops']:.0f} GFLOP/s", *shares)
     differences = result["largest_difference"].items()
-    print("  largest differences: " + ", ".join(f"{name} {apart:.0e}" for name, apart in differences))
+    if differences:
+        print("  largest differences: " + ", ".join(f"{name} {apart:.0e}" for name, apart in differences))
     others = [other for its in result["other_cores"].values() for other in its if other is not None]
     if others and max(others) > machine.QUIET:
         print(

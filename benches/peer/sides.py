@@ -128,6 +128,7 @@ def our_generation(race):
             out = Path(scratch) / f"{name}.jsonl"
             command = [race.binary_dir / "generate", "--model", race.model, "--prompts", prompts, "--output", out]
             command += ["--temperature", 0, "--max-new-tokens", tokens, "--min-new-tokens", tokens]
+            command += ["--dtype", "bfloat16"] if race.mode != "best" else []
             return run(command, race.threads), out
 
         timed(small, 1, "warm")
@@ -144,8 +145,24 @@ def our_generation(race):
 
 def transformers_generation(race):
     settings = {name: getattr(race, name) for name in ("model", "data", "new_tokens", "repeats", "threads")}
+    settings["dtype"] = "float32" if race.mode == "best" else "bfloat16"
     answer, usage = python("transformers_side.py", settings, race.threads)
     return Result([], usage, answer["seconds"], answer["log_probs"], answer["tokens"])
+
+
+def llama_cpp_generation(race):
+    """On a file of bf16 weights that `align export` wrote, and the token ids that the tokenizer of both other sides gives."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(race.model / "tokenizer.json"))
+    rows = race.data.read_text(encoding="utf-8").splitlines()
+    settings = {name: getattr(race, name) for name in ("new_tokens", "repeats", "threads")}
+    settings["prompts"] = [tokenizer.encode(json.loads(row)["prompt"]).ids for row in rows]
+    with tempfile.TemporaryDirectory() as scratch:
+        out = Path(scratch) / "file"
+        run([race.binary_dir / "align", "export", "--model", race.model, "--output-dir", out, "--gguf", "bf16"], race.threads)
+        answer, usage = python("llamacpp_side.py", dict(settings, model=out / "model.gguf"), race.threads)
+    return Result([], usage, answer["seconds"], tokens=answer["tokens"])
 
 
 def python(script, settings, threads):

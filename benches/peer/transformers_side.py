@@ -1,8 +1,7 @@
 """transformers' side of the generation race, in a process of its own: the model is loaded once, one call of `generate`
 warms up, the others are timed, loading excluded and prefill included.
 
-Called by race.py with a JSON object of settings: model, data, out, new_tokens, repeats, threads. Greedy, float32, with
-the KV cache, left padding, and EOS forbidden so that every completion has `new_tokens` tokens.
+Called by race.py with a JSON object of settings: model, data, out, dtype, new_tokens, repeats, threads. Greedy, with the KV cache, left padding, and EOS forbidden so that every completion has `new_tokens` tokens.
 """
 
 import json
@@ -23,7 +22,7 @@ def log_probs(model, inputs, sequences):
     sums = []
     for row, its_mask, its_positions in zip(sequences, mask, positions):
         logits = model(row[None], attention_mask=its_mask[None], position_ids=its_positions[None]).logits[0]
-        predicted = logits[prompt - 1 : -1].log_softmax(-1)
+        predicted = logits[prompt - 1 : -1].float().log_softmax(-1)
         sums.append(float(predicted.gather(1, row[prompt:, None]).sum()))
     return sums
 
@@ -32,7 +31,7 @@ def main():
     asked = json.loads(sys.argv[1])
     torch.set_num_threads(asked["threads"])
     tokenizer = AutoTokenizer.from_pretrained(asked["model"], padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(asked["model"], dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(asked["model"], dtype=asked["dtype"]).eval()
     prompts = [json.loads(line)["prompt"] for line in Path(asked["data"]).read_text(encoding="utf-8").splitlines()]
     inputs = tokenizer(prompts, return_tensors="pt", padding=True, return_token_type_ids=False)
     new = dict(max_new_tokens=asked["new_tokens"], min_new_tokens=asked["new_tokens"])
