@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::stage;
-use crate::support::{Place, RUNS, copy_dir, read_weights, training, worst_difference};
+use crate::support::{Ended, Place, RUNS, copy_dir, read_weights, training, worst_difference};
 
 /// Arguments that say nothing here: where TRL's trainer ran and wrote, and notes of whoever recorded the run.
 const SAYS_NOTHING: [&str; 10] = [
@@ -76,7 +76,8 @@ fn logs(folder: &Path) -> Vec<Log> {
 }
 
 impl Log {
-    fn options(&self) -> String {
+    /// The program's options, for so many ranks, each of which has its part of TRL's batch.
+    fn options(&self, ranks: usize) -> String {
         let word = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let words = |value: &Value| match value {
             Value::Array(values) => values.iter().map(word).collect::<Vec<_>>().join(","),
@@ -88,12 +89,50 @@ impl Log {
             options += stage::loss_of(&self.trainer);
         }
         for (name, value) in given {
-            options += &format!(" --{name} {}", stage::value_of(&self.trainer, name, &words(value)));
+            let value = match value.as_u64().filter(|_| name == "per_device_train_batch_size") {
+                Some(rows) => words(&rows.div_ceil(ranks as u64).into()),
+                None => words(value),
+            };
+            options += &format!(" --{name} {}", stage::value_of(&self.trainer, name, &value));
             if name == "precompute_ref_log_probs" {
                 options += " --ref-log-probs-cache cache";
             }
         }
         options
+    }
+
+    /// Where it is run, and with which words.
+    fn place(&self, folder: &Path, ranks: usize) -> (Place, String) {
+        let place = Place::from(folder, stage::data_of(&self.trainer, &self.name));
+        if self.trainer == "RewardTrainer" {
+            place.start_from(&folder.join("model-reward"));
+        }
+        let words = training("out", &self.options(ranks));
+        let adapter = self.dir.join("initial_adapter");
+        if !adapter.exists() {
+            return (place, words);
+        }
+        copy_dir(&adapter, &place.path("adapter"));
+        let settings = fs::read_to_string(place.path("adapter/adapter_config.json")).unwrap();
+        place.write("adapter/adapter_config.json", settings.replace("../../model", "../model"));
+        (place, words.replace("--model model", "--model adapter"))
+    }
+
+    /// Metrics and final weights.
+    fn check(&self, place: &Place, ended: &Ended) {
+        let name = &self.name;
+        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
+        let run = place.run("out");
+        println!("{name}: {} steps, at worst {}", self.entries.len(), self.compare(&run.log()));
+        let weights = self.dir.join("final.safetensors");
+        if weights.exists() {
+            let expected = read_weights(&weights).into_iter();
+            // In memory, PEFT's adapters have names.
+            let expected = expected.map(|(name, values)| (name.replace(".default", ""), values)).collect();
+            let (apart, parameter) = worst_difference(&run.weights(), &expected);
+            println!("{name}: final weights {apart:.1e} apart, {parameter}");
+            assert!(apart < WEIGHTS, "{name}: {parameter} ends {apart:.1e} apart");
+        }
     }
 
     /// Whether a row's two answers are the same tokens, once they are cut to length.
@@ -150,35 +189,13 @@ fn trls_runs_come_out_the_same() {
     let mut replayed = Vec::new();
     for log in logs(&folder) {
         let name = &log.name;
-        let place = Place::from(&folder, stage::data_of(&log.trainer, name));
-        if log.trainer == "RewardTrainer" {
-            place.start_from(&folder.join("model-reward"));
-        }
-        let mut words = training("out", &log.options());
-        let adapter = log.dir.join("initial_adapter");
-        if adapter.exists() {
-            copy_dir(&adapter, &place.path("adapter"));
-            let settings = fs::read_to_string(place.path("adapter/adapter_config.json")).unwrap();
-            place.write("adapter/adapter_config.json", settings.replace("../../model", "../model"));
-            words = words.replace("--model model", "--model adapter");
-        }
+        let (place, words) = log.place(&folder, 1);
         let ended = place.ended(&words);
         if foreign.is_some() && ended.code == Some(2) {
             println!("{name}: left out, {}", ended.stderr.trim());
             continue;
         }
-        assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
-        let run = place.run("out");
-        println!("{name}: {} steps, at worst {}", log.entries.len(), log.compare(&run.log()));
-        let weights = log.dir.join("final.safetensors");
-        if weights.exists() {
-            let expected = read_weights(&weights).into_iter();
-            // In memory, PEFT's adapters have names.
-            let expected = expected.map(|(name, values)| (name.replace(".default", ""), values)).collect();
-            let (apart, parameter) = worst_difference(&run.weights(), &expected);
-            println!("{name}: final weights {apart:.1e} apart, {parameter}");
-            assert!(apart < WEIGHTS, "{name}: {parameter} ends {apart:.1e} apart");
-        }
+        log.check(&place, &ended);
         replayed.push(name.clone());
     }
     if foreign.is_none() {
@@ -190,4 +207,22 @@ fn trls_runs_come_out_the_same() {
         folder.display(),
         stage::TRAINERS.join(", ")
     );
+}
+
+/// Two ranks have half of TRL's batch each. What compares the rows of a batch with each other would have half of the
+/// comparisons.
+#[cfg(feature = "mpi")]
+#[test]
+fn trls_runs_come_out_the_same_on_two_ranks() {
+    let compares_rows = |name: &str| ["dpo_aot", "dpo_aot_unpaired", "kto"].contains(&name);
+    let halves =
+        |log: &Log| log.args["per_device_train_batch_size"].as_u64().is_some_and(|rows| rows % 2 == 0);
+    let folder = Path::new(RUNS);
+    let logs: Vec<_> =
+        logs(folder).into_iter().filter(|log| halves(log) && !compares_rows(&log.name)).collect();
+    assert!(logs.len() + 4 >= stage::GOLDEN.len(), "{} of {}", logs.len(), stage::GOLDEN.len());
+    for log in logs {
+        let (place, words) = log.place(folder, 2);
+        log.check(&place, &place.ended_on_ranks(2, &words));
+    }
 }

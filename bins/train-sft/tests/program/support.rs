@@ -63,7 +63,10 @@ impl Place {
 
     /// The program with these words, which are separated by spaces.
     pub(crate) fn command(&self, words: &str) -> Command {
-        let mut command = Command::new(stage::PROGRAM);
+        self.prepared(Command::new(stage::PROGRAM), words)
+    }
+
+    fn prepared(&self, mut command: Command, words: &str) -> Command {
         command.current_dir(self.dir.path()).args(words.split_whitespace());
         command.env("HF_HUB_OFFLINE", "1").env("HF_HOME", self.path("hub"));
         command.env_remove("ALIGN_LOG").env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
@@ -72,7 +75,26 @@ impl Place {
 
     /// Runs the program to its end.
     pub(crate) fn ended(&self, words: &str) -> Ended {
-        let mut command = assert_cmd::Command::from_std(self.command(words));
+        Self::end(self.command(words))
+    }
+
+    /// The same on several ranks.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn ended_on_ranks(&self, ranks: usize, words: &str) -> Ended {
+        let mut launcher = Command::new("mpirun");
+        launcher.args([
+            "--oversubscribe",
+            "--allow-run-as-root",
+            "-q",
+            "-n",
+            &ranks.to_string(),
+            stage::PROGRAM,
+        ]);
+        Self::end(self.prepared(launcher, words))
+    }
+
+    fn end(command: Command) -> Ended {
+        let mut command = assert_cmd::Command::from_std(command);
         let output = command.timeout(TIMEOUT).output().unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         Ended { code: output.status.code(), stdout: text(&output.stdout), stderr: text(&output.stderr) }
