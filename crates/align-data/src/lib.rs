@@ -27,6 +27,7 @@ mod tokenize;
 
 // Where its token ids are.
 mod store;
+mod streaming;
 
 // All of that for a run's data.
 mod prepare;

@@ -30,6 +30,12 @@ pub struct DataOptions {
     #[arg(long, value_delimiter = ',', value_name = "PATH=SHARE")]
     pub dataset_mixer: Option<Vec<String>>,
 
+    /// Read as many rows as the run trains on and no more, each once and in their order, from a source that may have no end; needs
+    /// `max_steps`
+    #[arg(long, visible_alias = "streaming", num_args = 0..=1, default_missing_value = "true", default_value_t = false,
+          action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub dataset_streaming: bool,
+
     /// Config of the training data, where its card (README.md) has several [default: the one that the card says]
     #[arg(long, value_name = "CONFIG")]
     pub dataset_config: Option<String>,

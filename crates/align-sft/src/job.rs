@@ -88,6 +88,9 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
 
     // Data: demonstrations as token ids, the part that is learned marked.
     let (learned, packing) = (job.demonstrations.check()?, job.demonstrations.packing()?);
+    if packing.is_some() {
+        opening.given.refuse(&["dataset_streaming"], "with `packing`, which fills bins from all rows")?;
+    }
     let records = opening.records(parts.demonstrations, |path, split| open_demonstrations(path, split))?;
     let reasoned = |source: Source<Demonstration>| {
         let learned = learned.clone();

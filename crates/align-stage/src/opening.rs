@@ -69,9 +69,20 @@ impl<'a> Opening<'a> {
         default_learning_rate: f64,
     ) -> Result<Self> {
         let (model, train) = (job.model(), job.train());
-        let options = serde_json::to_value(job).map_err(Error::method)?;
+        let mut options = serde_json::to_value(job).map_err(Error::method)?;
         let mut config = train.check(default_learning_rate)?;
-        let data = job.data().check()?;
+        config.ranks = host.ranks.clone();
+        let mut data = job.data().check()?;
+        if job.data().dataset_streaming {
+            given.refuse(
+                &["train_sampling_strategy"],
+                "because `dataset_streaming` leaves rows in their order",
+            )?;
+            data.stream(config.rows_of_run()?)?;
+            if let Some(order) = options.pointer_mut("/data/train_sampling_strategy") {
+                *order = "sequential".into();
+            }
+        }
         if train.max_tokens_per_micro_batch.is_some() {
             given.refuse(&["per_device_train_batch_size"], "because `max_tokens_per_micro_batch` decides")?;
         }
@@ -86,7 +97,6 @@ impl<'a> Opening<'a> {
         read.extend(mixed.map(|set| (set.option.clone(), set.name.clone())));
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         config.resume = place.resume().clone();
-        config.ranks = host.ranks.clone();
         if config.shard != Shard::None && config.ranks.is_alone() {
             return Err(Error::no_effect(
                 "shard",
@@ -171,6 +181,7 @@ impl<'a> Opening<'a> {
                 "datasets",
                 "dataset_mixer",
                 "dataset_config",
+                "dataset_streaming",
                 "dataset_train_split",
                 "dataset_test_split",
                 "eval_dataset",

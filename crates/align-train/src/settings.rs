@@ -67,6 +67,7 @@ const LATER: &[(&str, &str)] = &[
     ("train.shard", "\"none\""),
     ("sft.label_smoothing_factor", "0.0"),
     ("model.bf16", "false"),
+    ("data.dataset_streaming", "false"),
 ];
 
 /// The instructions that the CPU's kernels use.

@@ -67,7 +67,6 @@ fn options_without_effect_are_refused() {
     let place = Place::new();
     let refused = |options: &str, fragments: &[&str]| check(&place, &training("out", options), fragments);
     refused("--fp16", &["`--fp16` has no effect here"]);
-    refused("--dataset-streaming", &["`--dataset-streaming` has no effect here", "train[:N]"]);
     refused(
         "--per-device-eval-batch-size 3",
         &["`per_device_eval_batch_size`: has no effect", "no held-out rows"],

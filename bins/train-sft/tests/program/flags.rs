@@ -97,6 +97,23 @@ fn several_data_sets_are_mixed_and_a_resumed_run_keeps_the_mixture() {
 }
 
 #[test]
+fn a_stream_is_read_as_far_as_it_is_trained_on() {
+    let place = Place::new();
+    let data = fs::read_to_string(place.path("data.jsonl")).unwrap();
+    // Behind the rows of three updates nothing could be read.
+    let rows: Vec<&str> = data.lines().take(6).collect();
+    place.write("stream.jsonl", format!("{}\nno row\n", rows.join("\n")));
+    let run = |out: &str, options: &str| {
+        let words = training(out, &format!("{QUICK} --per-device-train-batch-size 2 {options}"));
+        place.succeeds(&if out == "out" { words.replace("data.jsonl", "stream.jsonl") } else { words });
+        place.run(out).model()
+    };
+    let streamed = run("out", "--dataset-streaming true");
+    assert!(streamed == run("part", "--dataset-train-split train[:6] --train-sampling-strategy sequential"));
+    assert_eq!(place.run("out").json("report.json")["data"]["read"]["rows"], 6);
+}
+
+#[test]
 fn columns_may_be_called_otherwise() {
     let place = Place::new();
     let shown = |options: &str| place.succeeds(&training("out", &format!("--dry-run {options}"))).stdout;

@@ -37,6 +37,11 @@ impl<'a> Slice<'a> {
         self.split
     }
 
+    /// Whether it is less than the split.
+    pub(crate) fn is_part(&self) -> bool {
+        self.from.is_some() || self.to.is_some()
+    }
+
     /// Whether the number of rows has to be known to tell which are meant.
     pub(super) fn needs_total(&self) -> bool {
         self.unit != Unit::Rows || [self.from, self.to].into_iter().flatten().any(|bound| bound < 0)

@@ -7,7 +7,7 @@ use crate::make::gzip_bomb;
 use crate::row::{Content, Row};
 
 pub(super) fn rows() -> Vec<Row> {
-    [parquet(), tables(), layouts(), inputs(), mixtures()].into_iter().flatten().collect()
+    [parquet(), tables(), layouts(), inputs(), streams(), mixtures()].into_iter().flatten().collect()
 }
 
 /// A file of align-data's tests, as PyArrow or `datasets` wrote it.
@@ -155,6 +155,31 @@ fn layouts() -> Vec<Row> {
     ]
 }
 
+/// Streams.
+fn streams() -> Vec<Row> {
+    let stream = |name: &str, program, options: &str, says: &[&str]| {
+        row_with(&format!("stream: {name}"), program, &format!("--dataset-streaming {options}")).refused(says)
+    };
+    vec![
+        stream("no length", "train-sft", "--max-steps -1", &["dataset_streaming", "max_steps"]),
+        stream("no rows", "train-sft", "--max-tokens-per-micro-batch 64", &["dataset_streaming"]),
+        stream("bins", "train-sft", "--packing", &["dataset_streaming", "packing"]),
+        stream(
+            "an order",
+            "train-dpo",
+            "--train-sampling-strategy group_by_length",
+            &["train_sampling_strategy"],
+        ),
+        stream(
+            "a part",
+            "train-dpo",
+            "--dataset-train-split train[:5]",
+            &["dataset_streaming", "whole split"],
+        ),
+        stream("prompts", "train-ppo", "", &["dataset_streaming", "prompts"]),
+    ]
+}
+
 /// Standard input.
 fn inputs() -> Vec<Row> {
     let input = |name: &str, options: &str, text: &str| {
@@ -170,7 +195,7 @@ fn inputs() -> Vec<Row> {
         row_with(
             "standard input: rows without end",
             "train-sft",
-            "--dataset - --dataset-train-split train[:20]",
+            "--dataset - --dataset-streaming --max-steps 2",
         )
         .shell(
             "mkfifo rows; yes '{\"prompt\": \"who\", \"completion\": \" is it\"}' >rows & exec 0<rows; rm rows",

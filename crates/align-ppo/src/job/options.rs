@@ -133,6 +133,7 @@ impl Job {
         given.refuse(EVALUATION, during)?;
         let because = "prompts are limited by `max_prompt_length`, answers by `max_new_tokens`";
         given.refuse(&["max_length", "truncation_mode"], because)?;
+        given.refuse(&["dataset_streaming"], "prompts are read whole before the first phase")?;
         let because = "`per_device_train_batch_size` says how many completions a micro-batch has";
         given.refuse(&["max_tokens_per_micro_batch"], because)?;
         if self.data.max_completion_length.is_some() {

@@ -105,6 +105,25 @@ impl TrainConfig {
         self.gradient_accumulation_steps.saturating_mul(self.ranks.size())
     }
 
+    /// Rows of the whole run, which a stream of rows ends after.
+    ///
+    /// # Errors
+    /// A run of which its options do not say how many rows it is trained on.
+    pub fn rows_of_run(&self) -> Result<usize> {
+        let refuse = |rule| Err(Error::option("dataset_streaming", true, rule));
+        match (self.length, self.max_tokens_per_micro_batch) {
+            (Length::Epochs(_), _) => {
+                refuse("needs max_steps: a source that may have no end does not say how long the run is")
+            }
+            (_, Some(_)) => refuse("needs micro-batches of so many rows; remove max_tokens_per_micro_batch"),
+            (Length::Steps(steps), None) => {
+                let of_update =
+                    self.per_device_train_batch_size.saturating_mul(self.micro_batches_per_update());
+                Ok(steps.saturating_mul(of_update))
+            }
+        }
+    }
+
     /// Updates in an epoch of so many micro-batches. The last one may be partial.
     pub fn steps_per_epoch(&self, batches_per_epoch: usize) -> usize {
         batches_per_epoch.div_ceil(self.micro_batches_per_update()).max(1)

@@ -24,8 +24,6 @@ const PRECISION: &str = "weights are always float32, and products can be in bflo
 const SAMPLER: &str = "completions are sampled in this process, by the policy itself";
 const SOURCES: &str = "data sets are named by `dataset_name`, by `datasets` (each with its `path`, `name`, `split`, `fraction`), or by \
                        `dataset_mixer` (with the shares of their rows) and `dataset_train_split`";
-const STREAMING: &str = "token ids are made before training, in bounded memory; of a source without end `dataset_train_split` train[:N] reads \
-                         the first N rows and no more";
 const UNKNOWN_CODE: &str =
     "no code of a model repository is ever run; a model that needs it is refused by its architecture";
 
@@ -90,8 +88,6 @@ pub(super) const OPTIONS: &[Row] = &[
     ("dataset-configs", Never, SOURCES),
     ("dataset-weights", Never, SOURCES),
     ("test-split-size", Never, "held-out rows are named: a split of the data set, or `eval_dataset`"),
-    ("dataset-streaming", Off, STREAMING),
-    ("streaming", Off, STREAMING),
     ("dataset-kwargs", Never, "what a row is, its columns say; others are named by `column_mapping`"),
     ("dataset-text-field", Words(&["text"]), "a text's column is `text`; give `column_mapping` text=NAME"),
     ("dataset-num-proc", Count, LOADING),
