@@ -108,8 +108,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
         None => opening.order(lengths)?,
     };
     let packing = order.packing();
-    let show = |row: usize| {
-        inspect_example(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    let show = |row: usize, style: MaskStyle| {
+        inspect_example(data.train.get(row)?.as_ref(), &opening.tokenizer, style)
     };
     if opening.looked(&order, show)? {
         return Ok(None);

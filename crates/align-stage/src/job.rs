@@ -41,7 +41,8 @@ macro_rules! job {
     };
     ($job:ty, $stage:literal, $task:literal, |$this:ident| $data:expr) => {
         impl $job {
-            /// The job over a model and a data set by name, into a directory; everything else is as by default.
+            /// The job over a model and a data set by name (an empty one where records are the caller's own), into a directory;
+            /// everything else is as by default.
             pub fn new(
                 model: impl Into<String>,
                 dataset: impl Into<String>,
@@ -49,7 +50,7 @@ macro_rules! job {
             ) -> Self {
                 let mut job = Self::default();
                 job.model.model_name_or_path = model.into();
-                job.data.dataset_name = Some(dataset.into());
+                job.data.dataset_name = Some(dataset.into()).filter(|name: &String| !name.is_empty());
                 job.output.output_dir = Some(output_dir.into());
                 job
             }

@@ -6,6 +6,7 @@ mod changed;
 mod data_set;
 mod error;
 mod figures;
+mod first_batch;
 mod given;
 mod host;
 mod job;

@@ -1,12 +1,11 @@
 //! What a job opens first: its place, its data, its model and tokenizer. Writes nothing.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use align_data::{
-    ChatTemplate, DataConfig, DataError, Dataset, Findings, MicroBatches, MixedDataset, Prepared, Records,
-    Source, Tokenizer,
+    ChatTemplate, DataConfig, DataError, Dataset, Findings, MixedDataset, Prepared, Records, Source,
+    Tokenizer,
 };
 use align_hub::{Hub, token_cache_from_env};
 use align_kernels::Params;
@@ -17,7 +16,7 @@ use serde_json::Value;
 use crate::lora::LEARNING_RATE_FACTOR;
 use crate::memory::Cut;
 use crate::settings::{line, named, written};
-use crate::{Error, Event, Given, Host, Job, Look, MemoryPlan, Place, Result, given};
+use crate::{Error, Event, Given, Host, Job, MemoryPlan, Place, Result, given};
 
 /// A job that has read its options and found its model.
 pub struct Opening<'a> {
@@ -45,6 +44,8 @@ pub struct Opening<'a> {
     defaulted: Vec<(&'static str, Value)>,
     /// What was found in the run's rows, once they were checked.
     findings: OnceLock<Findings>,
+    /// The first micro-batch as text, what is learned between brackets.
+    pub(crate) first_batch: OnceLock<String>,
     /// The memory that the run will take, once it was predicted.
     pub(crate) memory: Option<MemoryPlan>,
 }
@@ -129,6 +130,7 @@ impl<'a> Opening<'a> {
             options,
             defaulted: Vec::new(),
             findings: OnceLock::new(),
+            first_batch: OnceLock::new(),
             memory: None,
         };
         if train.learning_rate.is_none() {
@@ -272,24 +274,6 @@ impl<'a> Opening<'a> {
     /// The memory that the run will take, once it was predicted.
     pub fn memory(&self) -> Option<&MemoryPlan> {
         self.memory.as_ref()
-    }
-
-    /// Shows the first micro-batch if that is what the job was run for; then there is nothing more to do.
-    ///
-    /// # Errors
-    /// What `show` returns.
-    pub fn looked<D: Display>(
-        &self,
-        order: &MicroBatches,
-        show: impl Fn(usize) -> align_data::Result<D>,
-    ) -> Result<bool> {
-        let looks = self.host.look == Look::AtABatch;
-        if looks {
-            for index in order.clone().next_batch().unwrap_or_default() {
-                self.host.tell(Event::Row(&show(index)?))?;
-            }
-        }
-        Ok(looks)
     }
 
     /// Says that the method writes a file of this name beside the model, while it is not too late to refuse.

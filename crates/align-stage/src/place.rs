@@ -13,6 +13,7 @@ use align_hub::DeviceError;
 use align_train::Checkpoint;
 use candle_core::Device;
 
+use crate::first_batch::FIRST_BATCH_FILE;
 use crate::{Event, Host, ModelOptions, OutputOptions, Result};
 
 /// Name of the file in the output directory that has all options of the run: given to `--config`, it repeats it.
@@ -151,7 +152,7 @@ impl<'a> Place<'a> {
                 Some((directory, _)) => OutputDir::take(directory, self.overwrite, &self.resume)?,
                 None => OutputDir::numbered(RUNS, self.stage)?,
             };
-            output.claim([SETTINGS_FILE])?;
+            output.claim([SETTINGS_FILE, FIRST_BATCH_FILE])?;
             let _ = self.output.set(output);
         }
         Ok(self.output.get().expect("set above"))

@@ -14,6 +14,7 @@ use align_train::{
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::first_batch::FIRST_BATCH_FILE;
 use crate::{Error, Event, Host, Look, Opening, Result, RunFigures};
 
 const REPORT: &str = "report.json";
@@ -145,6 +146,9 @@ pub fn start<'a>(
         output.claim(model.saved_names().chain([REPORT]))?;
         let accepted = Run::accept(output.clone(), config, &settings, save)?;
         place.training_starts(&opening.settings())?;
+        if let Some(rows) = opening.first_batch.get() {
+            align_files::write(output.path().join(FIRST_BATCH_FILE), rows)?;
+        }
         let run = led.insert(accepted.begin(host.control(on_log))?);
         let resumed_from = run.resumed_from().map(|checkpoint| checkpoint.path().to_owned());
         Ok::<_, Error>((run.output_dir().to_owned(), resumed_from))

@@ -39,6 +39,9 @@ fn a_config_file_is_written_down_flags() {
     place.succeeds("--config flags/training_args.toml --output-dir again");
     assert!(place.run("again").model() == flags.model(), "training_args.toml does not repeat the run");
     assert_eq!(place.run("again").log(), flags.log());
+    let kept = fs::read_to_string(place.path("again/first_batch.txt")).unwrap();
+    let shown = place.succeeds("--config flags/training_args.toml --output-dir other --inspect").stdout;
+    assert!(kept.contains('⟦') && shown.contains(kept.trim_end()), "{shown} has not {kept}");
 }
 
 #[test]

@@ -38,7 +38,7 @@ pub(super) fn train(
     let judged = JudgedTexts::new(judge, prompts.collect())?;
     let order = opening.order(data.train.lengths())?;
     let show =
-        |row: usize| inspect_pair(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout());
+        |row: usize, style: MaskStyle| inspect_pair(data.train.get(row)?.as_ref(), &opening.tokenizer, style);
     if opening.looked(&order, show)? {
         return Ok(None);
     }

@@ -40,8 +40,8 @@ pub(super) fn train(
     let prompts = data.held_out.iter().map(|row| (&data.held_out_prompts[row.row], &row.origin));
     let judged = JudgedTexts::new(judge, prompts.collect())?;
     let order = opening.order(data.train.lengths())?;
-    let show = |row: usize| {
-        inspect_completion(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    let show = |row: usize, style: MaskStyle| {
+        inspect_completion(data.train.get(row)?.as_ref(), &opening.tokenizer, style)
     };
     if opening.looked(&order, show)? {
         return Ok(None);

@@ -311,7 +311,7 @@ fn mixtures() -> Vec<Row> {
         mixer("a share below zero", "few.jsonl=-0.5", &["dataset_mixer", "few.jsonl=-0.5"]),
         mixer("no share", "few.jsonl", &["dataset_mixer", "few.jsonl"]),
         mixer("a share of no row", "sft.jsonl=1,few.jsonl=0.3", &["dataset_mixer", "rounds to nothing"]),
-        mixer("a set twice", "few.jsonl=1,few.jsonl=0.5", &["each data set once"]),
+        mixer("a set twice among shares", "few.jsonl=1,few.jsonl=0.5", &["each data set once"]),
         mixer("beside a list", "few.jsonl=1", &["dataset_mixer", "no effect"])
             .word("--datasets=[{\"path\":\"few.jsonl\"}]"),
         mixer("beside a data set", "few.jsonl=1", &["dataset_name", "no effect"]).word("--dataset=sft.jsonl"),

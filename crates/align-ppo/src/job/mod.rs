@@ -96,7 +96,7 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
         (&tasks, &data.held_out),
     )?)?;
     let order = opening.order(tasks.iter().map(|row| row.tokens.len()).collect())?;
-    if opening.looked(&order, |row| opening.tokenizer.decode(&tasks[row].tokens, false))? {
+    if opening.looked(&order, |row, _| opening.tokenizer.decode(&tasks[row].tokens, false))? {
         return Ok(None);
     }
 

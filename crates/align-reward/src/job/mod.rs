@@ -93,8 +93,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     }
     opening.plan_memory(&job.memory_needs(&opening, head, &data)?)?;
     let order = opening.order(data.train.lengths())?;
-    let show = |row: usize| {
-        inspect_ranking(data.train.get(row)?.as_ref(), &opening.tokenizer, MaskStyle::of_stdout())
+    let show = |row: usize, style: MaskStyle| {
+        inspect_ranking(data.train.get(row)?.as_ref(), &opening.tokenizer, style)
     };
     if opening.looked(&order, show)? {
         return Ok(None);
