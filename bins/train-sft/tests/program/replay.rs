@@ -119,6 +119,7 @@ impl Log {
     }
 
     /// Metrics and final weights.
+    #[expect(clippy::print_stdout, reason = "`--nocapture` shows how close it came")]
     fn check(&self, place: &Place, ended: &Ended, ranks: usize) {
         let name = &self.name;
         assert_eq!(ended.code, Some(0), "{name}: {}", ended.stderr);
