@@ -6,7 +6,7 @@ use align_models::generation::{Completion, GenerationOptions, generate};
 use align_models::{CausalLm, divergence};
 use align_stage::{Pack, RowBatches, Said};
 use align_stats::ci95_of_several;
-use align_train::{Error, Evaluate, Metrics, Objective, Result, Stop, evaluate};
+use align_train::{Error, Evaluate, Metrics, Objective, Ranks, Result, Stop, evaluate};
 
 use crate::metrics::{OTHERS, TWINS};
 
@@ -62,6 +62,8 @@ pub struct Measuring<'a> {
     pub seed: u64,
     /// Whether a run ends with the weights of its last step, so that what was measured then still holds.
     pub ends_with_last: bool,
+    /// The ranks that share the rows. Prompts are completed by the first of them alone.
+    pub ranks: Ranks,
 }
 
 /// Opens the reference that completions are compared with.
@@ -134,7 +136,7 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         Ok(Some(Self { rows, pack: Box::new(pack), objective, policy, reference, how, last: None }))
     }
 
-    /// The headline figures after `step` updates, and a few texts.
+    /// The headline figures after `step` updates, and, on the first rank, a few texts.
     ///
     /// # Errors
     /// As [`Evaluate::evaluate`].
@@ -153,14 +155,15 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
             kl: metrics.get("kl"),
             kl_ci95: ci95_of_several(&of_prompts, self.how.seed),
             rows: self.rows.len(),
-            texts: self.texts(COMPARED)?,
+            texts: if self.how.ranks.leads() { self.texts(COMPARED)? } else { Vec::new() },
             texts_of: self.prompts(COMPARED).into_iter().map(|(row, _)| row).collect(),
         })
     }
 
     fn measured(&self, step: usize, stop: &Stop) -> Result<Evaluation> {
         let mut batches = RowBatches::in_order(self.rows, self.how.batch_size, &self.pack)?;
-        let (mut metrics, mut kl) = (evaluate(&self.objective, &mut batches, stop)?, Vec::new());
+        let ranks = &self.how.ranks;
+        let (mut metrics, mut kl) = (evaluate(&self.objective, &mut batches, ranks, stop)?, Vec::new());
         // Single answers have a margin over all rows only: a batch may hold one kind.
         let rewards = (metrics.get("rewards/chosen"), metrics.get("rewards/rejected"));
         if let ((Some(chosen), Some(rejected)), None) = (rewards, metrics.get("rewards/margins")) {
@@ -169,20 +172,33 @@ impl<'a, T: Prompted, O: Objective> HeldOut<'a, T, O> {
         let prompts = self.prompts(self.how.num_kl_prompts);
         let prompts: Vec<Vec<u32>> = prompts.into_iter().map(|(_, prompt)| prompt).collect();
         if let (Some(reference), false) = (&self.reference, prompts.is_empty()) {
-            stop.go_on()?;
-            let seed = self.how.seed.wrapping_add(step as u64);
-            let reference = reference().map_err(Error::stage)?;
-            let divergence =
-                divergence(&self.policy, &reference, &prompts, &self.how.eos, self.how.max_new_tokens, seed);
-            let divergence = divergence.map_err(Error::stage)?;
-            metrics.mean("kl", divergence.kl, 1.0);
-            // One token that the reference rules out is enough for this estimate to be infinite: it is then left out.
-            if divergence.kl_k3.is_finite() {
-                metrics.mean("kl_k3", divergence.kl_k3, 1.0);
-            }
-            kl = divergence.per_prompt;
+            stop.all_go_on(ranks)?;
+            // By one rank: in other batches a logit is rounded otherwise, and a text may part from that of one process.
+            let (figures, of_prompts) = ranks.from_first(|| self.divergence(&prompts, reference, step))?;
+            metrics.merge(&figures);
+            kl = of_prompts;
         }
         Ok(Evaluation { step, metrics, kl })
+    }
+
+    /// The KL from the reference on these prompts, and that of each.
+    fn divergence(
+        &self,
+        prompts: &[Vec<u32>],
+        reference: &OpenReference<'_>,
+        step: usize,
+    ) -> Result<(Metrics, Vec<f64>)> {
+        let (how, seed) = (&self.how, self.how.seed.wrapping_add(step as u64));
+        let reference = reference().map_err(Error::stage)?;
+        let divergence = divergence(&self.policy, &reference, prompts, &how.eos, how.max_new_tokens, seed);
+        let divergence = divergence.map_err(Error::stage)?;
+        let mut metrics = Metrics::default();
+        metrics.mean("kl", divergence.kl, 1.0);
+        // One token that the reference rules out is enough for this estimate to be infinite: it is then left out.
+        if divergence.kl_k3.is_finite() {
+            metrics.mean("kl_k3", divergence.kl_k3, 1.0);
+        }
+        Ok((metrics, divergence.per_prompt))
     }
 
     /// Completions of the first `count` different prompts, each with its prompt; the same seed every time.
@@ -234,6 +250,6 @@ impl<T: Prompted, O: Objective> Evaluate for HeldOut<'_, T, O> {
     fn sample(&mut self, stop: &Stop) -> Result<Metrics> {
         let rows = &self.rows[..self.how.batch_size.min(self.rows.len())];
         let mut batches = RowBatches::in_order(rows, self.how.batch_size, &self.pack)?;
-        evaluate(&self.objective, &mut batches, stop)
+        evaluate(&self.objective, &mut batches, &self.how.ranks, stop)
     }
 }

@@ -1,13 +1,14 @@
 //! The reference of a run: live beside the policy, its log-probs computed before the first step, or a model
 //! that follows the policy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use align_data::{DataError, RowSource, StoredRow};
+use align_data::{RowSource, StoredRow};
 use align_kernels::Params;
-use align_models::{CausalLm, LogProbCache, Packed, Reference, Result};
-use align_train::{Error, Pace};
+use align_models::{CausalLm, LogProbFile, Packed, Reference};
+use align_stage::Result;
+use align_train::{Error, Pace, Ranks, check_same};
 use candle_core::Tensor;
 
 /// Rows per pass while log-probs are computed in advance.
@@ -50,40 +51,34 @@ pub trait Scoring {
     }
 }
 
-/// The log-probs of all `rows` under `model`, read from the directory or computed and kept there.
+/// The log-probs of all `rows` under `model`, read from the directory by the first rank, or computed by all, each of its passes, and
+/// kept there.
 /// `model_hash` is [`align_models::weights_hash`] of the model. `rows_per_batch` matters to methods whose rows'
 /// sequences depend on their neighbours.
 ///
 /// # Errors
-/// If the model cannot be run or the file cannot be written.
+/// If the model cannot be run or the file cannot be written; a rank with another model or other rows.
 pub fn precompute<S: Scoring>(
     scoring: &S,
     model: &CausalLm,
     (dir, model_hash): (&Path, &str),
     rows: RowSource<'_, S::Row>,
     rows_per_batch: Option<usize>,
+    ranks: &Ranks,
 ) -> Result<Reference> {
     let indices: Vec<usize> = (0..rows.len()).collect();
     let rows_per_pass = rows_per_batch.unwrap_or(ROWS_PER_PASS);
-    let pack = |indices: &[usize]| scoring.pack(rows, indices).map_err(|error| unreadable(&error));
-    let batches = || indices.chunks(rows_per_pass).map(pack);
+    let passes: Vec<&[usize]> = indices.chunks(rows_per_pass).collect();
+    let pack = |indices: &[usize]| scoring.pack(rows, indices);
     let owned = |(prompt, answer): (&[u32], &[u32])| (prompt.to_vec(), answer.to_vec());
     let mut sequences: Vec<_> = Vec::new();
-    for batch in batches() {
-        sequences.extend(S::packed(&batch?).completions().map(owned));
+    for pass in &passes {
+        sequences.extend(S::packed(&pack(pass)?).completions().map(owned));
     }
     let sequences = sequences.iter().map(|(prompt, answer)| (prompt.as_slice(), answer.as_slice()));
-    let compute = || {
-        let (mut all, mut pace) = (Vec::new(), Pace::new("reference log-probs of rows", rows.len()));
-        for batch in batches() {
-            all.extend(scoring.score(model, &batch?)?.to_vec1::<f32>()?);
-            pace.advance(rows_per_pass);
-        }
-        Ok(all)
-    };
     let mut context: Vec<(usize, Vec<u32>)> = Vec::new();
     for (number, row) in rows.iter().enumerate() {
-        let row = row.map_err(|error| unreadable(&error))?;
+        let row = row?;
         let places = S::context(&row);
         if !places.is_empty() {
             context.push((number, places.to_vec()));
@@ -93,11 +88,24 @@ pub fn precompute<S: Scoring>(
     if !context.is_empty() {
         key += &format!(" {context:?}");
     }
-    Ok(Reference::Precomputed(LogProbCache::read_or_compute(dir, &key, sequences, compute)?))
-}
-
-fn unreadable(error: &DataError) -> align_models::Error {
-    align_models::Error::Config(error.to_string())
+    let file = LogProbFile::of(dir, &key, sequences);
+    let name = file.path().file_name().unwrap_or_default().display().to_string();
+    check_same(ranks, BTreeMap::from([("reference, or what it is asked about".to_owned(), name)]))?;
+    // As bits: JSON has no NaN.
+    let bits = |log_probs: Vec<f32>| log_probs.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let of_bits = |bits: Vec<u32>| bits.into_iter().map(f32::from_bits).collect::<Vec<_>>();
+    if let Some(known) = ranks.from_first(|| Ok::<_, Error>(file.read().map(bits)))? {
+        return Ok(Reference::Precomputed(of_bits(known).into()));
+    }
+    let mut pace = Pace::new("reference log-probs of rows", rows.len());
+    let computed = ranks.dealt(passes.len(), |number| {
+        let log_probs = scoring.score(model, &pack(passes[number])?)?.to_vec1::<f32>()?;
+        pace.advance(rows_per_pass * ranks.size());
+        Ok::<_, align_stage::Error>(bits(log_probs))
+    })?;
+    let log_probs = of_bits(computed.concat());
+    ranks.from_first(|| Ok::<_, align_stage::Error>(file.keep(&log_probs)?))?;
+    Ok(Reference::Precomputed(log_probs.into()))
 }
 
 /// A reference that follows the policy (TR-DPO, Gorbatovski et al. 2024, arXiv:2404.09656): every `steps` updates

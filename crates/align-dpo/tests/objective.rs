@@ -8,7 +8,7 @@ use align_data::{Origin, TokenizedPair};
 use align_dpo::{PairBatch, PairMethod, Preference, precompute};
 use align_kernels::Params;
 use align_models::{CausalLm, ModelDir, Reference, weights_hash};
-use align_train::{Objective, Weights};
+use align_train::{Objective, Ranks, Weights, threads};
 use candle_core::Device;
 
 fn model() -> ModelDir {
@@ -98,6 +98,39 @@ fn every_parameter_gets_a_gradient_and_identical_answers_add_none() {
 }
 
 #[test]
+fn ranks_share_the_rows_of_a_reference_that_is_precomputed_and_have_the_log_probs_of_one() {
+    let frozen = params().frozen_copy().unwrap();
+    let hash = weights_hash(model().decoder_config(), &frozen).unwrap();
+    // Each on two threads reads what it is given, or computes it, two rows a pass.
+    let known = |ranks: &Ranks, dir: &Path, model: &str| {
+        let known =
+            precompute(&PairMethod::dpo(0.1), &lm(&frozen), (dir, model), (&pairs()).into(), Some(2), ranks);
+        let all: Vec<usize> = (0..2 * pairs().len()).collect();
+        let log_probs = |known: Reference| known.log_probs(&all, &Device::Cpu, |_| unreachable!());
+        known.map(|known| log_probs(known).unwrap().to_vec1::<f32>().unwrap())
+    };
+    let (alone, shared) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let of_one = known(&Ranks::default(), alone.path(), &hash).unwrap();
+    let on_two = |model: &(dyn Fn(usize) -> String + Sync)| {
+        std::thread::scope(|scope| {
+            let one = |ranks: Ranks| known(&ranks, shared.path(), &model(ranks.rank()));
+            let all: Vec<_> = threads(2).into_iter().map(|ranks| scope.spawn(move || one(ranks))).collect();
+            all.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    for _ in 0..2 {
+        assert!(on_two(&|_| hash.clone()).into_iter().all(|it| it.unwrap() == of_one));
+    }
+    let files =
+        |dir: &Path| std::fs::read_dir(dir).unwrap().map(|it| it.unwrap().file_name()).collect::<Vec<_>>();
+    assert_eq!(files(shared.path()), files(alone.path()));
+    // Whoever has another model is named before anything is kept.
+    let errors = on_two(&|rank| format!("{hash}{rank}")).into_iter().map(|it| it.unwrap_err().to_string());
+    assert!(errors.into_iter().all(|it| it.starts_with("rank 1: its reference")));
+    assert_eq!(files(shared.path()).len(), 1);
+}
+
+#[test]
 fn a_precomputed_reference_gives_the_live_ones_loss_in_any_batch() {
     let params = params();
     let frozen = params.frozen_copy().unwrap();
@@ -105,7 +138,8 @@ fn a_precomputed_reference_gives_the_live_ones_loss_in_any_batch() {
     let hash = weights_hash(model().decoder_config(), &frozen).unwrap();
     let method = PairMethod::dpo(0.1);
     let precomputed =
-        precompute(&method, &lm(&frozen), (cache.path(), &hash), (&pairs()).into(), None).unwrap();
+        precompute(&method, &lm(&frozen), (cache.path(), &hash), (&pairs()).into(), None, &Ranks::default())
+            .unwrap();
     let embedding = params.require("model.embed_tokens.weight").unwrap();
     embedding.set(&(embedding.tensor().detach() * 1.1).unwrap()).unwrap();
     let live = objective(&params, live(&frozen));

@@ -38,7 +38,7 @@ pub use plan::{
     AttentionPlan, DecoderConfig, HeadPlan, Init, LayerPlan, LinearPlan, MlpPlan, NormPlan, QueryScaling,
     RopeScaling, Rotary, StoredParam, StoredTensor,
 };
-pub use reference::{LogProbCache, Reference, weights_hash};
+pub use reference::{LogProbCache, LogProbFile, Reference, weights_hash};
 pub use reward_dir::PadToken;
 pub use reward_model::{RewardHead, RewardModel, RewardScorer};
 pub use weights::{Quantisation, SavedDtype, SavedFormat, WeightBytes};

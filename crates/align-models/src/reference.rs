@@ -50,37 +50,59 @@ impl Reference {
 #[derive(Clone, Debug)]
 pub struct LogProbCache(Arc<[f32]>);
 
-impl LogProbCache {
-    /// Reads the log-probs of `sequences` from `dir`, or computes and keeps them.
-    ///
-    /// `model` is [`weights_hash`] of the reference; `compute` returns one number per sequence.
-    ///
-    /// # Errors
-    /// If `compute` fails or the file cannot be written. A damaged file is computed anew.
-    pub fn read_or_compute<'a>(
+/// The file that keeps the reference log-probs of a data set.
+#[derive(Clone, Debug)]
+pub struct LogProbFile {
+    path: PathBuf,
+    count: usize,
+}
+
+impl LogProbFile {
+    /// The file for `sequences` in `dir`; `model` is [`weights_hash`] of the reference.
+    pub fn of<'a>(
         dir: &Path,
         model: &str,
         sequences: impl IntoIterator<Item = (&'a [u32], &'a [u32])>,
-        compute: impl FnOnce() -> Result<Vec<f32>>,
-    ) -> Result<Self> {
+    ) -> Self {
         let (key, count) = key(model, sequences);
-        let path = dir.join(format!("{key}.safetensors"));
-        if let Some(log_probs) = read(&path, count) {
-            tracing::info!("reference log-probs of {count} sequences read from {}", path.display());
-            return Ok(Self(log_probs.into()));
-        }
-        let log_probs = compute()?;
-        if log_probs.len() != count {
-            return Err(Error::Config(format!(
-                "expected {count} reference log-probs, computed {}",
-                log_probs.len()
-            )));
-        }
-        write(&path, &log_probs)?;
-        tracing::info!("reference log-probs of {count} sequences kept in {}", path.display());
-        Ok(Self(log_probs.into()))
+        Self { path: dir.join(format!("{key}.safetensors")), count }
     }
 
+    /// Where it is, or would be: its name is the hash of all that the log-probs depend on.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The log-probs, if it is there and undamaged.
+    pub fn read(&self) -> Option<Vec<f32>> {
+        let log_probs = read(&self.path, self.count)?;
+        tracing::info!("reference log-probs of {} sequences read from {}", self.count, self.path.display());
+        Some(log_probs)
+    }
+
+    /// Keeps them.
+    ///
+    /// # Errors
+    /// If they are not as many as sequences, or the file cannot be written.
+    pub fn keep(&self, log_probs: &[f32]) -> Result<()> {
+        let Self { path, count } = self;
+        if log_probs.len() != *count {
+            let computed = log_probs.len();
+            return Err(Error::Config(format!("expected {count} reference log-probs, computed {computed}")));
+        }
+        write(path, log_probs)?;
+        tracing::info!("reference log-probs of {count} sequences kept in {}", path.display());
+        Ok(())
+    }
+}
+
+impl From<Vec<f32>> for LogProbCache {
+    fn from(log_probs: Vec<f32>) -> Self {
+        Self(log_probs.into())
+    }
+}
+
+impl LogProbCache {
     fn get(&self, numbers: &[usize], device: &Device) -> Result<Tensor> {
         let value = |&number: &usize| match self.0.get(number) {
             Some(value) => Ok(*value),
@@ -171,39 +193,37 @@ fn write(path: &PathBuf, log_probs: &[f32]) -> Result<()> {
 mod tests {
     use super::*;
 
-    fn cached(
-        dir: &Path,
-        model: &str,
-        rows: &[(&[u32], &[u32])],
-        values: Option<Vec<f32>>,
-    ) -> Result<LogProbCache> {
-        let compute = || values.ok_or_else(|| Error::Config("computed again".to_owned()));
-        LogProbCache::read_or_compute(dir, model, rows.iter().copied(), compute)
+    type Rows<'a> = [(&'a [u32], &'a [u32])];
+
+    fn file(dir: &Path, model: &str, rows: &Rows<'_>) -> LogProbFile {
+        LogProbFile::of(dir, model, rows.iter().copied())
     }
 
     #[test]
     fn the_second_run_reads_what_the_first_computed_and_nothing_else_does() {
         let dir = tempfile::tempdir().unwrap();
         let rows: [(&[u32], &[u32]); 2] = [(&[1, 2], &[3]), (&[1, 2], &[4, 5])];
-        cached(dir.path(), "model", &rows, Some(vec![-1.5, -2.5])).unwrap();
-        let again = cached(dir.path(), "model", &rows, None).unwrap();
+        let first = file(dir.path(), "model", &rows);
+        assert!(first.read().is_none() && first.keep(&[-1.5]).is_err());
+        first.keep(&[-1.5, -2.5]).unwrap();
+        let again = LogProbCache::from(file(dir.path(), "model", &rows).read().unwrap());
         assert_eq!(again.get(&[1, 0], &Device::Cpu).unwrap().to_vec1::<f32>().unwrap(), [-2.5, -1.5]);
         assert!(again.get(&[2], &Device::Cpu).is_err());
         // Another model, another boundary between prompt and completion, other rows.
-        assert!(cached(dir.path(), "other", &rows, None).is_err());
-        assert!(cached(dir.path(), "model", &[(&[1], &[2, 3]), rows[1]], None).is_err());
-        assert!(cached(dir.path(), "model", &rows[..1], None).is_err());
+        assert!(file(dir.path(), "other", &rows).read().is_none());
+        assert!(file(dir.path(), "model", &[(&[1], &[2, 3]), rows[1]]).read().is_none());
+        assert!(file(dir.path(), "model", &rows[..1]).read().is_none());
     }
 
     #[test]
-    fn a_damaged_file_is_computed_again() {
+    fn a_damaged_file_is_none() {
         let dir = tempfile::tempdir().unwrap();
         let rows: [(&[u32], &[u32]); 1] = [(&[1, 2], &[3])];
-        cached(dir.path(), "model", &rows, Some(vec![-1.0])).unwrap();
-        let file = std::fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap().path();
-        std::fs::write(&file, b"half").unwrap();
-        assert!(cached(dir.path(), "model", &rows, None).is_err());
-        cached(dir.path(), "model", &rows, Some(vec![-1.0])).unwrap();
-        assert!(cached(dir.path(), "model", &rows, None).is_ok());
+        let file = file(dir.path(), "model", &rows);
+        file.keep(&[-1.0]).unwrap();
+        std::fs::write(file.path(), b"half").unwrap();
+        assert!(file.read().is_none());
+        file.keep(&[-1.0]).unwrap();
+        assert_eq!(file.read().unwrap(), [-1.0]);
     }
 }

@@ -2,7 +2,7 @@
 
 use align_data::{RowSource, TokenizedRanking};
 use align_stage::{Pack, RowBatches};
-use align_train::{Batches, Error, Evaluate, Metrics, Result, Stop, evaluate};
+use align_train::{Batches, Error, Evaluate, Metrics, Ranks, Result, Stop, evaluate};
 
 use crate::{Ranked, RankingBatch};
 
@@ -34,7 +34,7 @@ pub fn accuracy(judged: &[Judged<'_>]) -> f64 {
     margins.iter().map(|&margin| align_stats::hit(margin)).sum::<f64>() / margins.len().max(1) as f64
 }
 
-/// The rewards of rows; `pack` makes batches that the objective knows.
+/// The rewards of rows, of which each rank computes those of its batches; `pack` makes batches that the objective knows.
 ///
 /// # Errors
 /// If the model cannot be run; a reward that is not finite, with its row.
@@ -43,24 +43,25 @@ pub fn judge<'a>(
     objective: &Ranked,
     pack: impl Fn(RowSource<'_, TokenizedRanking>, &[usize]) -> align_data::Result<RankingBatch>,
     batch_size: usize,
+    ranks: &Ranks,
 ) -> Result<Vec<Judged<'a>>> {
     let mut batches = RowBatches::in_order(rows, batch_size, pack)?;
-    let mut rewards = Vec::new();
+    let mut epoch = Vec::new();
     while let Some(batch) = batches.next()? {
-        rewards.extend(objective.rewards(&batch)?);
+        epoch.push(batch);
     }
-    let judged = |(row, rewards): (&'a TokenizedRanking, Vec<f64>)| match rewards
-        .iter()
-        .copied()
-        .find(|reward| !reward.is_finite())
-    {
-        None => Ok(Judged { row, rewards }),
-        Some(value) => {
-            let rows = row.answers.origin.to_string();
-            Err(Error::NotMeasured { metric: "reward".to_owned(), value, rows })
+    let rewards = ranks.dealt(epoch.len(), |number| {
+        let rewards = objective.rewards(&epoch[number])?;
+        for (row, rewards) in rows[number * batch_size..].iter().zip(&rewards) {
+            if let Some(&value) = rewards.iter().find(|reward| !reward.is_finite()) {
+                let rows = row.answers.origin.to_string();
+                return Err(Error::NotMeasured { metric: "reward".to_owned(), value, rows });
+            }
         }
-    };
-    rows.iter().zip(rewards).map(judged).collect()
+        Ok(rewards)
+    })?;
+    let judged = |(row, rewards)| Judged { row, rewards };
+    Ok(rows.iter().zip(rewards.into_iter().flatten()).map(judged).collect())
 }
 
 /// Held-out rows and the objective over a view of the model.
@@ -69,17 +70,19 @@ pub struct HeldOut<'a> {
     pack: Pack<'a, TokenizedRanking, RankingBatch>,
     objective: Ranked,
     batch_size: usize,
+    ranks: Ranks,
 }
 
 impl<'a> HeldOut<'a> {
-    /// The held-out rows with the objective that they are measured by; none if there are no rows.
+    /// The held-out rows with the objective that they are measured by, and the ranks that share them; none if there are no rows.
     pub fn new(
         rows: &'a [TokenizedRanking],
         pack: impl Fn(RowSource<'_, TokenizedRanking>, &[usize]) -> align_data::Result<RankingBatch> + 'a,
         objective: Ranked,
         batch_size: usize,
+        ranks: Ranks,
     ) -> Option<Self> {
-        (!rows.is_empty()).then(|| Self { rows, pack: Box::new(pack), objective, batch_size })
+        (!rows.is_empty()).then(|| Self { rows, pack: Box::new(pack), objective, batch_size, ranks })
     }
 
     /// The rewards of all rows as the model stands.
@@ -87,12 +90,12 @@ impl<'a> HeldOut<'a> {
     /// # Errors
     /// If the model cannot be run.
     pub fn judge(&self) -> Result<Vec<Judged<'a>>> {
-        judge(self.rows, &self.objective, &self.pack, self.batch_size)
+        judge(self.rows, &self.objective, &self.pack, self.batch_size, &self.ranks)
     }
 
     fn measured(&self, rows: &[TokenizedRanking], stop: &Stop) -> Result<Metrics> {
         let mut batches = RowBatches::in_order(rows, self.batch_size, &self.pack)?;
-        evaluate(&self.objective, &mut batches, stop)
+        evaluate(&self.objective, &mut batches, &self.ranks, stop)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use align_data::TokenizedExample;
 use align_stage::RowBatches;
-use align_train::{Evaluate, Metrics, Result, Stop, evaluate};
+use align_train::{Evaluate, Metrics, Ranks, Result, Stop, evaluate};
 
 use crate::{ExampleBatch, Supervised};
 
@@ -11,19 +11,25 @@ pub struct HeldOut<'a> {
     examples: &'a [TokenizedExample],
     objective: Supervised,
     batch_size: usize,
+    ranks: Ranks,
 }
 
 impl<'a> HeldOut<'a> {
-    /// The held-out rows with the objective that they are measured by; none if there are no rows.
-    pub fn new(examples: &'a [TokenizedExample], objective: Supervised, batch_size: usize) -> Option<Self> {
-        (!examples.is_empty()).then_some(Self { examples, objective, batch_size })
+    /// The held-out rows with the objective that they are measured by, and the ranks that share them; none if there are no rows.
+    pub fn new(
+        examples: &'a [TokenizedExample],
+        objective: Supervised,
+        batch_size: usize,
+        ranks: Ranks,
+    ) -> Option<Self> {
+        (!examples.is_empty()).then_some(Self { examples, objective, batch_size, ranks })
     }
 }
 
 impl HeldOut<'_> {
     fn measured(&self, examples: &[TokenizedExample], stop: &Stop) -> Result<Metrics> {
         let mut batches = RowBatches::in_order(examples, self.batch_size, ExampleBatch::new)?;
-        evaluate(&self.objective, &mut batches, stop)
+        evaluate(&self.objective, &mut batches, &self.ranks, stop)
     }
 }
 

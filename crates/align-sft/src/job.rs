@@ -136,7 +136,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     let objective = objective(policy);
 
     // Training, and what changed.
-    let held_out = HeldOut::new(&data.held_out, view, opening.config.per_device_eval_batch_size);
+    let batch_size = opening.config.per_device_eval_batch_size;
+    let held_out = HeldOut::new(&data.held_out, view, batch_size, host.ranks.clone());
     let batches = RowBatches::new(&data.train, order, ExampleBatch::new);
     let fixed = Fixed { rows: &data.fingerprint, ..Fixed::default() };
     let training = Training { params: &params, objective, batches, rows: data.train.len(), fixed };

@@ -20,6 +20,7 @@ mod place;
 mod precision;
 mod quantisation;
 mod reference;
+mod same;
 mod settings;
 mod training;
 

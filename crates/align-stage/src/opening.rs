@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::lora::LEARNING_RATE_FACTOR;
 use crate::memory::Cut;
 use crate::settings::{line, named, written};
-use crate::{Error, Event, Given, Host, Job, MemoryPlan, Place, Result, given};
+use crate::{Error, Event, Given, Host, Job, MemoryPlan, Place, Result, given, same};
 
 /// A job that has read its options and found its model.
 pub struct Opening<'a> {
@@ -136,6 +136,7 @@ impl<'a> Opening<'a> {
         if train.learning_rate.is_none() {
             opening.defaults([("learning_rate", opening.config.learning_rate.into())]);
         }
+        same::check_options(&opening)?;
         Ok(opening)
     }
 

@@ -9,13 +9,12 @@ use align_kernels::{Isa, Params};
 use align_models::ModelDir;
 use align_train::{
     Batches, Error as TrainError, Evaluate, Layout, LogEntry, Objective, OnLog, Outcome, Run, Stop, Updater,
-    check_metric, check_same, file_hash, fit, weights_hash,
+    check_metric, fit,
 };
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::first_batch::FIRST_BATCH_FILE;
-use crate::{Error, Event, Host, Look, Opening, Result, RunFigures};
+use crate::{Error, Event, Host, Look, Opening, Result, RunFigures, same};
 
 const REPORT: &str = "report.json";
 
@@ -68,7 +67,7 @@ where
     B: Batches<Batch = O::Batch>,
 {
     /// Trains from the beginning or from where a checkpoint stands, and saves the model. `look` measures
-    /// `held_out` after so many updates: before the first and after the last. None after a dry run, which
+    /// `held_out` after so many updates: before the first and after the last, on all ranks. None after a dry run, which
     /// makes no step and writes nothing, and on ranks that are not the first.
     ///
     /// # Errors
@@ -89,19 +88,22 @@ where
         }
         let started = start(opening, self.params, total_steps, &self.fixed, save, &on_log)?;
         let Some((mut updater, mut run)) = started else { return Ok(None) };
-        // The first rank looks and saves; the others wait for it where they need it next.
-        let leads = host.ranks.leads();
         let seen = |held_out: &mut Option<H>, step| {
-            held_out.as_mut().filter(|_| leads).map(|held_out| look(held_out, step, &host.stop)).transpose()
+            held_out.as_mut().map(|held_out| look(held_out, step, &host.stop)).transpose()
         };
         let before = seen(&mut held_out, 0)?;
         let evaluation = held_out.as_mut().map(|held_out| held_out as &mut dyn Evaluate);
         let outcome = fit(&mut self.objective, evaluation, &mut self.batches, &mut updater, &mut run)?;
         let outcome = went_on(outcome)?;
-        let Some(output) = run.output() else { return Ok(None) };
-        output.check_held()?;
-        opening.save_trained(self.params, run.output_dir())?;
+        // The first rank saves; the others wait for it where they look together.
+        if let Some(output) = run.output() {
+            output.check_held()?;
+            opening.save_trained(self.params, run.output_dir())?;
+        }
         let after = seen(&mut held_out, updater.step())?;
+        if run.output().is_none() {
+            return Ok(None);
+        }
         let figures = RunFigures::new(opening, &outcome, &run, self.rows);
         Ok(Some(Ended { figures, looks: before.zip(after), output_dir: run.output_dir().to_owned() }))
     }
@@ -138,7 +140,7 @@ pub fn start<'a>(
         host.tell(Event::WouldTrain { steps: total_steps.saturating_sub(done), done })?;
         return Ok(None);
     }
-    check_ranks(opening, params, &settings)?;
+    same::check_inputs(opening, params, &settings)?;
     let mut led = None;
     let (directory, resumed_from) = host.ranks.from_first(|| {
         let output = place.create_output_dir()?;
@@ -161,30 +163,6 @@ pub fn start<'a>(
         }
     };
     Ok(Some((updater, run)))
-}
-
-/// Refuses ranks that would not train the same: everything that enters into the weights is compared by its hash.
-fn check_ranks(opening: &Opening<'_>, params: &Params, settings: &Value) -> Result<()> {
-    let ranks = &opening.host.ranks;
-    if ranks.is_alone() {
-        return Ok(());
-    }
-    let mut own = BTreeMap::from([
-        ("weights".to_owned(), weights_hash(params)?),
-        ("version".to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-    ]);
-    if let Ok(program) = std::env::current_exe() {
-        own.insert("program (its file)".to_owned(), file_hash(&program)?);
-    }
-    for (what, value) in settings.as_object().into_iter().flatten() {
-        let groups = value.as_object().into_iter().flatten().filter(|_| what == "options");
-        let options = groups.flat_map(|(_, group)| group.as_object().into_iter().flatten());
-        own.extend(options.map(|(option, value)| (format!("option `{option}`"), value.to_string())));
-        if what != "options" {
-            own.insert(what.replace('_', " "), value.to_string());
-        }
-    }
-    Ok(check_same(ranks, own)?)
 }
 
 /// Tells the host an entry of the log.

@@ -142,14 +142,14 @@ fn evaluate(
         return Ok(SelectionVerdict::default());
     };
     let began = Instant::now();
-    // The first rank measures for all.
-    let measured = run.config().ranks.from_first(|| {
-        let measured = run.stop().go_on().and_then(|()| evaluation.evaluate(updater.step(), run.stop()));
-        match measured {
-            Err(Error::Interrupted(_)) => Ok(None),
-            measured => measured.map(Some),
-        }
-    })?;
+    let ranks = &run.config().ranks;
+    let measured = run.stop().all_go_on(ranks).and_then(|()| evaluation.evaluate(updater.step(), run.stop()));
+    let measured = match measured {
+        Err(Error::Interrupted(_)) => Ok(None),
+        measured => measured.map(Some),
+    };
+    // What decides about the best model is one number, whatever an evaluation divides.
+    let measured = ranks.agree(measured)?.swap_remove(0);
     // An evaluation can take minutes, which a process that was told to stop may not have: the run that goes on makes it.
     run.progress.evaluation_pending = measured.is_none();
     match measured {

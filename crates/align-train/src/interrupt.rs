@@ -79,6 +79,15 @@ impl Stop {
         self.reason().map_or(Ok(()), |reason| Err(Error::Interrupted(reason)))
     }
 
+    /// Fails on all ranks if somebody has asked one of them.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`]; a rank that failed or is gone.
+    pub fn all_go_on(&self, ranks: &Ranks) -> Result<()> {
+        let asked = ranks.each(self.reason())?.into_iter().flatten().next();
+        asked.map_or(Ok(()), |reason| Err(Error::Interrupted(reason)))
+    }
+
     /// From now on a first signal is noted instead of ending the process.
     pub fn listen(&self) -> Listening {
         if let Some(signals) = self.signals {

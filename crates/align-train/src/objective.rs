@@ -159,7 +159,7 @@ pub trait Batches {
 /// The measurement that is made every `eval_steps`.
 pub trait Evaluate {
     /// Measures the model as it is after `step` updates, unless `stop` asks meanwhile. Names carry no prefix: the engine adds
-    /// `eval_`.
+    /// `eval_`. Of several ranks all are asked, and those of the first count.
     ///
     /// For a resumed run to equal one that never stopped, the result may depend on the weights and the
     /// step only: random streams are seeded by the step, not carried on.

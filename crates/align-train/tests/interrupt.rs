@@ -8,8 +8,8 @@ mod toy;
 use std::path::Path;
 
 use align_train::{
-    Batches, Evaluate, Metrics, Objective, Outcome, OutputDir, Result, Run, RunControl, StepLoss, Stop,
-    StopReason, Strategy, TrainOptions, Update, Weights, fit,
+    Batches, Evaluate, Metrics, Objective, Outcome, OutputDir, Ranks, Result, Run, RunControl, StepLoss,
+    Stop, StopReason, Strategy, TrainOptions, Update, Weights, fit,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::raise;
@@ -91,7 +91,7 @@ fn train(dir: &Path, options: &TrainOptions, told: Told, stop: Stop) -> (Outcome
     let accepted = Run::accept(output, &config, options, |dir: &Path| save_model(&params, dir)).unwrap();
     let mut run = accepted.begin(RunControl { stop, ..RunControl::default() }).unwrap();
     let mut updater = config.updater(&params, steps).unwrap();
-    let mut held_out = Watched { inner: HeldOut::of(&objective.inner), told };
+    let mut held_out = Watched { inner: HeldOut::of(&objective.inner, Ranks::default()), told };
     let outcome = fit(&mut objective, Some(&mut held_out), &mut batches, &mut updater, &mut run).unwrap();
     let state = run.state().clone();
     (outcome.clone(), toy::Finished { outcome, objective: objective.inner, state })

@@ -100,6 +100,7 @@ impl Job {
             num_kl_prompts: self.dpo.num_kl_prompts,
             max_new_tokens: self.dpo.max_new_tokens,
             seed: opening.place.seed,
+            ranks: opening.host.ranks.clone(),
             ends_with_last: !opening.config.selection.as_ref().is_some_and(|s| s.load_best_model_at_end),
         })
     }

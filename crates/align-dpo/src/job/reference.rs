@@ -85,9 +85,8 @@ impl RunReference {
         }
         let Some(dir) = options.cache_dir()?.filter(|_| opening.host.trains()) else { return Ok(None) };
         let (_, hash) = self.hash()?;
-        // The first rank computes them, the others read what it has written.
-        let known = || Ok(precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch)?);
-        opening.host.ranks.after_first(known).map(Some)
+        let ranks = &opening.host.ranks;
+        precompute(scoring, &self.model, (&dir, &hash), rows, rows_per_batch, ranks).map(Some)
     }
 
     /// The reference as completions are compared with it, and what moves the one of training. A model whose log-probs were

@@ -107,7 +107,8 @@ pub fn train(job: &Job, host: &Host<'_>, parts: Parts) -> Result<Option<Trained<
     objective.check_start(&pack(train, &order.clone().next_batch().unwrap_or_default())?)?;
     let view = || Ok::<_, Error>(Ranked::new(models.view(held_out)?, method));
     let batch_size = opening.config.per_device_eval_batch_size;
-    let held_out = HeldOut::new(&data.held_out, models.pack(held_out)?, view()?, batch_size);
+    let held_out =
+        HeldOut::new(&data.held_out, models.pack(held_out)?, view()?, batch_size, host.ranks.clone());
 
     // Training, and what became of it.
     opening.announce(RewardNormalization::FILE)?;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use align_data::{BatchSize, MicroBatches, Order, RowSource, SamplingStrategy, TokenizedRanking};
 use align_models::RewardModel;
 use align_stage::{Error, Opening, Result, open_model};
+use align_train::Ranks;
 
 use super::model::Models;
 use crate::{Judged, Method, Ranked, RankingBatch, RewardNormalization, RewardSource, judge};
@@ -45,7 +46,9 @@ pub(super) fn verified(
         .ok_or_else(|| Error::Outcome("the run has no output directory".to_owned()))?;
     let batch_size = opening.config.per_device_eval_batch_size;
     let live = Ranked::new(models.as_saved(opening.saved_dtype, rows.into())?, method);
-    let live = judge(rows, &live, models.pack(rows.into())?, batch_size)?;
+    // By the first rank, as it alone has saved the model.
+    let alone = Ranks::default();
+    let live = judge(rows, &live, models.pack(rows.into())?, batch_size, &alone)?;
 
     let dir = open_model(&opening.hub, &output_dir.display().to_string(), "main")?;
     let dir = dir.quantised_like(&opening.model).in_precision(opening.model.decoder_config().precision);
@@ -53,7 +56,7 @@ pub(super) fn verified(
     let model = RewardModel::new(dir.decoder_config(), head, &params)?;
     let read = Ranked::new(RewardSource::Model(Box::new(model)), method);
     let compared = &rows[..rows.len().min(COMPARED)];
-    let read = judge(compared, &read, |rows, indices| RankingBatch::new(rows, indices), batch_size)?;
+    let read = judge(compared, &read, |rows, indices| RankingBatch::new(rows, indices), batch_size, &alone)?;
     let difference = rewards(&read).zip(rewards(&live)).map(|(a, b)| (a - b).abs() / b.abs().max(1.0));
     let difference = difference.fold(0.0, f64::max);
     if difference.is_nan() || difference > TOLERANCE {

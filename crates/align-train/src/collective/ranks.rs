@@ -119,6 +119,24 @@ impl Ranks {
         first.ok_or_else(|| E::from(Error::rank(0, "brought nothing; this is a bug")))
     }
 
+    /// What is made of each of so many pieces, dealt like micro-batches: each rank makes what is its own, and all have all of it, in
+    /// the order of the pieces.
+    ///
+    /// # Errors
+    /// That of this rank; else the first of the others'.
+    pub fn dealt<T, E>(&self, pieces: usize, work: impl FnMut(usize) -> Result<T, E>) -> Result<Vec<T>, E>
+    where
+        T: Serialize + DeserializeOwned,
+        E: Display + From<Error>,
+    {
+        let own = (self.rank()..pieces).step_by(self.size()).map(work).collect::<Result<Vec<_>, E>>();
+        if self.is_alone() {
+            return own;
+        }
+        let mut of_ranks: Vec<_> = self.agree(own)?.into_iter().map(Vec::into_iter).collect();
+        Ok((0..pieces).filter_map(|piece| of_ranks[piece % self.size()].next()).collect())
+    }
+
     /// What every rank does, the first before all others: what it leaves behind, they find.
     ///
     /// # Errors

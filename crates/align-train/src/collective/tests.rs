@@ -89,6 +89,25 @@ fn whoever_is_gone_is_named() {
 }
 
 #[test]
+fn pieces_are_dealt_and_all_have_all_in_their_order() {
+    for pieces in 0..9 {
+        let work = |piece: usize| Ok::<_, Error>(piece * piece);
+        let all = on(3, |it| {
+            let mut own = Vec::new();
+            let all = it.dealt(pieces, |piece| work(piece).inspect(|_| own.push(piece))).unwrap();
+            assert_eq!(own, (0..pieces).filter(|piece| it.has(*piece)).collect::<Vec<_>>());
+            all
+        });
+        assert!(all.iter().all(|all| *all == (0..pieces).map(|piece| piece * piece).collect::<Vec<_>>()));
+    }
+    let failed = on(2, |it| {
+        let work = |piece| if piece == 3 { Err(Error::stage("row 3")) } else { Ok(piece) };
+        it.dealt(6, work).unwrap_err().to_string()
+    });
+    assert_eq!(failed, ["rank 1: row 3", "row 3"]);
+}
+
+#[test]
 fn the_first_decides_and_works_before_the_others() {
     use std::sync::atomic::{AtomicUsize, Ordering};
     let done = AtomicUsize::new(0);

@@ -1,6 +1,8 @@
 //! Gradient accumulation is exact: how a window is cut into micro-batches changes nothing but rounding.
 
-use align_train::{Adam, Curve, OptimizerConfig, OptimizerMethod, Schedule, Stop, Update, Updater, evaluate};
+use align_train::{
+    Adam, Curve, OptimizerConfig, OptimizerMethod, Ranks, Schedule, Stop, Update, Updater, evaluate,
+};
 use candle_core::{DType, Device, Tensor};
 
 use crate::toy::{self, Loader, Regression, Row, rows};
@@ -85,8 +87,10 @@ fn gradients_are_clipped_to_the_norm_that_is_reported() {
 #[test]
 fn evaluation_does_not_depend_on_the_batch_size() {
     let objective = Regression::new().held_out();
-    let measure =
-        |size| evaluate(&objective, &mut Loader::in_order(rows(7), size), &Stop::default()).unwrap();
+    let measure = |size| {
+        evaluate(&objective, &mut Loader::in_order(rows(7), size), &Ranks::default(), &Stop::default())
+            .unwrap()
+    };
     let whole = measure(7);
     for size in [1, 2, 4] {
         let parts = measure(size);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::toy::{Finished, Loader, Regression, Row, options, rows, train, train_with};
 use align_kernels::{Param, Params};
-use align_train::{Objective, Result, StepLoss, Stop, Weights, evaluate};
+use align_train::{Objective, Ranks, Result, StepLoss, Stop, Weights, evaluate};
 use candle_core::{Device, Tensor};
 
 fn message(result: Result<Finished>) -> String {
@@ -36,16 +36,21 @@ fn a_loss_that_is_not_finite_stops_the_run_and_names_its_rows() {
 fn a_held_out_row_without_a_finite_loss_stops_the_run_and_is_named() {
     let mut held_out = rows(4);
     held_out[2].y = f32::NAN;
-    let error = evaluate(&Regression::new(), &mut Loader::in_order(held_out, 2), &Stop::default())
-        .unwrap_err()
-        .to_string();
+    let error =
+        evaluate(&Regression::new(), &mut Loader::in_order(held_out, 2), &Ranks::default(), &Stop::default())
+            .unwrap_err()
+            .to_string();
     assert!(
         error.starts_with("evaluation: `loss` is NaN; look at these rows (toy.jsonl:3, toy.jsonl:4)"),
         "{error}"
     );
     // A loss that is none of the trouble, and a metric that is.
-    let measured =
-        evaluate(&Unmeasured(Regression::new()), &mut Loader::in_order(rows(4), 2), &Stop::default());
+    let measured = evaluate(
+        &Unmeasured(Regression::new()),
+        &mut Loader::in_order(rows(4), 2),
+        &Ranks::default(),
+        &Stop::default(),
+    );
     assert!(
         measured
             .unwrap_err()

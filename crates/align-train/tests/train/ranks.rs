@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::thread;
 
-use align_train::{Outcome, Ranks, Result, Strategy, TrainOptions, threads};
+use align_train::{
+    Error, Metrics, Outcome, Ranks, Result, Stop, StopReason, Strategy, TrainOptions, evaluate, threads,
+};
 
 use crate::resume::{run_options, stopped_after};
-use crate::toy::{Finished, Loader, Regression, train_on};
+use crate::toy::{Finished, Loader, Regression, Row, rows, train_on};
 
 /// What every one of so many ranks comes to, the first one's first.
 fn train(count: usize, dir: &Path, options: &TrainOptions) -> Vec<Result<Finished>> {
@@ -63,7 +65,7 @@ pub(crate) fn weights(finished: &Finished) -> Vec<f32> {
 #[test]
 fn any_number_of_ranks_makes_the_run_of_one_that_accumulates_as_much() {
     // 9 rows: windows of 4, 4 and 1 micro-batches, so that in the last one all ranks but the first have none.
-    let nine = |_: usize, loader: &mut Loader| loader.rows = crate::toy::rows(9);
+    let nine = |_: usize, loader: &mut Loader| loader.rows = rows(9);
     let run = |ranks: usize| {
         let dir = tempfile::tempdir().unwrap();
         let change = |options: &mut TrainOptions| {
@@ -95,6 +97,44 @@ fn any_number_of_ranks_makes_the_run_of_one_that_accumulates_as_much() {
             }
         }
     }
+}
+
+#[test]
+fn held_out_rows_are_measured_by_all_ranks_and_come_to_the_figures_of_one_to_the_bit() {
+    let measured = |ranks: &Ranks, stop: &Stop, rows: Vec<Row>| {
+        let objective = Regression::new().held_out();
+        evaluate(&objective, &mut Loader::in_order(rows, 2), ranks, stop)
+    };
+    let on = |count: usize, one: &(dyn Fn(&Ranks) -> Result<Metrics> + Sync)| {
+        thread::scope(|scope| {
+            let all: Vec<_> = threads(count).into_iter().map(|it| scope.spawn(move || one(&it))).collect();
+            all.into_iter().map(|it| it.join().unwrap()).collect::<Vec<_>>()
+        })
+    };
+    let alone = measured(&Ranks::default(), &Stop::default(), rows(13)).unwrap();
+    for count in [2, 3, 9] {
+        for it in on(count, &|ranks| measured(ranks, &Stop::default(), rows(13))) {
+            assert_eq!(it.unwrap(), alone, "{count} ranks");
+        }
+    }
+    // One that is asked to stop has all of them stop, and none of them fail.
+    let all = on(3, &|ranks| {
+        let stop = Stop::default();
+        if ranks.rank() == 1 {
+            stop.request();
+        }
+        let interrupted = measured(ranks, &stop, rows(13));
+        ranks.end()?;
+        interrupted
+    });
+    assert!(all.iter().all(|it| matches!(it, Err(Error::Interrupted(StopReason::Requested)))));
+    // The fourth batch is the second rank's.
+    let mut bad = rows(13);
+    bad[7].y = f32::NAN;
+    let errors = on(2, &|ranks| measured(ranks, &Stop::default(), bad.clone()));
+    let errors: Vec<_> = errors.into_iter().map(|it| it.unwrap_err().to_string()).collect();
+    assert!(errors[1].contains("`loss` is NaN; look at these rows (toy.jsonl:7, toy.jsonl:8)"), "{errors:?}");
+    assert_eq!(errors[0], format!("rank 1: {}", errors[1]));
 }
 
 #[test]

@@ -199,18 +199,19 @@ impl Batches for Loader {
 pub(crate) struct HeldOut {
     objective: Regression,
     batches: Loader,
+    ranks: Ranks,
 }
 
 impl HeldOut {
-    pub(crate) fn of(objective: &Regression) -> Self {
+    pub(crate) fn of(objective: &Regression, ranks: Ranks) -> Self {
         let rows = rows(13).into_iter().skip(8).collect();
-        Self { objective: objective.held_out(), batches: Loader::in_order(rows, 2) }
+        Self { objective: objective.held_out(), batches: Loader::in_order(rows, 2), ranks }
     }
 }
 
 impl Evaluate for HeldOut {
     fn evaluate(&mut self, _step: usize, stop: &Stop) -> Result<Metrics> {
-        evaluate(&self.objective, &mut self.batches, stop)
+        evaluate(&self.objective, &mut self.batches, &self.ranks, stop)
     }
 }
 
@@ -283,7 +284,7 @@ pub(crate) fn train_on(
         None => Run::follow(dir.to_owned(), resumed.as_deref(), &config, RunControl::default())?,
     };
     let mut updater: Updater = config.updater(&params, total_steps)?;
-    let mut held_out = HeldOut::of(&objective);
+    let mut held_out = HeldOut::of(&objective, ranks.clone());
     let outcome = fit(&mut objective, Some(&mut held_out), &mut batches, &mut updater, &mut run)?;
     let state = run.state().clone();
     drop(run);
