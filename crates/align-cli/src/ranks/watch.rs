@@ -138,13 +138,13 @@ pub(super) fn patience() -> Result<Duration, String> {
     }
 }
 
-fn written(beat: Beat) -> [u64; 3] {
-    [beat.moves, u64::from(beat.updates), u64::from(beat.waits)]
+fn written(beat: Beat) -> [u64; 4] {
+    [beat.moves, beat.calls, u64::from(beat.updates), u64::from(beat.waits)]
 }
 
 fn read(said: &[u64]) -> Beat {
     match *said {
-        [moves, updates, waits] => Beat { moves, updates: updates != 0, waits: waits != 0 },
+        [moves, calls, updates, waits] => Beat { moves, calls, updates: updates != 0, waits: waits != 0 },
         _ => Beat::default(),
     }
 }

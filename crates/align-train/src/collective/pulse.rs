@@ -13,6 +13,7 @@ pub struct Pulse(Arc<Signs>);
 #[derive(Debug, Default)]
 struct Signs {
     moves: AtomicU64,
+    calls: AtomicU64,
     updates: AtomicBool,
     waits: AtomicBool,
 }
@@ -22,6 +23,8 @@ struct Signs {
 pub struct Beat {
     /// Grows with every micro-batch, and with whatever is exchanged.
     pub moves: u64,
+    /// The calls so far that all ranks take part in, the one under way too. All make the same ones.
+    pub calls: u64,
     /// Whether the rank is at an update.
     pub updates: bool,
     /// Whether it waits for others.
@@ -31,9 +34,10 @@ pub struct Beat {
 impl Pulse {
     /// How far the rank is.
     pub fn beat(&self) -> Beat {
-        let Signs { moves, updates, waits } = &*self.0;
+        let Signs { moves, calls, updates, waits } = &*self.0;
+        let [moves, calls] = [moves, calls].map(|it| it.load(Ordering::Relaxed));
         let [updates, waits] = [updates, waits].map(|it| it.load(Ordering::Relaxed));
-        Beat { moves: moves.load(Ordering::Relaxed), updates, waits }
+        Beat { moves, calls, updates, waits }
     }
 
     /// Says that the rank got on.
@@ -48,6 +52,7 @@ impl Pulse {
 
     /// A call that others take part in, to its end.
     pub(crate) fn while_waiting<T>(&self, call: impl FnOnce() -> T) -> T {
+        self.0.calls.fetch_add(1, Ordering::Relaxed);
         self.during(&self.0.waits, call)
     }
 
@@ -77,12 +82,16 @@ impl Beats {
         }
     }
 
-    /// The rank that has stood still in an update for so long while others waited all the time.
+    /// The rank that has stood still in an update for so long while others waited all the time: at work, or in a call that those
+    /// who wait have come out of, and so have had its part of.
     pub fn stuck(&self, now: Instant, patience: Duration) -> Option<usize> {
         let still = |(_, since): &(Beat, Instant)| now.duration_since(*since) > patience;
-        let waits = self.0.iter().any(|known| known.0.waits && still(known));
-        let stands = |known: &(Beat, Instant)| known.0.updates && !known.0.waits && still(known);
-        self.0.iter().position(stands).filter(|_| waits)
+        let waiting = self.0.iter().filter(|known| known.0.waits && still(known));
+        let furthest = waiting.map(|known| known.0.calls).max()?;
+        let stands = |known: &(Beat, Instant)| {
+            known.0.updates && still(known) && (!known.0.waits || known.0.calls < furthest)
+        };
+        self.0.iter().position(stands)
     }
 }
 
@@ -95,7 +104,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let patience = Duration::from_secs(60);
-        let beat = |moves, updates, waits| Beat { moves, updates, waits };
+        let beat = |moves, updates, waits| Beat { moves, calls: 3, updates, waits };
         let mut beats = Beats::of(3, start);
         for rank in 0..3 {
             beats.heard(rank, beat(7, true, rank != 1), at(1));
@@ -117,5 +126,10 @@ mod tests {
             beats.heard(rank, beat(11, true, true), at(20_000));
         }
         assert_eq!(beats.stuck(at(30_000), patience), None);
+        // But not if the others are past the call that it is in.
+        for rank in [0, 2] {
+            beats.heard(rank, Beat { calls: 4, ..beat(12, true, true) }, at(30_000));
+        }
+        assert_eq!((beats.stuck(at(30_050), patience), beats.stuck(at(30_070), patience)), (None, Some(1)));
     }
 }
