@@ -31,6 +31,7 @@ mod rows;
 mod shapes;
 pub(crate) mod slice;
 mod stream;
+mod unique;
 
 pub use files::has_split;
 pub use judged::JudgedPairs;

@@ -107,6 +107,14 @@ mod tests {
         assert!(complaint("[{\"margin\":\n -Infinity}]").contains("Infinity` is no JSON"));
         assert!(complaint("[1]").contains("expected an object"));
         assert!(complaint("{}\n[1]").contains("f:2: malformed JSON: a row is a list"));
+        assert!(
+            complaint("{\"a\":1}\n{\"a\":[{\"b\":1, \"b\":2}]}")
+                .contains("f:2: malformed JSON: the key `b` stands twice in one object (column 1")
+        );
+        assert!(
+            complaint("[{\"a\":1},\n{\"a\":1,\"a\":1}]")
+                .contains("f:2: malformed JSON: the key `a` stands twice")
+        );
         assert!(complaint(b"{}\n\n\xff\n").contains("line 3 is not UTF-8"));
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::columns::describe;
+use super::unique::Unique;
 use crate::error::{DataError, Result};
 use crate::guard::shortened;
 use crate::record::Origin;
@@ -63,7 +64,7 @@ impl Row {
 pub(super) fn line(file: &Arc<Path>, number: usize, text: &str) -> Result<Row> {
     let origin = Origin::new(file.clone(), number);
     match serde_json::from_str(text) {
-        Ok(value) => object(origin, value),
+        Ok(Unique(value)) => object(origin, value),
         Err(error) => Err(malformed(origin, &error, text)),
     }
 }
@@ -122,9 +123,9 @@ impl Place<'_> {
     }
 
     fn object(&mut self) -> Result<Row> {
-        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<Value>();
+        let mut values = serde_json::Deserializer::from_str(&self.text[self.at..]).into_iter::<Unique>();
         match values.next() {
-            Some(Ok(value)) => {
+            Some(Ok(Unique(value))) => {
                 let row = object(self.origin(), value)?;
                 self.advance_to(self.at + values.byte_offset());
                 Ok(row)

@@ -2,6 +2,8 @@
 //! starts (`▁`) and so sees a completion on its own differently from one in the middle of a text.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod directories;
+
 use std::path::{Path, PathBuf};
 
 use align_data::{
@@ -265,33 +267,6 @@ fn prompts_keep_their_end_and_their_bos() {
     let whole = tokenizer.encode("How do I keep bread fresh?").unwrap();
     assert_eq!(prompts[0].tokens, [&[BOS], &whole[whole.len() - 3..]].concat());
     assert_eq!(report.truncated, 1);
-}
-
-#[test]
-fn a_model_directory_without_tokenizer_json_is_named() {
-    let dir = tempfile::tempdir().unwrap();
-    let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("tokenizer.json: no such file"), "{error}");
-}
-
-#[test]
-fn a_special_token_outside_the_vocabulary_is_an_error() {
-    let dir = tempfile::tempdir().unwrap();
-    std::fs::copy(fixture().join("tokenizer.json"), dir.path().join("tokenizer.json")).unwrap();
-    std::fs::write(dir.path().join("tokenizer_config.json"), r#"{"eos_token":"<end>"}"#).unwrap();
-    let error = Tokenizer::load(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("`eos_token` is `<end>`, which is not in the vocabulary"), "{error}");
-}
-
-#[test]
-fn the_hash_follows_the_content() {
-    let (_dir, one) = with_config(r#"{"eos_token":"</s>"}"#);
-    let (_other, same) = with_config(r#"{"eos_token":"</s>"}"#);
-    let (_third, different) = with_config(r#"{"eos_token":"<pad>"}"#);
-    assert_eq!(one.content_hash(), same.content_hash());
-    assert_ne!(one.content_hash(), different.content_hash());
-    assert_eq!(one.content_hash().len(), 64);
-    assert_eq!((one.vocab_size(), one.eos().unwrap().id), (330, EOS));
 }
 
 fn plain() -> impl Strategy<Value = String> {
