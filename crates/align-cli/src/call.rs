@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use align_stage::{Error, Event, Heard, Host, Look};
+use align_stage::{Cluster, Error, Event, Heard, Host, Look};
 use align_train::{Error as TrainError, Stop, StopReason};
 
 use serde_json::json;
@@ -46,13 +46,21 @@ struct ConfigOption {
     config: Option<PathBuf>,
 }
 
-/// The two ways of only looking.
+/// The ways of only looking.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Output")]
 struct LookOptions {
     /// Load and check everything, then stop before the first step; nothing is written
     #[arg(long)]
     dry_run: bool,
+
+    /// With --dry-run: what training on so many processes would bring, each on a machine like this
+    #[arg(long, value_name = "N", requires = "dry_run", value_parser = align_limits::whole(2..=100_000))]
+    ranks: Option<usize>,
+
+    /// What each of them can send, such as 12.5GB/s or 100Gbit/s: with it times are predicted
+    #[arg(long, value_name = "RATE", requires = "ranks", value_parser = align_limits::bandwidth())]
+    bandwidth: Option<u64>,
 
     /// Print one batch as text with its mask and stop; nothing is written
     #[arg(long)]
@@ -74,6 +82,7 @@ pub(crate) fn train<J: Trains>(program: &Program, words: Words) -> ExitCode {
             stop: Stop::on_signals()?,
             progress_bar: !call.quiet.quiet && !call.json.json,
             look,
+            cluster: call.look.ranks.map(|ranks| Cluster { ranks, bandwidth: call.look.bandwidth }),
             given: Some(invocation.given()),
             settings: Some(invocation.settings.clone()),
             also_read: config.map(|path| ("the config file", path.display().to_string())).collect(),
@@ -119,6 +128,7 @@ fn heard(event: &Event<'_>, look: &Look, invocation: &Invocation) -> Heard {
         // A run that trains says it in its log, in a line.
         Event::Memory(plan) => print_event("memory", &json!(plan))
             .and_then(|()| if *look == Look::DryRun { print(plan) } else { Ok(()) }),
+        Event::Scaling(scaling) => print_event("scaling", &json!(scaling)).and_then(|()| print(scaling)),
         Event::Row(row) => match Audience::now() {
             Audience::Program => print_event("row", &json!({ "text": row.to_string() })),
             Audience::People | Audience::Script => print_coloured(row),

@@ -4,5 +4,6 @@ pub mod memory;
 mod number;
 
 pub use number::{
-    OutOfRange, count, finite, memory_size, number, rows, seed, signed, steps, token_id, tokens, whole,
+    OutOfRange, bandwidth, count, finite, memory_size, number, rows, seed, signed, steps, token_id, tokens,
+    whole,
 };

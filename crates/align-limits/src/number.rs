@@ -76,18 +76,45 @@ pub fn memory_size() -> impl Fn(&str) -> Result<u64, OutOfRange> + Clone {
         ("TB", 1e12),
     ];
     |text| {
-        let text = text.trim();
-        let read = |(unit, factor): &(&str, f64)| {
-            let number = text.strip_suffix(unit)?.trim_end();
-            // `1e3GB`, `infGB` and `-1GB` are no sizes that anybody writes.
-            let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-            Some(number.parse::<f64>().ok().filter(|_| is_plain)? * factor)
-        };
-        let bytes = UNITS.iter().find_map(read).filter(|bytes| (1e6..=1e15).contains(bytes));
+        let bytes = in_units(text, &UNITS).filter(|bytes| (1e6..=1e15).contains(bytes));
         bytes.map(|bytes| bytes as u64).ok_or_else(|| {
             OutOfRange("a number with its unit from 1MB to 1000TB, such as 8GiB or 1500MB".to_owned())
         })
     }
+}
+
+/// A rate of sending: a number and its unit, `12.5GB/s`, `100Gbit/s`, in bytes a second. From 1 kB to 1 PB a second.
+pub fn bandwidth() -> impl Fn(&str) -> Result<u64, OutOfRange> + Clone {
+    const UNITS: [(&str, f64); 9] = [
+        ("MiB/s", 1_048_576.0),
+        ("GiB/s", 1_073_741_824.0),
+        ("kB/s", 1e3),
+        ("MB/s", 1e6),
+        ("GB/s", 1e9),
+        ("TB/s", 1e12),
+        ("Mbit/s", 1e6 / 8.0),
+        ("Gbit/s", 1e9 / 8.0),
+        ("Tbit/s", 1e12 / 8.0),
+    ];
+    |text| {
+        let bytes = in_units(text, &UNITS).filter(|bytes| (1e3..=1e15).contains(bytes));
+        bytes.map(|bytes| bytes as u64).ok_or_else(|| {
+            OutOfRange(
+                "a number with its unit from 1kB/s to 1000TB/s, such as 12.5GB/s or 100Gbit/s".to_owned(),
+            )
+        })
+    }
+}
+
+/// A plain number and one of these units, times what the unit stands for.
+fn in_units(text: &str, units: &[(&str, f64)]) -> Option<f64> {
+    let text = text.trim();
+    units.iter().find_map(|(unit, factor)| {
+        let number = text.strip_suffix(unit)?.trim_end();
+        // `1e3GB`, `infGB` and `-1GB` are no sizes that anybody writes.
+        let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        Some(number.parse::<f64>().ok().filter(|_| is_plain)? * factor)
+    })
 }
 
 /// A number from one end of the range to the other, both included; NaN is in none.
@@ -145,6 +172,17 @@ mod tests {
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.starts_with("expected a number with its unit from 1MB"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_bandwidth_has_a_unit() {
+        let read = bandwidth();
+        assert_eq!((read("12.5GB/s"), read("100 Gbit/s")), (Ok(12_500_000_000), Ok(12_500_000_000)));
+        assert_eq!((read("1MiB/s"), read("8Mbit/s")), (Ok(1 << 20), Ok(1_000_000)));
+        for text in ["1", "1GB", "1Gb/s", "0GB/s", "-1GB/s", "infGB/s", "2000TB/s", "1e3GB/s", ""] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(error.starts_with("expected a number with its unit from 1kB/s"), "{text}: {error}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use align_data::Findings;
 use align_train::{LogEntry, OnLog, Ranks, RunControl, Stop};
 
-use crate::{Error, Given, MemoryPlan, Result};
+use crate::{Cluster, Error, Given, MemoryPlan, Result, Scaling};
 
 /// An event of a job, which its listener hears.
 #[non_exhaustive]
@@ -17,6 +17,8 @@ pub enum Event<'a> {
     Advice(&'a str),
     /// The memory that the run will take, before its model is loaded.
     Memory(&'a MemoryPlan),
+    /// What the ranks of [`Host::cluster`] would bring, in [`Look::DryRun`].
+    Scaling(&'a Scaling),
     /// A row of the first micro-batch, in [`Look::AtABatch`].
     Row(&'a dyn Display),
     /// [`Look::DryRun`] found nothing wrong: so many updates would be made.
@@ -73,6 +75,8 @@ pub struct Host<'a> {
     pub progress_bar: bool,
     /// The look: how far the job goes.
     pub look: Look,
+    /// Ranks that a dry run predicts the training on.
+    pub cluster: Option<Cluster>,
     /// The options that were given, where somebody knows better than by comparing with the defaults.
     pub given: Option<Given>,
     /// All options as the text that repeats the run, where somebody has them so.

@@ -21,6 +21,7 @@ mod precision;
 mod quantisation;
 mod reference;
 mod same;
+mod scaling;
 mod settings;
 mod training;
 
@@ -44,5 +45,6 @@ pub use place::{Place, PlaceError, SETTINGS_FILE};
 pub use precision::PrecisionOptions;
 pub use quantisation::{QuantOptions, QuantType};
 pub use reference::open_reference;
+pub use scaling::{Cluster, Scaling};
 pub use settings::{given, settings};
 pub use training::{Ended, Fixed, Trained, Training, publish, start, told, went_on};

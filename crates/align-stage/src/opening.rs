@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::lora::LEARNING_RATE_FACTOR;
 use crate::memory::Cut;
+use crate::scaling::{asked_about, check_cluster};
 use crate::settings::{line, named, written};
 use crate::{Error, Event, Given, Host, Job, MemoryPlan, Place, Result, given, same};
 
@@ -48,6 +49,8 @@ pub struct Opening<'a> {
     pub(crate) first_batch: OnceLock<String>,
     /// The memory that the run will take, once it was predicted.
     pub(crate) memory: Option<MemoryPlan>,
+    /// The peak on the ranks that a dry run is asked about, in each way of sharing.
+    pub(crate) memory_of_ranks: Vec<(Shard, u64)>,
 }
 
 impl<'a> Opening<'a> {
@@ -98,7 +101,8 @@ impl<'a> Opening<'a> {
         read.extend(mixed.map(|set| (set.option.clone(), set.name.clone())));
         let place = Place::open(host, J::STAGE, model, job.output(), &config.resume, &read)?;
         config.resume = place.resume().clone();
-        if config.shard != Shard::None && config.ranks.is_alone() {
+        check_cluster(host)?;
+        if config.shard != Shard::None && config.ranks.is_alone() && asked_about(host).is_none() {
             return Err(Error::no_effect(
                 "shard",
                 "because there is one rank, with nobody to divide it with",
@@ -132,6 +136,7 @@ impl<'a> Opening<'a> {
             findings: OnceLock::new(),
             first_batch: OnceLock::new(),
             memory: None,
+            memory_of_ranks: Vec::new(),
         };
         if train.learning_rate.is_none() {
             opening.defaults([("learning_rate", opening.config.learning_rate.into())]);

@@ -87,7 +87,10 @@ where
             check_metric(config, held_out, &host.stop)?;
         }
         let started = start(opening, self.params, total_steps, &self.fixed, save, &on_log)?;
-        let Some((mut updater, mut run)) = started else { return Ok(None) };
+        let Some((mut updater, mut run)) = started else {
+            opening.predict_scaling((&self.objective, &mut self.batches), self.params)?;
+            return Ok(None);
+        };
         let seen = |held_out: &mut Option<H>, step| {
             held_out.as_mut().map(|held_out| look(held_out, step, &host.stop)).transpose()
         };

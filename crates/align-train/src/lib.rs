@@ -26,6 +26,7 @@ mod selection;
 mod settings;
 mod shares;
 mod tensor_file;
+mod timing;
 mod trainer_state;
 mod updater;
 mod weights;
@@ -52,6 +53,7 @@ pub use schedule::{Curve, Floor, LrSchedulerType, Plateau, Ramp, Schedule, Stabl
 pub use selection::{SelectionVerdict, check_metric};
 pub use settings::FREE_OPTIONS;
 pub use shares::Shard;
+pub use timing::time_passes;
 pub use trainer_state::{LogEntry, TrainerState};
 pub use updater::{Update, Updater};
 pub use weights::Weights;

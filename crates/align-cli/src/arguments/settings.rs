@@ -19,6 +19,8 @@ const ABOUT_THIS_CALL: &[&str] = &[
     "overwrite-output-dir",
     "resume-from-checkpoint",
     "dry-run",
+    "ranks",
+    "bandwidth",
     "inspect",
     "quiet",
     "json",

@@ -70,6 +70,22 @@ fn together() -> Vec<Row> {
         row_with("two who cut", "train-sft", "--max-memory 8GiB --max-tokens-per-micro-batch 100")
             .refused(&["max_memory", "max_tokens_per_micro_batch"]),
         row_with("shares of one rank", "train-sft", "--shard optimizer").refused(&["`shard`", "one rank"]),
+        row_with("ranks that are one", "train-sft", "--dry-run --ranks 1").refused(&["`--ranks`", "from 2"]),
+        row_with("ranks above all machines", "train-sft", "--dry-run --ranks 18446744073709551615")
+            .refused(&["`--ranks`"]),
+        row_with("ranks of a run that trains", "train-sft", "--ranks 4").refused(&["`--dry-run`"]),
+        row_with("a bandwidth without a unit", "train-sft", "--dry-run --ranks 4 --bandwidth 10")
+            .refused(&["`--bandwidth`", "12.5GB/s"]),
+        row_with("a bandwidth of nothing", "train-sft", "--dry-run --ranks 4 --bandwidth 0GB/s")
+            .refused(&["`--bandwidth`"]),
+        row_with("a bandwidth between nobody", "train-sft", "--dry-run --bandwidth 1GB/s")
+            .refused(&["`--ranks`"]),
+        row_with(
+            "ranks that a dry run is asked about",
+            "train-sft",
+            "--dry-run --ranks 64 --bandwidth 1MB/s",
+        )
+        .accepted(),
         row_with("more rows than a number holds", "train-sft", "--num-train-epochs 1e18 --dry-run")
             .ends(&[0, 2], &[]),
         row_with("a batch above memory", "score", "--batch-size 4294967295 --reward model")

@@ -79,7 +79,10 @@ impl OnPolicyRun<'_> {
         opening.announce(SAMPLES_FILE)?;
         let on_log = |entry: &LogEntry| told(opening, entry);
         let started = start(opening, models.params(), total_steps, &fixed, save, &on_log)?;
-        let Some((mut updater, mut run)) = started else { return Ok(None) };
+        let Some((mut updater, mut run)) = started else {
+            opening.predict_exchange(models.params())?;
+            return Ok(None);
+        };
 
         let held_out = HeldOut {
             tasks: asked,

@@ -12,8 +12,10 @@ mod ways;
 use std::fmt;
 
 use align_limits::memory::available;
+use align_train::{Shard, TrainConfig};
 use serde::Serialize;
 
+use crate::scaling::asked_about;
 use crate::{Error, Event, Look, Opening, Result};
 pub use needs::{Frozen, MemoryNeeds, Second};
 
@@ -120,6 +122,17 @@ impl Opening<'_> {
             return Err(ways::shortage(self, needs, &plan, available, "are available"));
         }
         self.memory = Some(plan);
+        self.predict_memory_of_ranks(needs)
+    }
+
+    /// The peak of each rank, in each way of sharing, of those that a dry run is asked about.
+    fn predict_memory_of_ranks(&mut self, needs: &MemoryNeeds) -> Result<()> {
+        let Some(cluster) = asked_about(self.host) else { return Ok(()) };
+        for shard in [Shard::None, Shard::Optimizer, Shard::Gradients] {
+            let config = TrainConfig { shard, ..self.config.clone() };
+            let plan = predict::predict_on(cluster.ranks, self, &self.model, &config, needs)?;
+            self.memory_of_ranks.push((shard, plan.bytes()));
+        }
         Ok(())
     }
 }

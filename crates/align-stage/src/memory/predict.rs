@@ -28,7 +28,18 @@ pub(super) fn predict(
     config: &TrainConfig,
     needs: &MemoryNeeds,
 ) -> Result<MemoryPlan> {
-    let run = Run::new(opening, model, config, needs)?;
+    predict_on(config.ranks.size(), opening, model, config, needs)
+}
+
+/// The same on so many ranks.
+pub(super) fn predict_on(
+    ranks: usize,
+    opening: &Opening<'_>,
+    model: &ModelDir,
+    config: &TrainConfig,
+    needs: &MemoryNeeds,
+) -> Result<MemoryPlan> {
+    let run = Run::new(ranks, opening, model, config, needs)?;
     let moments = [run.load(), run.resume(), run.step(), run.evaluation(), run.save()];
     Ok(MemoryPlan { moments: moments.into_iter().flatten().collect(), available: None, chosen: None })
 }
@@ -62,6 +73,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(
+        ranks: usize,
         opening: &Opening<'_>,
         model: &ModelDir,
         config: &TrainConfig,
@@ -76,7 +88,6 @@ impl<'a> Run<'a> {
         let is_whole = !model.is_adapter() && !needs.frozen_backbone;
         let own = shapes_bytes(&trained);
         let weights = if is_whole { held.total().max(own) } else { held.total() + own };
-        let ranks = config.ranks.size();
         let shard = if ranks > 1 { config.shard } else { Shard::None };
         let state = |trained: &[(String, Vec<usize>)]| {
             let sharing = if shard == Shard::None { 1 } else { ranks };
