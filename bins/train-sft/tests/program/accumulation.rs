@@ -157,3 +157,24 @@ fn one_process_divides_nothing() {
     }
     place.succeeds(&training("out", "--shard none --dry-run"));
 }
+
+/// A dry run is asked what several ranks would bring: by their bytes, and with a bandwidth by the time of passes too.
+#[test]
+fn ranks_are_predicted_by_one_process() {
+    let place = Place::new();
+    let shown = |options: &str| place.succeeds(&training("out", &format!("--dry-run {options}"))).stdout;
+    let timed = shown("--ranks 64 --bandwidth 10Gbit/s --shard optimizer");
+    for line in [
+        "64 ranks, each on a machine like this one:",
+        "passes of an update",
+        "expected efficiency",
+        "for 0.9",
+    ] {
+        assert!(timed.contains(line), "{line}: {timed}");
+    }
+    let counted = shown("--ranks 4");
+    assert!(counted.contains("sent by a rank for an update"), "{counted}");
+    assert!(!counted.contains("passes of an update"), "{counted}");
+    assert!(!place.path("out").exists());
+    check(&place, &training("out", "--ranks 4"), &["`--dry-run`"]);
+}
