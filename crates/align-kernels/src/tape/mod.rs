@@ -232,10 +232,10 @@ impl Tape {
     }
 
     /// From the gradient of `output` back to those of the inputs `0 .. inputs`.
-    fn back(&self, output: usize, grad: Tensor, inputs: usize) -> Result<Vec<Option<Tensor>>> {
+    fn back(self, output: usize, grad: Tensor, inputs: usize) -> Result<Vec<Option<Tensor>>> {
         let mut grads: Vec<Option<Gradient>> = std::iter::repeat_with(|| None).take(self.slots).collect();
         grads[output] = Some(Gradient::shared(grad));
-        for step in self.steps.iter().rev() {
+        for step in self.steps.into_iter().rev() {
             let arrived: Vec<_> = grads[step.outputs.clone()].iter_mut().map(Option::take).collect();
             if arrived.iter().all(Option::is_none) {
                 continue;

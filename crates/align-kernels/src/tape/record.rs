@@ -4,6 +4,8 @@
 //! for a parameter and write to its [`GradBuffer`](crate::GradBuffer) instead: that saves candle's zero + add +
 //! transposed add per weight, and leaves its `GradStore` empty of parameters.
 
+use std::sync::Mutex;
+
 use candle_core::{
     CpuStorage, CudaStorage, CustomOp1, CustomOp2, CustomOp3, Layout, MetalStorage, Result, Shape, Tensor,
     bail,
@@ -15,7 +17,7 @@ use super::{Tape, Value};
 /// The value of `part` of the inputs, as one op of candle's graph called `name`. Without anything tracked it is no
 /// op at all, and nothing is kept for a way back.
 ///
-/// Gradients of parameters go to their buffers.
+/// Gradients of parameters go to their buffers. There is one backward pass: it frees what it has used.
 ///
 /// # Errors
 /// What `part` raises; more than three tracked inputs.
@@ -28,7 +30,12 @@ pub fn record<const N: usize>(
     let Some(output) = value.slot else { return Ok(value.tensor) };
     let (parameter, value) =
         (tape.parameter.clone(), HandOver::new(value.tensor.clone(), value.shared.get()));
-    let backward = move |grad: &Tensor| tape.back(output, grad.detach(), N);
+    // candle holds on to the op until its whole graph goes. What the way back needs is freed as it is gone, and gradients take its place.
+    let tape = Mutex::new(Some(tape));
+    let backward = move |grad: &Tensor| match tape.lock().expect("no holder of this lock can panic").take() {
+        Some(tape) => tape.back(output, grad.detach(), N),
+        None => bail!("{name}: the way back can be gone once"),
+    };
     apply(Recorded { name, value, backward }, &inputs, parameter)
 }
 
