@@ -42,10 +42,10 @@ pub struct Value {
 }
 
 /// From the gradient of an op's value to that of its one input.
-pub(crate) type WayBack = Box<dyn Fn(&Tensor) -> Result<[Option<Tensor>; 1]> + Send + Sync>;
+pub(crate) type WayBack = Box<dyn FnOnce(&Tensor) -> Result<[Option<Tensor>; 1]> + Send + Sync>;
 
 /// From the gradients of an op's values, of which at least one has arrived, to those of its inputs.
-type Back = Box<dyn Fn(Vec<Option<Gradient>>) -> Result<Vec<Option<Gradient>>> + Send + Sync>;
+type Back = Box<dyn FnOnce(Vec<Option<Gradient>>) -> Result<Vec<Option<Gradient>>> + Send + Sync>;
 
 /// The way back through an op.
 struct Step {
@@ -103,7 +103,7 @@ impl Tape {
         inputs: [&Value; N],
         params: impl IntoIterator<Item = &'a Param>,
         tensor: Tensor,
-        back: impl Fn(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync + 'static,
+        back: impl FnOnce(&Tensor) -> Result<[Option<Tensor>; N]> + Send + Sync + 'static,
     ) -> Value {
         let back = move |grad: Gradient| {
             Ok(back(grad.tensor())?.into_iter().map(|grad| grad.map(Gradient::own)).collect())
@@ -118,7 +118,7 @@ impl Tape {
         inputs: [&Value; N],
         params: impl IntoIterator<Item = &'a Param>,
         tensors: [Tensor; M],
-        back: impl Fn(&[Option<&Tensor>]) -> Result<[Option<Tensor>; N]> + Send + Sync + 'static,
+        back: impl FnOnce(&[Option<&Tensor>]) -> Result<[Option<Tensor>; N]> + Send + Sync + 'static,
     ) -> [Value; M] {
         let back = move |grads: Vec<Option<Gradient>>| {
             let grads: Vec<_> = grads.iter().map(|grad| grad.as_ref().map(Gradient::tensor)).collect();
@@ -134,7 +134,7 @@ impl Tape {
         inputs: [&Value; N],
         params: impl IntoIterator<Item = &'a Param>,
         tensor: Tensor,
-        back: impl Fn(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync + 'static,
+        back: impl FnOnce(Gradient) -> Result<Vec<Option<Gradient>>> + Send + Sync + 'static,
     ) -> Value {
         let back = move |grads: Vec<Option<Gradient>>| match grads.into_iter().next().flatten() {
             Some(grad) => back(grad),

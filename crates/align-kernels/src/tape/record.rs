@@ -30,11 +30,13 @@ pub fn record<const N: usize>(
     let Some(output) = value.slot else { return Ok(value.tensor) };
     let (parameter, value) =
         (tape.parameter.clone(), HandOver::new(value.tensor.clone(), value.shared.get()));
-    // candle holds on to the op until its whole graph goes. What the way back needs is freed as it is gone, and gradients take its place.
+    // candle holds on to the op until its whole graph goes. What the way back needs is freed on the way, and gradients take its place.
     let tape = Mutex::new(Some(tape));
     let backward = move |grad: &Tensor| match tape.lock().expect("no holder of this lock can panic").take() {
         Some(tape) => tape.back(output, grad.detach(), N),
-        None => bail!("{name}: the way back can be gone once"),
+        None => bail!(
+            "{name}: this graph has been gone back through, and what it kept is freed; compute the loss again"
+        ),
     };
     apply(Recorded { name, value, backward }, &inputs, parameter)
 }

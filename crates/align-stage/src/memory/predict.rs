@@ -64,6 +64,8 @@ struct Run<'a> {
     accumulates: bool,
     resumes: bool,
     pass: PassBytes,
+    /// What of the pass is left when its way back comes to the first layer: each layer frees what it has used.
+    behind: PassBytes,
     /// Gradients of the rows that the head is given.
     rows: u64,
     evaluated: u64,
@@ -98,11 +100,14 @@ impl<'a> Run<'a> {
             pass.kept + pass.logits
         })?;
         let mut pass = decoder.pass_bytes(size, config.gradient_checkpointing);
+        // The rows that each layer got, and one layer whole, as where layers are computed again.
+        let mut behind = decoder.pass_bytes(size, true);
         if needs.head.is_some() {
             pass.logits = 0;
         }
         if needs.frozen_backbone {
             pass = PassBytes { forward: pass.forward, ..PassBytes::default() };
+            behind = PassBytes::default();
         }
         // Sharded gradients count whole: a pass that frees them was measured to take as much at its peak.
         let (mut gradients, mut optimizer, mut weights) = (own, state(&trained), weights);
@@ -114,6 +119,7 @@ impl<'a> Run<'a> {
                 let other = second.config.pass_bytes(size, config.gradient_checkpointing);
                 pass.kept += other.kept;
                 pass.backward = pass.backward.max(other.backward);
+                behind.kept += second.config.pass_bytes(size, true).kept;
             }
         }
         let travelling = if ranks > 1 { 2 * BUCKET.min(gradients) } else { 0 };
@@ -149,6 +155,7 @@ impl<'a> Run<'a> {
             optimizer,
             is_whole,
             pass,
+            behind,
         })
     }
 
@@ -201,25 +208,34 @@ impl<'a> Run<'a> {
         self.resumes.then(|| self.moment("resume", &parts))
     }
 
-    /// The widest moment of an update: the end of the forward pass, or that of the backward pass.
+    /// The widest moment of an update: the end of the forward pass, the beginning of the backward pass or its end.
     fn step(&self) -> Option<Moment> {
         let PassBytes { kept, logits, backward, forward } = self.pass;
         let (reference, _) = self.reference();
         let before = if self.accumulates { self.gradients } else { 0 };
         let live = if reference > 0 { forward } else { 0 };
         let at_head = self.rows + if self.accumulates { 0 } else { self.head_gradients };
-        let forward = [("gradients", before + at_head), ("logits", logits), ("a layer at work", live)];
-        let head = [("gradients", before), ("logits", logits), ("a layer at work", live)];
-        let back =
-            [("gradients", self.gradients + self.travelling), ("logits", 0), ("a layer at work", backward)];
-        let total = |parts: &[(&str, u64)]| parts.iter().map(|(_, bytes)| bytes).sum::<u64>();
-        let widest = [forward, head, back].into_iter().max_by_key(|parts| total(parts))?;
-        let held = [
-            ("weights", self.weights),
-            ("reference", reference),
-            ("optimizer state", self.optimizer),
+        let forward = [
             ("activations", kept),
+            ("gradients", before + at_head),
+            ("logits", logits),
+            ("a layer at work", live),
         ];
+        let turn = [
+            ("activations", kept),
+            ("gradients", before + at_head),
+            ("logits", 0),
+            ("a layer at work", backward),
+        ];
+        let end = [
+            ("activations", self.behind.kept),
+            ("gradients", self.gradients + self.travelling),
+            ("logits", 0),
+            ("a layer at work", self.behind.backward),
+        ];
+        let total = |parts: &[(&str, u64)]| parts.iter().map(|(_, bytes)| bytes).sum::<u64>();
+        let widest = [forward, turn, end].into_iter().max_by_key(|parts| total(parts))?;
+        let held = [("weights", self.weights), ("reference", reference), ("optimizer state", self.optimizer)];
         Some(self.moment("step", &held.into_iter().chain(widest).collect::<Vec<_>>()))
     }
 

@@ -12,7 +12,6 @@ mod tiles;
 mod weight;
 
 use std::cell::RefCell;
-use std::sync::Mutex;
 
 use candle_core::{Result, Tensor, bail};
 
@@ -127,12 +126,9 @@ impl Run {
     /// Puts the rows' log-probs in the graph.
     fn record(self, hidden: &Tensor, rows: Vec<Softmax>, kept: Option<Vec<f32>>) -> Result<Tensor> {
         let value = tensor(rows.iter().map(Softmax::log_prob).collect(), rows.len())?;
-        let kept = Mutex::new(kept);
         record("linear_log_probs", [hidden], |tape, [hidden]| {
             let weight = self.head.trained().cloned();
             Ok(tape.push("linear_log_probs", [&hidden], weight.as_ref(), value, move |grad: &Tensor| {
-                // The first backward pass overwrites what was kept; a second one computes it again.
-                let kept = kept.lock().expect("no holder of this lock can panic").take();
                 Ok([self.backward(&rows, kept, grad)?])
             }))
         })
