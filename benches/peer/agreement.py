@@ -32,7 +32,7 @@ def trained_alike(race, ours, trl):
     """The largest relative difference of each quantity over all steps."""
     if len(ours) != len(trl):
         raise SystemExit(f"not the same work: {len(ours)} steps here, {len(trl)} in TRL")
-    bounds = {"default": BFLOAT16, "bf16": BFLOAT16, "lora": ADAPTER, "qlora": FOUR_BITS}.get(race.mode, FLOAT32)
+    bounds = {"default": BFLOAT16, "bf16": BFLOAT16, "bf16-8bit": BFLOAT16, "lora": ADAPTER, "qlora": FOUR_BITS}.get(race.mode, FLOAT32)
     worst = {name: 0.0 for name in bounds if name in ours[0]}
     for step, (a, b) in enumerate(zip(ours, trl), 1):
         if a["num_tokens"] != b["num_tokens"]:

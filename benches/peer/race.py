@@ -25,7 +25,7 @@ import sides
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 MODES = {
-    "dpo": ["best", "bf16", "default", "lora", "qlora"],
+    "dpo": ["best", "bf16", "bf16-8bit", "default", "lora", "qlora"],
     "reward": ["best", "bf16", "default"],
     "sft": ["best", "bf16", "default", "packing"],
     "grpo": ["best", "default"],

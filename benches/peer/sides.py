@@ -40,7 +40,7 @@ class Race:
 
     @property
     def learning_rate(self):
-        return {"packing": STANDSTILL, "bf16": BF16_LEARNING_RATE}.get(self.mode, LEARNING_RATE)
+        return {"packing": STANDSTILL, "bf16": BF16_LEARNING_RATE, "bf16-8bit": BF16_LEARNING_RATE}.get(self.mode, LEARNING_RATE)
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,10 @@ def ours(race):
             command += ["--use-peft"]  # rank 16, all linear layers
         if race.mode == "qlora":
             command += ["--load-in-4bit"]
-        if race.mode == "bf16":
+        if race.mode.startswith("bf16"):
             command += ["--dtype", "bfloat16"]
+        if race.mode == "bf16-8bit":
+            command += ["--optim", "adamw_8bit"]
         usage = run(command, race.threads)
         log = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     return Result([entry for entry in log if "step_time" in entry], usage)

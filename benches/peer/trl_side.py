@@ -34,6 +34,8 @@ MODES = {
     ("dpo", "default"): {},
     ("dpo", "best"): dict(BEST, precompute_ref_log_probs=True),
     ("dpo", "bf16"): dict(BFLOAT16, precompute_ref_log_probs=True),
+    # In f32, with the optimizer that TRL comes with: what of memory is compared with.
+    ("dpo", "bf16-8bit"): dict(BEST, precompute_ref_log_probs=True),
     ("reward", "bf16"): BFLOAT16,
     ("sft", "bf16"): BFLOAT16,
     ("dpo", "lora"): dict(BEST, precompute_ref_log_probs=True),

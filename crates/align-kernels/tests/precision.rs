@@ -77,6 +77,30 @@ fn layers_in_bf16_are_layers_of_rounded_operands() {
 }
 
 #[test]
+fn an_input_that_is_kept_in_bf16_gives_the_gradients_of_one_in_f32() {
+    for rows in [1, 7, 65, 300] {
+        let weight = Param::tracked(&values(70, 96, 1)).unwrap();
+        let bias = Param::tracked(&values(1, 70, 2).flatten_all().unwrap()).unwrap();
+        let layer = Weight::dense(&weight).with_precision(Precision::Bf16);
+        let layer = Linear::of(layer, Some(&bias)).unwrap();
+        let x = values(rows, 96, 5);
+        // What comes from outside others hold in f32; what an op just computed nobody does. Doubling rounds nothing.
+        let grads = [false, true].map(|computed| {
+            [&weight, &bias].into_iter().for_each(|param| param.grad_buffer().unwrap().clear());
+            let outside = if computed { x.clone() } else { (&x * 2.0).unwrap() };
+            let y = record("linear", [&outside], |tape, [x]| {
+                let x = if computed { tape.scale(x, 2.0)? } else { x };
+                tape.linear(&x, &layer)
+            });
+            y.unwrap().sqr().unwrap().sum_all().unwrap().backward().unwrap();
+            [&weight, &bias].map(|param| gradient(param).into_iter().map(f32::to_bits).collect::<Vec<_>>())
+        });
+        assert!(!grads[0][0].is_empty());
+        assert_eq!(grads[0], grads[1], "{rows} rows");
+    }
+}
+
+#[test]
 fn a_row_is_the_same_beside_few_and_beside_many() {
     let ([dense, blocks], _) = layers(Precision::Bf16);
     let many = values(300, 96, 5);

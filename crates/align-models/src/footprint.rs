@@ -1,7 +1,7 @@
 //! The memory of a model, in bytes, by its plan and the headers of its files, before any of it is loaded.
 //!
 //! What a pass keeps is what the ops of `layer.rs` note on their tape: each is listed here with the tensors that it holds for its
-//! way back. Passes are those of the CPU, in f32; what has no size of tokens or weights is left out.
+//! way back. Passes are those of the CPU; numbers are f32 where nothing else is said; what has no size of tokens or weights is left out.
 
 use align_kernels::{Head, Precision};
 
@@ -54,25 +54,37 @@ impl DecoderConfig {
     pub fn pass_bytes(&self, size: PassSize, gradient_checkpointing: bool) -> PassBytes {
         let PassSize { tokens, rows } = size;
         let last = self.layers.len().saturating_sub(1);
+        let inputs = self.inputs();
         let of_layer = |(index, layer): (usize, &LayerPlan)| {
-            layer.kept(self.hidden, PassSize { tokens, rows: if index == last { rows } else { tokens } })
+            let size = PassSize { tokens, rows: if index == last { rows } else { tokens } };
+            layer.kept(self.hidden, size, inputs)
         };
         let kept = || self.layers.iter().enumerate().map(of_layer);
         let largest = |of: &dyn Fn(&LayerPlan) -> usize| self.layers.iter().map(of).max().unwrap_or(0);
-        let (largest_kept, inputs) = (kept().max().unwrap_or(0), tokens * self.hidden * self.layers.len());
+        let (largest_kept, checkpoints) =
+            (kept().max().unwrap_or(0), tokens * self.hidden * self.layers.len());
         let back = tokens * largest(&|layer| layer.back_width(self.hidden));
         // The input and the result of the last norm, what the head takes them by, and the tables of rotations.
         let angles: usize = self.rotaries.iter().map(|rotary| rotary.dim).sum();
         let around = rows * self.hidden * if self.head.scale == 1.0 { 2 } else { 3 } + tokens * angles;
         let (layers, back) = match gradient_checkpointing {
             false => (kept().sum::<usize>(), back),
-            true => (inputs, largest_kept + back),
+            true => (checkpoints, largest_kept + back),
         };
         PassBytes {
             kept: bytes(layers + around),
             logits: Head::kept_bytes(rows, self.vocab) as u64,
             backward: bytes(back),
             forward: bytes(tokens * largest(&|layer| layer.forward_width(self.hidden))),
+        }
+    }
+
+    /// How the inputs of its linear layers are kept.
+    fn inputs(&self) -> Inputs {
+        match self.precision {
+            _ if self.linears().any(|linear| linear.adapter.is_some()) => Inputs::OfAdapters,
+            Precision::F32 => Inputs::Whole,
+            Precision::Bf16 => Inputs::Rounded,
         }
     }
 
@@ -86,6 +98,30 @@ impl DecoderConfig {
     }
 }
 
+/// How the input of a linear layer is kept for the gradient of its weight, where nothing else keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inputs {
+    /// In f32.
+    Whole,
+    /// In bf16, as the product reads it.
+    Rounded,
+    /// In f32, and for layers under an adapter alone: weights under adapters have no gradient.
+    OfAdapters,
+}
+
+impl Inputs {
+    /// Numbers of f32 that an input of these layers takes for a token.
+    fn width(self, linears: &[&LinearPlan]) -> usize {
+        let width = linears.first().map_or(0, |linear| linear.inputs);
+        match self {
+            Self::Whole => width,
+            Self::Rounded => width.div_ceil(2),
+            Self::OfAdapters if linears.iter().any(|linear| linear.adapter.is_some()) => width,
+            Self::OfAdapters => 0,
+        }
+    }
+}
+
 fn bytes(numbers: usize) -> u64 {
     (numbers as u64).saturating_mul(NUMBER as u64)
 }
@@ -93,13 +129,17 @@ fn bytes(numbers: usize) -> u64 {
 impl LayerPlan {
     /// Numbers that a layer keeps for its way back: the rows that it got, and what its two branches keep. `rows` of a last layer are
     /// those that go on after its attention.
-    fn kept(&self, hidden: usize, PassSize { tokens, rows }: PassSize) -> usize {
+    fn kept(&self, hidden: usize, PassSize { tokens, rows }: PassSize, inputs: Inputs) -> usize {
         let attention = &self.attention;
         let output = attention.output.kept(rows)
             + if attention.post_norm.is_some() { rows * hidden } else { 0 }
             // Of some rows the mixed values are copied for the product behind them.
-            + if rows < tokens { rows * attention.output.inputs } else { 0 };
-        tokens * hidden + attention.kept(tokens) + output + rows * hidden + self.mlp.kept(rows)
+            + if rows < tokens { rows * inputs.width(&[&attention.output]) } else { 0 };
+        tokens * hidden
+            + attention.kept(tokens, inputs)
+            + output
+            + rows * hidden
+            + self.mlp.kept(rows, inputs)
     }
 
     /// Numbers of a token at the widest moment of the way back: three gradients within the unit, or those of attention, beside the
@@ -120,9 +160,9 @@ impl LayerPlan {
 
 impl AttentionPlan {
     /// The normalised rows; queries, keys and values; their mixture, and the sum of each softmax.
-    fn kept(&self, tokens: usize) -> usize {
+    fn kept(&self, tokens: usize, inputs: Inputs) -> usize {
         let Self { query, key, value, .. } = self;
-        let normalised = if self.norm.is_some() { query.inputs + 1 } else { 0 };
+        let normalised = if self.norm.is_some() { inputs.width(&[query, key, value]) + 1 } else { 0 };
         let before_norms = if self.head_norms.is_some() { query.outputs + key.outputs } else { 0 };
         let width =
             normalised + before_norms + 2 * query.outputs + key.outputs + value.outputs + self.heads();
@@ -132,11 +172,11 @@ impl AttentionPlan {
 
 impl MlpPlan {
     /// The normalised rows, gate, up, and the unit.
-    fn kept(&self, rows: usize) -> usize {
+    fn kept(&self, rows: usize, inputs: Inputs) -> usize {
         let Self { gate, up, down, .. } = self;
-        let normalised = if self.norm.is_some() { gate.inputs + 1 } else { 0 };
+        let normalised = if self.norm.is_some() { inputs.width(&[gate, up]) + 1 } else { 0 };
         let behind = if self.post_norm.is_some() { down.outputs } else { 0 };
-        let width = normalised + gate.outputs + up.outputs + down.inputs + behind;
+        let width = normalised + gate.outputs + up.outputs + inputs.width(&[down]) + behind;
         rows * width + [gate, up, down].map(|linear| linear.kept(rows)).iter().sum::<usize>()
     }
 }
@@ -204,4 +244,31 @@ impl ModelDir {
 /// The bytes of parameters of these shapes, as numbers.
 pub fn shapes_bytes<'a>(shapes: impl IntoIterator<Item = &'a (String, Vec<usize>)>) -> u64 {
     shapes.into_iter().map(|(_, shape)| numbers_bytes(shape)).fold(0, u64::saturating_add)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn in_bf16_the_inputs_of_products_take_half() {
+        let json = serde_json::json!({
+            "model_type": "llama", "vocab_size": 100, "hidden_size": 64, "intermediate_size": 160, "num_hidden_layers": 3,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "max_position_embeddings": 64,
+            "hidden_act": "silu",
+        });
+        let mut config = crate::architectures::decoder_config("config.json".as_ref(), &json).unwrap();
+        let size = PassSize { tokens: 50, rows: 50 };
+        let kept = |precision| {
+            config.precision = precision;
+            [false, true]
+                .map(|checkpointing| config.pass_bytes(size, checkpointing))
+                .map(|it| (it.kept, it.backward))
+        };
+        let [whole, rounded] = [Precision::F32, Precision::Bf16].map(kept);
+        // What two norms give, and the unit: 4 bytes a number, then 2. A checkpoint is no such input; the layer that runs again has them.
+        let saved = 2 * 50 * (2 * 64 + 160);
+        assert_eq!(whole[0].0 - rounded[0].0, 3 * saved);
+        assert_eq!((whole[1].0, whole[1].1 - rounded[1].1), (rounded[1].0, saved));
+    }
 }

@@ -1,5 +1,6 @@
 //! Linear layers on slices: the products go straight to where their results stay.
 
+mod input;
 mod low_rank;
 mod weight;
 
@@ -12,15 +13,19 @@ use super::Linear;
 use crate::cpu::{
     BLOCK_ROWS, Matrix, MatrixMut, Precision, Start, Threads, add_assign, slice, sum_blocks, tensor,
 };
-use crate::{GradBuffer, Param};
+use crate::{GradBuffer, Param, Value};
+use input::Input;
 use low_rank::LowRanks;
 use weight::{Held, outputs_of};
 
 /// The outputs of layers that take the same input, and the way back. All f32 on the CPU, of fitting shapes; their adapters,
 /// if any, [are plain](super::Adapter::is_plain).
-pub(super) fn linears<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Result<([Tensor; N], Backward)> {
-    let x = x.contiguous()?;
-    let rows = x.dim(0)?;
+pub(super) fn linears<const N: usize>(
+    input: &Value,
+    layers: [&Linear; N],
+) -> Result<([Tensor; N], Backward)> {
+    let x = input.tensor().contiguous()?;
+    let shape @ (rows, _) = x.dims2()?;
     let weights = layers.iter().map(|layer| Held::of(&layer.weight)).collect::<Result<Vec<_>>>()?;
     let mut values = outputs_of::<N>(&weights, &slice(&x)?, rows)?;
     for (y, layer) in values.iter_mut().zip(layers) {
@@ -45,12 +50,29 @@ pub(super) fn linears<const N: usize>(x: &Tensor, layers: [&Linear; N]) -> Resul
     let layers: Vec<_> = layers.collect();
     let tensors = values.into_iter().zip(&layers).map(|(y, layer)| tensor(y, (rows, layer.outputs)));
     let tensors = tensors.collect::<Result<Vec<_>>>()?.try_into().expect("one output per layer");
-    Ok((tensors, Backward { x, layers, low_ranks }))
+    let input = kept(input, &layers, low_ranks.is_some())?;
+    Ok((tensors, Backward { input, shape, layers, low_ranks }))
+}
+
+/// The input as the gradients of these layers' parameters need it: those of low ranks are products in f32.
+fn kept(input: &Value, layers: &[Layer], low_ranks: bool) -> Result<Input> {
+    let trained = || layers.iter().filter(|layer| layer.weight_buffer.is_some());
+    let precisions = trained().map(|layer| layer.weight.precision);
+    match trained().next() {
+        _ if low_ranks => Input::whole(input),
+        None => Ok(Input::Nothing),
+        Some(first) if precisions.eq(trained().map(|_| first.weight.precision)) => {
+            Input::of(input, first.weight.precision)
+        }
+        Some(_) => Input::whole(input),
+    }
 }
 
 /// The backward pass of one run of the op.
 pub(super) struct Backward {
-    x: Tensor,
+    input: Input,
+    /// Rows and columns of the input.
+    shape: (usize, usize),
     layers: Vec<Layer>,
     low_ranks: Option<LowRanks>,
 }
@@ -66,23 +88,13 @@ struct Layer {
 impl Backward {
     /// From the gradients of the outputs: adds those of the parameters that are tracked; the input's, if it is wanted.
     pub(super) fn gradients(&self, grads: &[Option<&Tensor>], wanted: bool) -> Result<Option<Tensor>> {
-        let (rows, inputs) = self.x.dims2()?;
-        let x = slice(&self.x)?;
-        let x = Matrix::new(&x, rows, inputs);
+        let (rows, inputs) = self.shape;
         let contiguous = |grad: &Option<&Tensor>| grad.map(Tensor::contiguous).transpose();
         let grads = grads.iter().map(contiguous).collect::<Result<Vec<_>>>()?;
         let slices = grads.iter().map(|grad| grad.as_ref().map(slice).transpose());
         let slices = slices.collect::<Result<Vec<_>>>()?;
         let grads: Vec<Option<&[f32]>> = slices.iter().map(Option::as_deref).collect();
-        for (layer, grad) in self.layers.iter().zip(&grads) {
-            let Some(grad) = grad else { continue };
-            if let Some(buffer) = &layer.bias_buffer {
-                add_bias_gradient(buffer, grad, layer.outputs, 1.0)?;
-            }
-            let grad = Matrix::new(grad, rows, layer.outputs);
-            add_weight_gradient(layer.weight.precision, layer.weight_buffer.as_deref(), grad, x)?;
-        }
-        let of_adapters = self.low_ranks.as_ref().map(|it| it.gradients(&grads, x, wanted)).transpose()?;
+        let of_adapters = self.of_parameters(&grads, wanted)?;
         if !wanted {
             return Ok(None);
         }
@@ -98,6 +110,26 @@ impl Backward {
             low_ranks.add_input_gradient(dx, &inner, rows);
         }
         dx.map(|dx| tensor(dx, (rows, inputs))).transpose()
+    }
+
+    /// Adds the gradients of the parameters; that of `x Aᵀ` of all low ranks, if there are any.
+    fn of_parameters(&self, grads: &[Option<&[f32]>], wanted: bool) -> Result<Option<Vec<f32>>> {
+        let (rows, inputs) = self.shape;
+        let x = self.input.numbers()?;
+        let x = x.as_ref().map(slice).transpose()?;
+        let x = x.as_deref().map(|x| Matrix::new(x, rows, inputs));
+        for (layer, grad) in self.layers.iter().zip(grads) {
+            let Some(grad) = grad else { continue };
+            if let Some(buffer) = &layer.bias_buffer {
+                add_bias_gradient(buffer, grad, layer.outputs, 1.0)?;
+            }
+            if let Some(x) = x {
+                let grad = Matrix::new(grad, rows, layer.outputs);
+                add_weight_gradient(layer.weight.precision, layer.weight_buffer.as_deref(), grad, x)?;
+            }
+        }
+        let low_ranks = self.low_ranks.as_ref().zip(x);
+        low_ranks.map(|(low_ranks, x)| low_ranks.gradients(grads, x, wanted)).transpose()
     }
 }
 

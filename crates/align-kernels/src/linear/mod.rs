@@ -222,7 +222,7 @@ impl Tape {
         let params = || layers.iter().flat_map(|layer| layer.params());
         let operands: Vec<_> = params().map(Param::tensor).chain([x.tensor()]).collect();
         if Self::on_cpu(&operands) {
-            let (values, back) = cpu::linears(&x.keep(), layers)?;
+            let (values, back) = cpu::linears(x, layers)?;
             let wanted = x.is_tracked();
             let back = move |grads: &[Option<&Tensor>]| Ok([back.gradients(grads, wanted)?]);
             return Ok(self.push_all("linear", [x], params(), values, back));

@@ -66,6 +66,11 @@ impl Value {
         self.slot.is_some()
     }
 
+    /// Whether somebody else holds the storage too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.shared.get()
+    }
+
     /// The tensor for an op that needs it on its way back.
     pub(crate) fn keep(&self) -> Tensor {
         self.shared.set(true);
